@@ -1,0 +1,12 @@
+/** `lockwise/threads`: locks in shared memory, for worker threads. */
+
+export {
+  DeadlockError,
+  LockOrderError,
+  LockUsageError,
+  LockwiseError,
+} from '../../core/errors.ts'
+export type { DeadlockMember, DeadlockReport, LockLabel } from '../../core/report.ts'
+export type { LockOrder } from './layout.ts'
+export { type OpenOptions, SharedLocks, type SharedLocksOptions } from './shared-locks.ts'
+export type { RecordView, SharedLocksHandle } from './table.ts'

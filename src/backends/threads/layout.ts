@@ -1,0 +1,229 @@
+/**
+ * The shared memory of a lock table: what lies where, who may write it, and what a lock word means.
+ *
+ * ```
+ * 0            header           one line of constants, one line each for the sleep count and the claim
+ * 192          owner slots      `owners` slots of OWNER_BYTES (+ STACK_BYTES where order is 'free')
+ * locksBase    locks            `lockCount` of them, `lockStride` bytes apart
+ * recordsBase  records          `count` of them, `recordBytes` apart; where every record has a lock of
+ *                               its own, the record *is* the lock's line: word, link, user's bytes
+ * ```
+ *
+ * A lock word, who writes it, and who may be asleep on it:
+ *
+ * | word                          | state                        | written by            | asleep |
+ * | ----------------------------- | ---------------------------- | --------------------- | ------ |
+ * | 0                             | free                         | the holder, freeing   | only waiters already woken, or one that a wake-up is on its way to |
+ * | owner << 4                    | held                         | the taker             | nobody |
+ * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
+ * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
+ *
+ * Bits 2 and 3 are kept for `abandoned` (the owner died) and `shared`; owners need 16 bits, so bits 20
+ * to 30 are kept for a count of re-entries or readers. The waiter bits are cleared only by freeing the
+ * lock; a taker that has slept sets WAITER again, because others may still sleep behind it.
+ *
+ * The link beside the word (LINK_OFFSET) is written by the holder alone.
+ */
+
+import { LockUsageError } from '../../core/errors.ts'
+
+/** The order in which one thread may take locks while it holds others. */
+export type LockOrder = 'ascending' | 'free'
+
+/** Someone may be asleep on this lock: freeing it must wake one. */
+export const WAITER = 1
+/** An asynchronous task may be asleep on it, and cannot be relied on to run soon: wake all. */
+export const WAKE_ALL = 2
+/** The owner's number stands above the flag bits. */
+export const OWNER_SHIFT = 4
+/** The largest number of owners a word has room for. */
+export const MAX_OWNERS = 0xffff
+
+/** From a lock word to its link: the lock its holder took before it, 0 for none. */
+export const LINK_OFFSET = 4
+/** From a lock word to the user's bytes. */
+export const DATA_OFFSET = 8
+
+/** How many owners a table has room for unless told otherwise. */
+export const DEFAULT_OWNERS = 128
+/** A record of this many bytes has a cache line to itself on today's processors. */
+export const LINE_BYTES = 64
+/** Call stacks are published up to this many bytes of UTF-8. */
+export const STACK_BYTES = 4096
+/** Labels are kept up to this many bytes of UTF-8. */
+export const LABEL_BYTES = 120
+
+const MAGIC = 0x6c6f636b
+const VERSION = 1
+/** Memory comes in pages of this size. */
+export const PAGE_BYTES = 65536
+const MAX_BYTES = 2 ** 31 - PAGE_BYTES
+
+/** Addresses in the header. */
+export const HEADER = {
+  magic: 0,
+  version: 4,
+  count: 8,
+  lockCount: 12,
+  recordBytes: 16,
+  order: 20,
+  owners: 24,
+  /** Raised by whoever is about to sleep, after setting WAITER and before sleeping. */
+  sleepCount: 64,
+  /** 0, or the number of the owner that confirms a deadlock: one at a time. */
+  claim: 128,
+} as const
+
+/** Owner slots begin here. */
+export const HEADER_BYTES = 192
+
+/** Where things lie in an owner's slot. Its first line is written by the owner alone. */
+export const SLOT = {
+  /** The head of the list of locks held: the address of the last one taken, 0 for none. */
+  top: 0,
+  /** A word that nobody ever wakes: what a nap sleeps on. */
+  nap: 4,
+  /** FREE_SLOT, or what kind of owner this is; taken by compare-exchange, freed by the owner. */
+  kind: 64,
+  /** For a task: the owner number of the thread it runs on. */
+  thread: 68,
+  /** For a nested task: the owner number of the task it is nested in. */
+  parent: 72,
+  /** The address of the lock it waits for, 0 for none. Stands from before the first sleep until the
+   *  lock is granted or given up, through spurious wake-ups too. */
+  waitsFor: 76,
+  /** Raised whenever `waitsFor` changes: two equal readings mean one unbroken wait. */
+  epoch: 80,
+  labelBytes: 84,
+  stackBytes: 88,
+  /** When the wait began: a float64, milliseconds since 1970. */
+  since: 96,
+  /** The label, then (order 'free' only) the stack: UTF-8. */
+  label: 104,
+  stack: 256,
+} as const
+
+/** A slot without its stack. */
+export const OWNER_BYTES = 256
+
+export const FREE_SLOT = 0
+export const THREAD_SLOT = 1
+export const TASK_SLOT = 2
+
+/** Where everything of one table lies. */
+export interface Layout {
+  readonly count: number
+  readonly lockCount: number
+  readonly recordBytes: number
+  readonly order: LockOrder
+  readonly owners: number
+  readonly ownerBytes: number
+  readonly locksBase: number
+  readonly lockStride: number
+  /** The first user's byte of record 0; record `i` begins `i * recordBytes` after it. */
+  readonly recordsBase: number
+  /** The user's bytes from `recordsBase` to the end of the last record. */
+  readonly recordsLength: number
+  readonly totalBytes: number
+}
+
+/** What a table is made from; see `SharedLocksOptions`. */
+export interface LayoutOptions {
+  readonly count: number
+  readonly recordBytes?: number | undefined
+  readonly stripes?: number | undefined
+  readonly order?: LockOrder | undefined
+  readonly owners?: number | undefined
+}
+
+/** Checks the options and works out where everything lies. */
+export function planLayout(options: LayoutOptions): Layout {
+  const { count, recordBytes = LINE_BYTES, order = 'ascending', owners = DEFAULT_OWNERS } = options
+  wholeNumber('count', count, 1, 2 ** 31 - 1)
+  wholeNumber('owners', owners, 1, MAX_OWNERS)
+  wholeNumber('recordBytes', recordBytes, 8, 2 ** 30)
+  if (recordBytes % 8 !== 0) throw bad('recordBytes', recordBytes, 'a multiple of 8')
+  if (order !== 'ascending' && order !== 'free') throw bad('order', order, "'ascending' or 'free'")
+  if (options.stripes !== undefined) wholeNumber('stripes', options.stripes, 1, count)
+  return arrange(count, options.stripes ?? count, recordBytes, order, owners)
+}
+
+function arrange(
+  count: number,
+  lockCount: number,
+  recordBytes: number,
+  order: LockOrder,
+  owners: number,
+): Layout {
+  const striped = lockCount !== count
+  const ownerBytes = OWNER_BYTES + (order === 'free' ? STACK_BYTES : 0)
+  const locksBase = HEADER_BYTES + owners * ownerBytes
+  const lockStride = striped ? LINE_BYTES : recordBytes
+  const recordsBase = striped ? locksBase + lockCount * lockStride : locksBase + DATA_OFFSET
+  const recordsLength = count * recordBytes - (striped ? 0 : DATA_OFFSET)
+  const end = recordsBase + recordsLength
+  if (end > MAX_BYTES) {
+    throw new LockUsageError(
+      `a table of ${count} records of ${recordBytes} bytes takes ${end} bytes; ` +
+        `${MAX_BYTES} is the most: use fewer or smaller records`,
+    )
+  }
+  const totalBytes = Math.ceil(end / PAGE_BYTES) * PAGE_BYTES
+  return {
+    count,
+    lockCount,
+    recordBytes,
+    order,
+    owners,
+    ownerBytes,
+    locksBase,
+    lockStride,
+    recordsBase,
+    recordsLength,
+    totalBytes,
+  }
+}
+
+/** Writes the constants of a new table into its (zeroed) memory. */
+export function writeHeader(words: Int32Array, layout: Layout): void {
+  words[HEADER.magic / 4] = MAGIC
+  words[HEADER.version / 4] = VERSION
+  words[HEADER.count / 4] = layout.count
+  words[HEADER.lockCount / 4] = layout.lockCount
+  words[HEADER.recordBytes / 4] = layout.recordBytes
+  words[HEADER.order / 4] = layout.order === 'free' ? 1 : 0
+  words[HEADER.owners / 4] = layout.owners
+}
+
+/** Reads back what {@link writeHeader} wrote. */
+export function readHeader(words: Int32Array): Layout {
+  const at = (address: number): number => words[address / 4] ?? 0
+  if (at(HEADER.magic) !== MAGIC || at(HEADER.version) !== VERSION) {
+    throw new LockUsageError('this memory holds no lock table of this version of lockwise')
+  }
+  return arrange(
+    at(HEADER.count),
+    at(HEADER.lockCount),
+    at(HEADER.recordBytes),
+    at(HEADER.order) === 1 ? 'free' : 'ascending',
+    at(HEADER.owners),
+  )
+}
+
+/** Throws unless `value` is a whole number from `least` to `most`. */
+function wholeNumber(name: string, value: unknown, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+    throw bad(name, value, `a whole number from ${least} to ${most}`)
+  }
+}
+
+function bad(name: string, value: unknown, expected: string): LockUsageError {
+  return new LockUsageError(`${name} must be ${expected}, not ${show(value)}`)
+}
+
+/** A value as it stands in an error message: short, and never throwing. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return String(value)
+}

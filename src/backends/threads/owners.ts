@@ -1,0 +1,142 @@
+/**
+ * Owners: who can hold locks. A thread is one, and so is every asynchronous holding.
+ *
+ * An owner's slot says what it is, what it waits for since when and where, and heads the list of the
+ * locks it holds. Only the owner writes its slot; `kind` is taken by compare-exchange and given back
+ * last. Others read a slot only to explain a deadlock, and then twice (deadlock.ts).
+ */
+
+import { LockUsageError } from '../../core/errors.ts'
+import {
+  FREE_SLOT,
+  HEADER_BYTES,
+  LABEL_BYTES,
+  LINK_OFFSET,
+  OWNER_SHIFT,
+  SLOT,
+  STACK_BYTES,
+  THREAD_SLOT,
+} from './layout.ts'
+import { numberOf, type Table } from './table.ts'
+
+/** One owner as the thread it belongs to sees it. */
+export interface Owner {
+  /** From 1 up, in the order of opening; free numbers are used again. */
+  readonly id: number
+  /** The lock word of a lock that it holds and nobody waits for. */
+  readonly me: number
+  /** The address of its slot. */
+  readonly slot: number
+  readonly label: string
+}
+
+/** What kind of owner, and for a task which thread runs it and which task it is nested in. */
+export interface OwnerKind {
+  readonly kind: number
+  readonly thread?: number
+  readonly parent?: number
+}
+
+/** The address of an owner's slot. */
+export function slotOf(table: Table, id: number): number {
+  return HEADER_BYTES + (id - 1) * table.layout.ownerBytes
+}
+
+/** Takes a free slot, or `undefined` when all are in use. */
+export function tryClaimOwner(
+  table: Table,
+  label: string | undefined,
+  is: OwnerKind,
+): Owner | undefined {
+  const { words } = table
+  for (let id = 1; id <= table.layout.owners; id++) {
+    const slot = slotOf(table, id)
+    if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, is.kind) !== FREE_SLOT) {
+      continue
+    }
+    const name = label ?? `thread ${id}`
+    words[(slot + SLOT.top) >> 2] = 0
+    words[(slot + SLOT.thread) >> 2] = is.thread ?? id
+    words[(slot + SLOT.parent) >> 2] = is.parent ?? 0
+    writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
+    return { id, me: id << OWNER_SHIFT, slot, label: name }
+  }
+  return undefined
+}
+
+/** Takes a free slot for a thread. */
+export function claimThread(table: Table, label: string | undefined): Owner {
+  const owner = tryClaimOwner(table, label, { kind: THREAD_SLOT })
+  if (owner) return owner
+  throw new LockUsageError(
+    `all ${table.layout.owners} owners of this table are in use: close() those that have finished, ` +
+      'or create it with more owners',
+  )
+}
+
+/** Gives the slot back; the owner must hold nothing and wait for nothing. */
+export function releaseOwner(table: Table, owner: Owner): void {
+  Atomics.store(table.words, (owner.slot + SLOT.kind) >> 2, FREE_SLOT)
+}
+
+/** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
+export function publishWait(table: Table, owner: Owner, word: number, stack: string): void {
+  const { words, floats } = table
+  floats[(owner.slot + SLOT.since) >> 3] = performance.timeOrigin + performance.now()
+  if (table.layout.order === 'free') {
+    writeText(table, owner.slot + SLOT.stack, owner.slot + SLOT.stackBytes, stack, STACK_BYTES)
+  }
+  Atomics.add(words, (owner.slot + SLOT.epoch) >> 2, 1)
+  Atomics.store(words, (owner.slot + SLOT.waitsFor) >> 2, word)
+}
+
+/** Takes the published wait back: the lock was granted, or the wait given up. */
+export function endWait(table: Table, owner: Owner): void {
+  Atomics.store(table.words, (owner.slot + SLOT.waitsFor) >> 2, 0)
+  Atomics.add(table.words, (owner.slot + SLOT.epoch) >> 2, 1)
+}
+
+/** The numbers of the locks on an owner's list, lowest first. */
+export function locksHeldBy(table: Table, id: number): number[] {
+  const { words, layout } = table
+  const held: number[] = []
+  let word = words[(slotOf(table, id) + SLOT.top) >> 2] as number
+  while (word !== 0 && held.length < layout.lockCount) {
+    held.push(numberOf(table, word))
+    word = words[(word + LINK_OFFSET) >> 2] as number
+  }
+  return held.sort((a, b) => a - b)
+}
+
+/** An owner's label, as it published it. */
+export function labelOf(table: Table, id: number): string {
+  const slot = slotOf(table, id)
+  return readText(table, slot + SLOT.label, slot + SLOT.labelBytes)
+}
+
+/** The call stack at which an owner waits. */
+export function stackOf(table: Table, id: number): string {
+  if (table.layout.order !== 'free') return ''
+  const slot = slotOf(table, id)
+  return readText(table, slot + SLOT.stack, slot + SLOT.stackBytes)
+}
+
+/** Since when an owner waits, in milliseconds since 1970. */
+export function waitingSince(table: Table, id: number): number {
+  return table.floats[(slotOf(table, id) + SLOT.since) >> 3] as number
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Writes as much of `text` as fits, cut at a character. (Encoders refuse shared memory: a copy.) */
+function writeText(table: Table, at: number, lengthAt: number, text: string, most: number): void {
+  const copy = new Uint8Array(most)
+  const { written } = encoder.encodeInto(text, copy)
+  table.bytes.set(copy.subarray(0, written), at)
+  table.words[lengthAt >> 2] = written
+}
+
+function readText(table: Table, at: number, lengthAt: number): string {
+  return decoder.decode(table.bytes.slice(at, at + (table.words[lengthAt >> 2] as number)))
+}

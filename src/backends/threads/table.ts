@@ -1,0 +1,118 @@
+/** The memory of one lock table as every thread of it sees it, and the handle by which it travels. */
+
+import { LockUsageError } from '../../core/errors.ts'
+import {
+  DATA_OFFSET,
+  type Layout,
+  type LayoutOptions,
+  OWNER_SHIFT,
+  planLayout,
+  readHeader,
+  writeHeader,
+} from './layout.ts'
+import { createWasmMemory, type WasmMemory } from './wasm-kernel.ts'
+
+/**
+ * What `workerData` or `postMessage` carries to another thread. Opaque: give it to
+ * `SharedLocks.open` there.
+ */
+export interface SharedLocksHandle {
+  readonly kind: 'lockwise/threads'
+  /** A shared WebAssembly.Memory, or a SharedArrayBuffer. */
+  readonly memory: object
+  /** The compiled kernel, where the memory is WebAssembly's. */
+  readonly module?: object
+}
+
+/** A lock table's memory: where everything lies, and the views through which it is reached. */
+export interface Table {
+  readonly layout: Layout
+  readonly buffer: SharedArrayBuffer
+  readonly words: Int32Array
+  readonly floats: Float64Array
+  readonly bytes: Uint8Array
+  readonly wasm: WasmMemory | undefined
+}
+
+/** Makes the memory of a new table. */
+export function createTable(options: LayoutOptions, memory: 'wasm' | 'buffer'): Table {
+  const layout = planLayout(options)
+  const wasm = memory === 'wasm' ? createWasmMemory(layout.totalBytes) : undefined
+  const buffer = wasm
+    ? (wasm.memory.buffer as unknown as SharedArrayBuffer)
+    : new SharedArrayBuffer(layout.totalBytes)
+  writeHeader(new Int32Array(buffer), layout)
+  return viewTable(layout, buffer, wasm)
+}
+
+/** The table that a handle carries. */
+export function openTable(handle: SharedLocksHandle): Table {
+  const { kind, memory, module } = handle ?? {}
+  if (kind === 'lockwise/threads') {
+    if (memory instanceof SharedArrayBuffer) return viewExisting(memory, undefined)
+    if (memory instanceof WebAssembly.Memory && module instanceof WebAssembly.Module) {
+      return viewExisting(memory.buffer as unknown as SharedArrayBuffer, { memory, module })
+    }
+  }
+  throw new LockUsageError(
+    "open takes a table's handle (locks.handle), as workerData or postMessage delivered it",
+  )
+}
+
+/** The handle of a table. */
+export function handleOf(table: Table): SharedLocksHandle {
+  const { wasm, buffer } = table
+  return wasm
+    ? { kind: 'lockwise/threads', memory: wasm.memory, module: wasm.module }
+    : { kind: 'lockwise/threads', memory: buffer }
+}
+
+function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
+  return viewTable(readHeader(new Int32Array(buffer)), buffer, wasm)
+}
+
+function viewTable(
+  layout: Layout,
+  buffer: SharedArrayBuffer,
+  wasm: WasmMemory | undefined,
+): Table {
+  return {
+    layout,
+    buffer,
+    wasm,
+    words: new Int32Array(buffer),
+    floats: new Float64Array(buffer),
+    bytes: new Uint8Array(buffer),
+  }
+}
+
+/** The number of the owner that a lock word carries; 0 when the lock is free. */
+export function ownerIn(word: number): number {
+  return word >>> OWNER_SHIFT
+}
+
+/** The address of lock number `lock`. */
+export function addressOf(table: Table, lock: number): number {
+  return table.layout.locksBase + lock * table.layout.lockStride
+}
+
+/** The number of the lock at `address`. */
+export function numberOf(table: Table, address: number): number {
+  return (address - table.layout.locksBase) / table.layout.lockStride
+}
+
+/** A typed array over the users' bytes, from record 0 to the last. */
+export function viewRecords<View>(table: Table, View: RecordView<View>): View {
+  const { recordsBase, recordsLength } = table.layout
+  const bytes = View?.BYTES_PER_ELEMENT
+  if (typeof View !== 'function' || !(bytes <= DATA_OFFSET)) {
+    throw new LockUsageError('view takes the constructor of a typed array, such as Float64Array')
+  }
+  return new View(table.buffer, recordsBase, Math.floor(recordsLength / bytes))
+}
+
+/** The constructor of a typed array. */
+export interface RecordView<View> {
+  readonly BYTES_PER_ELEMENT: number
+  new (buffer: SharedArrayBuffer, byteOffset: number, length: number): View
+}

@@ -1,0 +1,224 @@
+/**
+ * Asynchronous holdings: locks for threads that must not block.
+ *
+ * Each holding is an owner of its own (a task), so that two of them in one thread exclude each other
+ * and a deadlock through them is seen like any other. A task sleeps by `Atomics.waitAsync` and sets
+ * WAKE_ALL beside WAITER: its thread may be busy when the lock is freed, and a wake-up spent on it
+ * alone would leave others asleep beside a free lock.
+ *
+ * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
+ *           and frees them all when its callback has settled, or when one cannot be had.
+ */
+
+import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { describeSelfDeadlock, findDeadlock } from './deadlock.ts'
+import { LINK_OFFSET, SLOT, TASK_SLOT, WAITER, WAKE_ALL } from './layout.ts'
+import {
+  endWait,
+  locksHeldBy,
+  type Owner,
+  publishWait,
+  releaseOwner,
+  tryClaimOwner,
+} from './owners.ts'
+import { numberOf, type Table } from './table.ts'
+import { announceSleep, type Caller, stackAt, wake } from './waiter.ts'
+
+/** One asynchronous holding, from its first wait to its end. */
+interface Task {
+  readonly table: Table
+  readonly owner: Owner
+  readonly parent: Task | undefined
+  ended: boolean
+}
+
+/** Where all owners are in use, a new holding looks again this often. */
+const RETRY_MS = 10
+/** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
+const POLL_MS = 1
+/** As long as a timer can be: it only keeps the process alive. */
+const LONG_MS = 2 ** 31 - 1
+
+/** The asynchronous holdings of one thread. */
+export class Tasks {
+  readonly #table: Table
+  readonly #thread: Owner
+  readonly #running = new Set<Task>()
+
+  constructor(table: Table, thread: Owner) {
+    this.#table = table
+    this.#thread = thread
+  }
+
+  /** Holds the locks at `words` (ascending, each once) while what `fn` returns is unsettled. */
+  async hold<Result>(
+    words: readonly number[],
+    fn: () => Result | PromiseLike<Result>,
+    caller: Caller,
+  ): Promise<Result> {
+    const stack = stackAt(caller)
+    const parent = this.#surrounding()
+    // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
+    // what the thread still holds then, it holds across its event loop.
+    await undefined
+    this.#refuseOrder(words, parent, stack)
+    const task = await this.#begin(parent)
+    try {
+      for (const word of words) await this.#take(task, word, stack)
+      return await (context ? context.run(task, fn) : fn())
+    } finally {
+      this.#end(task)
+    }
+  }
+
+  /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
+  refuseToBlock(word: number): void {
+    if (this.#running.size === 0 || this.#table.layout.order === 'free') return
+    const held = [...this.#running].flatMap((task) => locksHeldBy(this.#table, task.owner.id))
+    const wanted = numberOf(this.#table, word)
+    const highest = Math.max(-1, ...held)
+    if (wanted > highest) return
+    throw new LockOrderError(
+      `${this.#thread.label} would block for lock ${wanted} while an asynchronous holding of its own ` +
+        `has lock ${highest}, and could not end it meanwhile: use holdAsync for lock ${wanted} too`,
+    )
+  }
+
+  /** Throws while asynchronous holdings of this thread run. */
+  refuseIfBusy(): void {
+    if (this.#running.size === 0) return
+    throw new LockUsageError(
+      `close: ${this.#running.size} holdAsync of ${this.#thread.label} have not ended; await them first`,
+    )
+  }
+
+  /** The innermost holding of this table around the caller that has not ended. */
+  #surrounding(): Task | undefined {
+    let task = context?.getStore()
+    while (task && (task.ended || task.table.buffer !== this.#table.buffer)) task = task.parent
+    return task
+  }
+
+  #refuseOrder(words: readonly number[], parent: Task | undefined, stack: string): void {
+    const lowest = words[0]
+    if (lowest === undefined || this.#table.layout.order === 'free') return
+    const held = locksHeldBy(this.#table, this.#thread.id)
+    for (let task = parent; task; task = task.parent) {
+      if (!task.ended && task.table === this.#table) {
+        held.push(...locksHeldBy(this.#table, task.owner.id))
+      }
+    }
+    const again = words.find((word) => held.includes(numberOf(this.#table, word)))
+    if (again !== undefined) {
+      const holder = parent?.owner ?? this.#thread
+      throw new DeadlockError(describeSelfDeadlock(this.#table, holder, again, stack))
+    }
+    const wanted = numberOf(this.#table, lowest)
+    const highest = Math.max(-1, ...held)
+    if (wanted > highest) return
+    throw new LockOrderError(
+      `holdAsync asked for lock ${wanted} inside a holding of lock ${highest}: this table takes locks ` +
+        "in ascending order only. Take them all in one request, or create the table with order: 'free'",
+    )
+  }
+
+  async #begin(parent: Task | undefined): Promise<Task> {
+    for (;;) {
+      const acrossEventLoop = locksHeldBy(this.#table, this.#thread.id).length > 0
+      const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task)`, {
+        kind: TASK_SLOT,
+        thread: this.#thread.id,
+        parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
+      })
+      if (owner) {
+        const task = { table: this.#table, owner, parent, ended: false }
+        this.#running.add(task)
+        return task
+      }
+      if (parent) {
+        throw new LockUsageError(
+          `all ${this.#table.layout.owners} owners of this table are in use, and a nested holding ` +
+            'cannot wait for one: create the table with more owners',
+        )
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+
+  #end(task: Task): void {
+    const { words } = this.#table
+    const head = (task.owner.slot + SLOT.top) >> 2
+    task.ended = true
+    for (let word = words[head] as number; word !== 0; word = words[head] as number) {
+      words[head] = words[(word + LINK_OFFSET) >> 2] as number
+      const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
+      if (bits !== 0) wake(words, word, bits)
+    }
+    this.#running.delete(task)
+    releaseOwner(this.#table, task.owner)
+  }
+
+  async #take(task: Task, word: number, stack: string): Promise<void> {
+    const { words, layout } = this.#table
+    const { owner } = task
+    const at = word >> 2
+    let waited = false
+    for (;;) {
+      const seen = Atomics.load(words, at)
+      if (seen === 0) {
+        const mine = waited ? owner.me | WAITER : owner.me
+        if (Atomics.compareExchange(words, at, 0, mine) === 0) break
+        continue
+      }
+      const first = !waited
+      waited = true
+      if (first) publishWait(this.#table, owner, word, stack)
+      if (first && layout.order === 'free') {
+        const report = findDeadlock(this.#table, owner)
+        if (report) throw new DeadlockError(report)
+      }
+      if (announceSleep(words, at, seen, WAITER | WAKE_ALL)) {
+        await sleep(words, at, seen | WAITER | WAKE_ALL)
+      }
+    }
+    if (waited) endWait(this.#table, owner)
+    const head = (owner.slot + SLOT.top) >> 2
+    words[(word + LINK_OFFSET) >> 2] = words[head] as number
+    words[head] = word
+  }
+}
+
+/** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
+async function sleep(words: Int32Array, at: number, value: number): Promise<void> {
+  if (!Atomics.waitAsync) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    return
+  }
+  const waiting = Atomics.waitAsync(words, at, value)
+  if (!waiting.async) return
+  // A pending waitAsync does not keep a process alive; a timer does.
+  const alive = setInterval(() => {}, LONG_MS)
+  try {
+    await waiting.value
+  } finally {
+    clearInterval(alive)
+  }
+}
+
+/** The part of Node's AsyncLocalStorage that is used; absent in browsers. */
+interface TaskContext {
+  run<Result>(task: Task, fn: () => Result): Result
+  getStore(): Task | undefined
+}
+
+const context = makeContext()
+
+function makeContext(): TaskContext | undefined {
+  const { process } = globalThis as {
+    readonly process?: { getBuiltinModule?(id: string): unknown }
+  }
+  const hooks = process?.getBuiltinModule?.('node:async_hooks') as
+    | { AsyncLocalStorage: new () => TaskContext }
+    | undefined
+  return hooks && new hooks.AsyncLocalStorage()
+}

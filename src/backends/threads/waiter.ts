@@ -1,0 +1,152 @@
+/**
+ * The contended path of one thread: stand back, spin, then sleep until the lock is free.
+ *
+ * Source    the three-state futex mutex of U. Drepper, "Futexes are tricky" (2004), with the owner in
+ *           the word; standing back from a hot lock after D. Dice, "Malthusian locks" (2015).
+ * Steps     1. Hot? Where a thread meets busy locks every few microseconds, two threads that run at
+ *              once mostly pass cache lines to and fro. One that holds nothing then naps for some
+ *              50 µs and leaves the locks to whoever runs.
+ *           2. Spin: look SPINS times, which outlasts a holder that is running.
+ *           3. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a
+ *              deadlock, and sleep while the word is unchanged. Awake, take the lock with WAITER set,
+ *              for others may sleep behind.
+ * Invariant A thread sleeps only on a word in which it has seen WAITER, after raising the sleep count:
+ *           whoever frees the lock sees one of the two, and wakes.
+ * Fairness  none is promised: a woken waiter can find the lock taken again. A nap is bounded, and a
+ *           thread that has napped is no longer hot, so nobody stands back twice for one lock.
+ * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
+ */
+
+import { DeadlockError } from '../../core/errors.ts'
+import { findDeadlock } from './deadlock.ts'
+import { HEADER, SLOT, WAITER, WAKE_ALL } from './layout.ts'
+import { endWait, type Owner, publishWait } from './owners.ts'
+import type { Table } from './table.ts'
+
+/** How often a waiter looks at the word before it sleeps: some hundred nanoseconds. */
+const SPINS = 40
+/** Two busy locks within this time are one more degree of heat; every such time without, one less. */
+const HEAT_WINDOW_MS = 0.002
+/** A thread this hot stands back. */
+const HOT = 3
+const NAP_MS = 0.05
+
+const { pause } = Atomics as { pause?: () => void }
+
+/** Whether this thread may sleep; a browser's main thread may not. */
+export const mayBlock: boolean = canWait()
+
+function canWait(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Waits for locks on behalf of one thread. */
+export class Waiter {
+  readonly #table: Table
+  readonly #owner: Owner
+  #heat = 0
+  #lastBusyMs = 0
+
+  /** How often this thread slept because a lock was busy: parked, or stood back. */
+  sleeps = 0
+
+  constructor(table: Table, owner: Owner) {
+    this.#table = table
+    this.#owner = owner
+  }
+
+  /** Another busy lock was met: are there so many that this thread should stand back? */
+  metBusyLock(): boolean {
+    const now = performance.now()
+    const windows = (now - this.#lastBusyMs) / HEAT_WINDOW_MS
+    this.#heat = windows < 1 ? this.#heat + 1 : Math.max(0, this.#heat - windows)
+    this.#lastBusyMs = now
+    return this.#heat >= HOT
+  }
+
+  /** Stands back for a moment. Only for a thread that holds nothing: others would wait for it. */
+  nap(): void {
+    this.sleeps++
+    this.#heat = 0
+    Atomics.wait(this.#table.words, (this.#owner.slot + SLOT.nap) >> 2, 0, NAP_MS)
+  }
+
+  /** Takes the lock at `word`, however long that takes. `caller` is left out of the published stack. */
+  take(word: number, caller: Caller): void {
+    const { words } = this.#table
+    const at = word >> 2
+    for (let spin = 0; spin < SPINS; spin++) {
+      if (Atomics.load(words, at) === 0) {
+        if (Atomics.compareExchange(words, at, 0, this.#owner.me) === 0) return
+      }
+      pause?.()
+    }
+    this.#park(word, caller)
+  }
+
+  #park(word: number, caller: Caller): void {
+    const table = this.#table
+    const { words, layout } = table
+    const at = word >> 2
+    const mayDeadlock = layout.order === 'free'
+    publishWait(table, this.#owner, word, mayDeadlock ? stackAt(caller) : '')
+    let checked = !mayDeadlock
+    for (;;) {
+      const seen = Atomics.load(words, at)
+      if (seen === 0) {
+        if (Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0) break
+      } else if (announceSleep(words, at, seen, WAITER)) {
+        if (!checked) {
+          checked = true
+          const report = findDeadlock(table, this.#owner)
+          if (report) throw new DeadlockError(report)
+        }
+        if (Atomics.wait(words, at, seen | WAITER) === 'ok') this.sleeps++
+      }
+    }
+    endWait(table, this.#owner)
+  }
+}
+
+/** A function whose frames, and those above it, are left out of a call stack. */
+// biome-ignore lint/complexity/noBannedTypes: any function will do, none is called
+export type Caller = Function
+
+/**
+ * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
+ * true when the caller may now sleep on `seen | bits`.
+ */
+export function announceSleep(
+  words: Int32Array,
+  at: number,
+  seen: number,
+  bits: number,
+): boolean {
+  if ((seen & bits) !== bits && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) {
+    return false
+  }
+  Atomics.add(words, HEADER.sleepCount >> 2, 1)
+  return true
+}
+
+/** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */
+export function wake(words: Int32Array, word: number, bits: number): void {
+  Atomics.notify(words, word >> 2, (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1)
+}
+
+/** The call stack above `caller`, a line a call, innermost first, without a heading. */
+export function stackAt(caller: Caller): string {
+  const holder: { stack?: string } = {}
+  if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
+  else holder.stack = new Error().stack ?? ''
+  return (holder.stack ?? '')
+    .split('\n')
+    .filter((line) => line.includes(':'))
+    .map((line) => line.trim())
+    .join('\n')
+}

@@ -1,0 +1,67 @@
+/**
+ * The audit: the sum of all balances at one moment, while transfers go on.
+ *
+ * Source    the snapshot by copy on first write, as in database checkpoints; three ways, by strategy.
+ * Steps     'whole': take every lock at once (few of them), sum, free. The bank stops for the sum.
+ *           'snapshot': take the bank's own lock (one audit at a time), raise the audit's number, then
+ *           visit the accounts one by one, each under its own lock. A transfer that holds both its
+ *           locks looks whether an audit runs, and if so keeps the old balance of an account that the
+ *           audit has not seen (accounts.ts). The audit adds the kept balance where there is one.
+ *           'unlocked': just sum.
+ * Invariant A transfer that did not see the audit began before it: the audit visits both its accounts
+ *           after it, since it still holds both locks. One that saw it keeps both old balances, unless
+ *           the audit has them already. So every transfer counts whole or not at all.
+ * Cost      'snapshot': one lock taken and freed for each account, never more than one held beside the
+ *           bank's own: a transfer waits for some nanoseconds at most.
+ */
+
+import type { SharedLocks } from '../backends/threads/index.ts'
+import {
+  type Accounts,
+  balanceAtAudit,
+  balanceOf,
+  LAST_AUDIT,
+  RUNNING_AUDIT,
+} from './accounts.ts'
+import type { Auditing } from './strategies.ts'
+
+/** The bank's own lock. */
+const BANK = 0
+
+/** The total of accounts 1 to `last` (record numbers). */
+export function audit(
+  way: Auditing,
+  locks: SharedLocks,
+  accounts: Accounts,
+  last: number,
+): number {
+  if (way === 'unlocked') return sum(accounts, last)
+  if (way === 'whole') return locks.holdAll(() => sum(accounts, last))
+  return snapshotSum(locks, accounts, last)
+}
+
+function sum(accounts: Accounts, last: number): number {
+  let total = 0
+  for (let record = 1; record <= last; record++) total += balanceOf(accounts, record)
+  return total
+}
+
+function snapshotSum(locks: SharedLocks, accounts: Accounts, last: number): number {
+  const { marks } = accounts
+  locks.lock(BANK)
+  try {
+    const number = ((marks[LAST_AUDIT] as number) % (2 ** 31 - 1)) + 1
+    marks[LAST_AUDIT] = number
+    marks[RUNNING_AUDIT] = number
+    let total = 0
+    for (let record = 1; record <= last; record++) {
+      locks.lock(record)
+      total += balanceAtAudit(accounts, record, number)
+      locks.unlock(record)
+    }
+    marks[RUNNING_AUDIT] = 0
+    return total
+  } finally {
+    locks.unlock(BANK)
+  }
+}

@@ -1,0 +1,212 @@
+/** The bank: accounts in shared memory, transfers under a strategy, audits. Uses locks as a user would. */
+
+import { LockUsageError } from '../index.ts'
+import { SharedLocks, type SharedLocksHandle } from '../backends/threads/index.ts'
+import {
+  type Accounts,
+  accountsOf,
+  balanceOf,
+  move,
+  moveSlowly,
+  RECORD_BYTES,
+  setBalance,
+} from './accounts.ts'
+import { audit } from './audit.ts'
+import { type Strategy, type StrategyName, strategyNamed, strategyNames } from './strategies.ts'
+
+/** What a new bank is to be. */
+export interface BankOptions {
+  /** The opening balance of each account, in whole minor units (cents): safe integers from 0. */
+  readonly balances: ArrayLike<number>
+  /** How transfers take locks. */
+  readonly strategy: StrategyName
+  /** For `striped`: how many locks. Default 64, or as many as there are accounts. */
+  readonly stripes?: number
+  /** How many threads can have the bank open at once. Default 128. */
+  readonly tellers?: number
+}
+
+/** What another thread opens a bank with: send it as `workerData`. */
+export interface BankHandle {
+  readonly locks: SharedLocksHandle
+  readonly strategy: StrategyName
+}
+
+/** How a thread opens a bank. */
+export interface OpenBankOptions {
+  /** What this thread is called in deadlock reports. */
+  readonly label?: string
+  /** Called whenever a transfer has taken a lock: its first or second, and the lock's number. */
+  readonly onTake?: (position: 1 | 2, lock: number) => void
+}
+
+/** A bank, as one thread sees it. */
+export class Bank {
+  readonly #locks: SharedLocks
+  readonly #accounts: Accounts
+  readonly #balances: Float64Array
+  readonly #marks: Int32Array
+  readonly #strategy: Strategy
+  readonly #count: number
+  readonly #lowerFirst: boolean
+  readonly #onTake: OpenBankOptions['onTake']
+  #move: typeof move = move
+
+  private constructor(
+    locks: SharedLocks,
+    strategy: StrategyName,
+    onTake?: OpenBankOptions['onTake'],
+  ) {
+    this.#locks = locks
+    this.#accounts = accountsOf(locks)
+    this.#balances = this.#accounts.balances
+    this.#marks = this.#accounts.marks
+    this.#strategy = strategyNamed(strategy)
+    this.#count = locks.count - 1
+    this.#onTake = onTake
+    this.#lowerFirst = this.#strategy.taking === 'lower first' && onTake === undefined
+  }
+
+  /**
+   * Opens the doors of a new bank.
+   *
+   * @throws LockUsageError for an unknown strategy, fewer than two accounts, a balance that is no whole
+   *   number from 0, or a total past the safe integers.
+   */
+  static create(options: BankOptions): Bank {
+    const { balances, strategy } = options
+    if (!strategyNames.includes(strategy)) {
+      throw new LockUsageError(`strategy must be one of ${strategyNames.join(', ')}`)
+    }
+    const count = balances.length
+    if (count < 2) throw new LockUsageError(`a bank needs at least 2 accounts, not ${count}`)
+    let total = 0
+    for (let account = 0; account < count; account++) {
+      checkAmount(balances[account], `the opening balance of account ${account}`)
+      total += balances[account] as number
+    }
+    checkAmount(total, 'the total of the opening balances')
+    const locks = SharedLocks.create({
+      count: count + 1,
+      recordBytes: RECORD_BYTES,
+      label: 'bank',
+      ...strategyNamed(strategy).locks(options.stripes ?? Math.min(64, count)),
+      ...(options.tellers === undefined ? {} : { owners: options.tellers }),
+    })
+    const bank = new Bank(locks, strategy)
+    bank.reset(balances)
+    return bank
+  }
+
+  /** Opens the bank in this thread: once in each. */
+  static open(handle: BankHandle, options: OpenBankOptions = {}): Bank {
+    const { label, onTake } = options
+    const locks = SharedLocks.open(handle.locks, label === undefined ? {} : { label })
+    return new Bank(locks, handle.strategy, onTake)
+  }
+
+  /** What to send to another thread. */
+  get handle(): BankHandle {
+    return { locks: this.#locks.handle, strategy: this.#strategy.name }
+  }
+
+  /** How many accounts there are: they are numbered from 0. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** How often this thread slept because a lock was busy. */
+  get sleeps(): number {
+    return this.#locks.sleeps
+  }
+
+  /** Whether transfers give up their time slice between debit and credit, to make faults visible. */
+  set slowly(slowly: boolean) {
+    this.#move = slowly ? moveSlowly : move
+  }
+
+  /**
+   * Moves `amount` minor units from one account to another: true when done, false when refused because
+   * the payer has less. The balance is checked inside the locks.
+   *
+   * @throws LockUsageError for an account that does not exist, payer and payee the same, or an amount
+   *   that is no whole number from 0 to 2^53 - 1.
+   * @throws DeadlockError under `unordered`; nothing has moved then.
+   */
+  transfer(from: number, to: number, amount: number): boolean {
+    const count = this.#count
+    if (from >>> 0 !== from || from >= count) throw noSuchAccount(from, count)
+    if (to >>> 0 !== to || to >= count) throw noSuchAccount(to, count)
+    if (from === to) throw new LockUsageError(`a transfer from account ${from} to itself`)
+    if (!(amount >= 0) || !Number.isSafeInteger(amount)) throw badAmount(amount, 'a transfer')
+    const payer = from + 1
+    const payee = to + 1
+    if (this.#lowerFirst) {
+      const balances = this.#balances
+      const marks = this.#marks
+      return this.#locks.holdPair(payer, payee, this.#move, balances, marks, payer, payee, amount)
+    }
+    return this.#transferStepwise(payer, payee, amount)
+  }
+
+  /** The sum of all balances at one moment, in minor units: by the locks, or under `unlocked` as it comes. */
+  audit(): number {
+    return audit(this.#strategy.auditing, this.#locks, this.#accounts, this.#count)
+  }
+
+  /** All balances, as they stand: for when nobody transfers. */
+  balances(): Float64Array {
+    const balances = new Float64Array(this.#count)
+    for (let i = 0; i < this.#count; i++) balances[i] = balanceOf(this.#accounts, i + 1)
+    return balances
+  }
+
+  /** Sets all balances: for when nobody transfers. */
+  reset(balances: ArrayLike<number>): void {
+    for (let i = 0; i < this.#count; i++) setBalance(this.#accounts, i + 1, balances[i] as number)
+  }
+
+  /** The transfer of the strategies that take one lock after the other, or none; and of traced ones. */
+  #transferStepwise(payer: number, payee: number, amount: number): boolean {
+    const { taking } = this.#strategy
+    if (taking === 'none') return this.#moveMoney(payer, payee, amount)
+    const { lockCount } = this.#locks
+    const swap = taking === 'lower first' && payee % lockCount < payer % lockCount
+    const [first, second] = swap ? [payee, payer] : [payer, payee]
+    this.#locks.lock(first)
+    try {
+      this.#onTake?.(1, first % lockCount)
+      if (first % lockCount === second % lockCount) return this.#moveMoney(payer, payee, amount)
+      this.#locks.lock(second)
+      try {
+        this.#onTake?.(2, second % lockCount)
+        return this.#moveMoney(payer, payee, amount)
+      } finally {
+        this.#locks.unlock(second)
+      }
+    } finally {
+      this.#locks.unlock(first)
+    }
+  }
+
+  #moveMoney(payer: number, payee: number, amount: number): boolean {
+    return this.#move(this.#balances, this.#marks, payer, payee, amount)
+  }
+}
+
+function noSuchAccount(account: unknown, count: number): LockUsageError {
+  return new LockUsageError(
+    `there is no account ${String(account)}: accounts are numbered from 0 to ${count - 1}`,
+  )
+}
+
+function checkAmount(amount: unknown, what: string): void {
+  if (!Number.isSafeInteger(amount) || (amount as number) < 0) throw badAmount(amount, what)
+}
+
+function badAmount(amount: unknown, what: string): LockUsageError {
+  return new LockUsageError(
+    `${what} must be a whole number of minor units from 0 to ${Number.MAX_SAFE_INTEGER}, ` +
+      `not ${String(amount)}`,
+  )
+}

@@ -1,0 +1,34 @@
+/** `lockwise/bank`: the proving ground. Accounts, transfers, audits, and how they run under each strategy. */
+
+export { Bank, type BankHandle, type BankOptions, type OpenBankOptions } from './bank.ts'
+export { MOST_TRACED, type TracedLock } from './control.ts'
+export { AmountError, formatCents, parseCents } from './money.ts'
+export {
+  breaksPromise,
+  lockName,
+  MOST_REPORTS,
+  type Outcome,
+  type RunOptions,
+  type RunResult,
+  runBank,
+} from './run.ts'
+export {
+  type Auditing,
+  type Strategy,
+  type StrategyName,
+  strategyNamed,
+  strategyNames,
+  type Taking,
+  tour,
+} from './strategies.ts'
+export {
+  allocateOrders,
+  DONE,
+  LECTURE_BALANCES,
+  LECTURE_THREADS,
+  LECTURE_TRANSFERS,
+  lectureBalances,
+  type Orders,
+  PENDING,
+  REFUSED,
+} from './workload.ts'

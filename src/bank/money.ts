@@ -1,0 +1,31 @@
+/** Money as people write it and as the bank keeps it: decimal text and whole cents. */
+
+/** Why a text is no amount, as the end of a sentence: `expected …`. */
+export class AmountError extends Error {
+  override readonly name = 'AmountError'
+}
+
+const PLAIN = /^(\d+)(?:\.(\d+))?$/
+const LARGEST_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
+
+/**
+ * The cents in a plain decimal amount such as `245.20`, `245.2` or `245`.
+ *
+ * @throws AmountError for anything else: a sign, an exponent, a space, a separator, more than two
+ *   decimals that are not 0, or more cents than a safe integer.
+ */
+export function parseCents(text: string): number {
+  const match = PLAIN.exec(text)
+  if (!match) throw new AmountError('a plain amount such as 245.20')
+  const [, whole = '', fraction = ''] = match
+  if (/[1-9]/.test(fraction.slice(2))) throw new AmountError('an amount with at most two decimals')
+  const cents = whole.length > 16 ? LARGEST_CENTS + 1n : BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
+  if (cents > LARGEST_CENTS) throw new AmountError(`an amount up to ${formatCents(Number(LARGEST_CENTS))}`)
+  return Number(cents)
+}
+
+/** Cents with two decimals: `24520` is `245.20`. Exact for every safe integer, negative ones too. */
+export function formatCents(cents: number): string {
+  const digits = String(Math.abs(cents)).padStart(3, '0')
+  return `${cents < 0 ? '-' : ''}${digits.slice(0, -2)}.${digits.slice(-2)}`
+}

@@ -1,0 +1,275 @@
+/** Runs the bank: starts the tellers, opens the barrier, waits for their end, and adds up. */
+
+import { once } from 'node:events'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { type DeadlockReport, LockUsageError, relabelLocks } from '../index.ts'
+import { Bank } from './bank.ts'
+import {
+  allocateControl,
+  CONTROL,
+  COUNTER,
+  COUNTERS,
+  counterOf,
+  MOST_TRACED,
+  type TracedLock,
+  tracedLocks,
+} from './control.ts'
+import { type StrategyName, strategyNamed } from './strategies.ts'
+import type { TellerData, TellerMessage } from './teller.ts'
+import type { Orders } from './workload.ts'
+
+/** One run of the bank. */
+export interface RunOptions {
+  readonly strategy: StrategyName
+  /** Opening balances in minor units, one for each account. */
+  readonly balances: ArrayLike<number>
+  /** How many tellers (worker threads). */
+  readonly threads: number
+  /** Transfers drawn from a seed, this many for each teller: the same seed gives the same transfers. */
+  readonly generate?: { readonly seed: number; readonly transfers: number }
+  /** Or orders that all tellers share; each is carried out once. */
+  readonly orders?: Orders
+  /** Each teller audits after every so many transfers of its own. Default 0: never. */
+  readonly auditEvery?: number
+  /** For `striped`: how many locks. */
+  readonly stripes?: number
+  /** After a deadlock: end the run (default), or let the victim try again. */
+  readonly onDeadlock?: 'stop' | 'retry'
+  /**
+   * Each teller gives up its time slice between debit and credit in this many transfers at the
+   * beginning, so that the faults of unsafe strategies are seen at once. Default 0.
+   */
+  readonly slowTransfers?: number
+  /** Transfers of each teller before the clock starts; the balances are set again after them. Default 0. */
+  readonly warmup?: number
+  /** Note which teller takes which lock. Default false; it is slow. */
+  readonly trace?: boolean
+  /** What an account is called in deadlock reports. Default `account N`. */
+  readonly accountName?: (account: number) => string
+  /** Called some ten times a second with how many transfers are done. */
+  readonly onProgress?: (done: number) => void
+  /** Ends the run early; what was done until then is in the result. */
+  readonly signal?: AbortSignal
+}
+
+/** What a run came to: the totals must agree, or money was lost or made. */
+export type Outcome = 'consistent' | 'inconsistent' | 'deadlock'
+
+/** The result of a run. Money is in minor units. */
+export interface RunResult {
+  readonly strategy: StrategyName
+  readonly outcome: Outcome
+  /** Transfers carried out or refused. */
+  readonly transfers: number
+  readonly refused: number
+  readonly audits: number
+  readonly failedAudits: number
+  readonly totalBefore: number
+  readonly totalAfter: number
+  /** From the first teller's first transfer to the last one's last; without starting threads. */
+  readonly seconds: number
+  readonly transfersPerSecond: number
+  /** How often a teller slept because a lock was busy. */
+  readonly sleeps: number
+  /** How many deadlocks there were; each was broken by rejecting one transfer. */
+  readonly deadlocksBroken: number
+  /** The first of them, at most {@link MOST_REPORTS}. */
+  readonly deadlocks: readonly DeadlockReport[]
+  /** False when the signal ended the run early. */
+  readonly complete: boolean
+  readonly balances: Float64Array
+  /** Which teller took which lock, in order; numbers as {@link lockName} explains. */
+  readonly trace: Iterable<TracedLock>
+}
+
+/** Reports kept of one run; the rest is only counted. */
+export const MOST_REPORTS = 1000
+
+/** How often progress is looked at. */
+const PROGRESS_MS = 100
+
+/**
+ * Runs the bank once.
+ *
+ * @throws LockUsageError for options out of range; and whatever a teller throws.
+ */
+export async function runBank(options: RunOptions): Promise<RunResult> {
+  if (!Number.isInteger(options.threads) || options.threads < 1) {
+    throw new LockUsageError(`threads must be a whole number from 1, not ${options.threads}`)
+  }
+  const bank = Bank.create({
+    balances: options.balances,
+    strategy: options.strategy,
+    tellers: options.threads + 1,
+    ...(options.stripes === undefined ? {} : { stripes: options.stripes }),
+  })
+  const run = new Run(options, bank)
+  return run.toEnd()
+}
+
+/** A lock's name in a trace: the account behind it, or the lock that accounts share. */
+export function lockName(
+  strategy: StrategyName,
+  lock: number,
+  accountName: (account: number) => string = defaultName,
+): string {
+  if (strategy === 'global') return 'the global lock'
+  return strategy === 'striped' ? `stripe ${lock}` : accountName(lock - 1)
+}
+
+function defaultName(account: number): string {
+  return `account ${account}`
+}
+
+class Run {
+  readonly #options: RunOptions
+  readonly #bank: Bank
+  readonly #totalBefore: number
+  readonly #control: Int32Array
+  readonly #trace: Int32Array | undefined
+  readonly #workers: Worker[] = []
+  readonly #done: Extract<TellerMessage, { kind: 'done' }>[] = []
+  readonly #reports: DeadlockReport[] = []
+  #ready = 0
+
+  constructor(options: RunOptions, bank: Bank) {
+    this.#options = options
+    this.#bank = bank
+    this.#totalBefore = sum(bank.balances())
+    this.#control = allocateControl(options.threads)
+    this.#trace = options.trace ? this.#traceMemory() : undefined
+  }
+
+  async toEnd(): Promise<RunResult> {
+    const { signal, onProgress } = this.#options
+    const stop = (): void => void Atomics.store(this.#control, CONTROL.stop, 1)
+    if (signal?.aborted) stop()
+    signal?.addEventListener('abort', stop)
+    const timer = setInterval(() => onProgress?.(this.#counted(COUNTER.transfers)), PROGRESS_MS)
+    try {
+      const ends: Promise<unknown>[] = []
+      for (let teller = 0; teller < this.#options.threads; teller++) ends.push(this.#start(teller))
+      await Promise.all(ends)
+    } finally {
+      clearInterval(timer)
+      signal?.removeEventListener('abort', stop)
+      await Promise.all(this.#workers.map((worker) => worker.terminate()))
+    }
+    onProgress?.(this.#counted(COUNTER.transfers))
+    return this.#result()
+  }
+
+  /** Starts a teller; the promise settles with its end. */
+  #start(teller: number): Promise<unknown> {
+    const { options, data } = { options: this.#options, data: this.#tellerData(teller) }
+    const file = new URL(`./teller${extname(import.meta.url)}`, import.meta.url)
+    const worker = new Worker(file, { workerData: data, name: `teller ${teller + 1}` })
+    this.#workers.push(worker)
+    worker.on('message', (message: TellerMessage) => {
+      if (message.kind === 'ready' && ++this.#ready === options.threads) this.#open()
+      if (message.kind === 'done') this.#done.push(message)
+      if (message.kind === 'deadlock') this.#keep(message.report)
+    })
+    return once(worker, 'exit')
+  }
+
+  /** All tellers stand at the barrier: undoes the warm-up and lets them go. */
+  #open(): void {
+    if ((this.#options.warmup ?? 0) > 0) {
+      this.#bank.reset(this.#options.balances)
+      this.#control.fill(0, CONTROL.tellers, CONTROL.tellers + COUNTERS * this.#options.threads)
+    }
+    Atomics.store(this.#control, CONTROL.go, 1)
+    Atomics.notify(this.#control, CONTROL.go)
+  }
+
+  #keep(report: DeadlockReport): void {
+    if (this.#reports.length >= MOST_REPORTS) return
+    const { strategy, accountName } = this.#options
+    this.#reports.push(
+      relabelLocks(report, (lock) => lockName(strategy, Number(lock), accountName)),
+    )
+  }
+
+  #tellerData(teller: number): TellerData {
+    const { generate, orders } = this.#options
+    return {
+      bank: this.#bank.handle,
+      control: this.#control,
+      teller,
+      total: this.#totalBefore,
+      auditEvery: this.#options.auditEvery ?? 0,
+      retryDeadlocks: this.#options.onDeadlock === 'retry',
+      slowTransfers: this.#options.slowTransfers ?? 0,
+      warmup: generate ? (this.#options.warmup ?? 0) : 0,
+      ...(generate && { generate }),
+      ...(orders && { orders }),
+      ...(this.#trace && { trace: this.#trace }),
+    }
+  }
+
+  #traceMemory(): Int32Array {
+    const { generate, orders, threads } = this.#options
+    const transfers = generate ? generate.transfers * threads : (orders?.from.length ?? 0)
+    const events = Math.min(2 * transfers + threads, MOST_TRACED)
+    return new Int32Array(new SharedArrayBuffer(8 * events))
+  }
+
+  #counted(counter: number): number {
+    let total = 0
+    for (let teller = 0; teller < this.#options.threads; teller++) {
+      total += this.#control[counterOf(teller, counter)] as number
+    }
+    return total
+  }
+
+  #result(): RunResult {
+    const { strategy, generate, orders, threads } = this.#options
+    const balances = this.#bank.balances()
+    const totalAfter = sum(balances)
+    const transfers = this.#counted(COUNTER.transfers)
+    const failedAudits = this.#counted(COUNTER.failedAudits)
+    const deadlocksBroken = this.#counted(COUNTER.deadlocks)
+    const asked = generate ? generate.transfers * threads : (orders?.from.length ?? 0)
+    const stoppedByDeadlock = deadlocksBroken > 0 && this.#options.onDeadlock !== 'retry'
+    const seconds = this.#seconds()
+    return {
+      strategy,
+      outcome: stoppedByDeadlock
+        ? 'deadlock'
+        : totalAfter === this.#totalBefore && failedAudits === 0
+          ? 'consistent'
+          : 'inconsistent',
+      transfers,
+      refused: this.#counted(COUNTER.refused),
+      audits: this.#counted(COUNTER.audits),
+      failedAudits,
+      totalBefore: this.#totalBefore,
+      totalAfter,
+      seconds,
+      transfersPerSecond: seconds > 0 ? transfers / seconds : 0,
+      sleeps: this.#done.reduce((all, { sleeps }) => all + sleeps, 0),
+      deadlocksBroken,
+      deadlocks: this.#reports,
+      complete: transfers === asked || stoppedByDeadlock,
+      balances,
+      trace: this.#trace ? tracedLocks(this.#control, this.#trace) : [],
+    }
+  }
+
+  #seconds(): number {
+    const start = Math.min(...this.#done.map(({ startMs }) => startMs))
+    const end = Math.max(...this.#done.map(({ endMs }) => endMs))
+    return this.#done.length > 0 ? (end - start) / 1000 : 0
+  }
+}
+
+function sum(balances: Float64Array): number {
+  return balances.reduce((total, balance) => total + balance, 0)
+}
+
+/** Whether an outcome breaks what the strategy promises. */
+export function breaksPromise(result: RunResult): boolean {
+  return strategyNamed(result.strategy).safe && result.outcome !== 'consistent'
+}

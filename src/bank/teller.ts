@@ -1,0 +1,199 @@
+/** A teller: the worker thread that carries out transfers. Started by run.ts. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { DeadlockError, type DeadlockReport } from '../index.ts'
+import { Bank, type BankHandle } from './bank.ts'
+import { CONTROL, COUNTER, counterOf, traceLock } from './control.ts'
+import {
+  below,
+  DONE,
+  firstState,
+  LARGEST_AMOUNT,
+  nextState,
+  type Orders,
+  PENDING,
+  REFUSED,
+  scaleFor,
+} from './workload.ts'
+
+/** What a teller is started with. */
+export interface TellerData {
+  readonly bank: BankHandle
+  readonly control: Int32Array
+  /** From 0. */
+  readonly teller: number
+  /** What an audit must find. */
+  readonly total: number
+  readonly auditEvery: number
+  readonly retryDeadlocks: boolean
+  /** How many transfers at the beginning give up the time slice between debit and credit. */
+  readonly slowTransfers: number
+  readonly warmup: number
+  readonly generate?: { readonly seed: number; readonly transfers: number }
+  readonly orders?: Orders
+  readonly trace?: Int32Array
+}
+
+/** What a teller reports, beside its counters in shared memory. */
+export type TellerMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'deadlock'; readonly report: DeadlockReport }
+  | {
+      readonly kind: 'done'
+      readonly startMs: number
+      readonly endMs: number
+      readonly sleeps: number
+    }
+
+/** Between two looks at the stop word, and two notes of the progress. */
+const BATCH = 256
+/** How many orders a teller takes at once. */
+const ORDERS_AT_ONCE = 16
+
+class Teller {
+  readonly #data: TellerData
+  readonly #bank: Bank
+  readonly #control: Int32Array
+  #state: number
+  #untilAudit: number
+  #transfers = 0
+  #refused = 0
+
+  constructor(data: TellerData) {
+    const { control, teller, trace } = data
+    this.#data = data
+    this.#control = control
+    this.#bank = Bank.open(data.bank, {
+      label: `teller ${teller + 1}`,
+      ...(trace && {
+        onTake: (position, lock) => traceLock(control, trace, teller, position, lock),
+      }),
+    })
+    this.#state = firstState(data.generate?.seed ?? 0, teller)
+    this.#untilAudit = data.auditEvery
+  }
+
+  run(): void {
+    this.#generated(this.#data.warmup)
+    send({ kind: 'ready' })
+    Atomics.wait(this.#control, CONTROL.go, 0)
+    const sleepsBefore = this.#bank.sleeps
+    this.#transfers = 0
+    this.#refused = 0
+    this.#untilAudit = this.#data.auditEvery
+    const startMs = now()
+    this.#work()
+    const endMs = now()
+    this.#publish()
+    send({ kind: 'done', startMs, endMs, sleeps: this.#bank.sleeps - sleepsBefore })
+  }
+
+  #work(): void {
+    const { generate, slowTransfers } = this.#data
+    if (!generate) return this.#orders()
+    const slow = Math.min(slowTransfers, generate.transfers)
+    this.#bank.slowly = true
+    this.#generated(slow, 1)
+    this.#bank.slowly = false
+    this.#generated(generate.transfers - slow)
+  }
+
+  /** Draws and carries out this many transfers; stops early when told to. */
+  #generated(count: number, batch: number = BATCH): void {
+    for (let left = count; left > 0 && !this.#stopped(); left -= batch) {
+      this.#generatedBatch(Math.min(left, batch))
+      this.#publish()
+    }
+  }
+
+  /** The hot loop: its state in local variables. */
+  #generatedBatch(count: number): void {
+    const bank = this.#bank
+    const anyAccount = scaleFor(bank.count)
+    const anyOther = scaleFor(bank.count - 1)
+    const anyAmount = scaleFor(LARGEST_AMOUNT)
+    const auditEvery = this.#data.auditEvery
+    let state = this.#state
+    for (let i = 0; i < count; i++) {
+      state = nextState(state)
+      const from = below(state, anyAccount)
+      state = nextState(state)
+      let to = below(state, anyOther)
+      // One more unless `to` is below `from`, without a branch.
+      to += 1 + ((to - from) >> 31)
+      state = nextState(state)
+      this.#carryOut(from, to, 1 + below(state, anyAmount))
+      if (auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
+    }
+    this.#state = state
+  }
+
+  #orders(): void {
+    const { orders, slowTransfers } = this.#data
+    if (!orders) return
+    const { from, to, amounts, outcomes } = orders
+    while (!this.#stopped()) {
+      const first = Atomics.add(this.#control, CONTROL.nextOrder, ORDERS_AT_ONCE)
+      if (first >= from.length) return
+      const end = Math.min(first + ORDERS_AT_ONCE, from.length)
+      for (let i = first; i < end && !this.#stopped(); i++) {
+        this.#bank.slowly = this.#transfers < slowTransfers
+        const done = this.#carryOut(from[i] as number, to[i] as number, amounts[i] as number)
+        outcomes[i] = done === undefined ? PENDING : done ? DONE : REFUSED
+        if (this.#data.auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
+      }
+      this.#publish()
+    }
+  }
+
+  /** One transfer, until it is done or refused; `undefined` when a deadlock ended the run. */
+  #carryOut(from: number, to: number, amount: number): boolean | undefined {
+    for (;;) {
+      try {
+        const done = this.#bank.transfer(from, to, amount)
+        this.#transfers++
+        if (!done) this.#refused++
+        return done
+      } catch (error) {
+        if (!(error instanceof DeadlockError)) throw error
+        this.#count(COUNTER.deadlocks, 1)
+        send({ kind: 'deadlock', report: error.report })
+        if (this.#data.retryDeadlocks) continue
+        Atomics.store(this.#control, CONTROL.stop, 1)
+        return undefined
+      }
+    }
+  }
+
+  #audit(): void {
+    this.#untilAudit = this.#data.auditEvery
+    if (this.#stopped()) return
+    const consistent = this.#bank.audit() === this.#data.total
+    this.#count(COUNTER.audits, 1)
+    if (!consistent) this.#count(COUNTER.failedAudits, 1)
+  }
+
+  #stopped(): boolean {
+    return Atomics.load(this.#control, CONTROL.stop) !== 0
+  }
+
+  #count(counter: number, by: number): void {
+    const at = counterOf(this.#data.teller, counter)
+    this.#control[at] = (this.#control[at] as number) + by
+  }
+
+  #publish(): void {
+    this.#control[counterOf(this.#data.teller, COUNTER.transfers)] = this.#transfers
+    this.#control[counterOf(this.#data.teller, COUNTER.refused)] = this.#refused
+  }
+}
+
+function send(message: TellerMessage): void {
+  parentPort?.postMessage(message)
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+new Teller(workerData as TellerData).run()

@@ -1,0 +1,86 @@
+/**
+ * The errors of lockwise: one base class, one subclass for each thing that can go wrong.
+ *
+ * Every error is made where it is thrown, so that its stack is the caller's, and carries a `code`
+ * that survives a trip through `postMessage`, JSON or a second copy of this package.
+ */
+
+import type { DeadlockReport } from './report.ts'
+
+/** What went wrong, as a word that programs can compare. */
+export type LockErrorCode =
+  | 'LOCK_DEADLOCK'
+  | 'LOCK_ORDER'
+  | 'LOCK_TIMEOUT'
+  | 'LOCK_NOT_AVAILABLE'
+  | 'LOCK_LOST'
+  | 'LOCK_OWNER_DIED'
+  | 'LOCK_USAGE'
+
+/** The base class: `error instanceof LockwiseError` catches everything this library throws. */
+export abstract class LockwiseError extends Error {
+  /** What went wrong; see {@link LockErrorCode}. */
+  abstract readonly code: LockErrorCode
+}
+
+/**
+ * The call was one of a circle of waiters, none of whom could ever go on, and was chosen as its
+ * victim: it has given up its wait and holds what it held before the call.
+ */
+export class DeadlockError extends LockwiseError {
+  override readonly name = 'DeadlockError'
+  readonly code = 'LOCK_DEADLOCK'
+  /** Who held what, who waited for what, for how long and where: plain data. */
+  readonly report: DeadlockReport
+
+  constructor(report: DeadlockReport) {
+    const circle = report.cycle
+      .map((member) => `${member.label} holds ${list(member.holds)}, waits for ${member.waitsFor}`)
+      .join('; ')
+    super(
+      `deadlock of ${report.cycle.length}: ${circle}. Take the locks in one request, ` +
+        'or always in the same order; error.report has the call stacks.',
+    )
+    this.report = report
+  }
+}
+
+/** A lock was asked for against the declared order; nothing was waited for and nothing taken. */
+export class LockOrderError extends LockwiseError {
+  override readonly name = 'LockOrderError'
+  readonly code = 'LOCK_ORDER'
+}
+
+/** A wait took longer than its `timeoutMs`. */
+export class LockTimeoutError extends LockwiseError {
+  override readonly name = 'LockTimeoutError'
+  readonly code = 'LOCK_TIMEOUT'
+}
+
+/** The lock was asked for only if it is free, and it is not. */
+export class LockNotAvailableError extends LockwiseError {
+  override readonly name = 'LockNotAvailableError'
+  readonly code = 'LOCK_NOT_AVAILABLE'
+}
+
+/** A lock that was held is no longer: its lease ran out, or its server forgot it. */
+export class LockLostError extends LockwiseError {
+  override readonly name = 'LockLostError'
+  readonly code = 'LOCK_LOST'
+}
+
+/** The holder of the lock ended without freeing it: what the lock guards may be half written. */
+export class OwnerDiedError extends LockwiseError {
+  override readonly name = 'OwnerDiedError'
+  readonly code = 'LOCK_OWNER_DIED'
+}
+
+/** The call itself is wrong: a bad index or option, or unlocking what one does not hold. */
+export class LockUsageError extends LockwiseError {
+  override readonly name = 'LockUsageError'
+  readonly code = 'LOCK_USAGE'
+}
+
+function list(names: readonly (string | number)[]): string {
+  return names.length === 0 ? 'nothing' : names.join(', ')
+}

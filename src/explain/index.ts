@@ -1,0 +1,3 @@
+/** `lockwise/explain`: what happened, in words. */
+
+export { deadlockText, type TextOptions } from './deadlock-text.ts'
