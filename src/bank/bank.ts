@@ -134,19 +134,13 @@ export class Bank {
    * @throws DeadlockError under `unordered`; nothing has moved then.
    */
   transfer(from: number, to: number, amount: number): boolean {
-    const count = this.#count
-    if (from >>> 0 !== from || from >= count) throw noSuchAccount(from, count)
-    if (to >>> 0 !== to || to >= count) throw noSuchAccount(to, count)
-    if (from === to) throw new LockUsageError(`a transfer from account ${from} to itself`)
-    if (!(amount >= 0) || !Number.isSafeInteger(amount)) throw badAmount(amount, 'a transfer')
+    if (!isTransfer(from, to, amount, this.#count)) throw badTransfer(from, to, amount, this.#count)
     const payer = from + 1
     const payee = to + 1
-    if (this.#lowerFirst) {
-      const balances = this.#balances
-      const marks = this.#marks
-      return this.#locks.holdPair(payer, payee, this.#move, balances, marks, payer, payee, amount)
-    }
-    return this.#transferStepwise(payer, payee, amount)
+    if (!this.#lowerFirst) return this.#transferStepwise(payer, payee, amount)
+    const balances = this.#balances
+    const marks = this.#marks
+    return this.#locks.holdPair(payer, payee, this.#move, balances, marks, payer, payee, amount)
   }
 
   /** The sum of all balances at one moment, in minor units: by the locks, or under `unlocked` as it comes. */
@@ -194,10 +188,28 @@ export class Bank {
   }
 }
 
-function noSuchAccount(account: unknown, count: number): LockUsageError {
-  return new LockUsageError(
-    `there is no account ${String(account)}: accounts are numbered from 0 to ${count - 1}`,
+function isTransfer(from: number, to: number, amount: number, count: number): boolean {
+  return (
+    from >>> 0 === from &&
+    to >>> 0 === to &&
+    from < count &&
+    to < count &&
+    from !== to &&
+    Number.isSafeInteger(amount) &&
+    amount >= 0
   )
+}
+
+/** What is wrong with a transfer that {@link isTransfer} refuses. */
+function badTransfer(from: unknown, to: unknown, amount: unknown, count: number): LockUsageError {
+  for (const account of [from, to]) {
+    if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count) continue
+    return new LockUsageError(
+      `there is no account ${String(account)}: accounts are numbered from 0 to ${count - 1}`,
+    )
+  }
+  if (from === to) return new LockUsageError(`a transfer from account ${from} to itself`)
+  return badAmount(amount, 'a transfer')
 }
 
 function checkAmount(amount: unknown, what: string): void {

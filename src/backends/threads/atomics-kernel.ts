@@ -6,49 +6,66 @@
  * pair is freed by two exchanges, because `Atomics` has no store that is cheaper than one.
  */
 
-import { BUSY, HIGH_BUSY, type Kernel, type KernelOwner, NOT_ON_TOP, REFUSED } from './kernel.ts'
+import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, type KernelSetting, NOT_ON_TOP, REFUSED } from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
 
 /** The kernel of one owner over `words`, the table's memory. */
-export function atomicsKernel(words: Int32Array, owner: KernelOwner): Kernel {
-  const { me, ascending } = owner
-  const head = owner.top >> 2
+export function atomicsKernel(words: Int32Array, setting: KernelSetting): Kernel {
+  const { me, ascending, base, stride, last, stripes } = setting
+  const head = setting.top >> 2
 
-  function lock(word: number): number {
+  const addressOf = (record: number): number =>
+    base + (stripes === 0 ? record : record % stripes) * stride
+
+  function take(word: number): number {
     const before = words[head] as number
-    if (ascending && word <= before) return REFUSED
+    if (word <= (before & ascending)) return REFUSED
     if (Atomics.compareExchange(words, word >> 2, 0, me) !== 0) return BUSY
     words[(word + LINK_OFFSET) >> 2] = before
     words[head] = word
     return 0
   }
 
-  function unlock(word: number): number {
+  function free(word: number): number {
     if (words[head] !== word) return NOT_ON_TOP
     words[head] = words[(word + LINK_OFFSET) >> 2] as number
     return Atomics.exchange(words, word >> 2, 0) ^ me
   }
 
-  function lock2(low: number, high: number): number {
-    const refused = lock(low)
-    if (refused !== 0) return refused
-    return lock(high) === 0 ? 0 : HIGH_BUSY
+  function lock2(a: number, b: number): number {
+    const first = addressOf(a)
+    const second = addressOf(b)
+    const answer = take(Math.min(first, second))
+    if (answer !== 0 || first === second) return answer
+    return take(Math.max(first, second)) === 0 ? 0 : HIGH_BUSY
   }
 
-  function unlock2(low: number, high: number): number {
+  function unlock2(a: number, b: number): number {
+    const first = addressOf(a)
+    const second = addressOf(b)
+    if (first === second) return free(first)
+    const low = Math.min(first, second)
+    const high = Math.max(first, second)
     if (words[head] !== high || words[(high + LINK_OFFSET) >> 2] !== low) return NOT_ON_TOP
-    return unlock(high) | (unlock(low) << 2)
+    return free(high) | (free(low) << 2)
   }
 
-  function lockAll(first: number, last: number, stride: number): number {
-    for (let word = first; word <= last; word += stride) if (lock(word) !== 0) return word
-    return 0
+  function lockAll(from: number): number {
+    for (let lock = from; lock <= last; lock++) if (take(base + lock * stride) !== 0) return lock
+    return ALL_DONE
   }
 
-  function unlockAll(first: number, last: number, stride: number): number {
-    for (let word = last; word >= first; word -= stride) if (unlock(word) !== 0) return word
-    return 0
+  function unlockAll(from: number): number {
+    for (let lock = from; lock >= 0; lock--) if (free(base + lock * stride) !== 0) return lock
+    return ALL_DONE
   }
 
-  return { lock, unlock, lock2, unlock2, lockAll, unlockAll }
+  return {
+    lock: (record) => take(addressOf(record)),
+    unlock: (record) => free(addressOf(record)),
+    lock2,
+    unlock2,
+    lockAll,
+    unlockAll,
+  }
 }

@@ -65,14 +65,14 @@ export function findDeadlock(table: Table, owner: Owner): DeadlockReport | undef
 export function describeSelfDeadlock(
   table: Table,
   owner: Owner,
-  word: number,
+  lock: number,
   stack: string,
 ): DeadlockReport {
   const member: DeadlockMember = {
     thread: owner.id,
     label: owner.label,
     holds: locksHeldBy(table, owner.id),
-    waitsFor: numberOf(table, word),
+    waitsFor: lock,
     blocker: owner.id,
     waitedMs: 0,
     stack,

@@ -1,5 +1,5 @@
 /**
- * The port of the uncontended path: six functions on lock addresses, none of which ever waits.
+ * The port of the uncontended path: six functions on lock numbers, none of which ever waits.
  *
  * Made twice with one behaviour: wasm-kernel.ts and atomics-kernel.ts. kernel.wat says what each
  * function does, at what cost, and what its answers mean.
@@ -12,20 +12,31 @@ export const BUSY = 2
 export const HIGH_BUSY = 3
 /** Answer of `unlock` and `unlock2`: not what was taken last, nothing was freed. */
 export const NOT_ON_TOP = -1
+/** Answer of `lockAll` and `unlockAll`. */
+export const ALL_DONE = -1
 
-/** Takes and frees locks for one owner. */
+/** Takes and frees locks for one owner. Numbers of records, except in `lockAll` and `unlockAll`. */
 export interface Kernel {
-  readonly lock: (word: number) => number
-  readonly unlock: (word: number) => number
-  readonly lock2: (low: number, high: number) => number
-  readonly unlock2: (low: number, high: number) => number
-  readonly lockAll: (first: number, last: number, stride: number) => number
-  readonly unlockAll: (first: number, last: number, stride: number) => number
+  readonly lock: (record: number) => number
+  readonly unlock: (record: number) => number
+  readonly lock2: (a: number, b: number) => number
+  readonly unlock2: (a: number, b: number) => number
+  readonly lockAll: (from: number) => number
+  readonly unlockAll: (from: number) => number
 }
 
-/** Whose kernel it is: the owner's word, the address of its list head, and the order it must keep. */
-export interface KernelOwner {
+/** What a kernel is made for: an owner, and where the locks lie. */
+export interface KernelSetting {
+  /** The word of a lock that this owner holds and nobody waits for. */
   readonly me: number
+  /** The address of its list head. */
   readonly top: number
-  readonly ascending: boolean
+  /** -1 where locks must be taken in ascending order, else 0. */
+  readonly ascending: number
+  readonly sleepCount: number
+  readonly base: number
+  readonly stride: number
+  readonly last: number
+  /** The number of locks where records share them, else 0. */
+  readonly stripes: number
 }

@@ -8,14 +8,13 @@
 import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
-import { BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
-import { LINK_OFFSET, type LockOrder, SLOT, show, WAKE_ALL } from './layout.ts'
+import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
+import { HEADER, LINK_OFFSET, type LockOrder, SLOT, show, WAKE_ALL } from './layout.ts'
 import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
 import {
   addressOf,
   createTable,
   handleOf,
-  numberOf,
   openTable,
   ownerIn,
   type RecordView,
@@ -84,25 +83,14 @@ export class SharedLocks {
   readonly #tasks: Tasks
   #count: number
   readonly #lockCount: number
-  readonly #base: number
-  readonly #stride: number
-  readonly #striped: boolean
   #closed = false
 
   private constructor(table: Table, label: string | undefined) {
     const { layout } = table
     const owner = claimThread(table, label)
-    const ownerOfKernel = {
-      me: owner.me,
-      top: owner.slot + SLOT.top,
-      ascending: layout.order === 'ascending',
-    }
     this.#table = table
     this.#owner = owner
-    this.#kernel =
-      table.wasm === undefined || 'Bun' in globalThis
-        ? atomicsKernel(table.words, ownerOfKernel)
-        : wasmKernel(table.wasm, ownerOfKernel)
+    this.#kernel = kernelFor(table, owner)
     this.#lock = this.#kernel.lock
     this.#unlock = this.#kernel.unlock
     this.#lock2 = this.#kernel.lock2
@@ -111,9 +99,6 @@ export class SharedLocks {
     this.#tasks = new Tasks(table, owner)
     this.#count = layout.count
     this.#lockCount = layout.lockCount
-    this.#base = layout.locksBase
-    this.#stride = layout.lockStride
-    this.#striped = layout.lockCount !== layout.count
   }
 
   /**
@@ -200,20 +185,14 @@ export class SharedLocks {
     fn: (...args: Args) => Result,
     ...args: Args
   ): Result {
-    const first = this.#address(a)
-    const second = this.#address(b)
-    // The lower and the higher of the two without a branch, which would be mispredicted half the time.
-    const less = (second - first) & ((second - first) >> 31)
-    const low = first + less
-    const high = second - less
-    if (low === high) return this.#holdOne(low, fn, args)
-    const busy = this.#lock2(low, high)
-    if (busy !== 0) this.#waitForPair(low, high, busy, this.holdPair)
+    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
+    const busy = this.#lock2(a, b)
+    if (busy !== 0) this.#waitForPair(a, b, busy, this.holdPair)
     try {
       return settled(fn(...args))
     } finally {
-      const bits = this.#unlock2(low, high)
-      if (bits !== 0) this.#finishFreeingPair(low, high, bits)
+      const bits = this.#unlock2(a, b)
+      if (bits !== 0) this.#finishFreeingPair(a, b, bits)
     }
   }
 
@@ -222,12 +201,12 @@ export class SharedLocks {
    * `fn` returned. Blocks the thread while one is busy.
    */
   hold<Result>(indices: Iterable<number>, fn: () => Result): Result {
-    const words = this.#plan(indices)
-    this.#takeAll(words, this.hold)
+    const locks = this.#plan(indices)
+    this.#takeAll(locks, this.hold)
     try {
       return settled(fn())
     } finally {
-      this.#freeAll(words, words.length)
+      this.#freeAll(locks, locks.length)
     }
   }
 
@@ -236,20 +215,18 @@ export class SharedLocks {
    * returns `undefined` at once. The order is kept here too.
    */
   tryHold<Result>(indices: Iterable<number>, fn: () => Result): Result | undefined {
-    const words = this.#plan(indices)
-    for (const [taken, word] of words.entries()) {
-      const answer = this.#lock(word)
+    const locks = this.#plan(indices)
+    for (const [taken, lock] of locks.entries()) {
+      const answer = this.#lock(lock)
       if (answer === 0) continue
-      this.#freeAll(words, taken)
-      if (answer === REFUSED && ownerIn(this.#seen(word)) !== this.#owner.id) {
-        throw this.#orderError(word)
-      }
+      this.#freeAll(locks, taken)
+      if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock)
       return undefined
     }
     try {
       return settled(fn())
     } finally {
-      this.#freeAll(words, words.length)
+      this.#freeAll(locks, locks.length)
     }
   }
 
@@ -258,27 +235,25 @@ export class SharedLocks {
    * nanoseconds for each lock, in the kernel: cheap for a striped table, milliseconds for 65,536 locks.
    */
   holdAll<Result>(fn: () => Result): Result {
-    if (this.#closed) throw this.#badIndex(0)
-    const first = this.#base
-    const stride = this.#stride
-    const last = addressOf(this.#table, this.#lockCount - 1)
-    let from = first
+    checked(0, this.#count)
+    const last = this.#lockCount - 1
+    let from = 0
     try {
       while (from <= last) {
-        const busy = this.#kernel.lockAll(from, last, stride)
-        if (busy === 0) break
+        const busy = this.#kernel.lockAll(from)
+        if (busy === ALL_DONE) break
         from = busy
         this.#take(busy, this.holdAll)
-        from += stride
+        from++
       }
     } catch (error) {
-      this.#freeRange(first, from - stride)
+      this.#freeDownFrom(from - 1)
       throw error
     }
     try {
       return settled(fn())
     } finally {
-      this.#freeRange(first, last)
+      this.#freeDownFrom(last)
     }
   }
 
@@ -300,8 +275,8 @@ export class SharedLocks {
 
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
-    const word = this.#address(index)
-    if (this.#lock(word) !== 0) this.#take(word, this.lock)
+    const record = checked(index, this.#count)
+    if (this.#lock(record) !== 0) this.#take(this.#lockOf(record), this.lock)
   }
 
   /**
@@ -310,23 +285,16 @@ export class SharedLocks {
    * @throws LockUsageError if this thread does not hold it; then nothing has changed.
    */
   unlock(index: number): void {
-    const word = this.#address(index)
-    const bits = this.#unlock(word)
-    if (bits !== 0) this.#finishFreeing(word, bits, index)
+    const record = checked(index, this.#count)
+    const bits = this.#unlock(record)
+    if (bits !== 0) this.#finishFreeing(this.#lockOf(record), bits)
   }
 
   /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
   lockPair(a: number, b: number): void {
-    const first = this.#address(a)
-    const second = this.#address(b)
-    const low = Math.min(first, second)
-    const high = Math.max(first, second)
-    if (low === high) {
-      if (this.#lock(low) !== 0) this.#take(low, this.lockPair)
-      return
-    }
-    const busy = this.#lock2(low, high)
-    if (busy !== 0) this.#waitForPair(low, high, busy, this.lockPair)
+    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
+    const busy = this.#lock2(a, b)
+    if (busy !== 0) this.#waitForPair(a, b, busy, this.lockPair)
   }
 
   /**
@@ -335,17 +303,9 @@ export class SharedLocks {
    * @throws LockUsageError if this thread does not hold both; then nothing has changed.
    */
   unlockPair(a: number, b: number): void {
-    const first = this.#address(a)
-    const second = this.#address(b)
-    const low = Math.min(first, second)
-    const high = Math.max(first, second)
-    if (low === high) {
-      const bits = this.#unlock(low)
-      if (bits !== 0) this.#finishFreeing(low, bits, a)
-      return
-    }
-    const bits = this.#unlock2(low, high)
-    if (bits !== 0) this.#finishFreeingPair(low, high, bits)
+    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
+    const bits = this.#unlock2(a, b)
+    if (bits !== 0) this.#finishFreeingPair(a, b, bits)
   }
 
   /**
@@ -365,92 +325,67 @@ export class SharedLocks {
     releaseOwner(this.#table, this.#owner)
   }
 
-  /** The address of the lock of a record; everything that takes a number asks here first. */
-  #address(index: number): number {
-    if (index >>> 0 !== index || index >= this.#count) throw this.#badIndex(index)
-    return this.#base + (this.#striped ? index % this.#lockCount : index) * this.#stride
+  /** The lock of a record. */
+  #lockOf(record: number): number {
+    return record % this.#lockCount
   }
 
-  #badIndex(index: unknown): LockUsageError {
-    if (this.#closed) return new LockUsageError(`${this.label} has closed this table`)
-    return new LockUsageError(
-      `a lock number must be a whole number from 0 to ${this.#count - 1}, not ${show(index)}`,
-    )
-  }
-
-  /** The addresses of a set of locks: checked, each once, in ascending order. */
+  /** A set of locks: checked, each once, in ascending order. */
   #plan(indices: Iterable<number>): number[] {
     if (typeof indices !== 'object' || indices === null || !(Symbol.iterator in indices)) {
       throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`)
     }
-    const words = new Set<number>()
-    for (const index of indices) words.add(this.#address(index))
-    return [...words].sort((a, b) => a - b)
+    const locks = new Set<number>()
+    for (const index of indices) locks.add(this.#lockOf(checked(index, this.#count)))
+    return [...locks].sort((a, b) => a - b)
   }
 
-  #holdOne<Args extends unknown[], Result>(
-    word: number,
-    fn: (...args: Args) => Result,
-    args: Args,
-  ): Result {
-    if (this.#lock(word) !== 0) this.#take(word, this.holdPair)
-    try {
-      return settled(fn(...args))
-    } finally {
-      const bits = this.#unlock(word)
-      if (bits !== 0) this.#finishFreeing(word, bits, numberOf(this.#table, word))
-    }
-  }
-
-  #takeAll(words: readonly number[], caller: Caller): void {
+  #takeAll(locks: readonly number[], caller: Caller): void {
     let taken = 0
     try {
-      for (const word of words) {
-        if (this.#lock(word) !== 0) this.#take(word, caller)
+      for (const lock of locks) {
+        if (this.#lock(lock) !== 0) this.#take(lock, caller)
         taken++
       }
     } catch (error) {
-      this.#freeAll(words, taken)
+      this.#freeAll(locks, taken)
       throw error
     }
   }
 
   /** Frees the first `taken` of the locks, the last one taken first. */
-  #freeAll(words: readonly number[], taken: number): void {
-    for (let i = taken - 1; i >= 0; i--) {
-      const word = words[i] as number
-      const bits = this.#unlock(word)
-      if (bits !== 0) this.#finishFreeing(word, bits, numberOf(this.#table, word))
-    }
+  #freeAll(locks: readonly number[], taken: number): void {
+    for (let i = taken - 1; i >= 0; i--) this.#free(locks[i] as number)
   }
 
-  #freeRange(first: number, last: number): void {
-    let from = last
-    while (from >= first) {
-      const word = this.#kernel.unlockAll(first, from, this.#stride)
-      if (word === 0) return
-      if (ownerIn(this.#seen(word)) === this.#owner.id) {
-        this.#finishFreeing(word, NOT_ON_TOP, numberOf(this.#table, word))
-      } else {
-        wake(this.#table.words, word, WAKE_ALL)
-      }
-      from = word - this.#stride
+  #free(lock: number): void {
+    const bits = this.#unlock(lock)
+    if (bits !== 0) this.#finishFreeing(lock, bits)
+  }
+
+  /** Frees every lock from this one down. */
+  #freeDownFrom(last: number): void {
+    for (let from = last; from >= 0; from--) {
+      from = this.#kernel.unlockAll(from)
+      if (from === ALL_DONE) return
+      if (this.#holds(from)) this.#finishFreeing(from, NOT_ON_TOP)
+      else wake(this.#table.words, addressOf(this.#table, from), WAKE_ALL)
     }
   }
 
   /** The kernel could not take a lock: waits for it, or says why it never can be had. */
-  #take(word: number, caller: Caller): void {
+  #take(lock: number, caller: Caller): void {
     for (;;) {
-      const answer = this.#lock(word)
+      const answer = this.#lock(lock)
       if (answer === 0) return
-      if (answer === REFUSED) throw this.#refusal(word, caller)
-      if (ownerIn(this.#seen(word)) === this.#owner.id) throw this.#selfDeadlock(word, caller)
-      if (!mayBlock) throw this.#mustNotBlock()
-      this.#tasks.refuseToBlock(word)
-      if (this.#waiter.metBusyLock() && this.#top() === 0) {
+      if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
+      if (!mayBlock) throw mustNotBlock()
+      this.#tasks.refuseToBlock(lock)
+      if (this.#waiter.metBusyLock() && this.#top === 0) {
         this.#waiter.nap()
         continue
       }
+      const word = addressOf(this.#table, lock)
       this.#waiter.take(word, caller)
       this.#push(word)
       return
@@ -458,11 +393,14 @@ export class SharedLocks {
   }
 
   /** The kernel could not take a pair; `busy` is its answer. */
-  #waitForPair(low: number, high: number, busy: number, caller: Caller): void {
+  #waitForPair(a: number, b: number, busy: number, caller: Caller): void {
+    const low = Math.min(this.#lockOf(a), this.#lockOf(b))
+    const high = Math.max(this.#lockOf(a), this.#lockOf(b))
     let answer = busy
+    if (low === high) return this.#take(low, caller)
     while (answer !== 0) {
       if (answer === REFUSED) {
-        throw this.#refusal(ownerIn(this.#seen(high)) === this.#owner.id ? high : low, caller)
+        throw this.#refusal(this.#holds(high) ? high : low, caller)
       }
       if (answer === BUSY) {
         this.#take(low, caller)
@@ -470,8 +408,8 @@ export class SharedLocks {
         continue
       }
       // The lower lock is held. Hold it while waiting for the higher one, or stand back from both.
-      if (this.#waiter.metBusyLock() && this.#table.words[(low + LINK_OFFSET) >> 2] === 0) {
-        this.#freeAll([low], 1)
+      if (this.#waiter.metBusyLock() && this.#link(low) === 0) {
+        this.#free(low)
         this.#waiter.nap()
         answer = this.#lock2(low, high)
         continue
@@ -479,48 +417,59 @@ export class SharedLocks {
       try {
         this.#take(high, caller)
       } catch (error) {
-        this.#freeAll([low], 1)
+        this.#free(low)
         throw error
       }
       return
     }
   }
 
-  #seen(word: number): number {
-    return Atomics.load(this.#table.words, word >> 2)
+  /** Whether this thread holds a lock. */
+  #holds(lock: number): boolean {
+    return ownerIn(Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)) === this.#owner.id
   }
 
-  #top(): number {
+  /** The address of the lock taken last, 0 for none. */
+  get #top(): number {
     return this.#table.words[(this.#owner.slot + SLOT.top) >> 2] as number
+  }
+
+  /** The address of the lock taken before one that is held, 0 for none. */
+  #link(lock: number): number {
+    return this.#table.words[(addressOf(this.#table, lock) + LINK_OFFSET) >> 2] as number
   }
 
   /** Puts a lock that was taken by waiting on this owner's list. */
   #push(word: number): void {
     const { words } = this.#table
-    words[(word + LINK_OFFSET) >> 2] = this.#top()
+    words[(word + LINK_OFFSET) >> 2] = this.#top
     words[(this.#owner.slot + SLOT.top) >> 2] = word
   }
 
   /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
-  #finishFreeing(word: number, bits: number, index: number): void {
+  #finishFreeing(lock: number, bits: number): void {
+    const word = addressOf(this.#table, lock)
     let toWake = bits
     if (bits === NOT_ON_TOP) {
-      if (ownerIn(this.#seen(word)) !== this.#owner.id) throw this.#notHeld([index])
+      if (!this.#holds(lock)) throw this.#notHeld([lock])
       this.#removeFromList(word)
       toWake = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
     }
     if (toWake !== 0) wake(this.#table.words, word, toWake)
   }
 
-  #finishFreeingPair(low: number, high: number, bits: number): void {
-    if (bits !== NOT_ON_TOP) {
-      if ((bits & 3) !== 0) wake(this.#table.words, high, bits & 3)
-      if (bits >> 2 !== 0) wake(this.#table.words, low, bits >> 2)
+  #finishFreeingPair(a: number, b: number, bits: number): void {
+    const low = Math.min(this.#lockOf(a), this.#lockOf(b))
+    const high = Math.max(this.#lockOf(a), this.#lockOf(b))
+    if (low === high) return this.#finishFreeing(low, bits)
+    const { words } = this.#table
+    if (bits === NOT_ON_TOP) {
+      if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])
+      this.#freeAll([low, high], 2)
       return
     }
-    const mine = [low, high].filter((word) => ownerIn(this.#seen(word)) === this.#owner.id)
-    if (mine.length < 2) throw this.#notHeld([low, high].map((word) => numberOf(this.#table, word)))
-    this.#freeAll([low, high], 2)
+    if ((bits & 3) !== 0) wake(words, addressOf(this.#table, high), bits & 3)
+    if (bits >> 2 !== 0) wake(words, addressOf(this.#table, low), bits >> 2)
   }
 
   #removeFromList(word: number): void {
@@ -530,25 +479,16 @@ export class SharedLocks {
     words[at] = words[(word + LINK_OFFSET) >> 2] as number
   }
 
-  #mustNotBlock(): LockUsageError {
-    return new LockUsageError(
-      'this thread must not block (the main thread of a browser): use holdAsync',
-    )
+  #refusal(lock: number, caller: Caller): Error {
+    return this.#holds(lock) ? this.#selfDeadlock(lock, caller) : this.#orderError(lock)
   }
 
-  #refusal(word: number, caller: Caller): Error {
-    return ownerIn(this.#seen(word)) === this.#owner.id
-      ? this.#selfDeadlock(word, caller)
-      : this.#orderError(word)
-  }
-
-  #selfDeadlock(word: number, caller: Caller): DeadlockError {
-    const report = describeSelfDeadlock(this.#table, this.#owner, word, stackAt(caller))
+  #selfDeadlock(lock: number, caller: Caller): DeadlockError {
+    const report = describeSelfDeadlock(this.#table, this.#owner, lock, stackAt(caller))
     return new DeadlockError(report)
   }
 
-  #orderError(word: number): LockOrderError {
-    const wanted = numberOf(this.#table, word)
+  #orderError(wanted: number): LockOrderError {
     const held = locksHeldBy(this.#table, this.#owner.id)
     return new LockOrderError(
       `lock ${wanted} asked for by ${this.label} while it holds ${describeLocks(held)}: ` +
@@ -565,6 +505,54 @@ export class SharedLocks {
         (held.length > 0 ? `; it holds ${describeLocks(held)}` : '; it holds nothing'),
     )
   }
+}
+
+/** The kernel that suits this engine and this memory. */
+function kernelFor(table: Table, owner: Owner): Kernel {
+  const { layout, wasm, words } = table
+  const setting = {
+    me: owner.me,
+    top: owner.slot + SLOT.top,
+    ascending: layout.order === 'ascending' ? -1 : 0,
+    sleepCount: HEADER.sleepCount,
+    base: layout.locksBase,
+    stride: layout.lockStride,
+    last: layout.lockCount - 1,
+    stripes: layout.lockCount === layout.count ? 0 : layout.lockCount,
+  }
+  // JavaScriptCore compiles Atomics in line, which is as fast and saves the calls.
+  return wasm === undefined || 'Bun' in globalThis
+    ? atomicsKernel(words, setting)
+    : wasmKernel(wasm, setting)
+}
+
+/** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
+function isPair(a: number, b: number, count: number): boolean {
+  return a >>> 0 === a && b >>> 0 === b && a < count && b < count
+}
+
+function badPair(a: number, b: number, count: number): LockUsageError {
+  return badIndex(isPair(a, a, count) ? b : a, count)
+}
+
+/** A lock number, if it is one. */
+function checked(index: number, count: number): number {
+  if (index >>> 0 === index && index < count) return index
+  throw badIndex(index, count)
+}
+
+function badIndex(index: unknown, count: number): LockUsageError {
+  return new LockUsageError(
+    count === 0
+      ? 'this thread has closed this table'
+      : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}`,
+  )
+}
+
+function mustNotBlock(): LockUsageError {
+  return new LockUsageError(
+    'this thread must not block (as the main thread of a browser): use holdAsync',
+  )
 }
 
 /** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */

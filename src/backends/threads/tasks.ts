@@ -21,7 +21,7 @@ import {
   releaseOwner,
   tryClaimOwner,
 } from './owners.ts'
-import { numberOf, type Table } from './table.ts'
+import { addressOf, type Table } from './table.ts'
 import { announceSleep, type Caller, stackAt, wake } from './waiter.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
@@ -50,9 +50,9 @@ export class Tasks {
     this.#thread = thread
   }
 
-  /** Holds the locks at `words` (ascending, each once) while what `fn` returns is unsettled. */
+  /** Holds `locks` (ascending, each once) while what `fn` returns is unsettled. */
   async hold<Result>(
-    words: readonly number[],
+    locks: readonly number[],
     fn: () => Result | PromiseLike<Result>,
     caller: Caller,
   ): Promise<Result> {
@@ -61,10 +61,10 @@ export class Tasks {
     // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
     // what the thread still holds then, it holds across its event loop.
     await undefined
-    this.#refuseOrder(words, parent, stack)
+    this.#refuseOrder(locks, parent, stack)
     const task = await this.#begin(parent)
     try {
-      for (const word of words) await this.#take(task, word, stack)
+      for (const lock of locks) await this.#take(task, addressOf(this.#table, lock), stack)
       return await (context ? context.run(task, fn) : fn())
     } finally {
       this.#end(task)
@@ -72,10 +72,9 @@ export class Tasks {
   }
 
   /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
-  refuseToBlock(word: number): void {
+  refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
     const held = [...this.#running].flatMap((task) => locksHeldBy(this.#table, task.owner.id))
-    const wanted = numberOf(this.#table, word)
     const highest = Math.max(-1, ...held)
     if (wanted > highest) return
     throw new LockOrderError(
@@ -99,21 +98,20 @@ export class Tasks {
     return task
   }
 
-  #refuseOrder(words: readonly number[], parent: Task | undefined, stack: string): void {
-    const lowest = words[0]
-    if (lowest === undefined || this.#table.layout.order === 'free') return
+  #refuseOrder(locks: readonly number[], parent: Task | undefined, stack: string): void {
+    const wanted = locks[0]
+    if (wanted === undefined || this.#table.layout.order === 'free') return
     const held = locksHeldBy(this.#table, this.#thread.id)
     for (let task = parent; task; task = task.parent) {
       if (!task.ended && task.table === this.#table) {
         held.push(...locksHeldBy(this.#table, task.owner.id))
       }
     }
-    const again = words.find((word) => held.includes(numberOf(this.#table, word)))
+    const again = locks.find((lock) => held.includes(lock))
     if (again !== undefined) {
       const holder = parent?.owner ?? this.#thread
       throw new DeadlockError(describeSelfDeadlock(this.#table, holder, again, stack))
     }
-    const wanted = numberOf(this.#table, lowest)
     const highest = Math.max(-1, ...held)
     if (wanted > highest) return
     throw new LockOrderError(

@@ -1,8 +1,8 @@
 /** The kernel in WebAssembly: kernel.wat, instantiated over the table's memory. */
 
-import type { Kernel, KernelOwner } from './kernel.ts'
+import type { Kernel, KernelSetting } from './kernel.ts'
 import { kernelCode } from './kernel-code.ts'
-import { HEADER, PAGE_BYTES } from './layout.ts'
+import { PAGE_BYTES } from './layout.ts'
 
 /** What travels in a handle: a memory, and a module that any thread can instantiate over it. */
 export interface WasmMemory {
@@ -23,15 +23,9 @@ export function createWasmMemory(bytes: number): WasmMemory {
 }
 
 /** The kernel of one owner. */
-export function wasmKernel(wasm: WasmMemory, owner: KernelOwner): Kernel {
+export function wasmKernel(wasm: WasmMemory, setting: KernelSetting): Kernel {
   const { exports } = new WebAssembly.Instance(wasm.module, {
-    lockwise: {
-      memory: wasm.memory,
-      me: owner.me,
-      top: owner.top,
-      ascending: owner.ascending ? -1 : 0,
-      sleepCount: HEADER.sleepCount,
-    },
+    lockwise: { memory: wasm.memory, ...setting },
   })
   const made = exports as unknown as Kernel & { readonly unlock2TotalStoreOrder: Kernel['unlock2'] }
   return hasTotalStoreOrder() ? { ...made, unlock2: made.unlock2TotalStoreOrder } : made
