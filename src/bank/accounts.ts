@@ -1,92 +1,59 @@
 /**
  * The accounts: what stands in the bytes behind each lock, and the one function that moves money.
  *
- * Record 0 is the bank's own, record `i + 1` is account `i`. Balances are whole minor units (cents) in
- * a float64, exact up to 2^53. Every field of an account is read and written under its lock only.
+ * Record 0 is the bank's own, record `i + 1` is account `i`. All fields are float64: balances are whole
+ * minor units (cents), exact up to 2^53. An account's fields are read and written under its lock only;
+ * the bank's are written under the bank's lock, and a transfer reads the first of them under its own
+ * two locks (audit.ts says why that is enough).
  *
- * | record  | bytes 0-7     | bytes 8-15                      | bytes 16-19            |
- * | ------- | ------------- | ------------------------------- | ---------------------- |
- * | bank    | opening total | 8-11 the running audit, 0: none | the last audit's number |
- * | account | balance       | balance when the audit began    | the audit that has seen it |
+ * | record  | element 0             | element 1                   | element 2                  |
+ * | ------- | --------------------- | --------------------------- | -------------------------- |
+ * | bank    | running audit, 0: none | the last audit's number    |                            |
+ * | account | balance               | balance when an audit began | the last audit that saw it |
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
 
-/** The accounts of one bank, as views of its memory. */
-export interface Accounts {
-  readonly balances: Float64Array
-  readonly marks: Int32Array
-  /** From one record to the next, in float64 elements. */
-  readonly stride: number
-}
-
 /** The bytes of a record: one cache line. */
 export const RECORD_BYTES = 64
 
-/** In `marks`, of record 0: the number of the running audit, 0 for none; and of the last one. */
-export const RUNNING_AUDIT = 2
-export const LAST_AUDIT = 4
-
 const STRIDE = RECORD_BYTES / 8
+const RUNNING_AUDIT = 0
+const LAST_AUDIT = 1
 const SAVED = 1
-const MARK = 4
+const SEEN_BY = 2
 
-/** The accounts behind a table's locks. */
+/** The accounts behind a table's locks, as {@link move} takes them. */
+export type Accounts = Float64Array
+
+/** The accounts of a bank. */
 export function accountsOf(locks: SharedLocks): Accounts {
-  return { balances: locks.view(Float64Array), marks: locks.view(Int32Array), stride: STRIDE }
+  return locks.view(Float64Array)
 }
 
 /** The balance of the account in a record. */
 export function balanceOf(accounts: Accounts, record: number): number {
-  return accounts.balances[record * STRIDE] as number
+  return accounts[record * STRIDE] as number
 }
 
+/** Sets the balance of the account in a record. */
 export function setBalance(accounts: Accounts, record: number, balance: number): void {
-  accounts.balances[record * STRIDE] = balance
+  accounts[record * STRIDE] = balance
 }
 
 /**
  * Moves `amount` from one record to another, both locked; false if the balance is too small. While an
  * audit runs, what it has not seen yet is kept for it first.
  */
-export function move(
-  balances: Float64Array,
-  marks: Int32Array,
-  payer: number,
-  payee: number,
-  amount: number,
-): boolean {
+export function move(accounts: Accounts, payer: number, payee: number, amount: number): boolean {
   const from = payer * STRIDE
   const to = payee * STRIDE
-  const balance = balances[from] as number
+  const balance = accounts[from] as number
   if (balance < amount) return false
-  const audit = marks[RUNNING_AUDIT] as number
-  if (audit !== 0) {
-    keepForAudit(balances, marks, from, audit)
-    keepForAudit(balances, marks, to, audit)
-  }
-  balances[from] = balance - amount
-  balances[to] = (balances[to] as number) + amount
+  if (accounts[RUNNING_AUDIT] !== 0) keepForAudit(accounts, from, to)
+  accounts[from] = balance - amount
+  accounts[to] = (accounts[to] as number) + amount
   return true
-}
-
-function keepForAudit(
-  balances: Float64Array,
-  marks: Int32Array,
-  at: number,
-  audit: number,
-): void {
-  if (marks[2 * at + MARK] === audit) return
-  balances[at + SAVED] = balances[at] as number
-  marks[2 * at + MARK] = audit
-}
-
-/** What the account in a record, locked, had when audit number `audit` began; it is seen from now on. */
-export function balanceAtAudit(accounts: Accounts, record: number, audit: number): number {
-  const { balances, marks } = accounts
-  const at = record * STRIDE
-  keepForAudit(balances, marks, at, audit)
-  return balances[at + SAVED] as number
 }
 
 /**
@@ -94,26 +61,54 @@ export function balanceAtAudit(accounts: Accounts, record: number, audit: number
  * and credit, as the lecture's program does: under locks a delay, without them a lost update.
  */
 export function moveSlowly(
-  balances: Float64Array,
-  marks: Int32Array,
+  accounts: Accounts,
   payer: number,
   payee: number,
   amount: number,
 ): boolean {
   const from = payer * STRIDE
   const to = payee * STRIDE
-  const balance = balances[from] as number
-  const received = balances[to] as number
+  const balance = accounts[from] as number
+  const received = accounts[to] as number
   if (balance < amount) return false
-  const audit = marks[RUNNING_AUDIT] as number
-  if (audit !== 0) {
-    keepForAudit(balances, marks, from, audit)
-    keepForAudit(balances, marks, to, audit)
-  }
-  balances[from] = balance - amount
+  if (accounts[RUNNING_AUDIT] !== 0) keepForAudit(accounts, from, to)
+  accounts[from] = balance - amount
   giveUpTimeSlice()
-  balances[to] = received + amount
+  accounts[to] = received + amount
   return true
+}
+
+/** Begins an audit, under the bank's lock: its number, which transfers see from now on. */
+export function beginAudit(accounts: Accounts): number {
+  const audit = (accounts[LAST_AUDIT] as number) + 1
+  accounts[LAST_AUDIT] = audit
+  accounts[RUNNING_AUDIT] = audit
+  return audit
+}
+
+/** What the account in a record, locked, had when the audit began; the audit has seen it from now on. */
+export function balanceAtAudit(accounts: Accounts, record: number, audit: number): number {
+  const at = record * STRIDE
+  if (accounts[at + SEEN_BY] === audit) return accounts[at + SAVED] as number
+  accounts[at + SEEN_BY] = audit
+  return accounts[at] as number
+}
+
+/** Ends the audit, under the bank's lock. */
+export function endAudit(accounts: Accounts): void {
+  accounts[RUNNING_AUDIT] = 0
+}
+
+function keepForAudit(accounts: Accounts, from: number, to: number): void {
+  const audit = accounts[RUNNING_AUDIT] as number
+  keepOne(accounts, from, audit)
+  keepOne(accounts, to, audit)
+}
+
+function keepOne(accounts: Accounts, at: number, audit: number): void {
+  if (accounts[at + SEEN_BY] === audit) return
+  accounts[at + SAVED] = accounts[at] as number
+  accounts[at + SEEN_BY] = audit
 }
 
 const never = new Int32Array(new SharedArrayBuffer(4))

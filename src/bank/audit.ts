@@ -10,31 +10,22 @@
  *           'unlocked': just sum.
  * Invariant A transfer that did not see the audit began before it: the audit visits both its accounts
  *           after it, since it still holds both locks. One that saw it keeps both old balances, unless
- *           the audit has them already. So every transfer counts whole or not at all.
+ *           the audit has them already. So every transfer counts whole or not at all. A transfer may
+ *           read the audit's number late, for it does not take the bank's lock; but whoever locks an
+ *           account after the audit has locked it, sees the number.
  * Cost      'snapshot': one lock taken and freed for each account, never more than one held beside the
  *           bank's own: a transfer waits for some nanoseconds at most.
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
-import {
-  type Accounts,
-  balanceAtAudit,
-  balanceOf,
-  LAST_AUDIT,
-  RUNNING_AUDIT,
-} from './accounts.ts'
+import { type Accounts, balanceAtAudit, balanceOf, beginAudit, endAudit } from './accounts.ts'
 import type { Auditing } from './strategies.ts'
 
 /** The bank's own lock. */
 const BANK = 0
 
 /** The total of accounts 1 to `last` (record numbers). */
-export function audit(
-  way: Auditing,
-  locks: SharedLocks,
-  accounts: Accounts,
-  last: number,
-): number {
+export function audit(way: Auditing, locks: SharedLocks, accounts: Accounts, last: number): number {
   if (way === 'unlocked') return sum(accounts, last)
   if (way === 'whole') return locks.holdAll(() => sum(accounts, last))
   return snapshotSum(locks, accounts, last)
@@ -47,19 +38,16 @@ function sum(accounts: Accounts, last: number): number {
 }
 
 function snapshotSum(locks: SharedLocks, accounts: Accounts, last: number): number {
-  const { marks } = accounts
   locks.lock(BANK)
   try {
-    const number = ((marks[LAST_AUDIT] as number) % (2 ** 31 - 1)) + 1
-    marks[LAST_AUDIT] = number
-    marks[RUNNING_AUDIT] = number
+    const number = beginAudit(accounts)
     let total = 0
     for (let record = 1; record <= last; record++) {
       locks.lock(record)
       total += balanceAtAudit(accounts, record, number)
       locks.unlock(record)
     }
-    marks[RUNNING_AUDIT] = 0
+    endAudit(accounts)
     return total
   } finally {
     locks.unlock(BANK)

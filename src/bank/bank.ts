@@ -1,7 +1,7 @@
 /** The bank: accounts in shared memory, transfers under a strategy, audits. Uses locks as a user would. */
 
-import { LockUsageError } from '../index.ts'
 import { SharedLocks, type SharedLocksHandle } from '../backends/threads/index.ts'
+import { LockUsageError } from '../index.ts'
 import {
   type Accounts,
   accountsOf,
@@ -44,8 +44,6 @@ export interface OpenBankOptions {
 export class Bank {
   readonly #locks: SharedLocks
   readonly #accounts: Accounts
-  readonly #balances: Float64Array
-  readonly #marks: Int32Array
   readonly #strategy: Strategy
   readonly #count: number
   readonly #lowerFirst: boolean
@@ -59,8 +57,6 @@ export class Bank {
   ) {
     this.#locks = locks
     this.#accounts = accountsOf(locks)
-    this.#balances = this.#accounts.balances
-    this.#marks = this.#accounts.marks
     this.#strategy = strategyNamed(strategy)
     this.#count = locks.count - 1
     this.#onTake = onTake
@@ -138,9 +134,7 @@ export class Bank {
     const payer = from + 1
     const payee = to + 1
     if (!this.#lowerFirst) return this.#transferStepwise(payer, payee, amount)
-    const balances = this.#balances
-    const marks = this.#marks
-    return this.#locks.holdPair(payer, payee, this.#move, balances, marks, payer, payee, amount)
+    return this.#locks.holdPair(payer, payee, this.#move, this.#accounts, payer, payee, amount)
   }
 
   /** The sum of all balances at one moment, in minor units: by the locks, or under `unlocked` as it comes. */
@@ -184,7 +178,7 @@ export class Bank {
   }
 
   #moveMoney(payer: number, payee: number, amount: number): boolean {
-    return this.#move(this.#balances, this.#marks, payer, payee, amount)
+    return this.#move(this.#accounts, payer, payee, amount)
   }
 }
 
@@ -203,7 +197,8 @@ function isTransfer(from: number, to: number, amount: number, count: number): bo
 /** What is wrong with a transfer that {@link isTransfer} refuses. */
 function badTransfer(from: unknown, to: unknown, amount: unknown, count: number): LockUsageError {
   for (const account of [from, to]) {
-    if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count) continue
+    if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count)
+      continue
     return new LockUsageError(
       `there is no account ${String(account)}: accounts are numbered from 0 to ${count - 1}`,
     )

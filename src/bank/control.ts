@@ -14,7 +14,13 @@ export const CONTROL = {
 } as const
 
 /** A teller's counters, at `CONTROL.tellers + COUNTERS * teller`. Written by that teller alone. */
-export const COUNTER = { transfers: 0, refused: 1, audits: 2, failedAudits: 3, deadlocks: 4 } as const
+export const COUNTER = {
+  transfers: 0,
+  refused: 1,
+  audits: 2,
+  failedAudits: 3,
+  deadlocks: 4,
+} as const
 export const COUNTERS = 16
 
 /** A traced lock: who took it, whether as first or second, and which it is. */

@@ -19,8 +19,10 @@ export function parseCents(text: string): number {
   if (!match) throw new AmountError('a plain amount such as 245.20')
   const [, whole = '', fraction = ''] = match
   if (/[1-9]/.test(fraction.slice(2))) throw new AmountError('an amount with at most two decimals')
-  const cents = whole.length > 16 ? LARGEST_CENTS + 1n : BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
-  if (cents > LARGEST_CENTS) throw new AmountError(`an amount up to ${formatCents(Number(LARGEST_CENTS))}`)
+  const cents =
+    whole.length > 16 ? LARGEST_CENTS + 1n : BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
+  if (cents > LARGEST_CENTS)
+    throw new AmountError(`an amount up to ${formatCents(Number(LARGEST_CENTS))}`)
   return Number(cents)
 }
 

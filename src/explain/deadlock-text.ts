@@ -31,7 +31,10 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
     }
   }
   const victim = cycle.find((member) => member.thread === report.victim) ?? cycle[0]
-  lines.push('', `Victim: ${escape(victim?.label ?? '')}; its request was rejected with DeadlockError.`)
+  lines.push(
+    '',
+    `Victim: ${escape(victim?.label ?? '')}; its request was rejected with DeadlockError.`,
+  )
   lines.push(`What to change: ${advice(cycle)}`)
   return lines.join('\n')
 }

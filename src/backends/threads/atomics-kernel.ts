@@ -6,7 +6,15 @@
  * pair is freed by two exchanges, because `Atomics` has no store that is cheaper than one.
  */
 
-import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, type KernelSetting, NOT_ON_TOP, REFUSED } from './kernel.ts'
+import {
+  ALL_DONE,
+  BUSY,
+  HIGH_BUSY,
+  type Kernel,
+  type KernelSetting,
+  NOT_ON_TOP,
+  REFUSED,
+} from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
 
 /** The kernel of one owner over `words`, the table's memory. */

@@ -317,7 +317,9 @@ export class SharedLocks {
     if (this.#closed) return
     const held = locksHeldBy(this.#table, this.#owner.id)
     if (held.length > 0) {
-      throw new LockUsageError(`close: ${this.label} still holds ${describeLocks(held)}; unlock first`)
+      throw new LockUsageError(
+        `close: ${this.label} still holds ${describeLocks(held)}; unlock first`,
+      )
     }
     this.#tasks.refuseIfBusy()
     this.#closed = true
@@ -426,7 +428,9 @@ export class SharedLocks {
 
   /** Whether this thread holds a lock. */
   #holds(lock: number): boolean {
-    return ownerIn(Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)) === this.#owner.id
+    return (
+      ownerIn(Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)) === this.#owner.id
+    )
   }
 
   /** The address of the lock taken last, 0 for none. */

@@ -71,11 +71,7 @@ function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): 
   return viewTable(readHeader(new Int32Array(buffer)), buffer, wasm)
 }
 
-function viewTable(
-  layout: Layout,
-  buffer: SharedArrayBuffer,
-  wasm: WasmMemory | undefined,
-): Table {
+function viewTable(layout: Layout, buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
   return {
     layout,
     buffer,

@@ -121,12 +121,7 @@ export type Caller = Function
  * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
  * true when the caller may now sleep on `seen | bits`.
  */
-export function announceSleep(
-  words: Int32Array,
-  at: number,
-  seen: number,
-  bits: number,
-): boolean {
+export function announceSleep(words: Int32Array, at: number, seen: number, bits: number): boolean {
   if ((seen & bits) !== bits && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) {
     return false
   }
