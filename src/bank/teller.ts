@@ -93,7 +93,10 @@ class Teller {
 
   #work(): void {
     const { generate, slowTransfers } = this.#data
-    if (!generate) return this.#orders()
+    if (!generate) {
+      this.#orders()
+      return
+    }
     const slow = Math.min(slowTransfers, generate.transfers)
     this.#bank.slowly = true
     this.#generated(slow, 1)

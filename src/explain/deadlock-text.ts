@@ -18,22 +18,22 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   const { strong = same, faint = same } = options
   const { cycle } = report
   const lines = [strong(heading(cycle)), '']
-  const width = Math.max(...cycle.map((member) => escape(member.label).length))
+  const width = Math.max(...cycle.map((member) => visible(member.label).length))
   for (const member of cycle) {
     const blocker = cycle[(cycle.indexOf(member) + 1) % cycle.length] as DeadlockMember
     lines.push(
-      `  ${strong(escape(member.label).padEnd(width))}  holds ${names(member.holds)}, ` +
-        `waits for ${name(member.waitsFor)} (held by ${escape(blocker.label)}) ` +
+      `  ${strong(visible(member.label).padEnd(width))}  holds ${names(member.holds)}, ` +
+        `waits for ${name(member.waitsFor)} (held by ${visible(blocker.label)}) ` +
         `since ${duration(member.waitedMs)}`,
     )
     for (const call of member.stack.split('\n')) {
-      if (call !== '') lines.push(faint(`  ${' '.repeat(width)}    ${escape(call)}`))
+      if (call !== '') lines.push(faint(`  ${' '.repeat(width)}    ${visible(call)}`))
     }
   }
   const victim = cycle.find((member) => member.thread === report.victim) ?? cycle[0]
   lines.push(
     '',
-    `Victim: ${escape(victim?.label ?? '')}; its request was rejected with DeadlockError.`,
+    `Victim: ${visible(victim?.label ?? '')}; its request was rejected with DeadlockError.`,
   )
   lines.push(`What to change: ${advice(cycle)}`)
   return lines.join('\n')
@@ -62,15 +62,15 @@ function names(locks: readonly LockLabel[]): string {
 }
 
 function name(lock: LockLabel): string {
-  return typeof lock === 'number' ? `lock ${lock}` : escape(lock)
+  return typeof lock === 'number' ? `lock ${lock}` : visible(lock)
 }
 
 function duration(ms: number): string {
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`
 }
 
-/** Control characters, which could forge lines or drive the terminal, as `\u….` */
-function escape(text: string): string {
+/** A text that someone else chose, with what could forge lines or drive a terminal as `\u…`. */
+export function visible(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

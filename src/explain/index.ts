@@ -1,3 +1,3 @@
 /** `lockwise/explain`: what happened, in words. */
 
-export { deadlockText, type TextOptions } from './deadlock-text.ts'
+export { deadlockText, type TextOptions, visible } from './deadlock-text.ts'

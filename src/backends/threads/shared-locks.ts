@@ -399,7 +399,10 @@ export class SharedLocks {
     const low = Math.min(this.#lockOf(a), this.#lockOf(b))
     const high = Math.max(this.#lockOf(a), this.#lockOf(b))
     let answer = busy
-    if (low === high) return this.#take(low, caller)
+    if (low === high) {
+      this.#take(low, caller)
+      return
+    }
     while (answer !== 0) {
       if (answer === REFUSED) {
         throw this.#refusal(this.#holds(high) ? high : low, caller)
@@ -465,7 +468,10 @@ export class SharedLocks {
   #finishFreeingPair(a: number, b: number, bits: number): void {
     const low = Math.min(this.#lockOf(a), this.#lockOf(b))
     const high = Math.max(this.#lockOf(a), this.#lockOf(b))
-    if (low === high) return this.#finishFreeing(low, bits)
+    if (low === high) {
+      this.#finishFreeing(low, bits)
+      return
+    }
     const { words } = this.#table
     if (bits === NOT_ON_TOP) {
       if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])

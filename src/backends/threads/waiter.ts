@@ -134,14 +134,14 @@ export function wake(words: Int32Array, word: number, bits: number): void {
   Atomics.notify(words, word >> 2, (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1)
 }
 
-/** The call stack above `caller`, a line a call, innermost first, without a heading. */
+/** The call stack above `caller`, a line a call, innermost first, without heading and Node's own calls. */
 export function stackAt(caller: Caller): string {
   const holder: { stack?: string } = {}
   if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
   else holder.stack = new Error().stack ?? ''
   return (holder.stack ?? '')
     .split('\n')
-    .filter((line) => line.includes(':'))
+    .filter((line) => line.includes(':') && !line.includes('node:internal'))
     .map((line) => line.trim())
     .join('\n')
 }

@@ -1,0 +1,206 @@
+/** `lockwise bank`: options, then runs, then text or JSON. */
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import {
+  breaksPromise,
+  LECTURE_BALANCES,
+  LECTURE_THREADS,
+  LECTURE_TRANSFERS,
+  type RunOptions,
+  runBank,
+  type StrategyName,
+  strategyNamed,
+  strategyNames,
+  tour,
+} from '../bank/index.ts'
+import { bankJson } from './bank-json.ts'
+import { bankText, traceText } from './bank-text.ts'
+import {
+  AUDIT_FILES_EVERY,
+  type FinishedRun,
+  readWorkload,
+  refusedOf,
+  type Workload,
+} from './bank-workload.ts'
+import { checkOutput, writeBalances } from './csv-output.ts'
+import { EXIT, InputError } from './errors.ts'
+import { startProgress } from './progress.ts'
+
+/** The options as commander hands them over. */
+interface BankFlags {
+  readonly strategy: StrategyName | 'tour'
+  readonly threads: number
+  readonly accounts?: number
+  readonly transfers?: number
+  readonly auditEvery?: number
+  readonly seed: number
+  readonly stripes?: number
+  readonly pause: boolean
+  readonly trace?: true
+  readonly onDeadlock: 'stop' | 'retry'
+  readonly json?: true
+  readonly accountsFile?: string
+  readonly transfersFile?: string
+  readonly out?: string
+}
+
+/** Transfers at the beginning of a run that give up the time slice, where a fault is to be shown. */
+const SLOW_TRANSFERS = 2000
+const MOST = 1_000_000_000
+
+/** The subcommand; `exit` is told the exit status. */
+export function bankCommand(exit: (status: number) => void): Command {
+  return new Command('bank')
+    .description(
+      'Run the bank: accounts, threads that transfer between them, audits that must find the same\n' +
+        'total. Without options: the tour through four strategies on the workload of the lecture.',
+    )
+    .addOption(
+      new Option('--strategy <name>', 'how transfers take locks')
+        .choices(['tour', ...strategyNames])
+        .default('tour'),
+    )
+    .option('--threads <n>', 'threads that transfer', whole(1, 128), LECTURE_THREADS)
+    .option(
+      '--accounts <n>',
+      `accounts (default: ${LECTURE_BALANCES.length})`,
+      whole(2, 10_000_000),
+    )
+    .option(
+      '--transfers <n>',
+      `transfers of each thread (default: ${LECTURE_TRANSFERS})`,
+      whole(0, MOST),
+    )
+    .option(
+      '--audit-every <n>',
+      `audit after every n transfers of a thread, 0: never (default: 1; with files ${AUDIT_FILES_EVERY})`,
+      whole(0, MOST),
+    )
+    .option(
+      '--seed <n>',
+      'the same seed gives each thread the same transfers',
+      whole(0, 2 ** 32 - 1),
+      1,
+    )
+    .option('--stripes <n>', 'locks of the striped bank (default: 64)', whole(1, 1_000_000))
+    .option(
+      '--no-pause',
+      `never give up the time slice between debit and credit; otherwise unlocked and unordered do in\ntheir first ${SLOW_TRANSFERS} transfers, so that their fault is seen at once`,
+    )
+    .option('--trace', 'print which thread takes which lock first and second')
+    .addOption(
+      new Option(
+        '--on-deadlock <what>',
+        'after a deadlock: end the run, or let the victim try again',
+      )
+        .choices(['stop', 'retry'])
+        .default('stop'),
+    )
+    .option('--json', 'print one JSON document')
+    .option('--accounts-file <csv>', 'accounts to open: account,balance')
+    .option('--transfers-file <csv>', 'orders to carry out once each: id,from,to,amount')
+    .option('--out <csv>', 'write the balances after the last run there')
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .action(async (flags: BankFlags) => exit(await runCommand(flags)))
+}
+
+async function runCommand(flags: BankFlags): Promise<number> {
+  const workload = readWorkload(flags)
+  const out = checkOut(flags, workload)
+  const interrupt = new AbortController()
+  const stop = (): void => {
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted)
+    interrupt.abort()
+  }
+  process.on('SIGINT', stop).on('SIGTERM', stop)
+  const runs: FinishedRun[] = []
+  try {
+    for (const strategy of flags.strategy === 'tour' ? tour : [flags.strategy]) {
+      if (interrupt.signal.aborted) break
+      const run = await runOnce(strategy, flags, workload, interrupt.signal)
+      runs.push(run)
+      if (flags.trace) printTrace(run, flags, workload)
+    }
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
+  const last = runs.at(-1)
+  const sound = last?.complete === true && last.outcome === 'consistent'
+  if (out !== undefined && last && sound && !interrupt.signal.aborted) {
+    writeBalances(out, workload.files?.accounts.names ?? [], last.balances)
+  }
+  const unwritten =
+    out !== undefined && (!sound || interrupt.signal.aborted) ? flags.out : undefined
+  process.stdout.write(
+    flags.json ? bankJson(workload, runs) : bankText(workload, runs, flags, unwritten),
+  )
+  if (interrupt.signal.aborted) {
+    const done = last
+      ? `${last.transfers} of ${workload.transfers} transfers of ${last.strategy}`
+      : 'nothing'
+    process.stderr.write(`lockwise: interrupted after ${done}\n`)
+    return EXIT.interrupted
+  }
+  return status(flags, runs)
+}
+
+/** 1 when a safe strategy failed, or the one unsafe strategy that was asked for. */
+function status(flags: BankFlags, runs: readonly FinishedRun[]): number {
+  const asked = flags.strategy !== 'tour'
+  const broken = runs.some((run) => breaksPromise(run) || (asked && run.outcome !== 'consistent'))
+  return broken ? EXIT.broken : EXIT.done
+}
+
+async function runOnce(
+  strategy: StrategyName,
+  flags: BankFlags,
+  workload: Workload,
+  signal: AbortSignal,
+): Promise<FinishedRun> {
+  const { files, balances, threads, auditEvery, seed, transfers } = workload
+  const progress = startProgress(strategy, transfers)
+  files?.orders.orders.outcomes.fill(0)
+  const options: RunOptions = {
+    strategy,
+    balances,
+    threads,
+    auditEvery,
+    onDeadlock: flags.onDeadlock,
+    slowTransfers: flags.pause && !strategyNamed(strategy).safe ? SLOW_TRANSFERS : 0,
+    trace: flags.trace === true,
+    onProgress: progress.update,
+    signal,
+    ...(files
+      ? { orders: files.orders.orders, accountName: (i: number) => files.accounts.names[i] ?? '' }
+      : { generate: { seed, transfers: transfers / threads } }),
+    ...(flags.stripes === undefined ? {} : { stripes: flags.stripes }),
+  }
+  try {
+    const result = await runBank(options)
+    return { ...result, refusedOrders: files ? refusedOf(workload) : [] }
+  } finally {
+    progress.end()
+  }
+}
+
+function printTrace(run: FinishedRun, flags: BankFlags, { files }: Workload): void {
+  const stream = flags.json ? process.stderr : process.stdout
+  for (const text of traceText(run, files?.accounts.names)) stream.write(text)
+}
+
+function checkOut({ out }: BankFlags, { files }: Workload): string | undefined {
+  if (out === undefined) return undefined
+  if (!files) throw new InputError('--out goes with --accounts-file and --transfers-file')
+  return checkOutput(out, [files.accountsFile, files.transfersFile])
+}
+
+/** A parser for a whole number in a range. */
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= least && value <= most) return value
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`)
+  }
+}

@@ -1,0 +1,202 @@
+/** The runs as text: refused orders, a table, the deadlock, and what the table says. */
+
+import { styleText } from 'node:util'
+import Table from 'cli-table3'
+import { formatCents, lockName, MOST_TRACED, strategyNamed } from '../bank/index.ts'
+import { deadlockText, visible } from '../explain/index.ts'
+import type { FinishedRun, Workload } from './bank-workload.ts'
+
+/** What of the options shows in the text. */
+interface TextFlags {
+  readonly pause: boolean
+  readonly onDeadlock: 'stop' | 'retry'
+}
+
+type Style = Parameters<typeof styleText>[0]
+
+const HEAD = [
+  'strategy',
+  'outcome',
+  'transfers',
+  'refused',
+  'failed audits',
+  'seconds',
+  'transfers/s',
+  'sleeps',
+]
+
+/** Everything that stands on stdout after the runs. `unwritten` is an --out that was not written. */
+export function bankText(
+  workload: Workload,
+  runs: readonly FinishedRun[],
+  flags: TextFlags,
+  unwritten: string | undefined,
+): string {
+  const blocks = [refusedText(runs), tableText(runs, widthOf(process.stdout))]
+  for (const run of runs) {
+    const [first] = run.deadlocks
+    if (first) blocks.push(deadlockBlock(run, first))
+  }
+  blocks.push(wrap(closing(workload, runs, flags), widthOf(process.stdout)))
+  if (unwritten !== undefined) {
+    blocks.push(`${visible(unwritten)} was not written: the last run did not end consistent.`)
+  }
+  return `${blocks.filter((block) => block !== '').join('\n\n')}\n`
+}
+
+/** The locks a run took, a line each, in order. */
+export function* traceText(
+  run: FinishedRun,
+  names: readonly string[] | undefined,
+): Generator<string> {
+  const name = names && ((account: number) => names[account] ?? '')
+  let count = 0
+  for (const { teller, position, lock } of run.trace) {
+    const which = position === 1 ? 'first' : 'second'
+    const label = visible(lockName(run.strategy, lock, name))
+    yield `${run.strategy}: teller ${teller + 1} takes ${label} ${which}\n`
+    count++
+  }
+  if (count === 0) yield `${run.strategy}: takes no locks\n`
+  if (count >= MOST_TRACED) yield `${run.strategy}: the trace ends here, after ${count} locks\n`
+}
+
+function refusedText(runs: readonly FinishedRun[]): string {
+  const lines: string[] = []
+  for (const { strategy, refusedOrders } of runs) {
+    if (refusedOrders.length === 0) continue
+    lines.push(strong(`Refused by ${strategy}: ${count(refusedOrders.length)} orders`))
+    for (const { line, id, from, to, amount, reason } of refusedOrders) {
+      lines.push(
+        `  line ${line}: order ${visible(id)}, ${formatCents(amount)} from ${visible(from)} to ` +
+          `${visible(to)}: ${reason}`,
+      )
+    }
+  }
+  return lines.join('\n')
+}
+
+function tableText(runs: readonly FinishedRun[], width: number): string {
+  const rows = runs.map((run) => [
+    run.strategy,
+    run.complete ? run.outcome : `${run.outcome}, interrupted`,
+    count(run.transfers),
+    count(run.refused),
+    `${count(run.failedAudits)} of ${count(run.audits)}`,
+    run.seconds.toFixed(3),
+    count(Math.round(run.transfersPerSecond)),
+    count(run.sleeps),
+  ])
+  const table = new Table({
+    head: HEAD,
+    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  const marked = rows.map(([strategy = '', outcome = '', ...rest]) => [
+    strong(strategy),
+    paint(outcome === 'consistent' ? 'green' : 'red', outcome),
+    ...rest,
+  ])
+  table.push(...marked)
+  const text = table.toString()
+  const needed = plainWidth(text.split('\n')[0] ?? '')
+  return needed <= width ? text : listText(rows)
+}
+
+/** The same as one block for each run, for terminals too narrow for the table. */
+function listText(rows: readonly (readonly string[])[]): string {
+  const label = Math.max(...HEAD.map((head) => head.length))
+  return rows
+    .map((row) => row.map((cell, i) => `${(HEAD[i] ?? '').padEnd(label)}  ${cell}`).join('\n'))
+    .join('\n\n')
+}
+
+function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]): string {
+  const text = deadlockText(first, { strong, faint: (line) => paint('dim', line) })
+  const more =
+    run.deadlocksBroken > 1
+      ? `\n(${count(run.deadlocksBroken)} deadlocks in all; the first is shown.)`
+      : ''
+  return `${strong(`${run.strategy}:`)} ${text}${more}`
+}
+
+/** One paragraph: what each run shows, and which of the safe ones was faster. */
+function closing(workload: Workload, runs: readonly FinishedRun[], flags: TextFlags): string {
+  const money = (amount: number): string => (workload.files ? formatCents(amount) : count(amount))
+  const sentences = runs.map((run) => sentenceFor(run, money))
+  const [first, second] = runs
+    .filter(
+      (run) => strategyNamed(run.strategy).safe && run.outcome === 'consistent' && run.complete,
+    )
+    .sort((a, b) => b.transfersPerSecond - a.transfersPerSecond)
+  if (first && second && second.transfersPerSecond > 0) {
+    const ratio = (first.transfersPerSecond / second.transfersPerSecond).toFixed(2)
+    sentences.push(`Here ${first.strategy} was ${ratio} times as fast as ${second.strategy}.`)
+  }
+  if (flags.pause && runs.some((run) => !strategyNamed(run.strategy).safe)) {
+    sentences.push(
+      'The unsafe strategies give up their time slice between debit and credit at first, so that ' +
+        'their fault is seen at once: their seconds are no measure of speed.',
+    )
+  }
+  return sentences.join(' ')
+}
+
+function sentenceFor(run: FinishedRun, money: (amount: number) => string): string {
+  const { strategy, totalBefore, totalAfter, failedAudits, audits, deadlocksBroken } = run
+  const difference = totalAfter - totalBefore
+  if (run.outcome === 'inconsistent') {
+    const change =
+      difference === 0
+        ? 'ended with the right total'
+        : difference < 0
+          ? `lost ${money(-difference)}`
+          : `made ${money(difference)} out of nothing`
+    return (
+      `The ${strategy} bank ${change} (${money(totalBefore)} before, ${money(totalAfter)} after), and ` +
+      `${count(failedAudits)} of ${count(audits)} audits failed.`
+    )
+  }
+  if (run.outcome === 'deadlock') {
+    return `The ${strategy} bank came to a standstill after ${count(run.transfers)} transfers: a deadlock.`
+  }
+  const broken =
+    deadlocksBroken > 0 ? `, after ${count(deadlocksBroken)} deadlocks were broken by a retry` : ''
+  return `The ${strategy} bank kept its total of ${money(totalAfter)}${broken}.`
+}
+
+function widthOf(stream: NodeJS.WriteStream): number {
+  if (!stream.isTTY) return Number.POSITIVE_INFINITY
+  return stream.columns > 0 ? stream.columns : 80
+}
+
+function wrap(text: string, width: number): string {
+  const most = Math.min(Math.max(width - 1, 20), 100)
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > most) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line].join('\n')
+}
+
+function strong(text: string): string {
+  return paint('bold', text)
+}
+
+/** Coloured on a terminal, unless NO_COLOR is set. */
+function paint(style: Style, text: string): string {
+  const plain = !process.stdout.isTTY || (process.env.NO_COLOR ?? '') !== ''
+  return plain ? text : styleText(style, text)
+}
+
+function plainWidth(text: string): number {
+  return text.replace(/\u001b\[[0-9;]*m/g, '').length
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

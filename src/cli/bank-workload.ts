@@ -1,0 +1,111 @@
+/** What the bank is to do, from the options and files; and which orders a run refused. */
+
+import {
+  LECTURE_BALANCES,
+  LECTURE_TRANSFERS,
+  lectureBalances,
+  REFUSED,
+  type RunResult,
+} from '../bank/index.ts'
+import { type AccountsFile, type OrdersFile, readAccounts, readOrders } from './csv-input.ts'
+import { InputError } from './errors.ts'
+
+/** With files, each thread audits after this many orders unless told otherwise. */
+export const AUDIT_FILES_EVERY = 1000
+
+/** What the runs work on. */
+export interface Workload {
+  readonly threads: number
+  readonly auditEvery: number
+  readonly seed: number
+  readonly balances: readonly number[]
+  /** Transfers of a whole run. */
+  readonly transfers: number
+  readonly files?: { readonly accounts: AccountsFile; readonly orders: OrdersFile } & FileNames
+}
+
+interface FileNames {
+  readonly accountsFile: string
+  readonly transfersFile: string
+}
+
+/** One run, and what it refused. */
+export interface FinishedRun extends RunResult {
+  readonly refusedOrders: readonly RefusedOrder[]
+}
+
+/** An order that was not carried out. */
+export interface RefusedOrder {
+  readonly line: number
+  readonly id: string
+  readonly from: string
+  readonly to: string
+  /** In cents. */
+  readonly amount: number
+  readonly reason: string
+}
+
+/** The options that say what to do. */
+export interface WorkloadFlags {
+  readonly threads: number
+  readonly seed: number
+  readonly accounts?: number
+  readonly transfers?: number
+  readonly auditEvery?: number
+  readonly accountsFile?: string
+  readonly transfersFile?: string
+}
+
+/** The workload of the options; files are read and checked whole. */
+export function readWorkload(flags: WorkloadFlags): Workload {
+  const { accountsFile, transfersFile, threads, seed } = flags
+  if (accountsFile === undefined && transfersFile === undefined) {
+    const transfers = flags.transfers ?? LECTURE_TRANSFERS
+    return {
+      threads,
+      seed,
+      auditEvery: flags.auditEvery ?? 1,
+      balances: lectureBalances(flags.accounts ?? LECTURE_BALANCES.length),
+      transfers: transfers * threads,
+    }
+  }
+  if (accountsFile === undefined || transfersFile === undefined) {
+    throw new InputError('--accounts-file and --transfers-file belong together: expected both')
+  }
+  for (const [option, value] of Object.entries({
+    accounts: flags.accounts,
+    transfers: flags.transfers,
+  })) {
+    if (value !== undefined) throw new InputError(`--${option} does not go with --${option}-file`)
+  }
+  const accounts = readAccounts(accountsFile)
+  const orders = readOrders(transfersFile, accounts.names)
+  return {
+    threads,
+    seed,
+    auditEvery: flags.auditEvery ?? AUDIT_FILES_EVERY,
+    balances: accounts.balances,
+    transfers: orders.ids.length,
+    files: { accounts, orders, accountsFile, transfersFile },
+  }
+}
+
+/** The orders that the run just ended refused. */
+export function refusedOf({ files }: Workload): RefusedOrder[] {
+  if (!files) return []
+  const { accounts, orders } = files
+  const { from, to, amounts, outcomes } = orders.orders
+  const refused: RefusedOrder[] = []
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome !== REFUSED) continue
+    refused.push({
+      line: orders.lines[i] as number,
+      id: orders.ids[i] as string,
+      from: accounts.names[from[i] as number] as string,
+      to: accounts.names[to[i] as number] as string,
+      amount: amounts[i] as number,
+      reason: 'the balance is too small',
+    })
+  }
+  return refused
+}

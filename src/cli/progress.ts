@@ -1,0 +1,28 @@
+/** A progress bar for each run: on stderr, and only where that is a terminal. */
+
+import { SingleBar } from 'cli-progress'
+
+/** Shows how far a run has come. */
+export interface Progress {
+  readonly update: (done: number) => void
+  readonly end: () => void
+}
+
+const NARROW = 60
+
+/** The bar of one run; does nothing where stderr is no terminal, or has no width. */
+export function startProgress(title: string, total: number): Progress {
+  const width = process.stderr.columns ?? 0
+  if (!process.stderr.isTTY || width < 20) return { update() {}, end() {} }
+  const bar = new SingleBar({
+    stream: process.stderr,
+    format: width < NARROW ? `${title} {percentage}%` : `${title.padEnd(10)} {bar} {value}/{total}`,
+    barsize: Math.min(40, Math.max(10, width - 45)),
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    clearOnComplete: true,
+    hideCursor: true,
+  })
+  bar.start(total, 0)
+  return { update: (done) => bar.update(done), end: () => bar.stop() }
+}
