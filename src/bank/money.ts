@@ -5,17 +5,17 @@ export class AmountError extends Error {
   override readonly name = 'AmountError'
 }
 
-const PLAIN = /^(\d+)(?:\.(\d+))?$/
+const PLAIN = /^(\d*)(?:\.(\d*))?$/
 const LARGEST_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
- * The cents in a plain decimal amount such as `245.20`, `245.2` or `245`.
+ * The cents in a plain decimal amount such as `245.20`, `245.2`, `245` or `.20`.
  *
  * @throws AmountError for anything else: a sign, an exponent, a space, a separator, more than two
  *   decimals that are not 0, or more cents than a safe integer.
  */
 export function parseCents(text: string): number {
-  const match = PLAIN.exec(text)
+  const match = /\d/.test(text) ? PLAIN.exec(text) : null
   if (!match) throw new AmountError('a plain amount such as 245.20')
   const [, whole = '', fraction = ''] = match
   if (/[1-9]/.test(fraction.slice(2))) throw new AmountError('an amount with at most two decimals')
