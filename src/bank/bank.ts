@@ -139,7 +139,8 @@ export class Bank {
 
   /** The sum of all balances at one moment, in minor units: by the locks, or under `unlocked` as it comes. */
   audit(): number {
-    return audit(this.#strategy.auditing, this.#locks, this.#accounts, this.#count)
+    const way = this.#strategy.auditing(this.#locks.lockCount)
+    return audit(way, this.#locks, this.#accounts, this.#count)
   }
 
   /** All balances, as they stand: for when nobody transfers. */

@@ -10,6 +10,8 @@ export const CONTROL = {
   nextOrder: 2,
   /** How many locks were traced. */
   traced: 3,
+  /** How many tellers have done their transfers: when all have, the auditors stop. */
+  finished: 4,
   tellers: 8,
 } as const
 

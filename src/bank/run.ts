@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly orders?: Orders
   /** Each teller audits after every so many transfers of its own. Default 0: never. */
   readonly auditEvery?: number
+  /** Threads beside the tellers that audit again and again while they transfer. Default 0. */
+  readonly auditors?: number
   /** For `striped`: how many locks. */
   readonly stripes?: number
   /** After a deadlock: end the run (default), or let the victim try again. */
@@ -101,7 +103,7 @@ export async function runBank(options: RunOptions): Promise<RunResult> {
   const bank = Bank.create({
     balances: options.balances,
     strategy: options.strategy,
-    tellers: options.threads + 1,
+    tellers: 1 + options.threads + (options.auditors ?? 0),
     ...(options.stripes === undefined ? {} : { stripes: options.stripes }),
   })
   const run = new Run(options, bank)
@@ -126,6 +128,7 @@ class Run {
   readonly #options: RunOptions
   readonly #bank: Bank
   readonly #totalBefore: number
+  readonly #workerCount: number
   readonly #control: Int32Array
   readonly #trace: Int32Array | undefined
   readonly #workers: Worker[] = []
@@ -137,7 +140,8 @@ class Run {
     this.#options = options
     this.#bank = bank
     this.#totalBefore = sum(bank.balances())
-    this.#control = allocateControl(options.threads)
+    this.#workerCount = options.threads + (options.auditors ?? 0)
+    this.#control = allocateControl(this.#workerCount)
     this.#trace = options.trace ? this.#traceMemory() : undefined
   }
 
@@ -149,7 +153,7 @@ class Run {
     const timer = setInterval(() => onProgress?.(this.#counted(COUNTER.transfers)), PROGRESS_MS)
     try {
       const ends: Promise<unknown>[] = []
-      for (let teller = 0; teller < this.#options.threads; teller++) ends.push(this.#start(teller))
+      for (let teller = 0; teller < this.#workerCount; teller++) ends.push(this.#start(teller))
       await Promise.all(ends)
     } finally {
       clearInterval(timer)
@@ -162,13 +166,16 @@ class Run {
 
   /** Starts a teller; the promise settles with its end. */
   #start(teller: number): Promise<unknown> {
-    const { options, data } = { options: this.#options, data: this.#tellerData(teller) }
+    const { threads } = this.#options
     const file = new URL(`./teller${extname(import.meta.url)}`, import.meta.url)
-    const worker = new Worker(file, { workerData: data, name: `teller ${teller + 1}` })
+    const worker = new Worker(file, {
+      workerData: this.#tellerData(teller),
+      name: `teller ${teller + 1}`,
+    })
     this.#workers.push(worker)
     worker.on('message', (message: TellerMessage) => {
-      if (message.kind === 'ready' && ++this.#ready === options.threads) this.#open()
-      if (message.kind === 'done') this.#done.push(message)
+      if (message.kind === 'ready' && ++this.#ready === this.#workerCount) this.#open()
+      if (message.kind === 'done' && teller < threads) this.#done.push(message)
       if (message.kind === 'deadlock') this.#keep(message.report)
     })
     return once(worker, 'exit')
@@ -178,7 +185,7 @@ class Run {
   #open(): void {
     if ((this.#options.warmup ?? 0) > 0) {
       this.#bank.reset(this.#options.balances)
-      this.#control.fill(0, CONTROL.tellers, CONTROL.tellers + COUNTERS * this.#options.threads)
+      this.#control.fill(0, CONTROL.tellers, CONTROL.tellers + COUNTERS * this.#workerCount)
     }
     Atomics.store(this.#control, CONTROL.go, 1)
     Atomics.notify(this.#control, CONTROL.go)
@@ -193,11 +200,12 @@ class Run {
   }
 
   #tellerData(teller: number): TellerData {
-    const { generate, orders } = this.#options
+    const { generate, orders, threads } = this.#options
     return {
       bank: this.#bank.handle,
       control: this.#control,
       teller,
+      ...(teller >= threads && { auditWhile: threads }),
       total: this.#totalBefore,
       auditEvery: this.#options.auditEvery ?? 0,
       retryDeadlocks: this.#options.onDeadlock === 'retry',
@@ -218,7 +226,7 @@ class Run {
 
   #counted(counter: number): number {
     let total = 0
-    for (let teller = 0; teller < this.#options.threads; teller++) {
+    for (let teller = 0; teller < this.#workerCount; teller++) {
       total += this.#control[counterOf(teller, counter)] as number
     }
     return total

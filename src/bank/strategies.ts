@@ -19,10 +19,14 @@ export interface Strategy {
   /** Does it promise that no money is lost and no deadlock happens? */
   readonly safe: boolean
   readonly taking: Taking
-  readonly auditing: Auditing
+  /** How it audits with so many locks. */
+  readonly auditing: (lockCount: number) => Auditing
   /** The locks of its table, beside the number of records. */
   readonly locks: (stripes: number) => Pick<SharedLocksOptions, 'stripes' | 'order'>
 }
+
+/** So many locks are taken whole in about the time that it takes to sum behind them. */
+const FEW_LOCKS = 64
 
 const STRATEGIES: Record<StrategyName, Strategy> = {
   unlocked: {
@@ -30,7 +34,7 @@ const STRATEGIES: Record<StrategyName, Strategy> = {
     summary: 'no locks: loses money',
     safe: false,
     taking: 'none',
-    auditing: 'unlocked',
+    auditing: () => 'unlocked',
     locks: () => ({ stripes: 1 }),
   },
   global: {
@@ -38,7 +42,7 @@ const STRATEGIES: Record<StrategyName, Strategy> = {
     summary: 'one lock for all accounts',
     safe: true,
     taking: 'lower first',
-    auditing: 'whole',
+    auditing: () => 'whole',
     locks: () => ({ stripes: 1 }),
   },
   unordered: {
@@ -46,7 +50,7 @@ const STRATEGIES: Record<StrategyName, Strategy> = {
     summary: "a lock per account, the payer's first: deadlocks",
     safe: false,
     taking: 'payer first',
-    auditing: 'snapshot',
+    auditing: () => 'snapshot',
     locks: () => ({ order: 'free' }),
   },
   ordered: {
@@ -54,7 +58,7 @@ const STRATEGIES: Record<StrategyName, Strategy> = {
     summary: 'a lock per account, the lower number first',
     safe: true,
     taking: 'lower first',
-    auditing: 'snapshot',
+    auditing: (lockCount) => (lockCount <= FEW_LOCKS ? 'whole' : 'snapshot'),
     locks: () => ({}),
   },
   striped: {
@@ -62,7 +66,7 @@ const STRATEGIES: Record<StrategyName, Strategy> = {
     summary: 'a few locks for all accounts',
     safe: true,
     taking: 'lower first',
-    auditing: 'whole',
+    auditing: () => 'whole',
     locks: (stripes) => ({ stripes }),
   },
 }

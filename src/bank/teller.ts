@@ -23,6 +23,8 @@ export interface TellerData {
   readonly control: Int32Array
   /** From 0. */
   readonly teller: number
+  /** Set for a thread that only audits, until so many tellers have finished. */
+  readonly auditWhile?: number
   /** What an audit must find. */
   readonly total: number
   readonly auditEvery: number
@@ -77,7 +79,7 @@ class Teller {
   }
 
   run(): void {
-    this.#generated(this.#data.warmup)
+    if (this.#data.auditWhile === undefined) this.#generated(this.#data.warmup)
     send({ kind: 'ready' })
     Atomics.wait(this.#control, CONTROL.go, 0)
     const sleepsBefore = this.#bank.sleeps
@@ -92,6 +94,16 @@ class Teller {
   }
 
   #work(): void {
+    const { auditWhile } = this.#data
+    if (auditWhile !== undefined) {
+      while (Atomics.load(this.#control, CONTROL.finished) < auditWhile) this.#audit()
+      return
+    }
+    this.#transferAll()
+    Atomics.add(this.#control, CONTROL.finished, 1)
+  }
+
+  #transferAll(): void {
     const { generate, slowTransfers } = this.#data
     if (!generate) {
       this.#orders()

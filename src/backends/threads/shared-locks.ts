@@ -8,7 +8,7 @@
 import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
-import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
+import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
 import { HEADER, LINK_OFFSET, type LockOrder, SLOT, show, WAKE_ALL } from './layout.ts'
 import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
 import {
@@ -25,6 +25,9 @@ import {
 import { Tasks } from './tasks.ts'
 import { type Caller, mayBlock, stackAt, Waiter, wake } from './waiter.ts'
 import { wasmKernel } from './wasm-kernel.ts'
+
+/** A request with more locks than this is not given back to stand back: that costs more than it saves. */
+const MOST_GIVEN_BACK = 64
 
 /** What a new table is to be. */
 export interface SharedLocksOptions {
@@ -243,8 +246,12 @@ export class SharedLocks {
         const busy = this.#kernel.lockAll(from)
         if (busy === ALL_DONE) break
         from = busy
-        this.#take(busy, this.holdAll)
-        from++
+        if (this.#takeOne(busy, this.holdAll, busy)) from++
+        else {
+          this.#freeDownFrom(busy - 1)
+          from = 0
+          this.#waiter.nap()
+        }
       }
     } catch (error) {
       this.#freeDownFrom(from - 1)
@@ -276,7 +283,7 @@ export class SharedLocks {
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
     const record = checked(index, this.#count)
-    if (this.#lock(record) !== 0) this.#take(this.#lockOf(record), this.lock)
+    if (this.#lock(record) !== 0) this.#takeAll([this.#lockOf(record)], this.lock)
   }
 
   /**
@@ -342,17 +349,56 @@ export class SharedLocks {
     return [...locks].sort((a, b) => a - b)
   }
 
-  #takeAll(locks: readonly number[], caller: Caller): void {
-    let taken = 0
+  /**
+   * Takes a set of locks, of which the first `done` are held already, by waiting wherever the kernel
+   * cannot have one at once. Standing back means giving all of them back and beginning anew.
+   */
+  #takeAll(locks: readonly number[], caller: Caller, done = 0): void {
+    let taken = done
     try {
-      for (const lock of locks) {
-        if (this.#lock(lock) !== 0) this.#take(lock, caller)
-        taken++
+      while (taken < locks.length) {
+        if (this.#takeOne(locks[taken] as number, caller, taken)) taken++
+        else {
+          this.#freeAll(locks, taken)
+          taken = 0
+          this.#waiter.nap()
+        }
       }
     } catch (error) {
       this.#freeAll(locks, taken)
       throw error
     }
+  }
+
+  /**
+   * Takes one lock of a request that has `taken` others already, however long that takes; or says why
+   * it never can be had; or answers false: the thread should stand back from the whole request.
+   */
+  #takeOne(lock: number, caller: Caller, taken: number): boolean {
+    const answer = this.#lock(lock)
+    if (answer === 0) return true
+    if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
+    if (!mayBlock) throw mustNotBlock()
+    this.#tasks.refuseToBlock(lock)
+    if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
+    const word = addressOf(this.#table, lock)
+    this.#waiter.take(word, caller)
+    this.#push(word)
+    return true
+  }
+
+  /** The kernel could not take a pair; `busy` is its answer. */
+  #waitForPair(a: number, b: number, busy: number, caller: Caller): void {
+    const [low, high] = this.#lowerFirst(a, b)
+    if (low === high) this.#takeAll([low], caller)
+    else if (busy === REFUSED) throw this.#refusal(this.#holds(high) ? high : low, caller)
+    else this.#takeAll([low, high], caller, busy === HIGH_BUSY ? 1 : 0)
+  }
+
+  #lowerFirst(a: number, b: number): [low: number, high: number] {
+    const first = this.#lockOf(a)
+    const second = this.#lockOf(b)
+    return first < second ? [first, second] : [second, first]
   }
 
   /** Frees the first `taken` of the locks, the last one taken first. */
@@ -375,60 +421,6 @@ export class SharedLocks {
     }
   }
 
-  /** The kernel could not take a lock: waits for it, or says why it never can be had. */
-  #take(lock: number, caller: Caller): void {
-    for (;;) {
-      const answer = this.#lock(lock)
-      if (answer === 0) return
-      if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
-      if (!mayBlock) throw mustNotBlock()
-      this.#tasks.refuseToBlock(lock)
-      if (this.#waiter.metBusyLock() && this.#top === 0) {
-        this.#waiter.nap()
-        continue
-      }
-      const word = addressOf(this.#table, lock)
-      this.#waiter.take(word, caller)
-      this.#push(word)
-      return
-    }
-  }
-
-  /** The kernel could not take a pair; `busy` is its answer. */
-  #waitForPair(a: number, b: number, busy: number, caller: Caller): void {
-    const low = Math.min(this.#lockOf(a), this.#lockOf(b))
-    const high = Math.max(this.#lockOf(a), this.#lockOf(b))
-    let answer = busy
-    if (low === high) {
-      this.#take(low, caller)
-      return
-    }
-    while (answer !== 0) {
-      if (answer === REFUSED) {
-        throw this.#refusal(this.#holds(high) ? high : low, caller)
-      }
-      if (answer === BUSY) {
-        this.#take(low, caller)
-        answer = this.#lock(high) === 0 ? 0 : HIGH_BUSY
-        continue
-      }
-      // The lower lock is held. Hold it while waiting for the higher one, or stand back from both.
-      if (this.#waiter.metBusyLock() && this.#link(low) === 0) {
-        this.#free(low)
-        this.#waiter.nap()
-        answer = this.#lock2(low, high)
-        continue
-      }
-      try {
-        this.#take(high, caller)
-      } catch (error) {
-        this.#free(low)
-        throw error
-      }
-      return
-    }
-  }
-
   /** Whether this thread holds a lock. */
   #holds(lock: number): boolean {
     return (
@@ -441,9 +433,12 @@ export class SharedLocks {
     return this.#table.words[(this.#owner.slot + SLOT.top) >> 2] as number
   }
 
-  /** The address of the lock taken before one that is held, 0 for none. */
-  #link(lock: number): number {
-    return this.#table.words[(addressOf(this.#table, lock) + LINK_OFFSET) >> 2] as number
+  /** Whether the locks of a request, `taken` in number, are all that this thread holds. */
+  #holdsOnly(taken: number): boolean {
+    if (taken > MOST_GIVEN_BACK) return false
+    let word = this.#top
+    for (let i = 0; i < taken; i++) word = this.#table.words[(word + LINK_OFFSET) >> 2] as number
+    return word === 0
   }
 
   /** Puts a lock that was taken by waiting on this owner's list. */
@@ -466,8 +461,7 @@ export class SharedLocks {
   }
 
   #finishFreeingPair(a: number, b: number, bits: number): void {
-    const low = Math.min(this.#lockOf(a), this.#lockOf(b))
-    const high = Math.max(this.#lockOf(a), this.#lockOf(b))
+    const [low, high] = this.#lowerFirst(a, b)
     if (low === high) {
       this.#finishFreeing(low, bits)
       return
