@@ -1,0 +1,50 @@
+/** Amounts as text and as cents. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { AmountError, formatCents, parseCents } from '../../src/bank/index.ts'
+
+describe('amounts', () => {
+  const right: [string, number][] = [
+    ['245.20', 24520],
+    ['245.2', 24520],
+    ['245', 24500],
+    ['245.', 24500],
+    ['.80', 80],
+    ['0.00', 0],
+    ['007.10', 710],
+    ['1.2000', 120],
+    ['90071992547409.91', Number.MAX_SAFE_INTEGER],
+  ]
+  for (const [text, cents] of right) {
+    it(`${text} is ${cents} cents`, () => assert.equal(parseCents(text), cents))
+  }
+
+  const wrong = [
+    '',
+    '.',
+    '-1',
+    '+1',
+    '1e5',
+    ' 1',
+    '1 ',
+    '1,5',
+    '1.005',
+    'NaN',
+    'Infinity',
+    '0x10',
+    '１',
+    '90071992547409.92',
+    `1${'0'.repeat(400)}`,
+  ]
+  for (const text of wrong) {
+    it(`${JSON.stringify(text.slice(0, 20))} is no amount`, () =>
+      assert.throws(() => parseCents(text), AmountError))
+  }
+
+  it('come back as they were written', () => {
+    fc.assert(fc.property(fc.maxSafeNat(), (cents) => parseCents(formatCents(cents)) === cents))
+    assert.equal(formatCents(-5), '-0.05')
+  })
+})
