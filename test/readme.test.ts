@@ -1,0 +1,53 @@
+/** The README's example in TypeScript: compiled against the built types, then run. */
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+describe('the README', { timeout: 120_000 }, () => {
+  it('has an example that compiles and runs', () => {
+    const examples = [...readme().matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
+    assert.equal(examples.length, 1)
+    const folder = mkdtempSync(join(root, 'node_modules', '.readme-'))
+    try {
+      symlinkSync(root, join(folder, 'lockwise'), 'dir')
+      writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+      writeFileSync(join(folder, 'example.ts'), `${examples[0]}\nexport {}\n`)
+      const options = [
+        '--ignoreConfig',
+        '--module',
+        'nodenext',
+        '--target',
+        'es2022',
+        '--strict',
+        '--types',
+        'node',
+      ]
+      const compiler = join(root, 'node_modules/typescript/lib/tsc.js')
+      const compile = [compiler, ...options, join(folder, 'example.ts')]
+      execFileSync(process.execPath, compile, { stdio: 'inherit' })
+      const output = execFileSync(process.execPath, [join(folder, 'example.js')], {
+        encoding: 'utf8',
+      })
+      assert.equal(output, 'true\na teller\n')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  it('names only npm scripts that exist', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    const named = [...readme().matchAll(/npm run ([\w:]+)/g)].map((match) => match[1] ?? '')
+    assert.ok(named.length > 0)
+    for (const name of named) assert.ok(name in scripts, name)
+  })
+})
+
+function readme(): string {
+  return readFileSync(join(root, 'README.md'), 'utf8')
+}
