@@ -1,8 +1,8 @@
 /** The README's example in TypeScript: compiled against the built types, then run. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,8 @@ describe('the README', { timeout: 120_000 }, () => {
     assert.equal(examples.length, 1)
     const folder = mkdtempSync(join(root, 'node_modules', '.readme-'))
     try {
-      symlinkSync(root, join(folder, 'lockwise'), 'dir')
+      mkdirSync(join(folder, 'node_modules'))
+      symlinkSync(root, join(folder, 'node_modules/lockwise'), 'dir')
       writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
       writeFileSync(join(folder, 'example.ts'), `${examples[0]}\nexport {}\n`)
       const options = [
@@ -30,7 +31,8 @@ describe('the README', { timeout: 120_000 }, () => {
       ]
       const compiler = join(root, 'node_modules/typescript/lib/tsc.js')
       const compile = [compiler, ...options, join(folder, 'example.ts')]
-      execFileSync(process.execPath, compile, { stdio: 'inherit' })
+      const { status, stdout } = spawnSync(process.execPath, compile, { encoding: 'utf8' })
+      assert.equal(status, 0, stdout)
       const output = execFileSync(process.execPath, [join(folder, 'example.js')], {
         encoding: 'utf8',
       })
