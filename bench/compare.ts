@@ -1,0 +1,44 @@
+/** Runs programs in turn in one cell, round after round, so that all of them meet the same machine. */
+
+import type { Cell, Size } from './cells.ts'
+import { cellFor, type Measured, median, type Program } from './programs.ts'
+
+/** What one program came to in one cell. */
+export interface Compared {
+  readonly program: Program
+  /** Medians over the rounds. */
+  readonly transfersPerSecond: number
+  readonly seconds: number
+  readonly sleeps: number
+  /** The median over the rounds of: the first program's speed divided by this one's. */
+  readonly ratio: number
+}
+
+/** Compares the programs in a cell; `tick` is called after every run. */
+export async function compare(
+  programs: readonly Program[],
+  cell: Cell,
+  size: Size,
+  tick: () => void,
+): Promise<Compared[]> {
+  const measured = programs.map((): Measured[] => [])
+  for (let round = 0; round < size.rounds; round++) {
+    for (const [i, program] of programs.entries()) {
+      measured[i]?.push(await program.run(cellFor(program, cell), round + 1))
+      tick()
+    }
+  }
+  const [first = []] = measured
+  return programs.map((program, i) => {
+    const runs = measured[i] ?? []
+    return {
+      program,
+      transfersPerSecond: median(runs.map((run) => run.transfersPerSecond)),
+      seconds: median(runs.map((run) => run.seconds)),
+      sleeps: median(runs.map((run) => run.sleeps)),
+      ratio: median(
+        runs.map((run, n) => (first[n]?.transfersPerSecond ?? 0) / run.transfersPerSecond),
+      ),
+    }
+  })
+}

@@ -1,0 +1,106 @@
+/** The programs that are compared: lockwise itself, and whatever bench/native could build here. */
+
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { lectureBalances, runBank, type StrategyName } from '../src/bank/index.ts'
+import type { Cell } from './cells.ts'
+
+/** What one run of a program came to. */
+export interface Measured {
+  readonly transfersPerSecond: number
+  readonly seconds: number
+  /** How often a thread slept: for lockwise on a lock, for the others for any reason. */
+  readonly sleeps: number
+}
+
+/** Something that can be put into a cell. */
+export interface Program {
+  readonly id: string
+  readonly version: string
+  /** Where it is too slow for the full number of transfers: divide by this. */
+  readonly slower: number
+  readonly run: (cell: Cell, seed: number) => Promise<Measured>
+}
+
+/** What bench/native/build.mjs gives. */
+export interface Native {
+  readonly programs: readonly {
+    readonly id: string
+    readonly command: string[]
+    readonly version: string
+  }[]
+  readonly leftOut: readonly { readonly id: string; readonly reason: string }[]
+}
+
+const run = promisify(execFile)
+
+/** lockwise under a strategy, in this process: its threads are new in every run. */
+export function lockwise(strategy: StrategyName): Program {
+  return {
+    id: `lockwise ${strategy}`,
+    version: `Node.js ${process.version}`,
+    slower: 1,
+    async run(cell, seed) {
+      const result = await runBank({
+        strategy,
+        balances: lectureBalances(cell.accounts),
+        threads: cell.threads,
+        generate: { seed, transfers: cell.transfers / cell.threads },
+        auditEvery: cell.auditEvery,
+        warmup: cell.warmup,
+      })
+      if (result.outcome !== 'consistent') throw new Error(`${strategy}: ${result.outcome}`)
+      return result
+    },
+  }
+}
+
+/** A program of bench/native; `options` are added to its command line. */
+export function native(
+  built: Native['programs'][number],
+  options: readonly string[] = [],
+): Program {
+  const slower = built.id.startsWith('python') ? 20 : 1
+  return {
+    id: [built.id, ...options].join(' '),
+    version: built.version,
+    slower,
+    async run(cell, seed) {
+      const [program = '', ...first] = built.command
+      const numbers = {
+        threads: cell.threads,
+        accounts: cell.accounts,
+        transfers: Math.ceil(cell.transfers / cell.threads),
+        'audit-every': cell.auditEvery,
+        seed,
+        warmup: cell.warmup,
+      }
+      const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)])
+      const { stdout } = await run(program, [...first, ...flags, ...options])
+      const result = JSON.parse(stdout)
+      if (result.failedAudits !== 0 || result.totalAfter !== result.totalBefore) {
+        throw new Error(`${built.id} is inconsistent: ${stdout}`)
+      }
+      return result
+    },
+  }
+}
+
+/** The cell as a program gets it: with fewer transfers where it is slower. */
+export function cellFor(program: Program, cell: Cell): Cell {
+  const { slower } = program
+  if (slower === 1 || cell.transfers <= 100_000) return cell
+  return {
+    ...cell,
+    transfers: Math.ceil(cell.transfers / slower / cell.threads) * cell.threads,
+    warmup: Math.ceil(cell.warmup / slower),
+  }
+}
+
+/** The middle of some numbers. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+}
