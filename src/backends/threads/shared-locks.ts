@@ -341,6 +341,7 @@ export class SharedLocks {
 
   /** A set of locks: checked, each once, in ascending order. */
   #plan(indices: Iterable<number>): number[] {
+    if (this.#closed) throw badIndex(0, 0)
     if (typeof indices !== 'object' || indices === null || !(Symbol.iterator in indices)) {
       throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`)
     }
@@ -391,7 +392,7 @@ export class SharedLocks {
   #waitForPair(a: number, b: number, busy: number, caller: Caller): void {
     const [low, high] = this.#lowerFirst(a, b)
     if (low === high) this.#takeAll([low], caller)
-    else if (busy === REFUSED) throw this.#refusal(this.#holds(high) ? high : low, caller)
+    else if (busy === REFUSED) throw this.#refusal(low, caller)
     else this.#takeAll([low, high], caller, busy === HIGH_BUSY ? 1 : 0)
   }
 
@@ -532,7 +533,14 @@ function kernelFor(table: Table, owner: Owner): Kernel {
 
 /** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
 function isPair(a: number, b: number, count: number): boolean {
-  return a >>> 0 === a && b >>> 0 === b && a < count && b < count
+  return (
+    typeof a === 'number' &&
+    typeof b === 'number' &&
+    a >>> 0 === a &&
+    b >>> 0 === b &&
+    a < count &&
+    b < count
+  )
 }
 
 function badPair(a: number, b: number, count: number): LockUsageError {
@@ -541,7 +549,7 @@ function badPair(a: number, b: number, count: number): LockUsageError {
 
 /** A lock number, if it is one. */
 function checked(index: number, count: number): number {
-  if (index >>> 0 === index && index < count) return index
+  if (typeof index === 'number' && index >>> 0 === index && index < count) return index
   throw badIndex(index, count)
 }
 

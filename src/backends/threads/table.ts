@@ -10,7 +10,7 @@ import {
   readHeader,
   writeHeader,
 } from './layout.ts'
-import { createWasmMemory, type WasmMemory } from './wasm-kernel.ts'
+import { createWasmMemory } from './wasm-kernel.ts'
 
 /**
  * What `workerData` or `postMessage` carries to another thread. Opaque: give it to
@@ -20,8 +20,6 @@ export interface SharedLocksHandle {
   readonly kind: 'lockwise/threads'
   /** A shared WebAssembly.Memory, or a SharedArrayBuffer. */
   readonly memory: object
-  /** The compiled kernel, where the memory is WebAssembly's. */
-  readonly module?: object
 }
 
 /** A lock table's memory: where everything lies, and the views through which it is reached. */
@@ -31,27 +29,29 @@ export interface Table {
   readonly words: Int32Array
   readonly floats: Float64Array
   readonly bytes: Uint8Array
-  readonly wasm: WasmMemory | undefined
+  /** The memory to which the buffer belongs, where it is WebAssembly's. */
+  readonly wasm: WebAssembly.Memory | undefined
 }
 
 /** Makes the memory of a new table. */
 export function createTable(options: LayoutOptions, memory: 'wasm' | 'buffer'): Table {
   const layout = planLayout(options)
   const wasm = memory === 'wasm' ? createWasmMemory(layout.totalBytes) : undefined
-  const buffer = wasm
-    ? (wasm.memory.buffer as unknown as SharedArrayBuffer)
-    : new SharedArrayBuffer(layout.totalBytes)
+  const buffer = wasm ? sharedBufferOf(wasm) : new SharedArrayBuffer(layout.totalBytes)
   writeHeader(new Int32Array(buffer), layout)
   return viewTable(layout, buffer, wasm)
 }
 
 /** The table that a handle carries. */
 export function openTable(handle: SharedLocksHandle): Table {
-  const { kind, memory, module } = handle ?? {}
+  const { kind, memory } = handle ?? {}
   if (kind === 'lockwise/threads') {
     if (memory instanceof SharedArrayBuffer) return viewExisting(memory, undefined)
-    if (memory instanceof WebAssembly.Memory && module instanceof WebAssembly.Module) {
-      return viewExisting(memory.buffer as unknown as SharedArrayBuffer, { memory, module })
+    if (
+      memory instanceof WebAssembly.Memory &&
+      sharedBufferOf(memory) instanceof SharedArrayBuffer
+    ) {
+      return viewExisting(sharedBufferOf(memory), memory)
     }
   }
   throw new LockUsageError(
@@ -61,17 +61,23 @@ export function openTable(handle: SharedLocksHandle): Table {
 
 /** The handle of a table. */
 export function handleOf(table: Table): SharedLocksHandle {
-  const { wasm, buffer } = table
-  return wasm
-    ? { kind: 'lockwise/threads', memory: wasm.memory, module: wasm.module }
-    : { kind: 'lockwise/threads', memory: buffer }
+  return { kind: 'lockwise/threads', memory: table.wasm ?? table.buffer }
 }
 
-function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
+/** A shared memory's buffer, which TypeScript takes for an ArrayBuffer. */
+function sharedBufferOf(memory: WebAssembly.Memory): SharedArrayBuffer {
+  return memory.buffer as unknown as SharedArrayBuffer
+}
+
+function viewExisting(buffer: SharedArrayBuffer, wasm: WebAssembly.Memory | undefined): Table {
   return viewTable(readHeader(new Int32Array(buffer)), buffer, wasm)
 }
 
-function viewTable(layout: Layout, buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
+function viewTable(
+  layout: Layout,
+  buffer: SharedArrayBuffer,
+  wasm: WebAssembly.Memory | undefined,
+): Table {
   return {
     layout,
     buffer,

@@ -22,7 +22,7 @@ import {
   tryClaimOwner,
 } from './owners.ts'
 import { addressOf, type Table } from './table.ts'
-import { announceSleep, type Caller, stackAt, wake } from './waiter.ts'
+import { announceSleep, type Caller, sleepMs, stackAt, wake } from './waiter.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
 interface Task {
@@ -107,10 +107,9 @@ export class Tasks {
         held.push(...locksHeldBy(this.#table, task.owner.id))
       }
     }
-    const again = locks.find((lock) => held.includes(lock))
-    if (again !== undefined) {
+    if (held.includes(wanted)) {
       const holder = parent?.owner ?? this.#thread
-      throw new DeadlockError(describeSelfDeadlock(this.#table, holder, again, stack))
+      throw new DeadlockError(describeSelfDeadlock(this.#table, holder, wanted, stack))
     }
     const highest = Math.max(-1, ...held)
     if (wanted > highest) return
@@ -161,7 +160,7 @@ export class Tasks {
     const { owner } = task
     const at = word >> 2
     let waited = false
-    for (;;) {
+    for (let sleeps = 0; ; ) {
       const seen = Atomics.load(words, at)
       if (seen === 0) {
         const mine = waited ? owner.me | WAITER : owner.me
@@ -176,7 +175,7 @@ export class Tasks {
         if (report) throw new DeadlockError(report)
       }
       if (announceSleep(words, at, seen, WAITER | WAKE_ALL)) {
-        await sleep(words, at, seen | WAITER | WAKE_ALL)
+        await sleep(words, at, seen | WAITER | WAKE_ALL, sleepMs(sleeps++))
       }
     }
     if (waited) endWait(this.#table, owner)
@@ -186,13 +185,13 @@ export class Tasks {
   }
 }
 
-/** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
-async function sleep(words: Int32Array, at: number, value: number): Promise<void> {
+/** Sleeps until the word at index `at` is woken or no longer `value`, or `ms` have passed; blocks nothing. */
+async function sleep(words: Int32Array, at: number, value: number, ms: number): Promise<void> {
   if (!Atomics.waitAsync) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     return
   }
-  const waiting = Atomics.waitAsync(words, at, value)
+  const waiting = Atomics.waitAsync(words, at, value, ms)
   if (!waiting.async) return
   // A pending waitAsync does not keep a process alive; a timer does.
   const alive = setInterval(() => {}, LONG_MS)

@@ -11,7 +11,9 @@
  *              deadlock, and sleep while the word is unchanged. Awake, take the lock with WAITER set,
  *              for others may sleep behind.
  * Invariant A thread sleeps only on a word in which it has seen WAITER, after raising the sleep count:
- *           whoever frees the lock sees one of the two, and wakes.
+ *           whoever frees the lock sees one of the two, and wakes. (On x86 the freeing store may come
+ *           some hundred nanoseconds after the freeing thread looked, kernel.wat: so nobody sleeps
+ *           longer than `sleepMs` says without looking again.)
  * Fairness  none is promised: a woken waiter can find the lock taken again. A nap is bounded, and a
  *           thread that has napped is no longer hot, so nobody stands back twice for one lock.
  * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
@@ -30,6 +32,9 @@ const HEAT_WINDOW_MS = 0.002
 /** A thread this hot stands back. */
 const HOT = 3
 const NAP_MS = 0.05
+/** The first sleep is no longer than this; each further one twice as long, up to LONGEST_SLEEP_MS. */
+const FIRST_SLEEP_MS = 2
+const LONGEST_SLEEP_MS = 256
 
 const { pause } = Atomics as { pause?: () => void }
 
@@ -95,18 +100,17 @@ export class Waiter {
     const at = word >> 2
     const mayDeadlock = layout.order === 'free'
     publishWait(table, this.#owner, word, mayDeadlock ? stackAt(caller) : '')
-    let checked = !mayDeadlock
-    for (;;) {
+    for (let sleeps = 0; ; ) {
       const seen = Atomics.load(words, at)
       if (seen === 0) {
         if (Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0) break
       } else if (announceSleep(words, at, seen, WAITER)) {
-        if (!checked) {
-          checked = true
+        if (mayDeadlock && sleeps === 0) {
           const report = findDeadlock(table, this.#owner)
           if (report) throw new DeadlockError(report)
         }
-        if (Atomics.wait(words, at, seen | WAITER) === 'ok') this.sleeps++
+        const end = Atomics.wait(words, at, seen | WAITER, sleepMs(sleeps++))
+        if (end === 'ok') this.sleeps++
       }
     }
     endWait(table, this.#owner)
@@ -127,6 +131,11 @@ export function announceSleep(words: Int32Array, at: number, seen: number, bits:
   }
   Atomics.add(words, HEADER.sleepCount >> 2, 1)
   return true
+}
+
+/** The longest that a waiter may sleep without looking at the lock, after so many sleeps. */
+export function sleepMs(sleeps: number): number {
+  return Math.min(FIRST_SLEEP_MS * 2 ** sleeps, LONGEST_SLEEP_MS)
 }
 
 /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */

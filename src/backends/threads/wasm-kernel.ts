@@ -1,34 +1,32 @@
-/** The kernel in WebAssembly: kernel.wat, instantiated over the table's memory. */
+/** The kernel in WebAssembly: kernel.wat, instantiated over the table's memory with an owner's settings. */
 
 import type { Kernel, KernelSetting } from './kernel.ts'
-import { kernelCode } from './kernel-code.ts'
+import { kernelCode, kernelPlaces } from './kernel-code.ts'
 import { PAGE_BYTES } from './layout.ts'
 
-/** What travels in a handle: a memory, and a module that any thread can instantiate over it. */
-export interface WasmMemory {
-  readonly memory: WebAssembly.Memory
-  readonly module: WebAssembly.Module
-}
-
-let compiled: WebAssembly.Module | undefined
-
-/** A new shared memory that never grows (and so never moves), with the compiled kernel. */
-export function createWasmMemory(bytes: number): WasmMemory {
+/** A new shared memory that never grows, and so never moves. */
+export function createWasmMemory(bytes: number): WebAssembly.Memory {
   const pages = bytes / PAGE_BYTES
-  compiled ??= new WebAssembly.Module(decodeBase64(kernelCode))
-  return {
-    memory: new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }),
-    module: compiled,
-  }
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
 }
 
 /** The kernel of one owner. */
-export function wasmKernel(wasm: WasmMemory, setting: KernelSetting): Kernel {
-  const { exports } = new WebAssembly.Instance(wasm.module, {
-    lockwise: { memory: wasm.memory, ...setting },
+export function wasmKernel(memory: WebAssembly.Memory, setting: KernelSetting): Kernel {
+  const code = decodeBase64(kernelCode)
+  for (const [name, places] of Object.entries(kernelPlaces)) {
+    for (const place of places) writeNumber(code, place, setting[name as keyof KernelSetting])
+  }
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {
+    lockwise: { memory },
   })
   const made = exports as unknown as Kernel & { readonly unlock2TotalStoreOrder: Kernel['unlock2'] }
   return hasTotalStoreOrder() ? { ...made, unlock2: made.unlock2TotalStoreOrder } : made
+}
+
+/** Writes a number as signed LEB128 of five bytes. */
+function writeNumber(code: Uint8Array, place: number, value: number): void {
+  for (let i = 0; i < 4; i++) code[place + i] = ((value >> (7 * i)) & 0x7f) | 0x80
+  code[place + 4] = (value >> 28) & 0x7f
 }
 
 /** True only where the processor is known to be an x86. */

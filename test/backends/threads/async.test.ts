@@ -1,0 +1,194 @@
+/** holdAsync: for threads that must not block, beside those that do. */
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  const create = (order: 'ascending' | 'free' = 'ascending', owners = 128): SharedLocks =>
+    SharedLocks.create({ count: 8, memory, order, owners, label: 'main' })
+
+  describe(`asynchronous holdings (${memory})`, { timeout: 60_000 }, () => {
+    it('holds until what the callback returned has settled', async () => {
+      const locks = create()
+      const steps: string[] = []
+      const first = locks.holdAsync([3, 1], async () => {
+        steps.push('first begins')
+        await sleep(20)
+        steps.push('first ends')
+        return 'result'
+      })
+      const second = locks.holdAsync([1], () => void steps.push('second'))
+      assert.equal(await first, 'result')
+      await second
+      assert.deepEqual(steps, ['first begins', 'first ends', 'second'])
+      assert.equal(
+        locks.tryHold([1, 3], () => 'free'),
+        'free',
+      )
+    })
+
+    it('frees after a throw and after a rejection', async () => {
+      const locks = create()
+      const fault = new Error('mine')
+      await assert.rejects(
+        locks.holdAsync([1], () => {
+          throw fault
+        }),
+        fault,
+      )
+      await assert.rejects(
+        locks.holdAsync([1], async () => {
+          throw fault
+        }),
+        fault,
+      )
+      assert.equal(
+        locks.tryHold([1], () => 'free'),
+        'free',
+      )
+    })
+
+    it('lets the event loop run while another thread holds the lock', async () => {
+      const locks = create()
+      const flags = newFlags()
+      const holding = inThread(locks, 'holdUntilTold', { flags, indices: [2] })
+      await flagIsSet(flags, 0)
+      let ticks = 0
+      const ticking = setInterval(() => ticks++, 1)
+      const waiting = locks.holdAsync([1, 2], () => ticks)
+      await sleep(60)
+      setFlag(flags, 1, 1)
+      assert.ok((await waiting) > 10)
+      clearInterval(ticking)
+      await holding
+    })
+
+    it('wakes threads and tasks that wait for a task', async () => {
+      const locks = create()
+      const flags = newFlags()
+      let end = (): void => undefined
+      const holding = locks.holdAsync([4], () => new Promise<void>((resolve) => (end = resolve)))
+      await sleep(5)
+      const thread = inThread(locks, 'takeAndMeasure', { flags, indices: [4] })
+      const task = locks.holdAsync([4], () => 'task')
+      await flagIsSet(flags, 0)
+      await sleep(30)
+      end()
+      assert.equal(await task, 'task')
+      assert.ok((await thread).ms > 10)
+      await holding
+    })
+
+    it('keeps to the order when nested, by what surrounds it', async () => {
+      const locks = create()
+      await locks.holdAsync([3], async () => {
+        assert.equal(await locks.holdAsync([5], () => 'higher'), 'higher')
+        await assert.rejects(locks.holdAsync([2], assert.fail), { code: 'LOCK_ORDER' })
+        await assert.rejects(locks.holdAsync([4, 3], assert.fail), { code: 'LOCK_DEADLOCK' })
+        await locks.holdAsync([4], async () => {
+          await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_DEADLOCK' })
+        })
+      })
+      // Side by side they are strangers to each other.
+      await Promise.all([
+        locks.holdAsync([6], () => sleep(5)),
+        locks.holdAsync([2], () => sleep(5)),
+      ])
+    })
+
+    it('a thread does not block below the locks of its own task', async () => {
+      const locks = create()
+      await locks.holdAsync([5], async () => {
+        assert.throws(() => locks.lock(5), { code: 'LOCK_ORDER', message: /holdAsync/ })
+      })
+    })
+
+    it('finds two tasks that wait for each other; one goes on', async () => {
+      const locks = create('free')
+      const cross = async (first: number, second: number): Promise<string> =>
+        locks.holdAsync([first], async () => {
+          await sleep(10)
+          return locks.holdAsync([second], () => 'completed')
+        })
+      const [a, b] = await Promise.allSettled([cross(1, 2), cross(2, 1)])
+      const rejected = [a, b].filter((result) => result.status === 'rejected')
+      assert.equal(rejected.length, 1)
+      const [{ reason } = assert.fail()] = rejected
+      const { report } = reason as DeadlockError
+      assert.equal(report.cycle.length, 2)
+      assert.deepEqual(report.cycle.map(({ waitsFor }) => waitsFor).sort(), [1, 2])
+      for (const member of report.cycle) {
+        assert.deepEqual(member.holds, [3 - Number(member.waitsFor)])
+        assert.match(member.stack, /async\.test/)
+      }
+      assert.equal(
+        locks.tryHold([1, 2], () => 'free'),
+        'free',
+      )
+    })
+
+    it('finds tasks of two threads that wait for each other', async () => {
+      for (let round = 0; round < 5; round++) {
+        const locks = create('free')
+        const flags = newFlags()
+        const ends = await Promise.all([
+          inThread(locks, 'crossAsync', { flags, first: 1, second: 2 }),
+          inThread(locks, 'crossAsync', { flags, first: 2, second: 1 }),
+        ])
+        assert.deepEqual(ends.sort(), ['completed', 'victim'])
+      }
+    })
+
+    it('finds a thread that blocks for what its own task holds', async () => {
+      const locks = create('free')
+      await locks.holdAsync([1], async () => {
+        assert.throws(() => locks.lock(1), DeadlockError)
+      })
+      assert.equal(
+        locks.tryHold([1], () => 'free'),
+        'free',
+      )
+    })
+
+    it('waits for a free owner, and does not start without one', async () => {
+      const locks = create('ascending', 3)
+      let running = 0
+      const most = await Promise.all(
+        Array.from({ length: 6 }, (_, i) =>
+          locks.holdAsync([i], async () => {
+            running++
+            const seen = running
+            await sleep(10)
+            running--
+            return seen
+          }),
+        ),
+      )
+      assert.equal(Math.max(...most), 2)
+    })
+
+    it('is not forgotten by close', async () => {
+      const locks = create()
+      const holding = locks.holdAsync([1], () => sleep(20))
+      await sleep(5)
+      assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
+      await holding
+      locks.close()
+      await assert.rejects(locks.holdAsync([1], assert.fail), { code: 'LOCK_USAGE' })
+    })
+
+    it('keeps the process alive while it waits', async () => {
+      const program = fileURLToPath(new URL('./stay-alive.js', import.meta.url))
+      const { stdout } = await promisify(execFile)(process.execPath, [program, memory])
+      assert.equal(stdout, 'held\n')
+    })
+  })
+}

@@ -1,0 +1,5 @@
+/** Locks in a plain SharedArrayBuffer, which `Atomics` takes. */
+
+import { describeTables } from './contract.ts'
+
+describeTables('buffer')

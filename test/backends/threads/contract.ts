@@ -1,0 +1,446 @@
+/** What every table of locks does, whatever its memory: the suite that each memory's file runs. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  type DeadlockError,
+  LockUsageError,
+  SharedLocks,
+  type SharedLocksOptions,
+} from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+type Memory = NonNullable<SharedLocksOptions['memory']>
+
+const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
+const order = { name: 'LockOrderError', code: 'LOCK_ORDER' }
+const deadlock = { name: 'DeadlockError', code: 'LOCK_DEADLOCK' }
+const timeout = 120_000
+
+/** A callback that must not be called. */
+const refuse = (): never => assert.fail('called')
+
+/** Everything that is no lock number of a table of eight. */
+const NO_INDEX = [
+  Number.NaN,
+  1.5,
+  -1,
+  8,
+  2 ** 32,
+  Number.POSITIVE_INFINITY,
+  '3',
+  true,
+  null,
+  undefined,
+  {},
+  3n,
+]
+
+export function describeTables(memory: Memory): void {
+  const create = (options: Partial<SharedLocksOptions> = {}): SharedLocks =>
+    SharedLocks.create({ count: 8, memory, ...options })
+
+  describe(`locks in shared memory (${memory})`, { timeout }, () => {
+    describeRequests(create)
+    describeOrder(create)
+    describeMisuse(create)
+    describeTable(create)
+    describeThreads(create)
+  })
+}
+
+type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
+
+/** The locks that someone else finds busy. */
+function busyLocks(locks: SharedLocks): number[] {
+  const other = SharedLocks.open(locks.handle)
+  const busy: number[] = []
+  for (let i = 0; i < locks.count; i++) if (!other.tryHold([i], () => true)) busy.push(i)
+  other.close()
+  return busy
+}
+
+function describeRequests(create: Create): void {
+  it('holds a pair during the call, and passes arguments and result', () => {
+    const locks = create()
+    const seen = locks.holdPair(7, 3, (a: number, b: string) => [a, b, busyLocks(locks)], 1, 'b')
+    assert.deepEqual(seen, [1, 'b', [3, 7]])
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('takes each number once', () => {
+    const locks = create()
+    assert.deepEqual(
+      locks.holdPair(3, 3, () => busyLocks(locks)),
+      [3],
+    )
+    assert.deepEqual(
+      locks.hold([3, 1, 3, 1], () => busyLocks(locks)),
+      [1, 3],
+    )
+    locks.lockPair(5, 5)
+    assert.deepEqual(busyLocks(locks), [5])
+    locks.unlockPair(5, 5)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('takes sets of any size and from anything that can be iterated', () => {
+    const locks = create()
+    assert.deepEqual(
+      locks.hold([], () => busyLocks(locks)),
+      [],
+    )
+    assert.deepEqual(
+      locks.hold(new Set([6, 2]), () => busyLocks(locks)),
+      [2, 6],
+    )
+    assert.deepEqual(
+      locks.hold([0, 1, 2, 3, 4, 5, 6, 7], () => busyLocks(locks).length),
+      8,
+    )
+    assert.deepEqual(
+      locks.holdAll(() => busyLocks(locks).length),
+      8,
+    )
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('frees in any order what was locked by hand', () => {
+    const locks = create()
+    for (const way of [
+      [1, 4, 6],
+      [6, 4, 1],
+      [4, 1, 6],
+      [4, 6, 1],
+    ]) {
+      for (const lock of [1, 4, 6]) locks.lock(lock)
+      const left = new Set([1, 4, 6])
+      for (const lock of way) {
+        locks.unlock(lock)
+        left.delete(lock)
+        assert.deepEqual(busyLocks(locks), [...left])
+      }
+    }
+    locks.lockPair(2, 5)
+    locks.lock(7)
+    locks.unlockPair(5, 2)
+    assert.deepEqual(busyLocks(locks), [7])
+    locks.unlock(7)
+  })
+
+  it('frees when the callback throws, and passes the error on', () => {
+    const locks = create()
+    const fault = new Error('mine')
+    const fail = (): never => {
+      throw fault
+    }
+    assert.throws(() => locks.holdPair(1, 2, fail), fault)
+    assert.throws(() => locks.hold([1, 2, 3], fail), fault)
+    assert.throws(() => locks.tryHold([1, 2, 3], fail), fault)
+    assert.throws(() => locks.holdAll(fail), fault)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('tryHold answers at once, and holds nothing where a lock is busy', () => {
+    const locks = create()
+    const other = SharedLocks.open(locks.handle)
+    other.lock(5)
+    assert.equal(locks.tryHold([2, 5, 7], assert.fail), undefined)
+    assert.deepEqual(busyLocks(locks), [5])
+    other.unlock(5)
+    assert.equal(
+      locks.tryHold([2, 5, 7], () => 'held'),
+      'held',
+    )
+  })
+
+  it('refuses a promise from a blocking callback, and frees', () => {
+    const locks = create()
+    // biome-ignore lint/suspicious/noThenProperty: it is what must be refused
+    const late = { then: () => undefined }
+    assert.throws(() => locks.holdPair(1, 2, () => late), { ...usage, message: /holdAsync/ })
+    assert.throws(() => locks.hold([1], () => late), usage)
+    assert.throws(() => locks.tryHold([1], () => late), usage)
+    assert.throws(() => locks.holdAll(() => late), usage)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+}
+
+function describeOrder(create: Create): void {
+  it('ascending: a lower number inside a higher one is refused before anything is taken', () => {
+    const locks = create()
+    locks.hold([4, 6], () => {
+      assert.throws(() => locks.lock(5), { ...order, message: /lock 5 .* holds locks 4 and 6/ })
+      assert.throws(() => locks.hold([7, 5], assert.fail), order)
+      assert.throws(() => locks.holdPair(7, 1, refuse), order)
+      assert.throws(() => locks.lockPair(1, 7), order)
+      assert.throws(() => locks.tryHold([1], assert.fail), order)
+      assert.throws(() => locks.holdAll(assert.fail), order)
+      assert.deepEqual(busyLocks(locks), [4, 6])
+      assert.equal(
+        locks.hold([7], () => 'higher'),
+        'higher',
+      )
+    })
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  for (const which of ['ascending', 'free'] as const) {
+    it(`${which}: a lock that the thread holds itself is a deadlock of one`, () => {
+      const locks = create({ order: which, label: 'me' })
+      locks.hold([2, 4], () => {
+        const again: (() => unknown)[] = [
+          () => locks.lock(4),
+          () => locks.lockPair(4, 7),
+          () => locks.holdPair(7, 4, refuse),
+          () => locks.hold([4, 5], assert.fail),
+        ]
+        for (const request of again) assert.throws(request, deadlock)
+        assert.throws(
+          () => locks.lock(4),
+          (error: DeadlockError) => {
+            const [member, ...others] = error.report.cycle
+            assert.deepEqual(others, [])
+            assert.equal(member?.label, 'me')
+            assert.deepEqual(member?.holds, [2, 4])
+            assert.equal(member?.waitsFor, 4)
+            assert.match(member?.stack ?? '', /contract/)
+            return true
+          },
+        )
+        assert.equal(locks.tryHold([4], assert.fail), undefined)
+        assert.deepEqual(busyLocks(locks), [2, 4])
+      })
+    })
+  }
+
+  it('free: any order is allowed', () => {
+    const locks = create({ order: 'free' })
+    locks.hold([6], () => {
+      locks.hold([1, 7], () => assert.deepEqual(busyLocks(locks), [1, 6, 7]))
+      locks.lock(0)
+      locks.unlock(0)
+      assert.deepEqual(busyLocks(locks), [6])
+    })
+  })
+}
+
+function describeMisuse(create: Create): void {
+  it('refuses whatever is no lock number, before anything else', async () => {
+    const locks = create()
+    for (const bad of NO_INDEX as unknown as number[]) {
+      const calls: (() => unknown)[] = [
+        () => locks.lock(bad),
+        () => locks.unlock(bad),
+        () => locks.lockPair(1, bad),
+        () => locks.lockPair(bad, 1),
+        () => locks.unlockPair(bad, 1),
+        () => locks.holdPair(bad, 1, refuse),
+        () => locks.holdPair(1, bad, refuse),
+        () => locks.hold([1, bad], assert.fail),
+        () => locks.tryHold([1, bad], assert.fail),
+      ]
+      for (const call of calls) assert.throws(call, { ...usage, message: /from 0 to 7/ })
+      await assert.rejects(locks.holdAsync([1, bad], assert.fail), usage)
+    }
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('refuses what is no list of numbers', async () => {
+    const locks = create()
+    for (const bad of [undefined, null, 3, 'ab', {}, { [Symbol.iterator]: 3 }] as never[]) {
+      assert.throws(() => locks.hold(bad, assert.fail), LockwiseOrType)
+      await assert.rejects(locks.holdAsync(bad, assert.fail), LockwiseOrType)
+    }
+    const broken = {
+      *[Symbol.iterator]() {
+        yield 1
+        throw new Error('mine')
+      },
+    }
+    assert.throws(() => locks.hold(broken, assert.fail), /mine/)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('frees nothing that the caller does not hold', () => {
+    const locks = create({ label: 'me' })
+    const other = SharedLocks.open(locks.handle)
+    assert.throws(() => locks.unlock(3), { ...usage, message: /me does not hold lock 3/ })
+    other.lock(3)
+    locks.lock(2)
+    assert.throws(() => locks.unlock(3), usage)
+    assert.throws(() => locks.unlockPair(2, 3), { ...usage, message: /it holds lock 2/ })
+    assert.deepEqual(busyLocks(locks), [2, 3])
+    other.unlock(3)
+    assert.throws(() => other.unlock(3), usage)
+    locks.unlock(2)
+  })
+
+  it('refuses options out of their range, and says which', () => {
+    const wrong: [string, object][] = [
+      ['count', { count: 0 }],
+      ['count', { count: 1.5 }],
+      ['count', { count: '8' }],
+      ['recordBytes', { recordBytes: 12 }],
+      ['recordBytes', { recordBytes: 0 }],
+      ['stripes', { stripes: 0 }],
+      ['stripes', { stripes: 9 }],
+      ['order', { order: 'descending' }],
+      ['owners', { owners: 70_000 }],
+      ['memory', { memory: 'file' }],
+      ['bytes', { count: 2 ** 31 - 1 }],
+    ]
+    for (const [option, options] of wrong) {
+      assert.throws(() => create(options), { ...usage, message: new RegExp(option) })
+    }
+  })
+
+  it('opens nothing but a handle', () => {
+    const locks = create()
+    const { handle } = locks
+    const wrong = [
+      undefined,
+      {},
+      { ...handle, kind: 'other' },
+      { ...handle, memory: new ArrayBuffer(8) },
+      { kind: 'lockwise/threads', memory: new SharedArrayBuffer(65536) },
+      { kind: 'lockwise/threads', memory: new SharedArrayBuffer(0) },
+    ]
+    for (const bad of wrong as never[]) assert.throws(() => SharedLocks.open(bad), usage)
+    assert.throws(() => locks.view(undefined as never), usage)
+    assert.throws(() => locks.view(Array as never), usage)
+  })
+
+  it('says so when all owners are in use, and gives them back by close', () => {
+    const locks = create({ owners: 2 })
+    const second = SharedLocks.open(locks.handle, { label: 'second' })
+    assert.equal(second.thread, 2)
+    assert.throws(() => SharedLocks.open(locks.handle), { ...usage, message: /owners/ })
+    second.lock(1)
+    assert.throws(() => second.close(), { ...usage, message: /second still holds lock 1/ })
+    second.unlock(1)
+    second.close()
+    second.close()
+    assert.throws(() => second.lock(1), { ...usage, message: /closed/ })
+    assert.throws(() => second.holdPair(1, 2, refuse), { ...usage, message: /closed/ })
+    assert.throws(() => second.hold([], assert.fail), { ...usage, message: /closed/ })
+    assert.throws(() => second.holdAll(assert.fail), { ...usage, message: /closed/ })
+    assert.equal(SharedLocks.open(locks.handle).thread, 2)
+  })
+}
+
+function describeTable(create: Create): void {
+  it('keeps data behind each lock, where nothing overwrites it', () => {
+    for (const recordBytes of [16, 24, 64, 128]) {
+      const locks = create({ recordBytes })
+      const bytes = locks.view(Uint8Array)
+      for (let i = 0; i < 8; i++) bytes.fill(i + 1, i * recordBytes, (i + 1) * recordBytes - 8)
+      locks.holdAll(() => locks.hold([], () => undefined))
+      locks.hold([1, 3, 5], () => assert.deepEqual(busyLocks(locks), [1, 3, 5]))
+      for (let i = 0; i < 8; i++) {
+        const record = bytes.subarray(i * recordBytes, (i + 1) * recordBytes - 8)
+        assert.ok(record.every((byte) => byte === i + 1))
+      }
+      assert.equal(bytes.length, 8 * recordBytes - 8)
+    }
+  })
+
+  it('shares a few locks among all records when it is striped', () => {
+    const locks = create({ stripes: 3, recordBytes: 8 })
+    assert.equal(locks.lockCount, 3)
+    assert.equal(locks.count, 8)
+    assert.deepEqual(
+      locks.hold([1, 4, 7], () => busyLocks(locks)),
+      [1, 4, 7],
+    )
+    assert.deepEqual(
+      locks.holdPair(1, 7, () => busyLocks(locks)),
+      [1, 4, 7],
+    )
+    // Record 5 has lock 2, record 6 has lock 0: the lower lock first, not the lower record.
+    assert.deepEqual(
+      locks.holdPair(5, 6, () => busyLocks(locks)),
+      [0, 2, 3, 5, 6],
+    )
+    locks.lock(5)
+    assert.throws(() => locks.lock(6), order)
+    assert.throws(() => locks.lock(2), deadlock)
+    locks.unlock(5)
+    const all = locks.view(Float64Array)
+    assert.equal(all.length, 8)
+    all.fill(-1)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('says what it is', () => {
+    const locks = create({ label: 'the first', recordBytes: 32, order: 'free' })
+    const { count, lockCount, recordBytes, label, thread, sleeps } = locks
+    assert.deepEqual([count, lockCount, recordBytes, locks.order], [8, 8, 32, 'free'])
+    assert.deepEqual([label, thread, sleeps], ['the first', 1, 0])
+    assert.equal(SharedLocks.open(locks.handle).label, 'thread 2')
+  })
+}
+
+function describeThreads(create: Create): void {
+  it('a waiter sleeps until the lock is free, and is woken', async () => {
+    const locks = create()
+    const [holder, waiter] = [newFlags(), newFlags()]
+    const holding = inThread(locks, 'holdUntilTold', { flags: holder, indices: [2, 5] })
+    await flagIsSet(holder, 0)
+    const waiting = inThread(locks, 'takeAndMeasure', { flags: waiter, indices: [1, 5, 6] })
+    await flagIsSet(waiter, 0)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    // It has lock 1 by now, but not what it has not reached.
+    assert.deepEqual(busyLocks(locks), [1, 2, 5])
+    setFlag(holder, 1, 1)
+    const { ms, sleeps } = await waiting
+    await holding
+    assert.ok(ms > 30, `waited ${ms} ms`)
+    assert.ok(sleeps >= 1 && sleeps < 10, `slept ${sleeps} times in one wait`)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('all who wait for one lock get it, one after the other', async () => {
+    const locks = create()
+    const holder = newFlags()
+    const holding = inThread(locks, 'holdUntilTold', { flags: holder, indices: [3] })
+    await flagIsSet(holder, 0)
+    const waiting = Array.from({ length: 6 }, () =>
+      inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] }),
+    )
+    const tasks = Array.from({ length: 6 }, (_, i) => locks.holdAsync([3], async () => i))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    setFlag(holder, 1, 1)
+    await Promise.all([holding, ...waiting])
+    assert.deepEqual(await Promise.all(tasks), [0, 1, 2, 3, 4, 5])
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  const shapes: Partial<SharedLocksOptions>[] = [
+    {},
+    { order: 'free' },
+    { stripes: 3 },
+    { recordBytes: 16 },
+    { count: 100 },
+  ]
+  for (const shape of shapes) {
+    it(`no two threads are ever inside together: ${JSON.stringify(shape)}`, async () => {
+      const locks = create(shape)
+      const counts = await Promise.all(
+        [1, 2, 3, 4].map((seed) => inThread(locks, 'incrementInEveryWay', { seed, rounds: 6000 })),
+      )
+      const view = locks.view(Float64Array)
+      for (let i = 0; i < locks.count; i++) {
+        const expected = counts.reduce((sum, count) => sum + (count[i] as number), 0)
+        assert.equal(view[(i * locks.recordBytes) / 8], expected, `record ${i}`)
+      }
+      assert.deepEqual(busyLocks(locks), [])
+    })
+  }
+}
+
+/** What a list that is none can lead to: our error, or the language's own. */
+function LockwiseOrType(error: unknown): boolean {
+  return error instanceof LockUsageError || error instanceof TypeError
+}

@@ -1,0 +1,92 @@
+/** Deadlocks between threads: every one found, one victim each, told exactly, and none invented. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type DeadlockReport, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  describe(`deadlocks between threads (${memory})`, { timeout: 120_000 }, () => {
+    for (const members of [2, 3, 5]) {
+      it(`a ring of ${members} is found every time, with one victim`, async () => {
+        const rounds = 300
+        const locks = SharedLocks.create({ count: members, order: 'free', memory })
+        const flags = newFlags()
+        const results = await Promise.all(
+          Array.from({ length: members }, (_, member) =>
+            inThread(
+              locks,
+              'ring',
+              { flags, member, members, rounds, meets: true },
+              `member ${member}`,
+            ),
+          ),
+        )
+        const reports = results.flatMap((result) => result.reports)
+        assert.equal(reports.length, rounds)
+        const completed = results.reduce((sum, result) => sum + result.completed, 0)
+        assert.equal(completed, rounds * (members - 1))
+        for (const report of reports) checkRing(report, members)
+      })
+    }
+
+    it('two threads that cross each other at full speed go on for ever', async () => {
+      const rounds = 20_000
+      const locks = SharedLocks.create({ count: 2, order: 'free', memory })
+      const flags = newFlags()
+      const results = await Promise.all(
+        [0, 1].map((member) =>
+          inThread(locks, 'ring', { flags, member, members: 2, rounds, meets: false }),
+        ),
+      )
+      for (const { reports, completed } of results) {
+        assert.equal(reports.length + completed, rounds)
+        for (const report of reports) checkRing(report, 2)
+      }
+    })
+
+    it('threads that keep an order are never told of a deadlock, though any order is allowed', async () => {
+      const locks = SharedLocks.create({ count: 5, order: 'free', memory })
+      const results = await Promise.all(
+        [1, 2, 3, 4].map((seed) => inThread(locks, 'nestAscending', { seed, rounds: 30_000 })),
+      )
+      assert.deepEqual(results, [30_000, 30_000, 30_000, 30_000])
+    })
+
+    it('a long chain of waiters is no deadlock', async () => {
+      const locks = SharedLocks.create({ count: 6, order: 'free', memory })
+      const end = newFlags()
+      const last = inThread(locks, 'holdUntilTold', { flags: end, indices: [5] })
+      await flagIsSet(end, 0)
+      const chain: Promise<unknown>[] = [last]
+      for (let first = 4; first >= 0; first--) {
+        const flags = newFlags()
+        chain.push(inThread(locks, 'takeAndMeasure', { flags, indices: [first, first + 1] }))
+        await flagIsSet(flags, 0)
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      setFlag(end, 1, 1)
+      await Promise.all(chain)
+    })
+  })
+}
+
+/** Everything a report says must fit together, and say where the threads wait. */
+function checkRing(report: DeadlockReport, members: number): void {
+  const { cycle } = report
+  assert.equal(report.kind, 'deadlock')
+  assert.equal(cycle.length, members)
+  assert.equal(cycle[0]?.thread, report.victim)
+  assert.equal(new Set(cycle.map(({ thread }) => thread)).size, members)
+  for (const [i, member] of cycle.entries()) {
+    const next = cycle[(i + 1) % members]
+    assert.equal(member.holds.length, 1)
+    assert.deepEqual(next?.holds, [member.waitsFor])
+    assert.equal(next?.thread, member.blocker)
+    assert.equal(member.waitsFor, ((member.holds[0] as number) + 1) % members)
+    assert.match(member.stack, /programs/)
+    assert.ok(member.waitedMs >= 0 && member.waitedMs < 60_000)
+  }
+  assert.ok(Math.abs(report.detectedAtMs - Date.now()) < 120_000)
+}

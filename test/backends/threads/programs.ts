@@ -1,0 +1,182 @@
+/** What the tests' other threads do: functions that threads.ts runs by name. */
+
+import {
+  DeadlockError,
+  type DeadlockReport,
+  type SharedLocks,
+} from '../../../src/backends/threads/index.ts'
+
+/** Adds 1 to elements of a view, which is only right if nobody else does at the same time. */
+function increment(view: Float64Array, stride: number, records: readonly number[]): void {
+  for (const record of records) view[record * stride] = (view[record * stride] as number) + 1
+}
+
+/** A small generator of whole numbers below `limit`, the same for the same seed. */
+function numbersFrom(seed: number): (limit: number) => number {
+  let state = seed * 2654435761 + 1
+  return (limit) => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) % limit
+  }
+}
+
+/** Waits until `word` is no longer `value`. */
+function waitWhile(flags: Int32Array, word: number, value: number): void {
+  while (Atomics.load(flags, word) === value) Atomics.wait(flags, word, value)
+}
+
+/** Sets `word`, and tells whoever waits for that. */
+export function setFlag(flags: Int32Array, word: number, value: number): void {
+  Atomics.store(flags, word, value)
+  Atomics.notify(flags, word)
+}
+
+/** Meets `threads` threads: all leave when the last has come. A barrier can be met again and again. */
+function meet(flags: Int32Array, word: number, threads: number): void {
+  const come = Atomics.add(flags, word, 1) + 1
+  const all = Math.ceil(come / threads) * threads
+  if (come === all) Atomics.notify(flags, word)
+  for (let seen = come; seen < all; seen = Atomics.load(flags, word))
+    Atomics.wait(flags, word, seen)
+}
+
+const programs = {
+  /** Takes random sets in every way there is and increments what they guard; answers how often, by record. */
+  async incrementInEveryWay(
+    locks: SharedLocks,
+    { seed, rounds }: { seed: number; rounds: number },
+  ): Promise<number[]> {
+    const view = locks.view(Float64Array)
+    const stride = locks.recordBytes / 8
+    const below = numbersFrom(seed)
+    const counts = Array.from({ length: locks.count }, () => 0)
+    const count = (records: readonly number[]): void => {
+      for (const record of new Set(records)) counts[record] = (counts[record] as number) + 1
+    }
+    for (let round = 0; round < rounds; round++) {
+      const records = Array.from({ length: 1 + below(4) }, () => below(locks.count))
+      const each = [...new Set(records)]
+      const [a = 0, b = a] = records
+      const add = (): true => {
+        increment(view, stride, each)
+        return true
+      }
+      const way = below(100)
+      if (way < 40) {
+        locks.holdPair(a, b, increment, view, stride, a === b ? [a] : [a, b])
+        count([a, b])
+      } else if (way < 60) {
+        locks.hold(records, add)
+        count(records)
+      } else if (way < 80) {
+        if (locks.tryHold(records, add)) count(records)
+      } else if (way < 90) {
+        locks.lock(a)
+        increment(view, stride, [a])
+        locks.unlock(a)
+        count([a])
+      } else if (way < 97) {
+        await locks.holdAsync(records, async () => {
+          const before = each.map((record) => view[record * stride] as number)
+          if (below(4) === 0) await new Promise((resolve) => setImmediate(resolve))
+          for (const [i, record] of each.entries())
+            view[record * stride] = (before[i] as number) + 1
+        })
+        count(records)
+      } else {
+        const all = counts.map((_, record) => record)
+        locks.holdAll(() => increment(view, stride, all))
+        count(all)
+      }
+    }
+    return counts
+  },
+
+  /** Holds locks from the moment it sets flag 0 until flag 1 is set. */
+  holdUntilTold(
+    locks: SharedLocks,
+    { flags, indices }: { flags: Int32Array; indices: number[] },
+  ): void {
+    locks.hold(indices, () => {
+      setFlag(flags, 0, 1)
+      waitWhile(flags, 1, 0)
+    })
+  },
+
+  /** Holds locks for some time from the moment it sets flag 0. */
+  holdForAWhile(
+    locks: SharedLocks,
+    { flags, indices, ms }: { flags: Int32Array; indices: number[]; ms: number },
+  ): void {
+    locks.hold(indices, () => {
+      setFlag(flags, 0, 1)
+      Atomics.wait(flags, 1, 0, ms)
+    })
+  },
+
+  /** Sets flag 0, then takes locks; answers how long that took and how often it slept. */
+  takeAndMeasure(
+    locks: SharedLocks,
+    { flags, indices }: { flags: Int32Array; indices: number[] },
+  ): { ms: number; sleeps: number } {
+    setFlag(flags, 0, 1)
+    const start = performance.now()
+    const ms = locks.hold(indices, () => performance.now() - start)
+    return { ms, sleeps: locks.sleeps }
+  },
+
+  /** Takes its own lock, meets the others, then takes its neighbour's: a ring, `rounds` times. */
+  ring(
+    locks: SharedLocks,
+    data: { flags: Int32Array; member: number; members: number; rounds: number; meets: boolean },
+  ): { reports: DeadlockReport[]; completed: number } {
+    const { flags, member, members, rounds, meets } = data
+    const reports: DeadlockReport[] = []
+    let completed = 0
+    for (let round = 0; round < rounds; round++) {
+      try {
+        locks.hold([member], () => {
+          if (meets) meet(flags, 0, members)
+          locks.hold([(member + 1) % members], () => completed++)
+        })
+      } catch (error) {
+        if (!(error instanceof DeadlockError)) throw error
+        reports.push(error.report)
+      }
+      if (meets) meet(flags, 1, members)
+    }
+    return { reports, completed }
+  },
+
+  /** Takes two locks by nesting, the lower first, in a table that would allow anything. */
+  nestAscending(locks: SharedLocks, { seed, rounds }: { seed: number; rounds: number }): number {
+    const below = numbersFrom(seed)
+    for (let round = 0; round < rounds; round++) {
+      const low = below(locks.count - 1)
+      const high = low + 1 + below(locks.count - 1 - low)
+      locks.hold([low], () => locks.hold([high], () => undefined))
+    }
+    return rounds
+  },
+
+  /** Holds one lock asynchronously, meets the others through it, and asks for a second one. */
+  async crossAsync(
+    locks: SharedLocks,
+    { flags, first, second }: { flags: Int32Array; first: number; second: number },
+  ): Promise<string> {
+    try {
+      return await locks.holdAsync([first], async () => {
+        meet(flags, 0, 2)
+        return await locks.holdAsync([second], () => 'completed')
+      })
+    } catch (error) {
+      return error instanceof DeadlockError ? 'victim' : String(error)
+    }
+  },
+}
+
+/** All programs, by name. */
+export type Programs = typeof programs
+export { programs }
