@@ -10,7 +10,7 @@ export const CONTROL = {
   nextOrder: 2,
   /** How many locks were traced. */
   traced: 3,
-  /** How many tellers have done their transfers: when all have, the auditors stop. */
+  /** How many tellers have done their transfers: when all have, auditors stop and threads end. */
   finished: 4,
   tellers: 8,
 } as const

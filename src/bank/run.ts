@@ -205,7 +205,7 @@ class Run {
       bank: this.#bank.handle,
       control: this.#control,
       teller,
-      ...(teller >= threads && { auditWhile: threads }),
+      tellers: threads,
       total: this.#totalBefore,
       auditEvery: this.#options.auditEvery ?? 0,
       retryDeadlocks: this.#options.onDeadlock === 'retry',

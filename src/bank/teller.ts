@@ -23,8 +23,8 @@ export interface TellerData {
   readonly control: Int32Array
   /** From 0. */
   readonly teller: number
-  /** Set for a thread that only audits, until so many tellers have finished. */
-  readonly auditWhile?: number
+  /** How many threads transfer; the others audit until those have finished. */
+  readonly tellers: number
   /** What an audit must find. */
   readonly total: number
   readonly auditEvery: number
@@ -79,7 +79,7 @@ class Teller {
   }
 
   run(): void {
-    if (this.#data.auditWhile === undefined) this.#generated(this.#data.warmup)
+    if (!this.#isAuditor) this.#generated(this.#data.warmup)
     send({ kind: 'ready' })
     Atomics.wait(this.#control, CONTROL.go, 0)
     const sleepsBefore = this.#bank.sleeps
@@ -90,17 +90,31 @@ class Teller {
     this.#work()
     const endMs = now()
     this.#publish()
+    this.#waitForOthers()
     send({ kind: 'done', startMs, endMs, sleeps: this.#bank.sleeps - sleepsBefore })
   }
 
+  get #isAuditor(): boolean {
+    return this.#data.teller >= this.#data.tellers
+  }
+
   #work(): void {
-    const { auditWhile } = this.#data
-    if (auditWhile !== undefined) {
-      while (Atomics.load(this.#control, CONTROL.finished) < auditWhile) this.#audit()
+    if (this.#isAuditor) {
+      while (Atomics.load(this.#control, CONTROL.finished) < this.#data.tellers) this.#audit()
       return
     }
     this.#transferAll()
     Atomics.add(this.#control, CONTROL.finished, 1)
+    Atomics.notify(this.#control, CONTROL.finished)
+  }
+
+  /** Taking a thread down costs milliseconds: not while others are measured. */
+  #waitForOthers(): void {
+    for (;;) {
+      const finished = Atomics.load(this.#control, CONTROL.finished)
+      if (finished >= this.#data.tellers) return
+      Atomics.wait(this.#control, CONTROL.finished, finished)
+    }
   }
 
   #transferAll(): void {
@@ -110,9 +124,12 @@ class Teller {
       return
     }
     const slow = Math.min(slowTransfers, generate.transfers)
-    this.#bank.slowly = true
-    this.#generated(slow, 1)
-    this.#bank.slowly = false
+    // Where nothing is to be slow, not even set: it would undo the compiler's work.
+    if (slow > 0) {
+      this.#bank.slowly = true
+      this.#generated(slow, 1)
+      this.#bank.slowly = false
+    }
     this.#generated(generate.transfers - slow)
   }
 
@@ -144,7 +161,7 @@ class Teller {
       state = nextState(state)
       const amount = 1 + below(state, anyAmount)
       if (mayDeadlock) this.#carryOut(from, to, amount)
-      else if (!bank.transfer(from, to, amount)) refused++
+      else refused += bank.transfer(from, to, amount) ? 0 : 1
       if (auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
     }
     this.#state = state

@@ -22,7 +22,7 @@ import {
   tryClaimOwner,
 } from './owners.ts'
 import { addressOf, type Table } from './table.ts'
-import { announceSleep, type Caller, sleepMs, stackAt, wake } from './waiter.ts'
+import { announceSleep, type Caller, LONGEST_SLEEP_MS, stackAt, wake } from './waiter.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
 interface Task {
@@ -160,7 +160,7 @@ export class Tasks {
     const { owner } = task
     const at = word >> 2
     let waited = false
-    for (let sleeps = 0; ; ) {
+    for (;;) {
       const seen = Atomics.load(words, at)
       if (seen === 0) {
         const mine = waited ? owner.me | WAITER : owner.me
@@ -175,7 +175,7 @@ export class Tasks {
         if (report) throw new DeadlockError(report)
       }
       if (announceSleep(words, at, seen, WAITER | WAKE_ALL)) {
-        await sleep(words, at, seen | WAITER | WAKE_ALL, sleepMs(sleeps++))
+        await sleep(words, at, seen | WAITER | WAKE_ALL)
       }
     }
     if (waited) endWait(this.#table, owner)
@@ -185,13 +185,13 @@ export class Tasks {
   }
 }
 
-/** Sleeps until the word at index `at` is woken or no longer `value`, or `ms` have passed; blocks nothing. */
-async function sleep(words: Int32Array, at: number, value: number, ms: number): Promise<void> {
+/** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
+async function sleep(words: Int32Array, at: number, value: number): Promise<void> {
   if (!Atomics.waitAsync) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     return
   }
-  const waiting = Atomics.waitAsync(words, at, value, ms)
+  const waiting = Atomics.waitAsync(words, at, value, LONGEST_SLEEP_MS)
   if (!waiting.async) return
   // A pending waitAsync does not keep a process alive; a timer does.
   const alive = setInterval(() => {}, LONG_MS)

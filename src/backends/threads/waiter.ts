@@ -13,7 +13,7 @@
  * Invariant A thread sleeps only on a word in which it has seen WAITER, after raising the sleep count:
  *           whoever frees the lock sees one of the two, and wakes. (On x86 the freeing store may come
  *           some hundred nanoseconds after the freeing thread looked, kernel.wat: so nobody sleeps
- *           longer than `sleepMs` says without looking again.)
+ *           longer than LONGEST_SLEEP_MS without looking again.)
  * Fairness  none is promised: a woken waiter can find the lock taken again. A nap is bounded, and a
  *           thread that has napped is no longer hot, so nobody stands back twice for one lock.
  * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
@@ -32,9 +32,8 @@ const HEAT_WINDOW_MS = 0.002
 /** A thread this hot stands back. */
 const HOT = 3
 const NAP_MS = 0.05
-/** The first sleep is no longer than this; each further one twice as long, up to LONGEST_SLEEP_MS. */
-const FIRST_SLEEP_MS = 2
-const LONGEST_SLEEP_MS = 256
+/** Nobody sleeps longer than this without looking at the lock again. */
+export const LONGEST_SLEEP_MS = 100
 
 const { pause } = Atomics as { pause?: () => void }
 
@@ -100,17 +99,19 @@ export class Waiter {
     const at = word >> 2
     const mayDeadlock = layout.order === 'free'
     publishWait(table, this.#owner, word, mayDeadlock ? stackAt(caller) : '')
-    for (let sleeps = 0; ; ) {
+    let checked = !mayDeadlock
+    for (;;) {
       const seen = Atomics.load(words, at)
       if (seen === 0) {
         if (Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0) break
       } else if (announceSleep(words, at, seen, WAITER)) {
-        if (mayDeadlock && sleeps === 0) {
+        if (!checked) {
+          checked = true
           const report = findDeadlock(table, this.#owner)
           if (report) throw new DeadlockError(report)
         }
-        const end = Atomics.wait(words, at, seen | WAITER, sleepMs(sleeps++))
-        if (end === 'ok') this.sleeps++
+        const end = Atomics.wait(words, at, seen | WAITER, LONGEST_SLEEP_MS)
+        if (end !== 'not-equal') this.sleeps++
       }
     }
     endWait(table, this.#owner)
@@ -131,11 +132,6 @@ export function announceSleep(words: Int32Array, at: number, seen: number, bits:
   }
   Atomics.add(words, HEADER.sleepCount >> 2, 1)
   return true
-}
-
-/** The longest that a waiter may sleep without looking at the lock, after so many sleeps. */
-export function sleepMs(sleeps: number): number {
-  return Math.min(FIRST_SLEEP_MS * 2 ** sleeps, LONGEST_SLEEP_MS)
 }
 
 /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */
