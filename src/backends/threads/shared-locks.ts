@@ -2,32 +2,26 @@
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
  * Every call is: check the numbers, turn them into lock addresses in ascending order, let the kernel
- * take them, and only where it could not, wait (waiter.ts). Freeing is the same backwards.
+ * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
  */
 
-import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
-import { describeSelfDeadlock } from './deadlock.ts'
-import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
-import { HEADER, LINK_OFFSET, type LockOrder, SLOT, show, WAKE_ALL } from './layout.ts'
+import type { Kernel } from './kernel.ts'
+import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
+import { describeLocks, Requests } from './requests.ts'
 import {
-  addressOf,
   createTable,
   handleOf,
   openTable,
-  ownerIn,
   type RecordView,
   type SharedLocksHandle,
   type Table,
   viewRecords,
 } from './table.ts'
 import { Tasks } from './tasks.ts'
-import { type Caller, mayBlock, stackAt, Waiter, wake } from './waiter.ts'
 import { wasmKernel } from './wasm-kernel.ts'
-
-/** A request with more locks than this is not given back to stand back: that costs more than it saves. */
-const MOST_GIVEN_BACK = 64
 
 /** What a new table is to be. */
 export interface SharedLocksOptions {
@@ -77,15 +71,13 @@ export interface OpenOptions {
 export class SharedLocks {
   readonly #table: Table
   readonly #owner: Owner
-  readonly #kernel: Kernel
   readonly #lock: Kernel['lock']
   readonly #unlock: Kernel['unlock']
   readonly #lock2: Kernel['lock2']
   readonly #unlock2: Kernel['unlock2']
-  readonly #waiter: Waiter
+  readonly #requests: Requests
   readonly #tasks: Tasks
   #count: number
-  readonly #lockCount: number
   #closed = false
 
   private constructor(table: Table, label: string | undefined) {
@@ -93,15 +85,14 @@ export class SharedLocks {
     const owner = claimThread(table, label)
     this.#table = table
     this.#owner = owner
-    this.#kernel = kernelFor(table, owner)
-    this.#lock = this.#kernel.lock
-    this.#unlock = this.#kernel.unlock
-    this.#lock2 = this.#kernel.lock2
-    this.#unlock2 = this.#kernel.unlock2
-    this.#waiter = new Waiter(table, owner)
+    const kernel = kernelFor(table, owner)
+    this.#lock = kernel.lock
+    this.#unlock = kernel.unlock
+    this.#lock2 = kernel.lock2
+    this.#unlock2 = kernel.unlock2
     this.#tasks = new Tasks(table, owner)
+    this.#requests = new Requests(table, owner, kernel, this.#tasks)
     this.#count = layout.count
-    this.#lockCount = layout.lockCount
   }
 
   /**
@@ -138,7 +129,7 @@ export class SharedLocks {
 
   /** How many locks stand behind them: `count`, or the number of stripes. */
   get lockCount(): number {
-    return this.#lockCount
+    return this.#table.layout.lockCount
   }
 
   /** Bytes from one record to the next. */
@@ -163,7 +154,7 @@ export class SharedLocks {
 
   /** How often this thread slept because a lock was busy. */
   get sleeps(): number {
-    return this.#waiter.sleeps
+    return this.#requests.sleeps
   }
 
   /**
@@ -190,12 +181,12 @@ export class SharedLocks {
   ): Result {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
     const busy = this.#lock2(a, b)
-    if (busy !== 0) this.#waitForPair(a, b, busy, this.holdPair)
+    if (busy !== 0) this.#requests.takePair(a, b, busy, this.holdPair)
     try {
       return settled(fn(...args))
     } finally {
       const bits = this.#unlock2(a, b)
-      if (bits !== 0) this.#finishFreeingPair(a, b, bits)
+      if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits)
     }
   }
 
@@ -205,11 +196,11 @@ export class SharedLocks {
    */
   hold<Result>(indices: Iterable<number>, fn: () => Result): Result {
     const locks = this.#plan(indices)
-    this.#takeAll(locks, this.hold)
+    this.#requests.takeAll(locks, this.hold)
     try {
       return settled(fn())
     } finally {
-      this.#freeAll(locks, locks.length)
+      this.#requests.freeAll(locks)
     }
   }
 
@@ -219,17 +210,11 @@ export class SharedLocks {
    */
   tryHold<Result>(indices: Iterable<number>, fn: () => Result): Result | undefined {
     const locks = this.#plan(indices)
-    for (const [taken, lock] of locks.entries()) {
-      const answer = this.#lock(lock)
-      if (answer === 0) continue
-      this.#freeAll(locks, taken)
-      if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock)
-      return undefined
-    }
+    if (!this.#requests.tryTakeAll(locks)) return undefined
     try {
       return settled(fn())
     } finally {
-      this.#freeAll(locks, locks.length)
+      this.#requests.freeAll(locks)
     }
   }
 
@@ -239,28 +224,11 @@ export class SharedLocks {
    */
   holdAll<Result>(fn: () => Result): Result {
     checked(0, this.#count)
-    const last = this.#lockCount - 1
-    let from = 0
-    try {
-      while (from <= last) {
-        const busy = this.#kernel.lockAll(from)
-        if (busy === ALL_DONE) break
-        from = busy
-        if (this.#takeOne(busy, this.holdAll, busy)) from++
-        else {
-          this.#freeDownFrom(busy - 1)
-          from = 0
-          this.#waiter.nap()
-        }
-      }
-    } catch (error) {
-      this.#freeDownFrom(from - 1)
-      throw error
-    }
+    this.#requests.takeEvery(this.holdAll)
     try {
       return settled(fn())
     } finally {
-      this.#freeDownFrom(last)
+      this.#requests.freeDownFrom(this.lockCount - 1)
     }
   }
 
@@ -283,7 +251,7 @@ export class SharedLocks {
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
     const record = checked(index, this.#count)
-    if (this.#lock(record) !== 0) this.#takeAll([this.#lockOf(record)], this.lock)
+    if (this.#lock(record) !== 0) this.#requests.takeAll([this.#requests.lockOf(record)], this.lock)
   }
 
   /**
@@ -294,14 +262,14 @@ export class SharedLocks {
   unlock(index: number): void {
     const record = checked(index, this.#count)
     const bits = this.#unlock(record)
-    if (bits !== 0) this.#finishFreeing(this.#lockOf(record), bits)
+    if (bits !== 0) this.#requests.finishFreeing(this.#requests.lockOf(record), bits)
   }
 
   /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
   lockPair(a: number, b: number): void {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
     const busy = this.#lock2(a, b)
-    if (busy !== 0) this.#waitForPair(a, b, busy, this.lockPair)
+    if (busy !== 0) this.#requests.takePair(a, b, busy, this.lockPair)
   }
 
   /**
@@ -312,7 +280,7 @@ export class SharedLocks {
   unlockPair(a: number, b: number): void {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
     const bits = this.#unlock2(a, b)
-    if (bits !== 0) this.#finishFreeingPair(a, b, bits)
+    if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits)
   }
 
   /**
@@ -334,11 +302,6 @@ export class SharedLocks {
     releaseOwner(this.#table, this.#owner)
   }
 
-  /** The lock of a record. */
-  #lockOf(record: number): number {
-    return record % this.#lockCount
-  }
-
   /** A set of locks: checked, each once, in ascending order. */
   #plan(indices: Iterable<number>): number[] {
     if (this.#closed) throw badIndex(0, 0)
@@ -346,169 +309,8 @@ export class SharedLocks {
       throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`)
     }
     const locks = new Set<number>()
-    for (const index of indices) locks.add(this.#lockOf(checked(index, this.#count)))
+    for (const index of indices) locks.add(this.#requests.lockOf(checked(index, this.#count)))
     return [...locks].sort((a, b) => a - b)
-  }
-
-  /**
-   * Takes a set of locks, of which the first `done` are held already, by waiting wherever the kernel
-   * cannot have one at once. Standing back means giving all of them back and beginning anew.
-   */
-  #takeAll(locks: readonly number[], caller: Caller, done = 0): void {
-    let taken = done
-    try {
-      while (taken < locks.length) {
-        if (this.#takeOne(locks[taken] as number, caller, taken)) taken++
-        else {
-          this.#freeAll(locks, taken)
-          taken = 0
-          this.#waiter.nap()
-        }
-      }
-    } catch (error) {
-      this.#freeAll(locks, taken)
-      throw error
-    }
-  }
-
-  /**
-   * Takes one lock of a request that has `taken` others already, however long that takes; or says why
-   * it never can be had; or answers false: the thread should stand back from the whole request.
-   */
-  #takeOne(lock: number, caller: Caller, taken: number): boolean {
-    const answer = this.#lock(lock)
-    if (answer === 0) return true
-    if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
-    if (!mayBlock) throw mustNotBlock()
-    this.#tasks.refuseToBlock(lock)
-    if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
-    const word = addressOf(this.#table, lock)
-    this.#waiter.take(word, caller)
-    this.#push(word)
-    return true
-  }
-
-  /** The kernel could not take a pair; `busy` is its answer. */
-  #waitForPair(a: number, b: number, busy: number, caller: Caller): void {
-    const [low, high] = this.#lowerFirst(a, b)
-    if (low === high) this.#takeAll([low], caller)
-    else if (busy === REFUSED) throw this.#refusal(low, caller)
-    else this.#takeAll([low, high], caller, busy === HIGH_BUSY ? 1 : 0)
-  }
-
-  #lowerFirst(a: number, b: number): [low: number, high: number] {
-    const first = this.#lockOf(a)
-    const second = this.#lockOf(b)
-    return first < second ? [first, second] : [second, first]
-  }
-
-  /** Frees the first `taken` of the locks, the last one taken first. */
-  #freeAll(locks: readonly number[], taken: number): void {
-    for (let i = taken - 1; i >= 0; i--) this.#free(locks[i] as number)
-  }
-
-  #free(lock: number): void {
-    const bits = this.#unlock(lock)
-    if (bits !== 0) this.#finishFreeing(lock, bits)
-  }
-
-  /** Frees every lock from this one down. */
-  #freeDownFrom(last: number): void {
-    for (let from = last; from >= 0; from--) {
-      from = this.#kernel.unlockAll(from)
-      if (from === ALL_DONE) return
-      if (this.#holds(from)) this.#finishFreeing(from, NOT_ON_TOP)
-      else wake(this.#table.words, addressOf(this.#table, from), WAKE_ALL)
-    }
-  }
-
-  /** Whether this thread holds a lock. */
-  #holds(lock: number): boolean {
-    return (
-      ownerIn(Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)) === this.#owner.id
-    )
-  }
-
-  /** The address of the lock taken last, 0 for none. */
-  get #top(): number {
-    return this.#table.words[(this.#owner.slot + SLOT.top) >> 2] as number
-  }
-
-  /** Whether the locks of a request, `taken` in number, are all that this thread holds. */
-  #holdsOnly(taken: number): boolean {
-    if (taken > MOST_GIVEN_BACK) return false
-    let word = this.#top
-    for (let i = 0; i < taken; i++) word = this.#table.words[(word + LINK_OFFSET) >> 2] as number
-    return word === 0
-  }
-
-  /** Puts a lock that was taken by waiting on this owner's list. */
-  #push(word: number): void {
-    const { words } = this.#table
-    words[(word + LINK_OFFSET) >> 2] = this.#top
-    words[(this.#owner.slot + SLOT.top) >> 2] = word
-  }
-
-  /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
-  #finishFreeing(lock: number, bits: number): void {
-    const word = addressOf(this.#table, lock)
-    let toWake = bits
-    if (bits === NOT_ON_TOP) {
-      if (!this.#holds(lock)) throw this.#notHeld([lock])
-      this.#removeFromList(word)
-      toWake = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
-    }
-    if (toWake !== 0) wake(this.#table.words, word, toWake)
-  }
-
-  #finishFreeingPair(a: number, b: number, bits: number): void {
-    const [low, high] = this.#lowerFirst(a, b)
-    if (low === high) {
-      this.#finishFreeing(low, bits)
-      return
-    }
-    const { words } = this.#table
-    if (bits === NOT_ON_TOP) {
-      if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])
-      this.#freeAll([low, high], 2)
-      return
-    }
-    if ((bits & 3) !== 0) wake(words, addressOf(this.#table, high), bits & 3)
-    if (bits >> 2 !== 0) wake(words, addressOf(this.#table, low), bits >> 2)
-  }
-
-  #removeFromList(word: number): void {
-    const { words } = this.#table
-    let at = (this.#owner.slot + SLOT.top) >> 2
-    while (words[at] !== word) at = ((words[at] as number) + LINK_OFFSET) >> 2
-    words[at] = words[(word + LINK_OFFSET) >> 2] as number
-  }
-
-  #refusal(lock: number, caller: Caller): Error {
-    return this.#holds(lock) ? this.#selfDeadlock(lock, caller) : this.#orderError(lock)
-  }
-
-  #selfDeadlock(lock: number, caller: Caller): DeadlockError {
-    const report = describeSelfDeadlock(this.#table, this.#owner, lock, stackAt(caller))
-    return new DeadlockError(report)
-  }
-
-  #orderError(wanted: number): LockOrderError {
-    const held = locksHeldBy(this.#table, this.#owner.id)
-    return new LockOrderError(
-      `lock ${wanted} asked for by ${this.label} while it holds ${describeLocks(held)}: ` +
-        'this table takes locks in ascending order only. Take them all in one request, such as ' +
-        `hold([${[wanted, ...held.slice(-3)].sort((a, b) => a - b).join(', ')}], …), or create the ` +
-        "table with order: 'free'",
-    )
-  }
-
-  #notHeld(locks: readonly number[]): LockUsageError {
-    const held = locksHeldBy(this.#table, this.#owner.id)
-    return new LockUsageError(
-      `unlock: ${this.label} does not hold ${describeLocks(locks)}` +
-        (held.length > 0 ? `; it holds ${describeLocks(held)}` : '; it holds nothing'),
-    )
   }
 }
 
@@ -559,19 +361,6 @@ function badIndex(index: unknown, count: number): LockUsageError {
       ? 'this thread has closed this table'
       : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}`,
   )
-}
-
-function mustNotBlock(): LockUsageError {
-  return new LockUsageError(
-    'this thread must not block (as the main thread of a browser): use holdAsync',
-  )
-}
-
-/** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */
-function describeLocks(locks: readonly number[]): string {
-  if (locks.length === 1) return `lock ${locks[0]}`
-  if (locks.length > 10) return `${locks.length} locks (${locks.slice(0, 9).join(', ')}, …)`
-  return `locks ${locks.slice(0, -1).join(', ')} and ${locks.at(-1)}`
 }
 
 /** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */

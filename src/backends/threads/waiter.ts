@@ -14,8 +14,10 @@
  *           whoever frees the lock sees one of the two, and wakes. (On x86 the freeing store may come
  *           some hundred nanoseconds after the freeing thread looked, kernel.wat: so nobody sleeps
  *           longer than LONGEST_SLEEP_MS without looking again.)
- * Fairness  none is promised: a woken waiter can find the lock taken again. A nap is bounded, and a
- *           thread that has napped is no longer hot, so nobody stands back twice for one lock.
+ * Fairness  A woken waiter needs some 50 µs to come, and can find the lock taken again. So a thread that
+ *           wakes others again and again stands back itself, once in FAIR_MS, when it holds nothing
+ *           (eventual fairness, as in Rust's parking_lot). A nap is bounded, and a thread that has
+ *           napped is no longer hot, so nobody stands back twice for one lock.
  * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
  */
 
@@ -32,6 +34,8 @@ const HEAT_WINDOW_MS = 0.002
 /** A thread this hot stands back. */
 const HOT = 3
 const NAP_MS = 0.05
+/** A thread that wakes others lets them go first once in this time. */
+const FAIR_MS = 0.1
 /** Nobody sleeps longer than this without looking at the lock again. */
 export const LONGEST_SLEEP_MS = 100
 
@@ -55,6 +59,7 @@ export class Waiter {
   readonly #owner: Owner
   #heat = 0
   #lastBusyMs = 0
+  #lastFairMs = 0
 
   /** How often this thread slept because a lock was busy: parked, or stood back. */
   sleeps = 0
@@ -78,6 +83,14 @@ export class Waiter {
     this.sleeps++
     this.#heat = 0
     Atomics.wait(this.#table.words, (this.#owner.slot + SLOT.nap) >> 2, 0, NAP_MS)
+  }
+
+  /** Someone was woken: is it time to let him go first? Only for a thread that holds nothing. */
+  letWokenGoFirst(): void {
+    const now = performance.now()
+    if (now - this.#lastFairMs < FAIR_MS || !mayBlock) return
+    this.nap()
+    this.#lastFairMs = performance.now()
   }
 
   /** Takes the lock at `word`, however long that takes. `caller` is left out of the published stack. */

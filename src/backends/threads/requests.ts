@@ -1,0 +1,267 @@
+/**
+ * What the kernel could not do at once: requests that must wait, or must be refused, and freeing that
+ * must wake someone or is out of turn. All numbers here are locks' own, checked before.
+ */
+
+import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { describeSelfDeadlock } from './deadlock.ts'
+import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
+import { LINK_OFFSET, SLOT, WAKE_ALL } from './layout.ts'
+import { locksHeldBy, type Owner } from './owners.ts'
+import { addressOf, ownerIn, type Table } from './table.ts'
+import type { Tasks } from './tasks.ts'
+import { type Caller, mayBlock, stackAt, Waiter, wake } from './waiter.ts'
+
+/** A request with more locks than this is not given back to stand back: that costs more than it saves. */
+const MOST_GIVEN_BACK = 64
+
+/** The requests of one thread. */
+export class Requests {
+  readonly #table: Table
+  readonly #owner: Owner
+  readonly #kernel: Kernel
+  readonly #tasks: Tasks
+  readonly #waiter: Waiter
+  readonly #lockCount: number
+  #hasWoken = false
+
+  constructor(table: Table, owner: Owner, kernel: Kernel, tasks: Tasks) {
+    this.#table = table
+    this.#owner = owner
+    this.#kernel = kernel
+    this.#tasks = tasks
+    this.#waiter = new Waiter(table, owner)
+    this.#lockCount = table.layout.lockCount
+  }
+
+  /** How often this thread slept because a lock was busy. */
+  get sleeps(): number {
+    return this.#waiter.sleeps
+  }
+
+  /** The lock of a record. */
+  lockOf(record: number): number {
+    return record % this.#lockCount
+  }
+
+  /**
+   * Takes a set of locks (ascending, each once), of which the first `done` are held already, by
+   * waiting wherever the kernel cannot have one at once. Standing back means giving all of them back
+   * and beginning anew. When it throws, none of them is held.
+   */
+  takeAll(locks: readonly number[], caller: Caller, done = 0): void {
+    let taken = done
+    try {
+      while (taken < locks.length) {
+        if (this.#takeOne(locks[taken] as number, caller, taken)) taken++
+        else {
+          this.freeAll(locks, taken)
+          taken = 0
+          this.#waiter.nap()
+        }
+      }
+    } catch (error) {
+      this.freeAll(locks, taken)
+      throw error
+    }
+  }
+
+  /** Takes the locks of two records, where the kernel answered `answer`. */
+  takePair(a: number, b: number, answer: number, caller: Caller): void {
+    const [low, high] = this.#lowerFirst(a, b)
+    if (low === high) this.takeAll([low], caller)
+    else if (answer === REFUSED) throw this.#refusal(low, caller)
+    else this.takeAll([low, high], caller, answer === HIGH_BUSY ? 1 : 0)
+  }
+
+  /** Takes every lock of the table. */
+  takeEvery(caller: Caller): void {
+    let taken = 0
+    try {
+      while (taken < this.#lockCount) {
+        const busy = this.#kernel.lockAll(taken)
+        if (busy === ALL_DONE) return
+        taken = busy
+        if (this.#takeOne(busy, caller, busy)) taken++
+        else {
+          this.freeDownFrom(taken - 1)
+          taken = 0
+          this.#waiter.nap()
+        }
+      }
+    } catch (error) {
+      this.freeDownFrom(taken - 1)
+      throw error
+    }
+  }
+
+  /** Takes a set of locks if that needs no waiting; else none of them, and the answer is false. */
+  tryTakeAll(locks: readonly number[]): boolean {
+    for (const [taken, lock] of locks.entries()) {
+      const answer = this.#kernel.lock(lock)
+      if (answer === 0) continue
+      this.freeAll(locks, taken)
+      if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock)
+      return false
+    }
+    return true
+  }
+
+  /** Frees the first `taken` of some locks, the last one taken first. */
+  freeAll(locks: readonly number[], taken: number = locks.length): void {
+    for (let i = taken - 1; i >= 0; i--) {
+      const lock = locks[i] as number
+      const answer = this.#kernel.unlock(lock)
+      if (answer !== 0) this.#finishFreeingOne(lock, answer)
+    }
+    this.#letWokenGoFirst()
+  }
+
+  /** Frees every lock from this one down. */
+  freeDownFrom(last: number): void {
+    for (let from = last; from >= 0; from--) {
+      from = this.#kernel.unlockAll(from)
+      if (from === ALL_DONE) break
+      if (this.#holds(from)) this.#finishFreeingOne(from, NOT_ON_TOP)
+      else this.#wake(from, WAKE_ALL)
+    }
+    this.#letWokenGoFirst()
+  }
+
+  /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
+  finishFreeing(lock: number, answer: number): void {
+    this.#finishFreeingOne(lock, answer)
+    this.#letWokenGoFirst()
+  }
+
+  /** The same for what the kernel's `unlock2` left of the locks of two records. */
+  finishFreeingPair(a: number, b: number, answer: number): void {
+    const [low, high] = this.#lowerFirst(a, b)
+    if (low === high) {
+      this.#finishFreeingOne(low, answer)
+    } else if (answer === NOT_ON_TOP) {
+      if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])
+      this.freeAll([low, high])
+    } else {
+      this.#wake(high, answer & 3)
+      this.#wake(low, answer >> 2)
+    }
+    this.#letWokenGoFirst()
+  }
+
+  #finishFreeingOne(lock: number, answer: number): void {
+    let bits = answer
+    if (answer === NOT_ON_TOP) {
+      if (!this.#holds(lock)) throw this.#notHeld([lock])
+      const word = addressOf(this.#table, lock)
+      this.#removeFromList(word)
+      bits = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
+    }
+    this.#wake(lock, bits)
+  }
+
+  /**
+   * Takes one lock of a request that has `taken` others already, however long that takes; or says why
+   * it never can be had; or answers false: the thread should stand back from the whole request.
+   */
+  #takeOne(lock: number, caller: Caller, taken: number): boolean {
+    const answer = this.#kernel.lock(lock)
+    if (answer === 0) return true
+    if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
+    if (!mayBlock) throw mustNotBlock()
+    this.#tasks.refuseToBlock(lock)
+    if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
+    const word = addressOf(this.#table, lock)
+    this.#waiter.take(word, caller)
+    this.#push(word)
+    return true
+  }
+
+  #lowerFirst(a: number, b: number): [low: number, high: number] {
+    const first = this.lockOf(a)
+    const second = this.lockOf(b)
+    return first < second ? [first, second] : [second, first]
+  }
+
+  /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */
+  #wake(lock: number, bits: number): void {
+    if (bits === 0) return
+    wake(this.#table.words, addressOf(this.#table, lock), bits)
+    this.#hasWoken = true
+  }
+
+  #letWokenGoFirst(): void {
+    if (!this.#hasWoken || this.#top !== 0) return
+    this.#hasWoken = false
+    this.#waiter.letWokenGoFirst()
+  }
+
+  /** Whether this thread holds a lock. */
+  #holds(lock: number): boolean {
+    const word = Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
+    return ownerIn(word) === this.#owner.id
+  }
+
+  /** The address of the lock taken last, 0 for none. */
+  get #top(): number {
+    return this.#table.words[(this.#owner.slot + SLOT.top) >> 2] as number
+  }
+
+  /** Whether the locks of a request, `taken` in number, are all that this thread holds. */
+  #holdsOnly(taken: number): boolean {
+    if (taken > MOST_GIVEN_BACK) return false
+    let word = this.#top
+    for (let i = 0; i < taken; i++) word = this.#table.words[(word + LINK_OFFSET) >> 2] as number
+    return word === 0
+  }
+
+  /** Puts a lock that was taken by waiting on this owner's list. */
+  #push(word: number): void {
+    const { words } = this.#table
+    words[(word + LINK_OFFSET) >> 2] = this.#top
+    words[(this.#owner.slot + SLOT.top) >> 2] = word
+  }
+
+  #removeFromList(word: number): void {
+    const { words } = this.#table
+    let at = (this.#owner.slot + SLOT.top) >> 2
+    while (words[at] !== word) at = ((words[at] as number) + LINK_OFFSET) >> 2
+    words[at] = words[(word + LINK_OFFSET) >> 2] as number
+  }
+
+  #refusal(lock: number, caller: Caller): Error {
+    if (!this.#holds(lock)) return this.#orderError(lock)
+    return new DeadlockError(describeSelfDeadlock(this.#table, this.#owner, lock, stackAt(caller)))
+  }
+
+  #orderError(wanted: number): LockOrderError {
+    const held = locksHeldBy(this.#table, this.#owner.id)
+    return new LockOrderError(
+      `lock ${wanted} asked for by ${this.#owner.label} while it holds ${describeLocks(held)}: ` +
+        'this table takes locks in ascending order only. Take them all in one request, such as ' +
+        `hold([${[wanted, ...held.slice(-3)].sort((a, b) => a - b).join(', ')}], …), or create the ` +
+        "table with order: 'free'",
+    )
+  }
+
+  #notHeld(locks: readonly number[]): LockUsageError {
+    const held = locksHeldBy(this.#table, this.#owner.id)
+    return new LockUsageError(
+      `unlock: ${this.#owner.label} does not hold ${describeLocks(locks)}` +
+        (held.length > 0 ? `; it holds ${describeLocks(held)}` : '; it holds nothing'),
+    )
+  }
+}
+
+function mustNotBlock(): LockUsageError {
+  return new LockUsageError(
+    'this thread must not block (as the main thread of a browser): use holdAsync',
+  )
+}
+
+/** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */
+export function describeLocks(locks: readonly number[]): string {
+  if (locks.length === 1) return `lock ${locks[0]}`
+  if (locks.length > 10) return `${locks.length} locks (${locks.slice(0, 9).join(', ')}, …)`
+  return `locks ${locks.slice(0, -1).join(', ')} and ${locks.at(-1)}`
+}
