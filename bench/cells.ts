@@ -16,37 +16,47 @@ export interface Cell {
 export interface Size {
   /** How often each program runs in each cell, in turn with the others. */
   readonly rounds: number
-  /** Divides every number of transfers. */
+  /** Divides every number of transfers, of deadlocks and the like. */
   readonly divisor: number
+  /** Only the first and the last of a question's cells. */
+  readonly fewCells: boolean
 }
 
-export const FULL: Size = { rounds: 7, divisor: 1 }
-export const SMALL: Size = { rounds: 1, divisor: 400 }
+export const FULL: Size = { rounds: 7, divisor: 1, fewCells: false }
+export const SMALL: Size = { rounds: 1, divisor: 400, fewCells: true }
 
 const THREADS = [1, 2, 6]
-const ACCOUNTS = [6, 1024, 65_536]
-const TRANSFERS = 12_000_000
+export const ACCOUNTS: readonly number[] = [6, 1024, 65_536]
+const TRANSFERS = 18_000_000
 const WARMUP = 600_000
 
 /** The nine cells, without or with audits. */
-export function cells(audits: boolean, { divisor }: Size): Cell[] {
-  return THREADS.flatMap((threads) =>
+export function cells(audits: boolean, size: Size): Cell[] {
+  const all = THREADS.flatMap((threads) =>
     ACCOUNTS.map((accounts) => ({
       threads,
       accounts,
       // An audit takes as long as some thousand transfers where there are 65,536 accounts.
       auditEvery: audits ? (accounts > 10_000 ? 50_000 : 1000) : 0,
-      transfers: Math.ceil(TRANSFERS / divisor / threads) * threads,
-      warmup: Math.ceil(WARMUP / divisor),
+      transfers: divided(TRANSFERS, size, threads),
+      warmup: divided(WARMUP, size),
     })),
   )
+  return some(all, size)
 }
 
 /** The lecture: five threads, six accounts, 10,000 transfers each, an audit after every one. */
-export const LECTURE: Cell = {
-  threads: 5,
-  accounts: 6,
-  auditEvery: 1,
-  transfers: 50_000,
-  warmup: 0,
+export function lectureCell(size: Size, warmup = 0): Cell {
+  const transfers = size.fewCells ? 1000 : 50_000
+  return { threads: 5, accounts: 6, auditEvery: 1, transfers, warmup: divided(warmup, size) }
+}
+
+/** A number made smaller by the size, and a multiple of `of`. */
+export function divided(number: number, { divisor }: Size, of = 1): number {
+  return Math.ceil(number / divisor / of) * of
+}
+
+/** All of a list, or its first and last where the size says so. */
+export function some<Item>(list: readonly Item[], size: Size): Item[] {
+  return list.filter((_, i) => !size.fewCells || i === 0 || i === list.length - 1)
 }

@@ -1,7 +1,8 @@
 /** Runs programs in turn in one cell, round after round, so that all of them meet the same machine. */
 
-import type { Cell, Size } from './cells.ts'
-import { cellFor, type Measured, median, type Program } from './programs.ts'
+import type { Cell } from './cells.ts'
+import { cellFor, type Measured, type Program } from './programs.ts'
+import { median } from './question.ts'
 
 /** What one program came to in one cell. */
 export interface Compared {
@@ -18,11 +19,11 @@ export interface Compared {
 export async function compare(
   programs: readonly Program[],
   cell: Cell,
-  size: Size,
+  rounds: number,
   tick: () => void,
 ): Promise<Compared[]> {
   const measured = programs.map((): Measured[] => [])
-  for (let round = 0; round < size.rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const [i, program] of programs.entries()) {
       measured[i]?.push(await program.run(cellFor(program, cell), round + 1))
       tick()

@@ -60,7 +60,7 @@ export function native(
   built: Native['programs'][number],
   options: readonly string[] = [],
 ): Program {
-  const slower = built.id.startsWith('python') ? 20 : 1
+  const slower = built.id.startsWith('python') ? 40 : 1
   return {
     id: [built.id, ...options].join(' '),
     version: built.version,
@@ -86,21 +86,9 @@ export function native(
   }
 }
 
-/** The cell as a program gets it: with fewer transfers where it is slower. */
-export function cellFor(program: Program, cell: Cell): Cell {
-  const { slower } = program
-  if (slower === 1 || cell.transfers <= 100_000) return cell
-  return {
-    ...cell,
-    transfers: Math.ceil(cell.transfers / slower / cell.threads) * cell.threads,
-    warmup: Math.ceil(cell.warmup / slower),
-  }
-}
-
-/** The middle of some numbers. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+/** The cell as a program gets it: an interpreter has fewer transfers where there are many, and no warm-up. */
+export function cellFor({ slower }: Program, cell: Cell): Cell {
+  if (slower === 1) return cell
+  const transfers = cell.transfers > 100_000 ? cell.transfers / slower : cell.transfers
+  return { ...cell, transfers: Math.ceil(transfers / cell.threads) * cell.threads, warmup: 0 }
 }

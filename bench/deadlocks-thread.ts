@@ -1,0 +1,78 @@
+/** One thread of bench/deadlocks.ts: makes deadlocks with its neighbours, and notes when. */
+
+import { hrtime } from 'node:process'
+import { parentPort, workerData } from 'node:worker_threads'
+import {
+  DeadlockError,
+  SharedLocks,
+  type SharedLocksHandle,
+} from '../src/backends/threads/index.ts'
+
+/** What the thread is started with. */
+export interface RingData {
+  readonly handle: SharedLocksHandle
+  /** Element 0 counts those who have come to a meeting; element 16 those who have left. */
+  readonly meeting: Int32Array
+  readonly member: number
+  readonly members: number
+  readonly rounds: number
+  readonly what: 'ring' | 'nested'
+}
+
+/** When it asked for its second lock in each round, and when it caught a deadlock (0: it did not). */
+export interface RingEnd {
+  readonly askedNs: Float64Array
+  readonly caughtNs: Float64Array
+}
+
+const { handle, meeting, member, members, rounds, what } = workerData as RingData
+const locks = SharedLocks.open(handle)
+const askedNs = new Float64Array(rounds)
+const caughtNs = new Float64Array(rounds)
+const origin = hrtime.bigint() - (hrtime.bigint() % 1_000_000_000_000n)
+
+if (what === 'ring') for (let round = 0; round < rounds; round++) makeDeadlock(round)
+else for (let round = 0; round < rounds; round++) nest(round)
+locks.close()
+parentPort?.postMessage({ askedNs, caughtNs } satisfies RingEnd)
+
+function makeDeadlock(round: number): void {
+  locks.lock(member)
+  meet(0)
+  askedNs[round] = now()
+  try {
+    locks.lock((member + 1) % members)
+    locks.unlock((member + 1) % members)
+  } catch (error) {
+    caughtNs[round] = now()
+    if (!(error instanceof DeadlockError)) throw error
+  }
+  locks.unlock(member)
+  meet(16)
+}
+
+function nest(round: number): void {
+  const low = (round * 7 + member) % (members - 1)
+  const high = low + 1 + ((round * 5) % (members - 1 - low))
+  try {
+    locks.hold([low], () => locks.hold([high], () => undefined))
+  } catch (error) {
+    if (!(error instanceof DeadlockError)) throw error
+    caughtNs[round] = now()
+  }
+}
+
+/** All leave when the last has come. */
+function meet(place: number): void {
+  const come = Atomics.add(meeting, place, 1) + 1
+  const all = Math.ceil(come / members) * members
+  if (come === all) Atomics.notify(meeting, place)
+  for (let seen = come; seen < all; seen = Atomics.load(meeting, place)) {
+    Atomics.wait(meeting, place, seen)
+  }
+}
+
+/** Nanoseconds on a clock that all threads share. */
+function now(): number {
+  return Number(hrtime.bigint() - origin)
+}

@@ -1,0 +1,130 @@
+/** How soon is a deadlock found, is any missed or invented, and what does looking for them cost? */
+
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { SharedLocks } from '../src/backends/threads/index.ts'
+import { divided, some } from './cells.ts'
+import type { RingData, RingEnd } from './deadlocks-thread.ts'
+import { grouped, median, quantile, type Setting, table } from './question.ts'
+
+const RINGS: readonly number[] = [2, 3, 5]
+const DEADLOCKS = 10_000
+const NESTED = 2_000_000
+const PAIRS = 10_000_000
+
+export async function deadlocks({ size, tick }: Setting): Promise<string> {
+  const rows: string[][] = []
+  for (const members of some(RINGS, size)) {
+    const rounds = divided(DEADLOCKS, size)
+    const { found, victims, micros } = await runRings(members, rounds)
+    tick()
+    rows.push([
+      String(members),
+      grouped(rounds),
+      grouped(found),
+      victims,
+      median(micros).toFixed(0),
+      quantile(micros, 0.99).toFixed(0),
+      grouped(await runNested(members, divided(NESTED, size))),
+    ])
+    tick()
+  }
+  const head = [
+    'threads',
+    'deadlocks made',
+    'found',
+    'victims in each',
+    'median, µs',
+    '99th percentile, µs',
+    `invented in ${grouped(divided(NESTED, size))} ordered requests`,
+  ]
+  return [
+    '## Deadlocks',
+    table(head, rows),
+    'Each thread takes a lock, all meet, each asks for its neighbour’s. The time runs from the moment ' +
+      'the last of them asks to the moment `DeadlockError` is caught. Then the same threads nest ' +
+      'two random locks in ascending order, in a table that allows any order.',
+    `A free pair of locks taken and freed costs ${detectionCost(size)} times as much in a table that ` +
+      "detects deadlocks (`order: 'free'`) as in one that cannot have any (`order: 'ascending'`): " +
+      'the median of interleaved rounds.',
+  ].join('\n\n')
+}
+
+/** Makes deadlocks of so many threads, one after the other. */
+async function runRings(
+  members: number,
+  rounds: number,
+): Promise<{ found: number; victims: string; micros: Float64Array }> {
+  const ends = await runThreads(members, rounds, 'ring')
+  const micros = new Float64Array(rounds)
+  const victims = new Uint8Array(rounds)
+  for (let round = 0; round < rounds; round++) {
+    const asked = Math.max(...ends.map((end) => end.askedNs[round] as number))
+    for (const { caughtNs } of ends) {
+      if (caughtNs[round] === 0) continue
+      victims[round] = (victims[round] as number) + 1
+      micros[round] = ((caughtNs[round] as number) - asked) / 1000
+    }
+  }
+  const least = Math.min(...victims)
+  const most = Math.max(...victims)
+  return {
+    found: victims.filter((count) => count > 0).length,
+    victims: least === most ? String(most) : `${least} to ${most}`,
+    micros,
+  }
+}
+
+/** Deadlocks told to threads that nest in ascending order. */
+async function runNested(members: number, requests: number): Promise<number> {
+  const ends = await runThreads(members, Math.ceil(requests / members), 'nested')
+  return ends.reduce((sum, end) => sum + end.caughtNs.filter((ns) => ns !== 0).length, 0)
+}
+
+async function runThreads(
+  members: number,
+  rounds: number,
+  what: RingData['what'],
+): Promise<RingEnd[]> {
+  const locks = SharedLocks.create({ count: members, order: 'free' })
+  const meeting = new Int32Array(new SharedArrayBuffer(128))
+  const file = new URL(`./deadlocks-thread${extname(import.meta.url)}`, import.meta.url)
+  return Promise.all(
+    Array.from({ length: members }, (_, member) => {
+      const workerData: RingData = { handle: locks.handle, meeting, member, members, rounds, what }
+      return new Promise<RingEnd>((resolve, reject) => {
+        const worker = new Worker(file, { workerData })
+        worker.on('message', resolve)
+        worker.on('error', reject)
+      })
+    }),
+  )
+}
+
+/** What detection costs a free pair: a ratio. */
+function detectionCost(size: Setting['size']): string {
+  const tables = [pairLoop('free'), pairLoop('ascending')] as const
+  const pairs = divided(PAIRS, size)
+  const ratios: number[] = []
+  for (const loop of tables) loop(pairs)
+  for (let round = 0; round < 2 * size.rounds + 1; round++) {
+    const [free, ascending] = tables.map((loop) => loop(pairs)) as [number, number]
+    ratios.push(free / ascending)
+  }
+  return median(ratios).toFixed(2)
+}
+
+/** A loop over free pairs that answers how many milliseconds it took; a function of its own each time. */
+function pairLoop(order: 'free' | 'ascending'): (pairs: number) => number {
+  const locks = SharedLocks.create({ count: 1024, order })
+  return (pairs) => {
+    const start = performance.now()
+    for (let i = 0; i < pairs; i++) {
+      const a = (i * 7) & 1023
+      const b = (i * 13 + 5) & 1023
+      locks.lockPair(a, b)
+      locks.unlockPair(a, b)
+    }
+    return performance.now() - start
+  }
+}

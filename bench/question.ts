@@ -1,0 +1,47 @@
+/** What every question of the benchmarks gets, and the table that it answers with. */
+
+import type { Size } from './cells.ts'
+import type { Native } from './programs.ts'
+
+/** What a question is asked with. */
+export interface Setting {
+  readonly size: Size
+  /** The native programs of these ids, those that could be built. */
+  readonly native: (...ids: string[]) => Native['programs']
+  /** To be called after every run: a sign of life on a terminal. */
+  readonly tick: () => void
+}
+
+/** A table in Markdown, its columns aligned: the first to the left, the others to the right. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((cell, i) =>
+    Math.max(cell.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  )
+  const line = (cells: readonly string[]): string => {
+    const padded = widths.map((width, i) =>
+      i === 0 ? (cells[i] ?? '').padEnd(width) : (cells[i] ?? '').padStart(width),
+    )
+    return `| ${padded.join(' | ')} |`
+  }
+  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  return [line(head), line(rule), ...rows.map(line)].join('\n')
+}
+
+/** A number with commas between its thousands. */
+export function grouped(number: number): string {
+  return Math.round(number).toLocaleString('en-US')
+}
+
+/** The value below which this share of some numbers lies. */
+export function quantile(values: ArrayLike<number>, share: number): number {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN
+}
+
+/** The middle of some numbers. */
+export function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).sort()
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+}
