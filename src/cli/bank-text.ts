@@ -112,7 +112,11 @@ function listText(rows: readonly (readonly string[])[]): string {
 }
 
 function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]): string {
+  const width = widthOf(process.stdout)
   const text = deadlockText(first, { strong, faint: (line) => paint('dim', line) })
+    .split('\n')
+    .map((line) => (line.startsWith('What to change') ? wrap(line, width) : line))
+    .join('\n')
   const more =
     run.deadlocksBroken > 1
       ? `\n(${count(run.deadlocksBroken)} deadlocks in all; the first is shown.)`
@@ -153,8 +157,8 @@ function sentenceFor(run: FinishedRun, money: (amount: number) => string): strin
           ? `lost ${money(-difference)}`
           : `made ${money(difference)} out of nothing`
     return (
-      `The ${strategy} bank ${change} (${money(totalBefore)} before, ${money(totalAfter)} after), and ` +
-      `${count(failedAudits)} of ${count(audits)} audits failed.`
+      `The ${strategy} bank ${change} (${money(totalBefore)} before, ${money(totalAfter)} after)` +
+      (audits > 0 ? `, and ${count(failedAudits)} of ${count(audits)} audits failed.` : '.')
     )
   }
   if (run.outcome === 'deadlock') {
