@@ -186,8 +186,7 @@ export class Requests {
   /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */
   #wake(lock: number, bits: number): void {
     if (bits === 0) return
-    wake(this.#table.words, addressOf(this.#table, lock), bits)
-    this.#hasWoken = true
+    if (wake(this.#table.words, addressOf(this.#table, lock), bits)) this.#hasWoken = true
   }
 
   #letWokenGoFirst(): void {

@@ -147,9 +147,10 @@ export function announceSleep(words: Int32Array, at: number, seen: number, bits:
   return true
 }
 
-/** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */
-export function wake(words: Int32Array, word: number, bits: number): void {
-  Atomics.notify(words, word >> 2, (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1)
+/** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */
+export function wake(words: Int32Array, word: number, bits: number): boolean {
+  const most = (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1
+  return Atomics.notify(words, word >> 2, most) > 0
 }
 
 /** The call stack above `caller`, a line a call, innermost first, without heading and Node's own calls. */
