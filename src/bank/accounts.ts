@@ -36,6 +36,13 @@ export function balanceOf(accounts: Accounts, record: number): number {
   return accounts[record * STRIDE] as number
 }
 
+/** The sum of the balances in records 1 to `last`. */
+export function sumOfBalances(accounts: Accounts, last: number): number {
+  let total = 0
+  for (let at = STRIDE; at <= last * STRIDE; at += STRIDE) total += accounts[at] as number
+  return total
+}
+
 /** Sets the balance of the account in a record. */
 export function setBalance(accounts: Accounts, record: number, balance: number): void {
   accounts[record * STRIDE] = balance

@@ -18,7 +18,7 @@
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
-import { type Accounts, balanceAtAudit, balanceOf, beginAudit, endAudit } from './accounts.ts'
+import { type Accounts, balanceAtAudit, beginAudit, endAudit, sumOfBalances } from './accounts.ts'
 import type { Auditing } from './strategies.ts'
 
 /** The bank's own lock. */
@@ -26,15 +26,9 @@ const BANK = 0
 
 /** The total of accounts 1 to `last` (record numbers). */
 export function audit(way: Auditing, locks: SharedLocks, accounts: Accounts, last: number): number {
-  if (way === 'unlocked') return sum(accounts, last)
-  if (way === 'whole') return locks.holdAll(() => sum(accounts, last))
+  if (way === 'unlocked') return sumOfBalances(accounts, last)
+  if (way === 'whole') return locks.holdAll(() => sumOfBalances(accounts, last))
   return snapshotSum(locks, accounts, last)
-}
-
-function sum(accounts: Accounts, last: number): number {
-  let total = 0
-  for (let record = 1; record <= last; record++) total += balanceOf(accounts, record)
-  return total
 }
 
 function snapshotSum(locks: SharedLocks, accounts: Accounts, last: number): number {

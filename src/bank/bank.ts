@@ -12,7 +12,13 @@ import {
   setBalance,
 } from './accounts.ts'
 import { audit } from './audit.ts'
-import { type Strategy, type StrategyName, strategyNamed, strategyNames } from './strategies.ts'
+import {
+  type Auditing,
+  type Strategy,
+  type StrategyName,
+  strategyNamed,
+  strategyNames,
+} from './strategies.ts'
 
 /** What a new bank is to be. */
 export interface BankOptions {
@@ -46,6 +52,7 @@ export class Bank {
   readonly #accounts: Accounts
   readonly #strategy: Strategy
   readonly #count: number
+  readonly #auditing: Auditing
   readonly #lowerFirst: boolean
   readonly #onTake: OpenBankOptions['onTake']
   #move: typeof move = move
@@ -58,6 +65,7 @@ export class Bank {
     this.#locks = locks
     this.#accounts = accountsOf(locks)
     this.#strategy = strategyNamed(strategy)
+    this.#auditing = this.#strategy.auditing(locks.lockCount)
     this.#count = locks.count - 1
     this.#onTake = onTake
     this.#lowerFirst = this.#strategy.taking === 'lower first' && onTake === undefined
@@ -139,8 +147,7 @@ export class Bank {
 
   /** The sum of all balances at one moment, in minor units: by the locks, or under `unlocked` as it comes. */
   audit(): number {
-    const way = this.#strategy.auditing(this.#locks.lockCount)
-    return audit(way, this.#locks, this.#accounts, this.#count)
+    return audit(this.#auditing, this.#locks, this.#accounts, this.#count)
   }
 
   /** All balances, as they stand: for when nobody transfers. */

@@ -62,6 +62,9 @@ class Teller {
   readonly #mayDeadlock: boolean
   #transfers = 0
   #refused = 0
+  #audits = 0
+  #failedAudits = 0
+  #deadlocks = 0
 
   constructor(data: TellerData) {
     const { control, teller, trace } = data
@@ -85,6 +88,9 @@ class Teller {
     const sleepsBefore = this.#bank.sleeps
     this.#transfers = 0
     this.#refused = 0
+    this.#audits = 0
+    this.#failedAudits = 0
+    this.#deadlocks = 0
     this.#untilAudit = this.#data.auditEvery
     const startMs = now()
     this.#work()
@@ -198,7 +204,7 @@ class Teller {
         return done
       } catch (error) {
         if (!(error instanceof DeadlockError)) throw error
-        this.#count(COUNTER.deadlocks, 1)
+        this.#deadlocks++
         send({ kind: 'deadlock', report: error.report })
         if (this.#data.retryDeadlocks) continue
         Atomics.store(this.#control, CONTROL.stop, 1)
@@ -210,23 +216,22 @@ class Teller {
   #audit(): void {
     this.#untilAudit = this.#data.auditEvery
     if (this.#stopped()) return
-    const consistent = this.#bank.audit() === this.#data.total
-    this.#count(COUNTER.audits, 1)
-    if (!consistent) this.#count(COUNTER.failedAudits, 1)
+    if (this.#bank.audit() !== this.#data.total) this.#failedAudits++
+    this.#audits++
   }
 
   #stopped(): boolean {
     return Atomics.load(this.#control, CONTROL.stop) !== 0
   }
 
-  #count(counter: number, by: number): void {
-    const at = counterOf(this.#data.teller, counter)
-    this.#control[at] = (this.#control[at] as number) + by
-  }
-
+  /** Writes what was counted where everyone sees it. */
   #publish(): void {
-    this.#control[counterOf(this.#data.teller, COUNTER.transfers)] = this.#transfers
-    this.#control[counterOf(this.#data.teller, COUNTER.refused)] = this.#refused
+    const at = counterOf(this.#data.teller, 0)
+    this.#control[at + COUNTER.transfers] = this.#transfers
+    this.#control[at + COUNTER.refused] = this.#refused
+    this.#control[at + COUNTER.audits] = this.#audits
+    this.#control[at + COUNTER.failedAudits] = this.#failedAudits
+    this.#control[at + COUNTER.deadlocks] = this.#deadlocks
   }
 }
 

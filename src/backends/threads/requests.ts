@@ -74,23 +74,24 @@ export class Requests {
     else this.takeAll([low, high], caller, answer === HIGH_BUSY ? 1 : 0)
   }
 
-  /** Takes every lock of the table. */
-  takeEvery(caller: Caller): void {
-    let taken = 0
+  /** Takes every lock of the table, where the kernel has taken those before `busy` and met this one. */
+  takeEvery(busy: number, caller: Caller): void {
+    let taken = busy
     try {
-      while (taken < this.#lockCount) {
-        const busy = this.#kernel.lockAll(taken)
-        if (busy === ALL_DONE) return
-        taken = busy
-        if (this.#takeOne(busy, caller, busy)) taken++
+      for (;;) {
+        if (this.#takeOne(taken, caller, taken)) taken++
         else {
-          this.freeDownFrom(taken - 1)
+          this.#freeDownFrom(taken - 1)
           taken = 0
           this.#waiter.nap()
         }
+        if (taken === this.#lockCount) return
+        const next = this.#kernel.lockAll(taken)
+        if (next === ALL_DONE) return
+        taken = next
       }
     } catch (error) {
-      this.freeDownFrom(taken - 1)
+      this.#freeDownFrom(taken - 1)
       throw error
     }
   }
@@ -117,15 +118,10 @@ export class Requests {
     this.#letWokenGoFirst()
   }
 
-  /** Frees every lock from this one down. */
-  freeDownFrom(last: number): void {
-    for (let from = last; from >= 0; from--) {
-      from = this.#kernel.unlockAll(from)
-      if (from === ALL_DONE) break
-      if (this.#holds(from)) this.#finishFreeingOne(from, NOT_ON_TOP)
-      else this.#wake(from, WAKE_ALL)
-    }
-    this.#letWokenGoFirst()
+  /** Frees every lock, where the kernel has freed those above `left` and left this one unfinished. */
+  freeEvery(left: number): void {
+    this.#finishInSweep(left)
+    this.#freeDownFrom(left - 1)
   }
 
   /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
@@ -175,6 +171,21 @@ export class Requests {
     this.#waiter.take(word, caller)
     this.#push(word)
     return true
+  }
+
+  #freeDownFrom(last: number): void {
+    for (let from = last; from >= 0; from--) {
+      from = this.#kernel.unlockAll(from)
+      if (from === ALL_DONE) break
+      this.#finishInSweep(from)
+    }
+    this.#letWokenGoFirst()
+  }
+
+  /** What the kernel's `unlockAll` left of a lock: still held, or freed with its waiters to be woken. */
+  #finishInSweep(lock: number): void {
+    if (this.#holds(lock)) this.#finishFreeingOne(lock, NOT_ON_TOP)
+    else this.#wake(lock, WAKE_ALL)
   }
 
   #lowerFirst(a: number, b: number): [low: number, high: number] {

@@ -7,7 +7,7 @@
 
 import { LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
-import type { Kernel } from './kernel.ts'
+import { ALL_DONE, type Kernel } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
 import { describeLocks, Requests } from './requests.ts'
@@ -75,6 +75,8 @@ export class SharedLocks {
   readonly #unlock: Kernel['unlock']
   readonly #lock2: Kernel['lock2']
   readonly #unlock2: Kernel['unlock2']
+  readonly #lockAll: Kernel['lockAll']
+  readonly #unlockAll: Kernel['unlockAll']
   readonly #requests: Requests
   readonly #tasks: Tasks
   #count: number
@@ -90,6 +92,8 @@ export class SharedLocks {
     this.#unlock = kernel.unlock
     this.#lock2 = kernel.lock2
     this.#unlock2 = kernel.unlock2
+    this.#lockAll = kernel.lockAll
+    this.#unlockAll = kernel.unlockAll
     this.#tasks = new Tasks(table, owner)
     this.#requests = new Requests(table, owner, kernel, this.#tasks)
     this.#count = layout.count
@@ -224,11 +228,13 @@ export class SharedLocks {
    */
   holdAll<Result>(fn: () => Result): Result {
     checked(0, this.#count)
-    this.#requests.takeEvery(this.holdAll)
+    const busy = this.#lockAll(0)
+    if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
     try {
       return settled(fn())
     } finally {
-      this.#requests.freeDownFrom(this.lockCount - 1)
+      const left = this.#unlockAll(this.lockCount - 1)
+      if (left !== ALL_DONE) this.#requests.freeEvery(left)
     }
   }
 
