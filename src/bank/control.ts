@@ -12,7 +12,8 @@ export const CONTROL = {
   traced: 3,
   /** How many tellers have done their transfers: when all have, auditors stop and threads end. */
   finished: 4,
-  tellers: 8,
+  /** A line further on: nobody who looks at `stop` should wait for a line that a teller writes. */
+  tellers: 16,
 } as const
 
 /** A teller's counters, at `CONTROL.tellers + COUNTERS * teller`. Written by that teller alone. */
