@@ -155,7 +155,7 @@ class Teller {
     const anyAmount = scaleFor(LARGEST_AMOUNT)
     const { auditEvery } = this.#data
     const mayDeadlock = this.#mayDeadlock
-    let state = this.#state
+    let state = this.#state | 0
     let refused = 0
     for (let i = 0; i < count; i++) {
       state = nextState(state)
