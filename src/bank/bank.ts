@@ -84,6 +84,9 @@ export class Bank {
     }
     const count = balances.length
     if (count < 2) throw new LockUsageError(`a bank needs at least 2 accounts, not ${count}`)
+    if (strategy === 'striped' && options.stripes !== undefined && options.stripes > count) {
+      throw new LockUsageError(`stripes: expected at most one for each of ${count} accounts`)
+    }
     let total = 0
     for (let account = 0; account < count; account++) {
       checkAmount(balances[account], `the opening balance of account ${account}`)

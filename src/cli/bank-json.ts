@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { formatCents } from '../bank/index.ts'
+import { visible } from '../explain/index.ts'
 import type { FinishedRun, Workload } from './bank-workload.ts'
 
 /**
@@ -48,5 +49,10 @@ export function bankJson(workload: Workload, runs: readonly FinishedRun[]): stri
     })),
   }
   const text = JSON.stringify(document, null, 2)
-  return `${text.replaceAll(new RegExp(`"${mark}([0-9.-]+)"`, 'g'), '$1')}\n`
+  return `${escaped(text.replaceAll(new RegExp(`"${mark}([0-9.-]+)"`, 'g'), '$1'))}\n`
+}
+
+/** What could drive a terminal, and JSON leaves as it is, as `\u…`: only names have it. */
+function escaped(json: string): string {
+  return json.split('\n').map(visible).join('\n')
 }

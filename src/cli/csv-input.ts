@@ -3,7 +3,7 @@
  * first fault is one line with file, line, column and what was expected.
  */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, type Stats, statSync } from 'node:fs'
 import { CsvError, parse } from 'csv-parse/sync'
 import { AmountError, allocateOrders, formatCents, type Orders, parseCents } from '../bank/index.ts'
 import { visible } from '../explain/index.ts'
@@ -32,6 +32,9 @@ interface Row {
 
 /** The most that all accounts together may hold, in cents. */
 const LARGEST_TOTAL = Number.MAX_SAFE_INTEGER
+
+/** A text can be no longer in JavaScript. */
+const LARGEST_FILE = 2 ** 29 - 2 ** 20
 
 /** Reads `account,balance`. */
 export function readAccounts(file: string): AccountsFile {
@@ -105,6 +108,11 @@ function readRows(file: string, columns: readonly string[]): Row[] {
       `${visible(file)}, line 1: expected a header ${columns.join(',')}, found an empty file`,
     )
   for (const column of columns) {
+    if (header.record.indexOf(column) !== header.record.lastIndexOf(column)) {
+      throw new InputError(
+        `${visible(file)}, line ${header.line}, column "${column}": expected one column of this name`,
+      )
+    }
     if (header.record.includes(column)) continue
     throw new InputError(
       `${visible(file)}, line ${header.line}: expected a column "${column}" in the header, found ` +
@@ -131,6 +139,7 @@ function parseRecords(file: string, text: string): { record: string[]; line: num
     const parsed = parse(text, {
       info: true,
       relaxColumnCount: true,
+      recordDelimiter: ['\r\n', '\n', '\r'],
       skipEmptyLines: true,
     }) as unknown as { record: string[]; info: { lines: number } }[]
     return parsed.map(({ record, info }) => ({ record, line: info.lines }))
@@ -155,17 +164,28 @@ function readText(file: string): string {
 
 function readBytes(file: string): Buffer {
   try {
+    const { size } = mustBeReadable(statSync(file))
+    if (size > LARGEST_FILE) {
+      throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
+    }
     return readFileSync(file)
   } catch (error) {
+    if (error instanceof InputError) throw error
     const { code } = error as NodeJS.ErrnoException
     const reason =
       code === 'ENOENT'
         ? 'there is no such file'
         : code === 'EISDIR'
           ? 'this is a folder'
-          : `it cannot be read (${code})`
+          : `it cannot be read (${code ?? 'a device'})`
     throw new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
   }
+}
+
+/** Throws for what has no end: a terminal, a device. */
+function mustBeReadable(stats: Stats): Stats {
+  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw new Error('a device')
+  return stats
 }
 
 function firstBadLine(bytes: Buffer): number {

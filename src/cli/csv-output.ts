@@ -1,5 +1,6 @@
 /** Writes the balances: the whole file or nothing. */
 
+import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   fsyncSync,
@@ -7,10 +8,11 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { stringify } from 'csv-stringify/sync'
 import { formatCents } from '../bank/index.ts'
 import { visible } from '../explain/index.ts'
@@ -22,22 +24,35 @@ import { InputError } from './errors.ts'
  */
 export function checkOutput(file: string, inputs: readonly string[]): string {
   const name = visible(file)
-  const present = statSync(file, { throwIfNoEntry: false })
+  if (file === '' || /[/\\]$/.test(file)) {
+    throw new InputError(`--out ${name}: expected the name of a file`)
+  }
+  const present = statOf(file, name)
   if (present?.isDirectory())
     throw new InputError(`--out ${name}: expected a file, this is a folder`)
   if (present && !present.isFile()) throw new InputError(`--out ${name}: expected an ordinary file`)
   for (const input of inputs) {
-    const other = statSync(input, { throwIfNoEntry: false })
+    const other = statOf(input, name)
     if (present && other && present.dev === other.dev && present.ino === other.ino) {
       throw new InputError(`--out ${name}: expected another file than the input ${visible(input)}`)
     }
   }
   const target = present ? realpathSync(file) : file
   const folder = dirname(target)
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+  if (!statOf(folder, name)?.isDirectory()) {
     throw new InputError(`--out ${name}: there is no folder ${visible(folder)}`)
   }
   return target
+}
+
+/** What is there, if anything; a path that cannot be followed is a bad one. */
+function statOf(file: string, name: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new InputError(`--out ${name}: expected a path that can be followed (${code})`)
+  }
 }
 
 /** Writes `account,balance` rows to a file that {@link checkOutput} allowed. */
@@ -48,9 +63,11 @@ export function writeBalances(
 ): void {
   const rows = names.map((name, i) => [name, formatCents(balances[i] as number)])
   const text = stringify([['account', 'balance'], ...rows])
-  const temporary = join(dirname(file), `.${basename(file)}.${process.pid}.tmp`)
+  const temporary = join(dirname(file), `.lockwise-${randomUUID()}.tmp`)
   try {
-    const descriptor = openSync(temporary, 'wx')
+    // What replaces a file may be read by the same people.
+    const mode = statSync(file, { throwIfNoEntry: false })?.mode
+    const descriptor = openSync(temporary, 'wx', mode)
     try {
       const bytes = Buffer.from(text)
       for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done)

@@ -3,14 +3,21 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { visible } from '../explain/index.ts'
+import { LockUsageError } from '../index.ts'
 import { bankCommand } from './bank-command.ts'
 import { EXIT, InputError } from './errors.ts'
 
-// A reader that has seen enough (such as head) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT.done)
-  throw error
-})
+// A reader that has seen enough (such as head) is no error: the work goes on, and so does its status.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return
+    if (stream === process.stdout) {
+      process.stderr.write(`lockwise: the output could not be written: ${error.code}\n`)
+    }
+    process.exit(EXIT.badInput)
+  })
+}
 
 const { version } = JSON.parse(
   readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
@@ -35,8 +42,17 @@ try {
 /** Says in one line what went wrong, and with what status to end. */
 function report(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done
-  if (error instanceof CommanderError || error instanceof InputError) {
-    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+  if (
+    error instanceof CommanderError ||
+    error instanceof InputError ||
+    error instanceof LockUsageError
+  ) {
+    const message = visible(
+      error.message
+        .trim()
+        .replace(/^error: /, '')
+        .replaceAll('\n', ' '),
+    )
     process.stderr.write(`lockwise: ${message}\n`)
     return EXIT.badInput
   }

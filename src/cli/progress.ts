@@ -13,7 +13,8 @@ const NARROW = 60
 /** The bar of one run; does nothing where stderr is no terminal, or has no width. */
 export function startProgress(title: string, total: number): Progress {
   const width = process.stderr.columns ?? 0
-  if (!process.stderr.isTTY || width < 20) return { update() {}, end() {} }
+  if (!process.stderr.isTTY || width < 20 || process.env.TERM === 'dumb')
+    return { update() {}, end() {} }
   const bar = new SingleBar({
     stream: process.stderr,
     format: width < NARROW ? `${title} {percentage}%` : `${title.padEnd(10)} {bar} {value}/{total}`,

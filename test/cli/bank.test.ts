@@ -2,7 +2,17 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -136,6 +146,7 @@ describe('lockwise bank', { timeout }, () => {
     ['finer than a cent', 'account,balance\nA,1\nB,1.005\n', /line 3.*at most two decimals/],
     ['past the safe range', 'account,balance\nA,1\nB,90071992547409.92\n', /line 3.*up to/],
     ['a total past it', 'account,balance\nA,1\nB,90071992547409.91\n', /line 3.*together/],
+    ['two columns of a name', 'account,balance,balance\nA,1,2\n', /line 1, column "balance"/],
     ['a duplicate', 'account,balance\nA,1\nA,1\n', /line 3, column "account".*line 2/],
     ['one account', 'account,balance\nA,1\n', /at least 2 accounts/],
     [
@@ -182,7 +193,9 @@ describe('lockwise bank', { timeout }, () => {
       '--transfers-file',
       file('o.csv', ORDERS),
     ]
-    for (const out of ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']) {
+    symlinkSync('loop', join(folder, 'loop'))
+    const places = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
+    for (const out of [...places, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
       const { status, stderr } = bank(...args, '--out', out)
       assert.equal(status, 2, out)
       assert.match(stderr, /^lockwise: --out [^\n]+\n$/)
@@ -193,6 +206,42 @@ describe('lockwise bank', { timeout }, () => {
       readdirSync(folder).filter((name) => name.endsWith('.tmp')),
       [],
     )
+  })
+
+  it('keeps the mode of a file that it replaces, and takes the longest names', () => {
+    const files = [file('a.csv', ACCOUNTS), file('o.csv', ORDERS)]
+    const args = ['--accounts-file', 'a.csv', '--transfers-file', 'o.csv', '--strategy', 'ordered']
+    assert.equal(files.length, 2)
+    chmodSync(join(folder, file('private.csv', '')), 0o600)
+    const longest = `${'x'.repeat(246)}.csv`
+    for (const out of ['private.csv', longest]) assert.equal(bank(...args, '--out', out).status, 0)
+    assert.equal(statSync(join(folder, 'private.csv')).mode & 0o777, 0o600)
+    assert.match(readFileSync(join(folder, longest), 'utf8'), /^account,balance\nA,7\.50/)
+  })
+
+  it('finishes what it does when nobody reads on', () => {
+    file('a.csv', ACCOUNTS)
+    file('o.csv', ORDERS)
+    const files = '--accounts-file a.csv --transfers-file o.csv --out piped.csv'
+    const command = `"$0" "$1" bank ${files} --trace | true`
+    const { stderr } = spawnSync('sh', ['-c', command, process.execPath, main], {
+      encoding: 'utf8',
+      cwd: folder,
+    })
+    assert.equal(stderr, '')
+    assert.ok(existsSync(join(folder, 'piped.csv')))
+  })
+
+  it('refuses what only the bank itself can refuse, and names with control characters', () => {
+    const { status, stderr } = bank('--strategy', 'striped', '--stripes', '8')
+    assert.equal(status, 2)
+    assert.match(stderr, /^lockwise: stripes[^\n]+\n$/)
+    assert.match(bank('--strategy', '\u001b[31mx').stderr, /\\u001b\[31mx/)
+    file('a.csv', 'account,balance\nA,1\n"\u009b31m\u202eB",1\n')
+    file('o.csv', 'id,from,to,amount\n1,A,"\u009b31m\u202eB",5\n')
+    const { stdout } = bank('--accounts-file', 'a.csv', '--transfers-file', 'o.csv', '--json')
+    assert.doesNotMatch(stdout, /[\u007f-\u009f\u202e]/)
+    assert.equal(JSON.parse(stdout).runs[3].refusedOrders[0].to, '\u009b31m\u202eB')
   })
 
   it('shows help and version', () => {

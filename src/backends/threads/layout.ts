@@ -198,16 +198,20 @@ export function writeHeader(words: Int32Array, layout: Layout): void {
 /** Reads back what {@link writeHeader} wrote. */
 export function readHeader(words: Int32Array): Layout {
   const at = (address: number): number => words[address / 4] ?? 0
-  if (at(HEADER.magic) !== MAGIC || at(HEADER.version) !== VERSION) {
-    throw new LockUsageError('this memory holds no lock table of this version of lockwise')
-  }
-  return arrange(
+  if (at(HEADER.magic) !== MAGIC || at(HEADER.version) !== VERSION) throw noTable()
+  const layout = arrange(
     at(HEADER.count),
     at(HEADER.lockCount),
     at(HEADER.recordBytes),
     at(HEADER.order) === 1 ? 'free' : 'ascending',
     at(HEADER.owners),
   )
+  if (words.byteLength < layout.totalBytes) throw noTable()
+  return layout
+}
+
+function noTable(): LockUsageError {
+  return new LockUsageError('this memory holds no lock table of this version of lockwise')
 }
 
 /** Throws unless `value` is a whole number from `least` to `most`. */

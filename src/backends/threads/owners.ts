@@ -15,6 +15,7 @@ import {
   OWNER_SHIFT,
   SLOT,
   STACK_BYTES,
+  show,
   THREAD_SLOT,
 } from './layout.ts'
 import { numberOf, type Table } from './table.ts'
@@ -49,6 +50,9 @@ export function tryClaimOwner(
   is: OwnerKind,
 ): Owner | undefined {
   const { words } = table
+  if (label !== undefined && typeof label !== 'string') {
+    throw new LockUsageError(`label must be a string, not ${show(label)}`)
+  }
   for (let id = 1; id <= table.layout.owners; id++) {
     const slot = slotOf(table, id)
     if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, is.kind) !== FREE_SLOT) {

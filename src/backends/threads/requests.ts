@@ -108,14 +108,27 @@ export class Requests {
     return true
   }
 
-  /** Frees the first `taken` of some locks, the last one taken first. */
+  /**
+   * Frees the first `taken` of some locks, the last one taken first.
+   *
+   * @throws LockUsageError if some are not held any more, when all others are free.
+   */
   freeAll(locks: readonly number[], taken: number = locks.length): void {
+    const missing: number[] = []
     for (let i = taken - 1; i >= 0; i--) {
       const lock = locks[i] as number
       const answer = this.#kernel.unlock(lock)
-      if (answer !== 0) this.#finishFreeingOne(lock, answer)
+      if (answer === NOT_ON_TOP && !this.#holds(lock)) missing.unshift(lock)
+      else if (answer !== 0) this.#finishFreeingOne(lock, answer)
     }
     this.#letWokenGoFirst()
+    if (missing.length > 0) throw this.#notHeld(missing)
+  }
+
+  /** Throws unless this thread holds the locks of both records. */
+  mustHoldPair(a: number, b: number): void {
+    const [low, high] = this.#lowerFirst(a, b)
+    if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])
   }
 
   /** Frees every lock, where the kernel has freed those above `left` and left this one unfinished. */
@@ -136,7 +149,6 @@ export class Requests {
     if (low === high) {
       this.#finishFreeingOne(low, answer)
     } else if (answer === NOT_ON_TOP) {
-      if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])
       this.freeAll([low, high])
     } else {
       this.#wake(high, answer & 3)
@@ -235,7 +247,10 @@ export class Requests {
   #removeFromList(word: number): void {
     const { words } = this.#table
     let at = (this.#owner.slot + SLOT.top) >> 2
-    while (words[at] !== word) at = ((words[at] as number) + LINK_OFFSET) >> 2
+    while (words[at] !== word) {
+      if (words[at] === 0) return
+      at = ((words[at] as number) + LINK_OFFSET) >> 2
+    }
     words[at] = words[(word + LINK_OFFSET) >> 2] as number
   }
 

@@ -7,7 +7,7 @@
 
 import { LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
-import { ALL_DONE, type Kernel } from './kernel.ts'
+import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
 import { describeLocks, Requests } from './requests.ts'
@@ -109,6 +109,7 @@ export class SharedLocks {
    * @throws LockUsageError for an option out of its range.
    */
   static create(options: SharedLocksOptions): SharedLocks {
+    mustBeObject('create', options)
     const { memory = 'wasm' } = options
     if (memory !== 'wasm' && memory !== 'buffer') {
       throw new LockUsageError(`memory must be 'wasm' or 'buffer', not ${show(memory)}`)
@@ -122,6 +123,7 @@ export class SharedLocks {
    * @throws LockUsageError if `handle` is not a table's, or all its owners are in use.
    */
   static open(handle: SharedLocksHandle, options: OpenOptions = {}): SharedLocks {
+    mustBeObject('open', options)
     return new SharedLocks(openTable(handle), options.label)
   }
 
@@ -290,7 +292,9 @@ export class SharedLocks {
   unlockPair(a: number, b: number): void {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
     const bits = this.#unlock2(a, b)
-    if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits)
+    if (bits === 0) return
+    if (bits === NOT_ON_TOP) this.#requests.mustHoldPair(a, b)
+    this.#requests.finishFreeingPair(a, b, bits)
   }
 
   /**
@@ -320,6 +324,7 @@ export class SharedLocks {
     }
     const locks = new Set<number>()
     for (const index of indices) locks.add(this.#requests.lockOf(checked(index, this.#count)))
+    if (this.#closed) throw badIndex(0, 0)
     return [...locks].sort((a, b) => a - b)
   }
 }
@@ -375,10 +380,19 @@ function badIndex(index: unknown, count: number): LockUsageError {
 
 /** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */
 function settled<Result>(result: Result): Result {
-  if (typeof result === 'object' && result !== null && 'then' in result) {
+  if (typeof result === 'object' && result !== null && isThenable(result)) {
     throw new LockUsageError(
       'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',
     )
   }
   return result
+}
+
+function isThenable(value: object): boolean {
+  return typeof (value as { then?: unknown }).then === 'function'
+}
+
+function mustBeObject(call: string, options: unknown): void {
+  if (typeof options === 'object' && options !== null) return
+  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`)
 }

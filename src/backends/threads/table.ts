@@ -70,7 +70,8 @@ function sharedBufferOf(memory: WebAssembly.Memory): SharedArrayBuffer {
 }
 
 function viewExisting(buffer: SharedArrayBuffer, wasm: WebAssembly.Memory | undefined): Table {
-  return viewTable(readHeader(new Int32Array(buffer)), buffer, wasm)
+  const words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
+  return viewTable(readHeader(words), buffer, wasm)
 }
 
 function viewTable(

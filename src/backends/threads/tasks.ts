@@ -28,7 +28,8 @@ import { announceSleep, type Caller, LONGEST_SLEEP_MS, stackAt, wake } from './w
 interface Task {
   readonly table: Table
   readonly owner: Owner
-  readonly parent: Task | undefined
+  /** The holding around it, of whatever table. */
+  readonly outer: Task | undefined
   ended: boolean
 }
 
@@ -44,6 +45,8 @@ export class Tasks {
   readonly #table: Table
   readonly #thread: Owner
   readonly #running = new Set<Task>()
+  /** Holdings asked for that have not ended, those without an owner yet included. */
+  #asked = 0
 
   constructor(table: Table, thread: Owner) {
     this.#table = table
@@ -56,13 +59,25 @@ export class Tasks {
     fn: () => Result | PromiseLike<Result>,
     caller: Caller,
   ): Promise<Result> {
-    const stack = stackAt(caller)
-    const parent = this.#surrounding()
+    this.#asked++
+    try {
+      return await this.#holdOnce(locks, fn, stackAt(caller))
+    } finally {
+      this.#asked--
+    }
+  }
+
+  async #holdOnce<Result>(
+    locks: readonly number[],
+    fn: () => Result | PromiseLike<Result>,
+    stack: string,
+  ): Promise<Result> {
+    const outer = context?.getStore()
     // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
     // what the thread still holds then, it holds across its event loop.
     await undefined
-    this.#refuseOrder(locks, parent, stack)
-    const task = await this.#begin(parent)
+    this.#refuseOrder(locks, outer, stack)
+    const task = await this.#begin(outer)
     try {
       for (const lock of locks) await this.#take(task, addressOf(this.#table, lock), stack)
       return await (context ? context.run(task, fn) : fn())
@@ -75,7 +90,7 @@ export class Tasks {
   refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
     const held = [...this.#running].flatMap((task) => locksHeldBy(this.#table, task.owner.id))
-    const highest = Math.max(-1, ...held)
+    const highest = highestOf(held)
     if (wanted > highest) return
     throw new LockOrderError(
       `${this.#thread.label} would block for lock ${wanted} while an asynchronous holding of its own ` +
@@ -85,33 +100,29 @@ export class Tasks {
 
   /** Throws while asynchronous holdings of this thread run. */
   refuseIfBusy(): void {
-    if (this.#running.size === 0) return
+    if (this.#asked === 0) return
     throw new LockUsageError(
-      `close: ${this.#running.size} holdAsync of ${this.#thread.label} have not ended; await them first`,
+      `close: ${this.#asked} holdAsync of ${this.#thread.label} have not ended; await them first`,
     )
   }
 
-  /** The innermost holding of this table around the caller that has not ended. */
-  #surrounding(): Task | undefined {
-    let task = context?.getStore()
-    while (task && (task.ended || task.table.buffer !== this.#table.buffer)) task = task.parent
-    return task
+  /** Those of some holdings, each around the one before, that are of this table and have not ended. */
+  *#surrounding(outer: Task | undefined): Generator<Task> {
+    for (let task = outer; task; task = task.outer) {
+      if (!task.ended && task.table.buffer === this.#table.buffer) yield task
+    }
   }
 
-  #refuseOrder(locks: readonly number[], parent: Task | undefined, stack: string): void {
+  #refuseOrder(locks: readonly number[], outer: Task | undefined, stack: string): void {
     const wanted = locks[0]
     if (wanted === undefined || this.#table.layout.order === 'free') return
-    const held = locksHeldBy(this.#table, this.#thread.id)
-    for (let task = parent; task; task = task.parent) {
-      if (!task.ended && task.table === this.#table) {
-        held.push(...locksHeldBy(this.#table, task.owner.id))
-      }
-    }
+    const around = [...this.#surrounding(outer)].map((task) => task.owner)
+    const held = [this.#thread, ...around].flatMap(({ id }) => locksHeldBy(this.#table, id))
     if (held.includes(wanted)) {
-      const holder = parent?.owner ?? this.#thread
+      const holder = around[0] ?? this.#thread
       throw new DeadlockError(describeSelfDeadlock(this.#table, holder, wanted, stack))
     }
-    const highest = Math.max(-1, ...held)
+    const highest = highestOf(held)
     if (wanted > highest) return
     throw new LockOrderError(
       `holdAsync asked for lock ${wanted} inside a holding of lock ${highest}: this table takes locks ` +
@@ -119,7 +130,8 @@ export class Tasks {
     )
   }
 
-  async #begin(parent: Task | undefined): Promise<Task> {
+  async #begin(outer: Task | undefined): Promise<Task> {
+    const [parent] = this.#surrounding(outer)
     for (;;) {
       const acrossEventLoop = locksHeldBy(this.#table, this.#thread.id).length > 0
       const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task)`, {
@@ -128,13 +140,13 @@ export class Tasks {
         parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
       })
       if (owner) {
-        const task = { table: this.#table, owner, parent, ended: false }
+        const task = { table: this.#table, owner, outer, ended: false }
         this.#running.add(task)
         return task
       }
-      if (parent) {
+      if (parent || acrossEventLoop) {
         throw new LockUsageError(
-          `all ${this.#table.layout.owners} owners of this table are in use, and a nested holding ` +
+          `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
             'cannot wait for one: create the table with more owners',
         )
       }
@@ -183,6 +195,11 @@ export class Tasks {
     words[(word + LINK_OFFSET) >> 2] = words[head] as number
     words[head] = word
   }
+}
+
+/** The highest of some lock numbers, -1 for none. */
+function highestOf(locks: readonly number[]): number {
+  return locks.reduce((highest, lock) => Math.max(highest, lock), -1)
 }
 
 /** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */

@@ -158,9 +158,15 @@ export function stackAt(caller: Caller): string {
   const holder: { stack?: string } = {}
   if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
   else holder.stack = new Error().stack ?? ''
-  return (holder.stack ?? '')
+  return textOf(holder.stack)
     .split('\n')
     .filter((line) => line.includes(':') && !line.includes('node:internal'))
     .map((line) => line.trim())
     .join('\n')
+}
+
+/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
+function textOf(stack: unknown): string {
+  if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
+  return String(stack ?? '')
 }

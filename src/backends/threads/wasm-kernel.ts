@@ -1,5 +1,6 @@
 /** The kernel in WebAssembly: kernel.wat, instantiated over the table's memory with an owner's settings. */
 
+import { LockUsageError } from '../../core/errors.ts'
 import type { Kernel, KernelSetting } from './kernel.ts'
 import { kernelCode, kernelPlaces } from './kernel-code.ts'
 import { PAGE_BYTES } from './layout.ts'
@@ -7,7 +8,11 @@ import { PAGE_BYTES } from './layout.ts'
 /** A new shared memory that never grows, and so never moves. */
 export function createWasmMemory(bytes: number): WebAssembly.Memory {
   const pages = bytes / PAGE_BYTES
-  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+  } catch {
+    throw new LockUsageError(`the system has no shared memory left for a table of ${bytes} bytes`)
+  }
 }
 
 /** The kernel of one owner. */

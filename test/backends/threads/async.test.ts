@@ -104,6 +104,48 @@ for (const memory of ['wasm', 'buffer'] as const) {
       ])
     })
 
+    it('keeps to the order through a holding of another table', async () => {
+      const [locks, others] = [create(), create()]
+      await locks.holdAsync([5], async () => {
+        await others.holdAsync([3], async () => {
+          await assert.rejects(locks.holdAsync([4], assert.fail), { code: 'LOCK_ORDER' })
+          await assert.rejects(locks.holdAsync([5], assert.fail), { code: 'LOCK_DEADLOCK' })
+          assert.equal(await locks.holdAsync([6], () => 'higher'), 'higher')
+        })
+      })
+    })
+
+    it('tells a thread that holds locks when there is no owner left to wait for', async () => {
+      const locks = create('free', 2)
+      const holding = locks.holdAsync([1], () => sleep(30))
+      await sleep(5)
+      locks.lock(2)
+      await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_USAGE' })
+      locks.unlock(2)
+      await holding
+    })
+
+    it('nests within a holding of very many locks', async () => {
+      const locks = SharedLocks.create({ count: 200_001, recordBytes: 16, memory })
+      const many = Array.from({ length: 200_000 }, (_, i) => i)
+      await locks.holdAsync(many, async () => {
+        assert.equal(await locks.holdAsync([200_000], () => 'last'), 'last')
+      })
+    })
+
+    it('waits and fails in words where stacks are no text', async () => {
+      const before = Error.prepareStackTrace
+      Error.prepareStackTrace = (_, calls) => calls
+      try {
+        const locks = create()
+        await locks.holdAsync([1], async () => {
+          await assert.rejects(locks.holdAsync([1], assert.fail), { code: 'LOCK_DEADLOCK' })
+        })
+      } finally {
+        Error.prepareStackTrace = before
+      }
+    })
+
     it('a thread does not block below the locks of its own task', async () => {
       const locks = create()
       await locks.holdAsync([5], async () => {
@@ -178,6 +220,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('is not forgotten by close', async () => {
       const locks = create()
       const holding = locks.holdAsync([1], () => sleep(20))
+      assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
       await sleep(5)
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
       await holding

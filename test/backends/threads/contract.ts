@@ -277,6 +277,41 @@ function describeMisuse(create: Create): void {
     locks.unlock(2)
   })
 
+  it('frees the others when the callback has freed one of them', () => {
+    const locks = create()
+    assert.throws(() => locks.hold([3, 5, 7], () => locks.unlock(5)), {
+      ...usage,
+      message: /does not hold lock 5/,
+    })
+    assert.throws(() => locks.holdPair(3, 5, () => locks.unlock(5)), usage)
+    assert.throws(() => locks.holdPair(3, 5, () => locks.unlock(3)), usage)
+    assert.throws(() => locks.tryHold([3, 5], () => locks.unlock(3)), usage)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('takes nothing for a thread that closes the table in between', () => {
+    const locks = create()
+    const other = SharedLocks.open(locks.handle)
+    const closing = function* () {
+      yield 3
+      locks.close()
+    }
+    assert.throws(() => locks.hold(closing(), refuse), { ...usage, message: /closed/ })
+    assert.deepEqual(busyLocks(other), [])
+  })
+
+  it('loses no owner to a label that is none', () => {
+    const locks = create({ owners: 2 })
+    for (const label of [5, {}, Symbol('x')] as never[]) {
+      assert.throws(() => SharedLocks.open(locks.handle, { label }), { ...usage, message: /label/ })
+    }
+    SharedLocks.open(locks.handle).close()
+    for (const bad of [undefined, null, 3] as never[]) {
+      assert.throws(() => SharedLocks.create(bad), usage)
+    }
+    assert.throws(() => SharedLocks.open(locks.handle, null as never), usage)
+  })
+
   it('refuses options out of their range, and says which', () => {
     const wrong: [string, object][] = [
       ['count', { count: 0 }],
@@ -306,6 +341,8 @@ function describeMisuse(create: Create): void {
       { ...handle, memory: new ArrayBuffer(8) },
       { kind: 'lockwise/threads', memory: new SharedArrayBuffer(65536) },
       { kind: 'lockwise/threads', memory: new SharedArrayBuffer(0) },
+      { kind: 'lockwise/threads', memory: new SharedArrayBuffer(3) },
+      { kind: 'lockwise/threads', memory: beginningOf(locks) },
     ]
     for (const bad of wrong as never[]) assert.throws(() => SharedLocks.open(bad), usage)
     assert.throws(() => locks.view(undefined as never), usage)
@@ -438,6 +475,14 @@ function describeThreads(create: Create): void {
       assert.deepEqual(busyLocks(locks), [])
     })
   }
+}
+
+/** The first bytes of a table's memory, in a memory of their own. */
+function beginningOf(locks: SharedLocks): SharedArrayBuffer {
+  const beginning = new SharedArrayBuffer(256)
+  const whole = locks.view(Uint8Array).buffer
+  new Uint8Array(beginning).set(new Uint8Array(whole, 0, 256))
+  return beginning
 }
 
 /** What a list that is none can lead to: our error, or the language's own. */
