@@ -141,14 +141,37 @@ function parseRecords(file: string, text: string): { record: string[]; line: num
       relaxColumnCount: true,
       recordDelimiter: ['\r\n', '\n', '\r'],
       skipEmptyLines: true,
-    }) as unknown as { record: string[]; info: { lines: number } }[]
-    return parsed.map(({ record, info }) => ({ record, line: info.lines }))
+    }) as unknown as { record: string[]; info: { bytes: number } }[]
+    const lineAt = lineCounter(Buffer.from(text))
+    let end = 0
+    return parsed.map(({ record, info }) => {
+      const line = lineAt(end)
+      end = info.bytes
+      return { record, line }
+    })
   } catch (error) {
     if (!(error instanceof CsvError)) throw error
     const line = (error as { lines?: number }).lines ?? 1
     throw new InputError(
       `${visible(file)}, line ${line}: expected well-formed CSV: ${visible(firstLine(error.message))}`,
     )
+  }
+}
+
+/**
+ * Answers on which line the first thing stands that is at a place or behind it; places must ascend. A
+ * line ends with CR, LF or both. (The parser's own count takes CR LF inside a field for two.)
+ */
+function lineCounter(bytes: Buffer): (place: number) => number {
+  const [LF, CR] = [10, 13]
+  let at = 0
+  let line = 1
+  return (place) => {
+    while (at < place || bytes[at] === LF || bytes[at] === CR) {
+      if (bytes[at] === CR || (bytes[at] === LF && bytes[at - 1] !== CR)) line++
+      at++
+    }
+    return line
   }
 }
 

@@ -146,6 +146,12 @@ describe('lockwise bank', { timeout }, () => {
     ['finer than a cent', 'account,balance\nA,1\nB,1.005\n', /line 3.*at most two decimals/],
     ['past the safe range', 'account,balance\nA,1\nB,90071992547409.92\n', /line 3.*up to/],
     ['a total past it', 'account,balance\nA,1\nB,90071992547409.91\n', /line 3.*together/],
+    [
+      'CR LF in a field',
+      'account,balance\r\n\r\n"x\r\ny",1\r\nb,zz\r\n',
+      /line 5, column "balance"/,
+    ],
+    ['mixed line ends', 'account,balance\nx,1\r\ny,2\rb,zz\n', /line 4, column "balance"/],
     ['two columns of a name', 'account,balance,balance\nA,1,2\n', /line 1, column "balance"/],
     ['a duplicate', 'account,balance\nA,1\nA,1\n', /line 3, column "account".*line 2/],
     ['one account', 'account,balance\nA,1\n', /at least 2 accounts/],
