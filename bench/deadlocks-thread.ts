@@ -29,7 +29,6 @@ const { handle, meeting, member, members, rounds, what } = workerData as RingDat
 const locks = SharedLocks.open(handle)
 const askedNs = new Float64Array(rounds)
 const caughtNs = new Float64Array(rounds)
-const origin = hrtime.bigint() - (hrtime.bigint() % 1_000_000_000_000n)
 
 if (what === 'ring') for (let round = 0; round < rounds; round++) makeDeadlock(round)
 else for (let round = 0; round < rounds; round++) nest(round)
@@ -74,5 +73,5 @@ function meet(place: number): void {
 
 /** Nanoseconds on a clock that all threads share. */
 function now(): number {
-  return Number(hrtime.bigint() - origin)
+  return Number(hrtime.bigint())
 }

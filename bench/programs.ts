@@ -16,7 +16,6 @@ export interface Measured {
 /** Something that can be put into a cell. */
 export interface Program {
   readonly id: string
-  readonly version: string
   /** Where it is too slow for the full number of transfers: divide by this. */
   readonly slower: number
   readonly run: (cell: Cell, seed: number) => Promise<Measured>
@@ -38,7 +37,6 @@ const run = promisify(execFile)
 export function lockwise(strategy: StrategyName): Program {
   return {
     id: `lockwise ${strategy}`,
-    version: `Node.js ${process.version}`,
     slower: 1,
     async run(cell, seed) {
       const result = await runBank({
@@ -63,7 +61,6 @@ export function native(
   const slower = built.id.startsWith('python') ? 40 : 1
   return {
     id: [built.id, ...options].join(' '),
-    version: built.version,
     slower,
     async run(cell, seed) {
       const [program = '', ...first] = built.command

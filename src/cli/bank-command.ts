@@ -111,10 +111,7 @@ async function runCommand(flags: BankFlags): Promise<number> {
   const out = checkOut(flags, workload)
   const interrupt = new AbortController()
   const stop = (): void => {
-    if (interrupt.signal.aborted) {
-      endProgress()
-      process.exit(EXIT.interrupted)
-    }
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted)
     interrupt.abort()
   }
   process.on('SIGINT', stop).on('SIGTERM', stop)
@@ -156,9 +153,6 @@ function status(flags: BankFlags, runs: readonly FinishedRun[]): number {
   return broken ? EXIT.broken : EXIT.done
 }
 
-/** Gives the terminal back, whatever is shown on it. */
-let endProgress = (): void => {}
-
 async function runOnce(
   strategy: StrategyName,
   flags: BankFlags,
@@ -167,7 +161,6 @@ async function runOnce(
 ): Promise<FinishedRun> {
   const { files, balances, threads, auditEvery, seed, transfers } = workload
   const progress = startProgress(strategy, transfers)
-  endProgress = progress.end
   files?.orders.orders.outcomes.fill(0)
   const options: RunOptions = {
     strategy,

@@ -3,7 +3,7 @@
  * first fault is one line with file, line, column and what was expected.
  */
 
-import { readFileSync, type Stats, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { CsvError, parse } from 'csv-parse/sync'
 import { AmountError, allocateOrders, formatCents, type Orders, parseCents } from '../bank/index.ts'
 import { visible } from '../explain/index.ts'
@@ -186,29 +186,32 @@ function readText(file: string): string {
 }
 
 function readBytes(file: string): Buffer {
+  const stats = attempt(file, () => statSync(file))
+  // A terminal or a device has no end.
+  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw unreadable(file, 'a device')
+  if (stats.size > LARGEST_FILE) {
+    throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
+  }
+  return attempt(file, () => readFileSync(file))
+}
+
+/** What `read` gives; its error in our words. */
+function attempt<Result>(file: string, read: () => Result): Result {
   try {
-    const { size } = mustBeReadable(statSync(file))
-    if (size > LARGEST_FILE) {
-      throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
-    }
-    return readFileSync(file)
+    return read()
   } catch (error) {
-    if (error instanceof InputError) throw error
-    const { code } = error as NodeJS.ErrnoException
-    const reason =
-      code === 'ENOENT'
-        ? 'there is no such file'
-        : code === 'EISDIR'
-          ? 'this is a folder'
-          : `it cannot be read (${code ?? 'a device'})`
-    throw new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
+    throw unreadable(file, (error as NodeJS.ErrnoException).code)
   }
 }
 
-/** Throws for what has no end: a terminal, a device. */
-function mustBeReadable(stats: Stats): Stats {
-  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw new Error('a device')
-  return stats
+function unreadable(file: string, code: string | undefined): InputError {
+  const reason =
+    code === 'ENOENT'
+      ? 'there is no such file'
+      : code === 'EISDIR'
+        ? 'this is a folder'
+        : `it cannot be read (${code})`
+  return new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
 }
 
 function firstBadLine(bytes: Buffer): number {

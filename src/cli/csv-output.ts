@@ -19,8 +19,8 @@ import { visible } from '../explain/index.ts'
 import { InputError } from './errors.ts'
 
 /**
- * Checks, before anything is done, that a file can be written there: the path itself when it is a link,
- * otherwise what it points to.
+ * Checks, before anything is done, that a file can be written there. Answers where: what the path points
+ * to when it is a link, otherwise the path itself.
  */
 export function checkOutput(file: string, inputs: readonly string[]): string {
   const name = visible(file)

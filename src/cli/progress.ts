@@ -25,5 +25,14 @@ export function startProgress(title: string, total: number): Progress {
     hideCursor: true,
   })
   bar.start(total, 0)
-  return { update: (done) => bar.update(done), end: () => bar.stop() }
+  const stop = (): void => bar.stop()
+  // The cursor is hidden: it comes back however the process ends.
+  process.once('exit', stop)
+  return {
+    update: (done) => bar.update(done),
+    end: () => {
+      process.off('exit', stop)
+      stop()
+    },
+  }
 }

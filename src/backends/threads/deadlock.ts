@@ -23,6 +23,7 @@ import {
   endWait,
   labelOf,
   locksHeldBy,
+  nowMs,
   type Owner,
   slotOf,
   stackOf,
@@ -77,7 +78,7 @@ export function describeSelfDeadlock(
     waitedMs: 0,
     stack,
   }
-  return { kind: 'deadlock', detectedAtMs: now(), victim: owner.id, cycle: [member] }
+  return { kind: 'deadlock', detectedAtMs: nowMs(), victim: owner.id, cycle: [member] }
 }
 
 /** The way from `start` back to itself, depth first; `undefined` if there is none. */
@@ -139,7 +140,7 @@ function agree(a: readonly Step[], b: readonly Step[]): boolean {
 /** The circle as data. Owners that wait through another one lend it what they hold. */
 function describe(table: Table, path: readonly Step[]): DeadlockReport {
   const waiting = path.filter((step) => step.word !== 0)
-  const at = now()
+  const at = nowMs()
   let lent: number[] = []
   const cycle: DeadlockMember[] = []
   // Start behind the first member, so that what is lent to it is known when the way comes round.
@@ -172,8 +173,4 @@ function takeClaim(table: Table, id: number): void {
   while (Atomics.compareExchange(table.words, HEADER.claim >> 2, 0, id) !== 0) {
     // try again
   }
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

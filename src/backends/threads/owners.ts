@@ -86,7 +86,7 @@ export function releaseOwner(table: Table, owner: Owner): void {
 /** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
 export function publishWait(table: Table, owner: Owner, word: number, stack: string): void {
   const { words, floats } = table
-  floats[(owner.slot + SLOT.since) >> 3] = performance.timeOrigin + performance.now()
+  floats[(owner.slot + SLOT.since) >> 3] = nowMs()
   if (table.layout.order === 'free') {
     writeText(table, owner.slot + SLOT.stack, owner.slot + SLOT.stackBytes, stack, STACK_BYTES)
   }
@@ -98,6 +98,28 @@ export function publishWait(table: Table, owner: Owner, word: number, stack: str
 export function endWait(table: Table, owner: Owner): void {
   Atomics.store(table.words, (owner.slot + SLOT.waitsFor) >> 2, 0)
   Atomics.add(table.words, (owner.slot + SLOT.epoch) >> 2, 1)
+}
+
+/** The address of the lock an owner took last, 0 for none: the head of its list. */
+export function lastTaken(table: Table, owner: Owner): number {
+  return table.words[(owner.slot + SLOT.top) >> 2] as number
+}
+
+/** Puts a lock that an owner took without its kernel on its list. */
+export function pushHeld(table: Table, owner: Owner, word: number): void {
+  table.words[(word + LINK_OFFSET) >> 2] = lastTaken(table, owner)
+  table.words[(owner.slot + SLOT.top) >> 2] = word
+}
+
+/** Takes a lock off an owner's list, wherever it stands there. */
+export function removeHeld(table: Table, owner: Owner, word: number): void {
+  const { words } = table
+  let at = (owner.slot + SLOT.top) >> 2
+  while (words[at] !== word) {
+    if (words[at] === 0) return
+    at = ((words[at] as number) + LINK_OFFSET) >> 2
+  }
+  words[at] = words[(word + LINK_OFFSET) >> 2] as number
 }
 
 /** The numbers of the locks on an owner's list, lowest first. */
@@ -128,6 +150,11 @@ export function stackOf(table: Table, id: number): string {
 /** Since when an owner waits, in milliseconds since 1970. */
 export function waitingSince(table: Table, id: number): number {
   return table.floats[(slotOf(table, id) + SLOT.since) >> 3] as number
+}
+
+/** Milliseconds since 1970, on a clock that all threads share. */
+export function nowMs(): number {
+  return performance.timeOrigin + performance.now()
 }
 
 const encoder = new TextEncoder()

@@ -6,8 +6,8 @@
 import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
-import { LINK_OFFSET, SLOT, WAKE_ALL } from './layout.ts'
-import { locksHeldBy, type Owner } from './owners.ts'
+import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
+import { lastTaken, locksHeldBy, type Owner, pushHeld, removeHeld } from './owners.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
 import { type Caller, mayBlock, stackAt, Waiter, wake } from './waiter.ts'
@@ -68,10 +68,9 @@ export class Requests {
 
   /** Takes the locks of two records, where the kernel answered `answer`. */
   takePair(a: number, b: number, answer: number, caller: Caller): void {
-    const [low, high] = this.#lowerFirst(a, b)
-    if (low === high) this.takeAll([low], caller)
-    else if (answer === REFUSED) throw this.#refusal(low, caller)
-    else this.takeAll([low, high], caller, answer === HIGH_BUSY ? 1 : 0)
+    const locks = this.#locksOf(a, b)
+    if (answer === REFUSED) throw this.#refusal(locks[0], caller)
+    this.takeAll(locks, caller, answer === HIGH_BUSY ? 1 : 0)
   }
 
   /** Takes every lock of the table, where the kernel has taken those before `busy` and met this one. */
@@ -114,21 +113,21 @@ export class Requests {
    * @throws LockUsageError if some are not held any more, when all others are free.
    */
   freeAll(locks: readonly number[], taken: number = locks.length): void {
-    const missing: number[] = []
+    let missing: number[] | undefined
     for (let i = taken - 1; i >= 0; i--) {
       const lock = locks[i] as number
       const answer = this.#kernel.unlock(lock)
-      if (answer === NOT_ON_TOP && !this.#holds(lock)) missing.unshift(lock)
-      else if (answer !== 0) this.#finishFreeingOne(lock, answer)
+      if (answer === 0 || this.#finishFreeingOne(lock, answer)) continue
+      missing = [lock, ...(missing ?? [])]
     }
     this.#letWokenGoFirst()
-    if (missing.length > 0) throw this.#notHeld(missing)
+    if (missing) throw this.#notHeld(missing)
   }
 
   /** Throws unless this thread holds the locks of both records. */
   mustHoldPair(a: number, b: number): void {
-    const [low, high] = this.#lowerFirst(a, b)
-    if (!this.#holds(low) || !this.#holds(high)) throw this.#notHeld([low, high])
+    const locks = this.#locksOf(a, b)
+    if (!locks.every((lock) => this.#holds(lock))) throw this.#notHeld(locks)
   }
 
   /** Frees every lock, where the kernel has freed those above `left` and left this one unfinished. */
@@ -139,33 +138,37 @@ export class Requests {
 
   /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
   finishFreeing(lock: number, answer: number): void {
-    this.#finishFreeingOne(lock, answer)
+    if (!this.#finishFreeingOne(lock, answer)) throw this.#notHeld([lock])
     this.#letWokenGoFirst()
   }
 
   /** The same for what the kernel's `unlock2` left of the locks of two records. */
   finishFreeingPair(a: number, b: number, answer: number): void {
-    const [low, high] = this.#lowerFirst(a, b)
-    if (low === high) {
-      this.#finishFreeingOne(low, answer)
-    } else if (answer === NOT_ON_TOP) {
-      this.freeAll([low, high])
-    } else {
+    const locks = this.#locksOf(a, b)
+    const [low, high] = locks
+    if (answer === NOT_ON_TOP) {
+      this.freeAll(locks)
+      return
+    }
+    if (high === undefined) this.#wake(low, answer)
+    else {
       this.#wake(high, answer & 3)
       this.#wake(low, answer >> 2)
     }
     this.#letWokenGoFirst()
   }
 
-  #finishFreeingOne(lock: number, answer: number): void {
+  /** False if this thread does not hold the lock; then nothing has changed. */
+  #finishFreeingOne(lock: number, answer: number): boolean {
     let bits = answer
     if (answer === NOT_ON_TOP) {
-      if (!this.#holds(lock)) throw this.#notHeld([lock])
+      if (!this.#holds(lock)) return false
       const word = addressOf(this.#table, lock)
-      this.#removeFromList(word)
+      removeHeld(this.#table, this.#owner, word)
       bits = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
     }
     this.#wake(lock, bits)
+    return true
   }
 
   /**
@@ -181,7 +184,7 @@ export class Requests {
     if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
     const word = addressOf(this.#table, lock)
     this.#waiter.take(word, caller)
-    this.#push(word)
+    pushHeld(this.#table, this.#owner, word)
     return true
   }
 
@@ -200,9 +203,11 @@ export class Requests {
     else this.#wake(lock, WAKE_ALL)
   }
 
-  #lowerFirst(a: number, b: number): [low: number, high: number] {
+  /** The locks of two records, each once and the lower first. */
+  #locksOf(a: number, b: number): readonly [low: number, ...high: number[]] {
     const first = this.lockOf(a)
     const second = this.lockOf(b)
+    if (first === second) return [first]
     return first < second ? [first, second] : [second, first]
   }
 
@@ -213,7 +218,7 @@ export class Requests {
   }
 
   #letWokenGoFirst(): void {
-    if (!this.#hasWoken || this.#top !== 0) return
+    if (!this.#hasWoken || lastTaken(this.#table, this.#owner) !== 0) return
     this.#hasWoken = false
     this.#waiter.letWokenGoFirst()
   }
@@ -224,34 +229,12 @@ export class Requests {
     return ownerIn(word) === this.#owner.id
   }
 
-  /** The address of the lock taken last, 0 for none. */
-  get #top(): number {
-    return this.#table.words[(this.#owner.slot + SLOT.top) >> 2] as number
-  }
-
   /** Whether the locks of a request, `taken` in number, are all that this thread holds. */
   #holdsOnly(taken: number): boolean {
     if (taken > MOST_GIVEN_BACK) return false
-    let word = this.#top
+    let word = lastTaken(this.#table, this.#owner)
     for (let i = 0; i < taken; i++) word = this.#table.words[(word + LINK_OFFSET) >> 2] as number
     return word === 0
-  }
-
-  /** Puts a lock that was taken by waiting on this owner's list. */
-  #push(word: number): void {
-    const { words } = this.#table
-    words[(word + LINK_OFFSET) >> 2] = this.#top
-    words[(this.#owner.slot + SLOT.top) >> 2] = word
-  }
-
-  #removeFromList(word: number): void {
-    const { words } = this.#table
-    let at = (this.#owner.slot + SLOT.top) >> 2
-    while (words[at] !== word) {
-      if (words[at] === 0) return
-      at = ((words[at] as number) + LINK_OFFSET) >> 2
-    }
-    words[at] = words[(word + LINK_OFFSET) >> 2] as number
   }
 
   #refusal(lock: number, caller: Caller): Error {

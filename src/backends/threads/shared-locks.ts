@@ -83,8 +83,8 @@ export class SharedLocks {
   readonly #unlockAll: Kernel['unlockAll']
   readonly #requests: Requests
   readonly #tasks: Tasks
+  /** The number of records; 0 once this thread has closed the table. */
   #count: number
-  #closed = false
 
   private constructor(table: Table, label: string | undefined) {
     const { layout } = table
@@ -303,7 +303,7 @@ export class SharedLocks {
    * @throws LockUsageError if it still holds locks.
    */
   close(): void {
-    if (this.#closed) return
+    if (this.#count === 0) return
     const held = locksHeldBy(this.#table, this.#owner.id)
     if (held.length > 0) {
       throw new LockUsageError(
@@ -311,20 +311,20 @@ export class SharedLocks {
       )
     }
     this.#tasks.refuseIfBusy()
-    this.#closed = true
     this.#count = 0
     releaseOwner(this.#table, this.#owner)
   }
 
   /** A set of locks: checked, each once, in ascending order. */
   #plan(indices: Iterable<number>): number[] {
-    if (this.#closed) throw badIndex(0, 0)
+    checked(0, this.#count)
     if (typeof indices !== 'object' || indices === null || !(Symbol.iterator in indices)) {
       throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`)
     }
     const locks = new Set<number>()
     for (const index of indices) locks.add(this.#requests.lockOf(checked(index, this.#count)))
-    if (this.#closed) throw badIndex(0, 0)
+    // Whoever gave the numbers may have closed the table meanwhile.
+    checked(0, this.#count)
     return [...locks].sort((a, b) => a - b)
   }
 }

@@ -18,6 +18,7 @@ import {
   locksHeldBy,
   type Owner,
   publishWait,
+  pushHeld,
   releaseOwner,
   tryClaimOwner,
 } from './owners.ts'
@@ -191,9 +192,7 @@ export class Tasks {
       }
     }
     if (waited) endWait(this.#table, owner)
-    const head = (owner.slot + SLOT.top) >> 2
-    words[(word + LINK_OFFSET) >> 2] = words[head] as number
-    words[head] = word
+    pushHeld(this.#table, owner, word)
   }
 }
 
