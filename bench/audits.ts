@@ -7,52 +7,91 @@ import {
   runBank,
   type StrategyName,
 } from '../src/bank/index.ts'
-import { ACCOUNTS, divided, some } from './cells.ts'
+import { ACCOUNTS, divided, type Size, some } from './cells.ts'
+import { inTurn } from './compare.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
 const STRATEGIES: StrategyName[] = ['ordered', 'striped', 'global']
-const TRANSFERS = 2_000_000
-const WARMUP = 400_000
+const TRANSFERS = 8_000_000
+const WARMUP = 600_000
 /** Audits are timed for this long. */
 const AUDIT_MS = 100
+
+/** What audits beside the thread that transfers. */
+const BESIDE = {
+  nothing: { auditors: 0 },
+  gentle: { auditors: 1, gently: true },
+  restless: { auditors: 1 },
+} as const
+type Beside = keyof typeof BESIDE
+
+interface Cell {
+  readonly strategy: StrategyName
+  readonly accounts: number
+}
 
 export async function audits({ size, tick }: Setting): Promise<string> {
   const rows: string[][] = []
   for (const accounts of some(ACCOUNTS, size)) {
     for (const strategy of STRATEGIES) {
-      const microseconds: number[] = []
-      const kept: number[] = []
-      const perSecond: number[] = []
-      for (let round = 1; round <= size.rounds; round++) {
-        const transfers = divided(TRANSFERS, size)
-        const options = { strategy, accounts, transfers, warmup: divided(WARMUP, size), round }
-        microseconds.push(timeAudit(strategy, accounts, AUDIT_MS / size.divisor))
-        const alone = await transferBeside(0, options)
-        const beside = await transferBeside(1, options)
-        kept.push(beside.transfersPerSecond / alone.transfersPerSecond)
-        perSecond.push(beside.audits / beside.seconds)
-        tick()
-      }
-      rows.push([
-        grouped(accounts),
-        strategy,
-        median(microseconds).toFixed(1),
-        `${Math.round(100 * median(kept))} %`,
-        grouped(median(perSecond)),
-      ])
+      rows.push(await row({ strategy, accounts }, size, tick))
     }
   }
   return [
     '## Audits',
-    table(['accounts', 'strategy', 'an audit alone, µs', 'speed kept', 'audits/s'], rows),
-    'An audit by itself; then one thread transfers while another audits without pause: the speed of ' +
-      'the first as a share of its speed alone, and the audits of the second. `ordered` takes all ' +
+    table(
+      [
+        'accounts',
+        'strategy',
+        'alone, µs',
+        'kept',
+        'audits/s',
+        'kept, no rest',
+        'audits/s, no rest',
+      ],
+      rows,
+    ),
+    'The time of an audit by itself. Then one thread transfers while another audits all the time: what ' +
+      'the first keeps of its speed alone, and the audits of the second; with gentle audits, which ' +
+      'rest four times as long as they work, and with audits that never rest. `ordered` takes all ' +
       'locks at once up to 64 of them, and goes from account to account beyond; `striped` (64 locks) ' +
-      'and `global` (one) take all locks at once.',
+      'and `global` (one) take all locks at once. Medians; each share is taken within a round.',
   ].join('\n\n')
 }
 
-function timeAudit(strategy: StrategyName, accounts: number, forMs: number): number {
+async function row(cell: Cell, size: Size, tick: () => void): Promise<string[]> {
+  const microseconds: number[] = []
+  const runs: Record<Beside, RunResult[]> = { nothing: [], gentle: [], restless: [] }
+  for (let round = 0; round < size.rounds; round++) {
+    microseconds.push(timeAudit(cell, AUDIT_MS / size.divisor))
+    for (const beside of inTurn(Object.keys(BESIDE) as Beside[], round)) {
+      runs[beside].push(await transfers(cell, beside, size, round + 1))
+      tick()
+    }
+  }
+  const kept = (beside: Beside): string =>
+    `${Math.round(
+      100 *
+        median(
+          runs[beside].map(
+            (run, i) => run.transfersPerSecond / (runs.nothing[i]?.transfersPerSecond ?? 0),
+          ),
+        ),
+    )} %`
+  const perSecond = (beside: Beside): string =>
+    grouped(median(runs[beside].map((run) => run.audits / run.seconds)))
+  return [
+    grouped(cell.accounts),
+    cell.strategy,
+    median(microseconds).toFixed(1),
+    kept('gentle'),
+    perSecond('gentle'),
+    kept('restless'),
+    perSecond('restless'),
+  ]
+}
+
+function timeAudit({ strategy, accounts }: Cell, forMs: number): number {
   const bank = Bank.create({ strategy, balances: lectureBalances(accounts) })
   const until = performance.now() + forMs
   for (let warm = performance.now(); warm < until; warm = performance.now()) bank.audit()
@@ -67,24 +106,19 @@ function timeAudit(strategy: StrategyName, accounts: number, forMs: number): num
   return (1000 * (end - start)) / Math.max(1, count)
 }
 
-async function transferBeside(
-  auditors: number,
-  cell: {
-    strategy: StrategyName
-    accounts: number
-    transfers: number
-    warmup: number
-    round: number
-  },
+async function transfers(
+  { strategy, accounts }: Cell,
+  beside: Beside,
+  size: Size,
+  seed: number,
 ): Promise<RunResult> {
-  const { strategy, accounts, transfers, warmup, round } = cell
   const result = await runBank({
     strategy,
     balances: lectureBalances(accounts),
     threads: 1,
-    auditors,
-    generate: { seed: round, transfers },
-    warmup,
+    ...BESIDE[beside],
+    generate: { seed, transfers: divided(TRANSFERS, size) },
+    warmup: divided(WARMUP, size),
   })
   if (result.outcome !== 'consistent') throw new Error(`${strategy}: ${result.outcome}`)
   return result

@@ -27,7 +27,7 @@ export const SMALL: Size = { rounds: 1, divisor: 400, fewCells: true }
 
 const THREADS = [1, 2, 6]
 export const ACCOUNTS: readonly number[] = [6, 1024, 65_536]
-const TRANSFERS = 18_000_000
+const TRANSFERS = 36_000_000
 const WARMUP = 600_000
 
 /** The nine cells, without or with audits. */

@@ -1,4 +1,7 @@
-/** Runs programs in turn in one cell, round after round, so that all of them meet the same machine. */
+/**
+ * Runs programs in turn in one cell, round after round, so that all of them meet the same machine.
+ * Every other round goes backwards, so that a machine that grows slower favours none of them.
+ */
 
 import type { Cell } from './cells.ts'
 import { cellFor, type Measured, type Program } from './programs.ts'
@@ -24,7 +27,7 @@ export async function compare(
 ): Promise<Compared[]> {
   const measured = programs.map((): Measured[] => [])
   for (let round = 0; round < rounds; round++) {
-    for (const [i, program] of programs.entries()) {
+    for (const [i, program] of inTurn([...programs.entries()], round)) {
       measured[i]?.push(await program.run(cellFor(program, cell), round + 1))
       tick()
     }
@@ -42,4 +45,9 @@ export async function compare(
       ),
     }
   })
+}
+
+/** A list in the sequence of a round: every other round goes backwards. */
+export function inTurn<Item>(list: readonly Item[], round: number): Item[] {
+  return round % 2 === 0 ? [...list] : [...list].reverse()
 }

@@ -1,6 +1,12 @@
 /** `lockwise/bank`: the proving ground. Accounts, transfers, audits, and how they run under each strategy. */
 
-export { Bank, type BankHandle, type BankOptions, type OpenBankOptions } from './bank.ts'
+export {
+  type AuditOptions,
+  Bank,
+  type BankHandle,
+  type BankOptions,
+  type OpenBankOptions,
+} from './bank.ts'
 export { MOST_TRACED, type TracedLock } from './control.ts'
 export { AmountError, formatCents, parseCents } from './money.ts'
 export {

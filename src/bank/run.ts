@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly auditEvery?: number
   /** Threads beside the tellers that audit again and again while they transfer. Default 0. */
   readonly auditors?: number
+  /** Those threads audit gently: see `AuditOptions`. Default false. */
+  readonly gently?: boolean
   /** For `striped`: how many locks. */
   readonly stripes?: number
   /** After a deadlock: end the run (default), or let the victim try again. */
@@ -208,6 +210,7 @@ class Run {
       tellers: threads,
       total: this.#totalBefore,
       auditEvery: this.#options.auditEvery ?? 0,
+      gently: teller >= threads && this.#options.gently === true,
       retryDeadlocks: this.#options.onDeadlock === 'retry',
       slowTransfers: this.#options.slowTransfers ?? 0,
       warmup: generate ? (this.#options.warmup ?? 0) : 0,

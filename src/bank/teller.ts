@@ -28,6 +28,8 @@ export interface TellerData {
   /** What an audit must find. */
   readonly total: number
   readonly auditEvery: number
+  /** Whether its audits are gentle. */
+  readonly gently: boolean
   readonly retryDeadlocks: boolean
   /** How many transfers at the beginning give up the time slice between debit and credit. */
   readonly slowTransfers: number
@@ -214,9 +216,10 @@ class Teller {
   }
 
   #audit(): void {
-    this.#untilAudit = this.#data.auditEvery
+    const { auditEvery, gently, total } = this.#data
+    this.#untilAudit = auditEvery
     if (this.#stopped()) return
-    if (this.#bank.audit() !== this.#data.total) this.#failedAudits++
+    if (this.#bank.audit({ gently }) !== total) this.#failedAudits++
     this.#audits++
   }
 

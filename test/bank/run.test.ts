@@ -76,12 +76,28 @@ describe('runs of the bank', { timeout }, () => {
     assert.ok(result.deadlocksBroken > 0)
   })
 
-  it('many accounts are audited by snapshot while threads transfer', async () => {
+  for (const gently of [false, true]) {
+    it(`many accounts are audited ${gently ? 'gently' : 'without rest'} beside transfers`, async () => {
+      const result = await runBank({
+        strategy: 'ordered',
+        balances: lectureBalances(3000),
+        threads: 3,
+        auditors: 1,
+        gently,
+        generate: { seed: 5, transfers: 100_000 },
+      })
+      assert.equal(result.outcome, 'consistent')
+      assert.ok(result.audits > 0)
+    })
+  }
+
+  it('whole audits can be gentle too', async () => {
     const result = await runBank({
-      strategy: 'ordered',
-      balances: lectureBalances(500),
-      threads: 3,
+      strategy: 'striped',
+      balances: lectureBalances(3000),
+      threads: 2,
       auditors: 1,
+      gently: true,
       generate: { seed: 5, transfers: 100_000 },
     })
     assert.equal(result.outcome, 'consistent')
