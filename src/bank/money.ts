@@ -5,7 +5,7 @@ export class AmountError extends Error {
   override readonly name = 'AmountError'
 }
 
-const PLAIN = /^(\d*)(?:\.(\d*))?$/
+const PLAIN = /^0*(\d*)(?:\.(\d*))?$/
 const LARGEST_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
 
 /**

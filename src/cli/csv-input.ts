@@ -151,9 +151,10 @@ function parseRecords(file: string, text: string): { record: string[]; line: num
     })
   } catch (error) {
     if (!(error instanceof CsvError)) throw error
-    const line = (error as { lines?: number }).lines ?? 1
+    const { lines = 1, index = 0 } = error as { lines?: number; index?: number }
     throw new InputError(
-      `${visible(file)}, line ${line}: expected well-formed CSV: ${visible(firstLine(error.message))}`,
+      `${visible(file)}, line ${lines}, column ${index + 1}: expected well-formed CSV: ` +
+        visible(firstLine(error.message)),
     )
   }
 }
@@ -181,7 +182,11 @@ function readText(file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw new InputError(`${visible(file)}, line ${firstBadLine(bytes)}: expected UTF-8 text`)
+    const bad = firstBadByte(bytes)
+    const byte = bad - Math.max(bytes.lastIndexOf('\n', bad - 1), bytes.lastIndexOf('\r', bad - 1))
+    throw new InputError(
+      `${visible(file)}, line ${lineCounter(bytes)(bad)}, byte ${byte}: expected UTF-8 text`,
+    )
   }
 }
 
@@ -214,20 +219,10 @@ function unreadable(file: string, code: string | undefined): InputError {
   return new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
 }
 
-function firstBadLine(bytes: Buffer): number {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  let line = 1
-  for (let start = 0; start <= bytes.length; line++) {
-    const end = bytes.indexOf(10, start)
-    const stop = end === -1 ? bytes.length : end
-    try {
-      decoder.decode(bytes.subarray(start, stop))
-    } catch {
-      return line
-    }
-    start = stop + 1
-  }
-  return line
+/** Where bytes stop being UTF-8: there, decoding and encoding again gives something else. */
+function firstBadByte(bytes: Buffer): number {
+  const again = Buffer.from(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes))
+  return again.findIndex((byte, at) => byte !== bytes[at])
 }
 
 function firstLine(text: string): string {

@@ -47,8 +47,11 @@ function report(error: unknown): number {
     error instanceof InputError ||
     error instanceof LockUsageError
   ) {
+    // What `help` answers where there is no such command.
+    const asked =
+      error.message === '(outputHelp)' ? `unknown command '${process.argv[3]}'` : undefined
     const message = visible(
-      error.message
+      (asked ?? error.message)
         .trim()
         .replace(/^error: /, '')
         .replaceAll('\n', ' '),

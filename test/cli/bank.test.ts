@@ -113,6 +113,14 @@ describe('lockwise bank', { timeout }, () => {
     )
   })
 
+  it('has no other commands', () => {
+    for (const args of [['bogus'], ['help', 'bogus']]) {
+      const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
+      assert.equal(status, 2)
+      assert.equal(stderr, "lockwise: unknown command 'bogus'\n")
+    }
+  })
+
   const wrongUse: [string[], RegExp][] = [
     [['--threads', '0'], /whole number from 1/],
     [['--threads', '1.5'], /whole number/],
@@ -158,9 +166,9 @@ describe('lockwise bank', { timeout }, () => {
     [
       'not UTF-8',
       Buffer.from('account,balance\nA,1\n\xffB,1\n', 'latin1'),
-      /line 3: expected UTF-8/,
+      /line 3, byte 1: expected UTF-8/,
     ],
-    ['an open quote', 'account,balance\n"A,1\nB,1\n', /well-formed CSV/],
+    ['an open quote', 'account,balance\n"A,1\nB,1\n', /line 3, column 1: expected well-formed CSV/],
   ]
   for (const [what, text, message] of wrongAccounts) {
     it(`refuses accounts with ${what}`, () => refuses(text, ORDERS, message))

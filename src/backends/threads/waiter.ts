@@ -5,7 +5,7 @@
  *           the word; standing back from a hot lock after D. Dice, "Malthusian locks" (2015).
  * Steps     1. Hot? Where a thread meets busy locks every few microseconds, two threads that run at
  *              once mostly pass cache lines to and fro. One that holds nothing then naps for some
- *              50 µs and leaves the locks to whoever runs.
+ *              200 µs and leaves the locks to whoever runs.
  *           2. Spin: look SPINS times, which outlasts a holder that is running.
  *           3. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a
  *              deadlock, and sleep while the word is unchanged. Awake, take the lock with WAITER set,
@@ -33,7 +33,7 @@ const SPINS = 40
 const HEAT_WINDOW_MS = 0.002
 /** A thread this hot stands back. */
 const HOT = 3
-const NAP_MS = 0.05
+const NAP_MS = 0.2
 /** A thread that wakes others lets them go first once in this time. */
 const FAIR_MS = 0.1
 /** Nobody sleeps longer than this without looking at the lock again. */
