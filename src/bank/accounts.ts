@@ -58,9 +58,11 @@ export function move(accounts: Accounts, payer: number, payee: number, amount: n
   const to = payee * STRIDE
   const balance = accounts[from] as number
   if (balance < amount) return false
-  if (accounts[RUNNING_AUDIT] !== 0) {
-    keepForAudit(accounts, from)
-    keepForAudit(accounts, to)
+  // Read once: the next audit may begin meanwhile, and must find both balances kept, or neither.
+  const audit = accounts[RUNNING_AUDIT] as number
+  if (audit !== 0) {
+    keepForAudit(accounts, from, audit)
+    keepForAudit(accounts, to, audit)
   }
   accounts[from] = balance - amount
   accounts[to] = (accounts[to] as number) + amount
@@ -82,9 +84,11 @@ export function moveSlowly(
   const balance = accounts[from] as number
   const received = accounts[to] as number
   if (balance < amount) return false
-  if (accounts[RUNNING_AUDIT] !== 0) {
-    keepForAudit(accounts, from)
-    keepForAudit(accounts, to)
+  // Read once: the next audit may begin meanwhile, and must find both balances kept, or neither.
+  const audit = accounts[RUNNING_AUDIT] as number
+  if (audit !== 0) {
+    keepForAudit(accounts, from, audit)
+    keepForAudit(accounts, to, audit)
   }
   accounts[from] = balance - amount
   giveUpTimeSlice()
@@ -113,12 +117,8 @@ export function endAudit(accounts: Accounts): void {
   accounts[RUNNING_AUDIT] = 0
 }
 
-/**
- * Keeps the balance of an account that the running audit has not seen. It reads the audit's number
- * itself: passed along, the number would become an object on the heap wherever this is not inlined.
- */
-function keepForAudit(accounts: Accounts, at: number): void {
-  const audit = accounts[RUNNING_AUDIT] as number
+/** Keeps the balance of an account for an audit that has not seen it. */
+function keepForAudit(accounts: Accounts, at: number, audit: number): void {
   if (accounts[at + SEEN_BY] === audit) return
   accounts[at + SAVED] = accounts[at] as number
   accounts[at + SEEN_BY] = audit
