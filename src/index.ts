@@ -12,6 +12,7 @@ export {
   OwnerDiedError,
 } from './core/errors.ts'
 export {
+  type AbandonedLocks,
   type DeadlockMember,
   type DeadlockReport,
   type LockLabel,

@@ -151,6 +151,7 @@ export class Bank {
    * @throws LockUsageError for an account that does not exist, payer and payee the same, or an amount
    *   that is no whole number from 0 to 2^53 - 1.
    * @throws DeadlockError under `unordered`; nothing has moved then.
+   * @throws OwnerDiedError if a thread ended in the middle of a transfer with one of the accounts.
    */
   transfer(from: number, to: number, amount: number): boolean {
     if (!isTransfer(from, to, amount, this.#count)) throw badTransfer(from, to, amount, this.#count)
@@ -176,6 +177,11 @@ export class Bank {
   /** Sets all balances: for when nobody transfers. */
   reset(balances: ArrayLike<number>): void {
     for (let i = 0; i < this.#count; i++) setBalance(this.#accounts, i + 1, balances[i] as number)
+  }
+
+  /** Gives this thread's place at the bank back; the object cannot be used after it. */
+  close(): void {
+    this.#locks.close()
   }
 
   /** The transfer of the strategies that take one lock after the other, or none; and of traced ones. */

@@ -161,6 +161,7 @@ class Run {
       clearInterval(timer)
       signal?.removeEventListener('abort', stop)
       await Promise.all(this.#workers.map((worker) => worker.terminate()))
+      this.#bank.close()
     }
     onProgress?.(this.#counted(COUNTER.transfers))
     return this.#result()

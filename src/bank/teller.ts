@@ -100,6 +100,7 @@ class Teller {
     this.#publish()
     this.#waitForOthers()
     send({ kind: 'done', startMs, endMs, sleeps: this.#bank.sleeps - sleepsBefore })
+    this.#bank.close()
   }
 
   get #isAuditor(): boolean {

@@ -5,7 +5,7 @@
  * that survives a trip through `postMessage`, JSON or a second copy of this package.
  */
 
-import type { DeadlockReport } from './report.ts'
+import type { AbandonedLocks, DeadlockReport } from './report.ts'
 
 /** What went wrong, as a word that programs can compare. */
 export type LockErrorCode =
@@ -69,10 +69,20 @@ export class LockLostError extends LockwiseError {
   readonly code = 'LOCK_LOST'
 }
 
-/** The holder of the lock ended without freeing it: what the lock guards may be half written. */
+/**
+ * The holder of the lock ended without freeing it: what the lock guards may be half changed. Nobody
+ * gets the lock until someone has repaired that, or said that it is sound.
+ */
 export class OwnerDiedError extends LockwiseError {
   override readonly name = 'OwnerDiedError'
   readonly code = 'LOCK_OWNER_DIED'
+  /** Who died, and all that it left; where the locks are known by their numbers. */
+  readonly abandoned: AbandonedLocks | undefined
+
+  constructor(message: string, abandoned?: AbandonedLocks) {
+    super(message)
+    this.abandoned = abandoned
+  }
 }
 
 /** The call itself is wrong: a bad index or option, or unlocking what one does not hold. */
@@ -82,5 +92,8 @@ export class LockUsageError extends LockwiseError {
 }
 
 function list(names: readonly (string | number)[]): string {
-  return names.length === 0 ? 'nothing' : names.join(', ')
+  if (names.length === 0) return 'nothing'
+  return names.length > 10
+    ? `${names.slice(0, 9).join(', ')}, … (${names.length} in all)`
+    : names.join(', ')
 }

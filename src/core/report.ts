@@ -36,6 +36,16 @@ export interface DeadlockReport {
   readonly cycle: readonly DeadlockMember[]
 }
 
+/** What a thread left that ended while it held locks. */
+export interface AbandonedLocks {
+  /** The thread's number: its owner number in the table. */
+  readonly thread: number
+  /** The label it was opened with. */
+  readonly label: string
+  /** All the locks it held, its asynchronous holdings' too, lowest first. */
+  readonly locks: readonly number[]
+}
+
 /** The same report with its locks called by other names, for tables whose numbers mean something. */
 export function relabelLocks(
   report: DeadlockReport,

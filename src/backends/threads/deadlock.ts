@@ -14,14 +14,18 @@
  * Cost      nothing until a thread is about to sleep; then one walk, a few loads for each member.
  *
  * Edges, beside owner -> owner of the lock it waits for: a task whose thread is blocked waits with
- * that thread, and an owner waits with the tasks nested in it.
+ * that thread, an owner waits with the tasks nested in it, and a dead owner with its heir.
  */
 
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
-import { HEADER, SLOT, TASK_SLOT } from './layout.ts'
+import { withClaim } from './claim.ts'
+import { heirOf } from './deaths.ts'
+import { DEAD_SLOT, SLOT, TASK_SLOT } from './layout.ts'
 import {
   endWait,
+  kindOf,
   labelOf,
+  leaderOf,
   locksHeldBy,
   nowMs,
   type Owner,
@@ -44,8 +48,7 @@ interface Step {
  */
 export function findDeadlock(table: Table, owner: Owner): DeadlockReport | undefined {
   if (!walk(table, owner.id)) return undefined
-  takeClaim(table, owner.id)
-  try {
+  return withClaim(table, owner, () => {
     let first = walk(table, owner.id)
     while (first) {
       const second = walk(table, owner.id)
@@ -57,9 +60,7 @@ export function findDeadlock(table: Table, owner: Owner): DeadlockReport | undef
       first = second
     }
     return undefined
-  } finally {
-    Atomics.store(table.words, HEADER.claim >> 2, 0)
-  }
+  })
 }
 
 /** The report of a thread that asks for a lock it holds itself. */
@@ -111,14 +112,19 @@ function* edgesOf(table: Table, id: number): Generator<{ step: Step; next: numbe
     if (next !== 0) yield { step: { id, word, epoch }, next }
   }
   const through = { id, word: 0, epoch: 0 }
-  if (Atomics.load(words, (slot + SLOT.kind) >> 2) === TASK_SLOT) {
-    const thread = words[(slot + SLOT.thread) >> 2] as number
+  const kind = kindOf(table, id)
+  if (kind === TASK_SLOT) {
+    const thread = leaderOf(table, id)
     if (isWaiting(table, thread)) yield { step: through, next: thread }
+  }
+  if (kind === DEAD_SLOT) {
+    const heir = heirOf(table, id)
+    if (heir !== 0) yield { step: through, next: heir }
   }
   for (let child = 1; child <= layout.owners; child++) {
     const at = slotOf(table, child)
     if (words[(at + SLOT.parent) >> 2] !== id) continue
-    if (Atomics.load(words, (at + SLOT.kind) >> 2) !== TASK_SLOT) continue
+    if (kindOf(table, child) !== TASK_SLOT) continue
     if (isWaiting(table, child)) yield { step: through, next: child }
   }
 }
@@ -150,11 +156,11 @@ function describe(table: Table, path: readonly Step[]): DeadlockReport {
     if (step.word === 0) continue
     const following = waiting[(waiting.indexOf(step) + 1) % waiting.length] as Step
     cycle.push({
-      thread: table.words[(slotOf(table, step.id) + SLOT.thread) >> 2] as number,
+      thread: leaderOf(table, step.id),
       label: labelOf(table, step.id),
       holds: holds.sort((a, b) => a - b),
       waitsFor: numberOf(table, step.word),
-      blocker: table.words[(slotOf(table, following.id) + SLOT.thread) >> 2] as number,
+      blocker: leaderOf(table, following.id),
       waitedMs: Math.max(0, at - waitingSince(table, step.id)),
       stack: stackOf(table, step.id),
     })
@@ -165,12 +171,5 @@ function describe(table: Table, path: readonly Step[]): DeadlockReport {
     detectedAtMs: at,
     victim: (cycle[0] as DeadlockMember).thread,
     cycle,
-  }
-}
-
-function takeClaim(table: Table, id: number): void {
-  // Whoever has the claim walks a few slots and never waits: it is free again at once.
-  while (Atomics.compareExchange(table.words, HEADER.claim >> 2, 0, id) !== 0) {
-    // try again
   }
 }

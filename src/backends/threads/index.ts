@@ -5,8 +5,15 @@ export {
   LockOrderError,
   LockUsageError,
   LockwiseError,
+  OwnerDiedError,
 } from '../../core/errors.ts'
-export type { DeadlockMember, DeadlockReport, LockLabel } from '../../core/report.ts'
+export type {
+  AbandonedLocks,
+  DeadlockMember,
+  DeadlockReport,
+  LockLabel,
+} from '../../core/report.ts'
+export type { OnOwnerDied } from './deaths.ts'
 export type { LockOrder } from './layout.ts'
 export { type OpenOptions, SharedLocks, type SharedLocksOptions } from './shared-locks.ts'
 export type { RecordView, SharedLocksHandle } from './table.ts'

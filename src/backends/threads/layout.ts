@@ -17,10 +17,11 @@
  * | owner << 4                    | held                         | the taker             | nobody |
  * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
  * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
+ * | any held state \| ABANDONED    | its owner died holding it    | whoever sweeps (deaths.ts) | while an heir repairs, anyone |
  *
- * Bits 2 and 3 are kept for `abandoned` (the owner died) and `shared`; owners need 16 bits, so bits 20
- * to 30 are kept for a count of re-entries or readers. The waiter bits are cleared only by freeing the
- * lock; a taker that has slept sets WAITER again, because others may still sleep behind it.
+ * Bit 3 is kept for `shared`; owners need 16 bits, so bits 20 to 30 are kept for a count. The waiter
+ * bits are cleared only by freeing the lock; a taker that has slept sets WAITER again, because others
+ * may still sleep behind it.
  *
  * The link beside the word (LINK_OFFSET) is written by the holder alone.
  */
@@ -34,6 +35,8 @@ export type LockOrder = 'ascending' | 'free'
 export const WAITER = 1
 /** An asynchronous task may be asleep on it, and cannot be relied on to run soon: wake all. */
 export const WAKE_ALL = 2
+/** The owner died while it held this lock: what the lock guards may be half changed. */
+export const ABANDONED = 4
 /** The owner's number stands above the flag bits. */
 export const OWNER_SHIFT = 4
 /** The largest number of owners a word has room for. */
@@ -54,7 +57,7 @@ export const STACK_BYTES = 4096
 export const LABEL_BYTES = 120
 
 const MAGIC = 0x6c6f636b
-const VERSION = 1
+const VERSION = 2
 /** Memory comes in pages of this size. */
 export const PAGE_BYTES = 65536
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
@@ -83,7 +86,11 @@ export const SLOT = {
   top: 0,
   /** A word that nobody ever wakes: what a nap sleeps on. */
   nap: 4,
-  /** FREE_SLOT, or what kind of owner this is; taken by compare-exchange, freed by the owner. */
+  /**
+   * FREE_SLOT, or what kind of owner this is beside the system's number of its thread (TAG_SHIFT).
+   * Taken by compare-exchange; THREAD_SLOT and TASK_SLOT are freed by the owner, or become DEAD_SLOT
+   * by whoever notices its death, then SOUND_SLOT by its heir, and are freed by whoever sweeps.
+   */
   kind: 64,
   /** For a task: the owner number of the thread it runs on. */
   thread: 68,
@@ -96,19 +103,32 @@ export const SLOT = {
   epoch: 80,
   labelBytes: 84,
   stackBytes: 88,
+  /** For a thread: one more than the file descriptor of its lifeline, 0 for none (lifelines.ts). */
+  lifeline: 92,
   /** When the wait began: a float64, milliseconds since 1970. */
   since: 96,
   /** The label, then (order 'free' only) the stack: UTF-8. */
   label: 104,
+  /** Which file the lifeline is: a float64. */
+  lifelineFile: 224,
+  /** For a dead thread: the owner that repairs what it left, 0 for none. */
+  heir: 232,
   stack: 256,
 } as const
 
 /** A slot without its stack. */
 export const OWNER_BYTES = 256
 
+/** What a slot's `kind` says in its lowest bits. */
 export const FREE_SLOT = 0
 export const THREAD_SLOT = 1
 export const TASK_SLOT = 2
+/** Its thread ended: the locks that carry it are abandoned. */
+export const DEAD_SLOT = 3
+/** Its thread ended, and an heir has said that what it left is sound: the locks that carry it are to be freed. */
+export const SOUND_SLOT = 4
+/** Above the kind stands the system's number of the thread, never used twice in a process. */
+export const TAG_SHIFT = 3
 
 /** Where everything of one table lies. */
 export interface Layout {

@@ -3,7 +3,8 @@
  *
  * An owner's slot says what it is, what it waits for since when and where, and heads the list of the
  * locks it holds. Only the owner writes its slot; `kind` is taken by compare-exchange and given back
- * last. Others read a slot only to explain a deadlock, and then twice (deadlock.ts).
+ * last. Others read a slot only to explain a deadlock, and then twice (deadlock.ts); when its thread has
+ * ended, others write it too (deaths.ts).
  */
 
 import { LockUsageError } from '../../core/errors.ts'
@@ -16,8 +17,10 @@ import {
   SLOT,
   STACK_BYTES,
   show,
+  TAG_SHIFT,
   THREAD_SLOT,
 } from './layout.ts'
+import { type Lifeline, ownLifeline } from './lifelines.ts'
 import { numberOf, type Table } from './table.ts'
 
 /** One owner as the thread it belongs to sees it. */
@@ -49,19 +52,23 @@ export function tryClaimOwner(
   label: string | undefined,
   is: OwnerKind,
 ): Owner | undefined {
-  const { words } = table
+  const { words, floats } = table
+  const { tag, descriptor, file } = ownLifeline()
   if (label !== undefined && typeof label !== 'string') {
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
   for (let id = 1; id <= table.layout.owners; id++) {
     const slot = slotOf(table, id)
-    if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, is.kind) !== FREE_SLOT) {
+    const kind = (tag << TAG_SHIFT) | is.kind
+    if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, kind) !== FREE_SLOT) {
       continue
     }
     const name = label ?? `thread ${id}`
     words[(slot + SLOT.top) >> 2] = 0
     words[(slot + SLOT.thread) >> 2] = is.thread ?? id
     words[(slot + SLOT.parent) >> 2] = is.parent ?? 0
+    words[(slot + SLOT.lifeline) >> 2] = descriptor + 1
+    floats[(slot + SLOT.lifelineFile) >> 3] = file
     writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
     return { id, me: id << OWNER_SHIFT, slot, label: name }
   }
@@ -83,6 +90,35 @@ export function releaseOwner(table: Table, owner: Owner): void {
   Atomics.store(table.words, (owner.slot + SLOT.kind) >> 2, FREE_SLOT)
 }
 
+/** What kind of owner a slot has: FREE_SLOT and so on. */
+export function kindOf(table: Table, id: number): number {
+  return kindWord(table, id) & ((1 << TAG_SHIFT) - 1)
+}
+
+/** The system's number of the thread that an owner belongs to. */
+export function tagOf(table: Table, id: number): number {
+  return kindWord(table, id) >> TAG_SHIFT
+}
+
+function kindWord(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.kind) >> 2)
+}
+
+/** The owner that is the thread of an owner: itself, or the one that the task runs on. */
+export function leaderOf(table: Table, id: number): number {
+  return table.words[(slotOf(table, id) + SLOT.thread) >> 2] as number
+}
+
+/** How to see whether the thread of an owner has ended. */
+export function lifelineOf(table: Table, id: number): Lifeline {
+  const slot = slotOf(table, id)
+  return {
+    tag: tagOf(table, id),
+    descriptor: (table.words[(slot + SLOT.lifeline) >> 2] as number) - 1,
+    file: table.floats[(slot + SLOT.lifelineFile) >> 3] as number,
+  }
+}
+
 /** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
 export function publishWait(table: Table, owner: Owner, word: number, stack: string): void {
   const { words, floats } = table
@@ -96,8 +132,14 @@ export function publishWait(table: Table, owner: Owner, word: number, stack: str
 
 /** Takes the published wait back: the lock was granted, or the wait given up. */
 export function endWait(table: Table, owner: Owner): void {
-  Atomics.store(table.words, (owner.slot + SLOT.waitsFor) >> 2, 0)
-  Atomics.add(table.words, (owner.slot + SLOT.epoch) >> 2, 1)
+  endWaitOf(table, owner.id)
+}
+
+/** The same for an owner by its number. */
+export function endWaitOf(table: Table, id: number): void {
+  const slot = slotOf(table, id)
+  Atomics.store(table.words, (slot + SLOT.waitsFor) >> 2, 0)
+  Atomics.add(table.words, (slot + SLOT.epoch) >> 2, 1)
 }
 
 /** The address of the lock an owner took last, 0 for none: the head of its list. */

@@ -5,10 +5,20 @@
 
 import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
-import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
+import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
+import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
 import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
-import { lastTaken, locksHeldBy, type Owner, pushHeld, removeHeld } from './owners.ts'
-import { addressOf, ownerIn, type Table } from './table.ts'
+import {
+  labelOf,
+  lastTaken,
+  leaderOf,
+  locksHeldBy,
+  type Owner,
+  pushHeld,
+  removeHeld,
+  tagOf,
+} from './owners.ts'
+import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
 import { type Caller, mayBlock, stackAt, Waiter, wake } from './waiter.ts'
 
@@ -21,15 +31,23 @@ export class Requests {
   readonly #owner: Owner
   readonly #kernel: Kernel
   readonly #tasks: Tasks
+  readonly #onOwnerDied: OnOwnerDied | undefined
   readonly #waiter: Waiter
   readonly #lockCount: number
   #hasWoken = false
 
-  constructor(table: Table, owner: Owner, kernel: Kernel, tasks: Tasks) {
+  constructor(
+    table: Table,
+    owner: Owner,
+    kernel: Kernel,
+    tasks: Tasks,
+    onOwnerDied: OnOwnerDied | undefined,
+  ) {
     this.#table = table
     this.#owner = owner
     this.#kernel = kernel
     this.#tasks = tasks
+    this.#onOwnerDied = onOwnerDied
     this.#waiter = new Waiter(table, owner)
     this.#lockCount = table.layout.lockCount
   }
@@ -98,7 +116,14 @@ export class Requests {
   /** Takes a set of locks if that needs no waiting; else none of them, and the answer is false. */
   tryTakeAll(locks: readonly number[]): boolean {
     for (const [taken, lock] of locks.entries()) {
-      const answer = this.#kernel.lock(lock)
+      let answer = this.#kernel.lock(lock)
+      if (answer === 0) continue
+      try {
+        if (answer === BUSY && this.#inheritIfLeft(lock)) answer = this.#kernel.lock(lock)
+      } catch (error) {
+        this.freeAll(locks, taken)
+        throw error
+      }
       if (answer === 0) continue
       this.freeAll(locks, taken)
       if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock)
@@ -122,6 +147,11 @@ export class Requests {
     }
     this.#letWokenGoFirst()
     if (missing) throw this.#notHeld(missing)
+  }
+
+  /** Frees an abandoned lock and all others that its thread left. */
+  recover(lock: number): void {
+    recover(this.#table, this.#owner, lock)
   }
 
   /** Throws unless this thread holds the locks of both records. */
@@ -176,15 +206,37 @@ export class Requests {
    * it never can be had; or answers false: the thread should stand back from the whole request.
    */
   #takeOne(lock: number, caller: Caller, taken: number): boolean {
-    const answer = this.#kernel.lock(lock)
-    if (answer === 0) return true
-    if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
-    if (!mayBlock) throw mustNotBlock()
-    this.#tasks.refuseToBlock(lock)
-    if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
     const word = addressOf(this.#table, lock)
-    this.#waiter.take(word, caller)
-    pushHeld(this.#table, this.#owner, word)
+    for (;;) {
+      const answer = this.#kernel.lock(lock)
+      if (answer === 0) return true
+      if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
+      this.#inheritIfLeft(lock)
+      if (!mayBlock) throw mustNotBlock()
+      this.#tasks.refuseToBlock(lock)
+      this.#refuseOwnThread(lock)
+      if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
+      if (!this.#waiter.take(word, caller)) continue
+      pushHeld(this.#table, this.#owner, word)
+      return true
+    }
+  }
+
+  /** Throws where this thread has opened the table more than once, and would wait for itself. */
+  #refuseOwnThread(lock: number): void {
+    const other = ownerIn(this.#wordOf(lock))
+    if (other === 0 || tagOf(this.#table, other) !== tagOf(this.#table, this.#owner.id)) return
+    if (leaderOf(this.#table, other) === this.#owner.id) return
+    throw new LockUsageError(
+      `${this.#owner.label} would wait for lock ${lock}, which ${labelOf(this.#table, other)} holds: the ` +
+        'same thread, which has opened this table more than once. Open a table once in a thread',
+    )
+  }
+
+  /** Of a lock whose owner died and which nobody repairs: makes it sound, or throws. */
+  #inheritIfLeft(lock: number): boolean {
+    if (!isLeft(this.#table, this.#wordOf(lock))) return false
+    inherit(this.#table, this.#owner, lock, this.#onOwnerDied)
     return true
   }
 
@@ -225,8 +277,11 @@ export class Requests {
 
   /** Whether this thread holds a lock. */
   #holds(lock: number): boolean {
-    const word = Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
-    return ownerIn(word) === this.#owner.id
+    return ownerIn(this.#wordOf(lock)) === this.#owner.id
+  }
+
+  #wordOf(lock: number): number {
+    return Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
   }
 
   /** Whether the locks of a request, `taken` in number, are all that this thread holds. */
@@ -265,11 +320,4 @@ function mustNotBlock(): LockUsageError {
   return new LockUsageError(
     'this thread must not block (as the main thread of a browser): use holdAsync',
   )
-}
-
-/** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */
-export function describeLocks(locks: readonly number[]): string {
-  if (locks.length === 1) return `lock ${locks[0]}`
-  if (locks.length > 10) return `${locks.length} locks (${locks.slice(0, 9).join(', ')}, …)`
-  return `locks ${locks.slice(0, -1).join(', ')} and ${locks.at(-1)}`
 }

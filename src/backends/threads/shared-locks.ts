@@ -7,12 +7,14 @@
 
 import { LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
+import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
-import { describeLocks, Requests } from './requests.ts'
+import { Requests } from './requests.ts'
 import {
   createTable,
+  describeLocks,
   handleOf,
   openTable,
   type RecordView,
@@ -24,7 +26,7 @@ import { Tasks } from './tasks.ts'
 import { wasmKernel } from './wasm-kernel.ts'
 
 /** What a new table is to be. */
-export interface SharedLocksOptions {
+export interface SharedLocksOptions extends OpenOptions {
   /** How many records, and so how many lock numbers: from 0 to `count - 1`. */
   readonly count: number
   /**
@@ -49,14 +51,19 @@ export interface SharedLocksOptions {
   readonly owners?: number
   /** Default `'wasm'`: a shared WebAssembly memory. `'buffer'`: a plain SharedArrayBuffer. */
   readonly memory?: 'wasm' | 'buffer'
-  /** What this thread is called in reports. Default `thread N`. */
-  readonly label?: string
 }
 
 /** How a thread opens a table. */
 export interface OpenOptions {
   /** What this thread is called in reports. Default `thread N`. */
   readonly label?: string
+  /**
+   * Repairs what a thread left that ended while it held locks: called with all of that thread's locks
+   * held, inside whatever call of this thread met one of them. When it returns, all of them are free
+   * and the call goes on; when it throws, they stay abandoned and the call throws the same. Must not
+   * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
+   */
+  readonly onOwnerDied?: OnOwnerDied
 }
 
 /**
@@ -65,8 +72,11 @@ export interface OpenOptions {
  *
  * Errors of every call that takes locks: `LockUsageError` (a number that is none of this table's),
  * `LockOrderError` (against the order), `DeadlockError` (order `'free'`; and in any order for a thread
- * that asks for a lock it holds: locks are not re-entrant). None of them leaves anything taken that
- * was not held before.
+ * that asks for a lock it holds: locks are not re-entrant), `OwnerDiedError` (the lock's holder ended
+ * without freeing it). None of them leaves anything taken that was not held before.
+ *
+ * The end of a thread is noticed at once where the thread that started it runs its event loop, and
+ * otherwise within a tenth of a second by whoever waits for one of its locks.
  *
  * Waiters are not served in turn, but a thread that keeps waking others lets them go first now and
  * then, so that none starves. A free lock costs one atomic operation to take and one to free; a wait
@@ -86,8 +96,11 @@ export class SharedLocks {
   /** The number of records; 0 once this thread has closed the table. */
   #count: number
 
-  private constructor(table: Table, label: string | undefined) {
+  private constructor(table: Table, { label, onOwnerDied }: OpenOptions) {
     const { layout } = table
+    if (onOwnerDied !== undefined && typeof onOwnerDied !== 'function') {
+      throw new LockUsageError(`onOwnerDied must be a function, not ${show(onOwnerDied)}`)
+    }
     const owner = claimThread(table, label)
     this.#table = table
     this.#owner = owner
@@ -98,9 +111,10 @@ export class SharedLocks {
     this.#unlock2 = kernel.unlock2
     this.#lockAll = kernel.lockAll
     this.#unlockAll = kernel.unlockAll
-    this.#tasks = new Tasks(table, owner)
-    this.#requests = new Requests(table, owner, kernel, this.#tasks)
+    this.#tasks = new Tasks(table, owner, onOwnerDied)
+    this.#requests = new Requests(table, owner, kernel, this.#tasks, onOwnerDied)
     this.#count = layout.count
+    watch(table, owner)
   }
 
   /**
@@ -114,7 +128,7 @@ export class SharedLocks {
     if (memory !== 'wasm' && memory !== 'buffer') {
       throw new LockUsageError(`memory must be 'wasm' or 'buffer', not ${show(memory)}`)
     }
-    return new SharedLocks(createTable(options, memory), options.label)
+    return new SharedLocks(createTable(options, memory), options)
   }
 
   /**
@@ -124,7 +138,7 @@ export class SharedLocks {
    */
   static open(handle: SharedLocksHandle, options: OpenOptions = {}): SharedLocks {
     mustBeObject('open', options)
-    return new SharedLocks(openTable(handle), options.label)
+    return new SharedLocks(openTable(handle), options)
   }
 
   /** What to send to another thread, as `workerData` or by `postMessage`. */
@@ -298,6 +312,16 @@ export class SharedLocks {
   }
 
   /**
+   * Says that a lock is sound which a thread left that ended while it held it, and with it all other
+   * locks that this thread left: they are free again.
+   *
+   * @throws LockUsageError if the lock is not abandoned.
+   */
+  recover(index: number): void {
+    this.#requests.recover(this.#requests.lockOf(checked(index, this.#count)))
+  }
+
+  /**
    * Gives this thread's place in the table back to others; the object cannot be used after it.
    *
    * @throws LockUsageError if it still holds locks.
@@ -312,6 +336,7 @@ export class SharedLocks {
     }
     this.#tasks.refuseIfBusy()
     this.#count = 0
+    unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)
   }
 

@@ -104,6 +104,13 @@ export function numberOf(table: Table, address: number): number {
   return (address - table.layout.locksBase) / table.layout.lockStride
 }
 
+/** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */
+export function describeLocks(locks: readonly number[]): string {
+  if (locks.length === 1) return `lock ${locks[0]}`
+  if (locks.length > 10) return `${locks.length} locks (${locks.slice(0, 9).join(', ')}, …)`
+  return `locks ${locks.slice(0, -1).join(', ')} and ${locks.at(-1)}`
+}
+
 /** A typed array over the users' bytes, from record 0 to the last. */
 export function viewRecords<View>(table: Table, View: RecordView<View>): View {
   const { recordsBase, recordsLength } = table.layout

@@ -12,6 +12,7 @@
 
 import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock, findDeadlock } from './deadlock.ts'
+import { inherit, isLeft, noticeEndOf, type OnOwnerDied } from './deaths.ts'
 import { LINK_OFFSET, SLOT, TASK_SLOT, WAITER, WAKE_ALL } from './layout.ts'
 import {
   endWait,
@@ -22,7 +23,7 @@ import {
   releaseOwner,
   tryClaimOwner,
 } from './owners.ts'
-import { addressOf, type Table } from './table.ts'
+import { addressOf, ownerIn, type Table } from './table.ts'
 import { announceSleep, type Caller, LONGEST_SLEEP_MS, stackAt, wake } from './waiter.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
@@ -45,13 +46,15 @@ const LONG_MS = 2 ** 31 - 1
 export class Tasks {
   readonly #table: Table
   readonly #thread: Owner
+  readonly #onOwnerDied: OnOwnerDied | undefined
   readonly #running = new Set<Task>()
   /** Holdings asked for that have not ended, those without an owner yet included. */
   #asked = 0
 
-  constructor(table: Table, thread: Owner) {
+  constructor(table: Table, thread: Owner, onOwnerDied: OnOwnerDied | undefined) {
     this.#table = table
     this.#thread = thread
+    this.#onOwnerDied = onOwnerDied
   }
 
   /** Holds `locks` (ascending, each once) while what `fn` returns is unsettled. */
@@ -80,7 +83,7 @@ export class Tasks {
     this.#refuseOrder(locks, outer, stack)
     const task = await this.#begin(outer)
     try {
-      for (const lock of locks) await this.#take(task, addressOf(this.#table, lock), stack)
+      for (const lock of locks) await this.#take(task, lock, stack)
       return await (context ? context.run(task, fn) : fn())
     } finally {
       this.#end(task)
@@ -168,9 +171,10 @@ export class Tasks {
     releaseOwner(this.#table, task.owner)
   }
 
-  async #take(task: Task, word: number, stack: string): Promise<void> {
+  async #take(task: Task, lock: number, stack: string): Promise<void> {
     const { words, layout } = this.#table
     const { owner } = task
+    const word = addressOf(this.#table, lock)
     const at = word >> 2
     let waited = false
     for (;;) {
@@ -178,6 +182,12 @@ export class Tasks {
       if (seen === 0) {
         const mine = waited ? owner.me | WAITER : owner.me
         if (Atomics.compareExchange(words, at, 0, mine) === 0) break
+        continue
+      }
+      if (isLeft(this.#table, seen)) {
+        if (waited) endWait(this.#table, owner)
+        waited = false
+        inherit(this.#table, owner, lock, this.#onOwnerDied)
         continue
       }
       const first = !waited
@@ -188,7 +198,8 @@ export class Tasks {
         if (report) throw new DeadlockError(report)
       }
       if (announceSleep(words, at, seen, WAITER | WAKE_ALL)) {
-        await sleep(words, at, seen | WAITER | WAKE_ALL)
+        const end = await sleep(words, at, seen | WAITER | WAKE_ALL)
+        if (end === 'timed-out') noticeEndOf(this.#table, owner, ownerIn(seen))
       }
     }
     if (waited) endWait(this.#table, owner)
@@ -202,17 +213,17 @@ function highestOf(locks: readonly number[]): number {
 }
 
 /** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
-async function sleep(words: Int32Array, at: number, value: number): Promise<void> {
+async function sleep(words: Int32Array, at: number, value: number): Promise<string> {
   if (!Atomics.waitAsync) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-    return
+    return 'timed-out'
   }
   const waiting = Atomics.waitAsync(words, at, value, LONGEST_SLEEP_MS)
-  if (!waiting.async) return
+  if (!waiting.async) return waiting.value
   // A pending waitAsync does not keep a process alive; a timer does.
   const alive = setInterval(() => {}, LONG_MS)
   try {
-    await waiting.value
+    return await waiting.value
   } finally {
     clearInterval(alive)
   }

@@ -23,9 +23,10 @@
 
 import { DeadlockError } from '../../core/errors.ts'
 import { findDeadlock } from './deadlock.ts'
+import { isLeft, noticeEndOf } from './deaths.ts'
 import { HEADER, SLOT, WAITER, WAKE_ALL } from './layout.ts'
 import { endWait, type Owner, publishWait } from './owners.ts'
-import type { Table } from './table.ts'
+import { ownerIn, type Table } from './table.ts'
 
 /** How often a waiter looks at the word before it sleeps: some hundred nanoseconds. */
 const SPINS = 40
@@ -36,7 +37,7 @@ const HOT = 3
 const NAP_MS = 0.2
 /** A thread that wakes others lets them go first once in this time. */
 const FAIR_MS = 0.1
-/** Nobody sleeps longer than this without looking at the lock again. */
+/** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
 
 const { pause } = Atomics as { pause?: () => void }
@@ -93,31 +94,36 @@ export class Waiter {
     this.#lastFairMs = performance.now()
   }
 
-  /** Takes the lock at `word`, however long that takes. `caller` is left out of the published stack. */
-  take(word: number, caller: Caller): void {
+  /**
+   * Takes the lock at `word`, however long that takes; false if it turns out to be abandoned, with
+   * nobody at work on it. `caller` is left out of the published stack.
+   */
+  take(word: number, caller: Caller): boolean {
     const { words } = this.#table
     const at = word >> 2
     for (let spin = 0; spin < SPINS; spin++) {
       if (Atomics.load(words, at) === 0) {
-        if (Atomics.compareExchange(words, at, 0, this.#owner.me) === 0) return
+        if (Atomics.compareExchange(words, at, 0, this.#owner.me) === 0) return true
       }
       pause?.()
     }
-    this.#park(word, caller)
+    return this.#park(word, caller)
   }
 
-  #park(word: number, caller: Caller): void {
+  #park(word: number, caller: Caller): boolean {
     const table = this.#table
     const { words, layout } = table
     const at = word >> 2
     const mayDeadlock = layout.order === 'free'
     publishWait(table, this.#owner, word, mayDeadlock ? stackAt(caller) : '')
     let checked = !mayDeadlock
-    for (;;) {
+    let taken = false
+    while (!taken) {
       const seen = Atomics.load(words, at)
       if (seen === 0) {
-        if (Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0) break
-      } else if (announceSleep(words, at, seen, WAITER)) {
+        taken = Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0
+      } else if (isLeft(table, seen)) break
+      else if (announceSleep(words, at, seen, WAITER)) {
         if (!checked) {
           checked = true
           const report = findDeadlock(table, this.#owner)
@@ -125,9 +131,11 @@ export class Waiter {
         }
         const end = Atomics.wait(words, at, seen | WAITER, LONGEST_SLEEP_MS)
         if (end !== 'not-equal') this.sleeps++
+        if (end === 'timed-out') noticeEndOf(table, this.#owner, ownerIn(seen))
       }
     }
     endWait(table, this.#owner)
+    return taken
   }
 }
 

@@ -227,6 +227,21 @@ function describeOrder(create: Create): void {
 }
 
 function describeMisuse(create: Create): void {
+  it('refuses to wait for a lock that the same thread holds through another opening', () => {
+    const locks = create({ label: 'one' })
+    const again = SharedLocks.open(locks.handle, { label: 'again' })
+    locks.hold([3], () => {
+      const own = {
+        ...usage,
+        message: /again would wait for lock 3, which one holds.*more than once/,
+      }
+      assert.throws(() => again.lock(3), own)
+      assert.throws(() => again.hold([1, 3], refuse), own)
+    })
+    again.hold([1, 3], () => {})
+    again.close()
+  })
+
   it('refuses whatever is no lock number, before anything else', async () => {
     const locks = create()
     for (const bad of NO_INDEX as unknown as number[]) {

@@ -3,7 +3,7 @@
 import {
   DeadlockError,
   type DeadlockReport,
-  type SharedLocks,
+  SharedLocks,
 } from '../../../src/backends/threads/index.ts'
 
 /** Adds 1 to elements of a view, which is only right if nobody else does at the same time. */
@@ -103,6 +103,52 @@ const programs = {
       setFlag(flags, 0, 1)
       waitWhile(flags, 1, 0)
     })
+  },
+
+  /** Sets flag 0 while it holds locks; when flag 1 is set, it ends and has not freed them. */
+  endHolding(
+    locks: SharedLocks,
+    { flags, indices, how }: { flags: Int32Array; indices: number[]; how: 'exit' | 'throw' },
+  ): void {
+    for (const index of indices) locks.lock(index)
+    setFlag(flags, 0, 1)
+    waitWhile(flags, 1, 0)
+    if (how === 'exit') process.exit(0)
+    throw new Error('an end in misery')
+  },
+
+  /** Holds locks in a blocking call inside an asynchronous holding, both for ever. */
+  async holdInTask(
+    locks: SharedLocks,
+    { flags, first, second }: { flags: Int32Array; first: number; second: number },
+  ): Promise<void> {
+    await locks.holdAsync([first], () => {
+      locks.hold([second], () => {
+        setFlag(flags, 0, 1)
+        waitWhile(flags, 1, 0)
+      })
+    })
+  },
+
+  /** Sets flag 0, then asks for locks; answers `held`, or the code of the error. */
+  askFor(locks: SharedLocks, { flags, indices }: { flags: Int32Array; indices: number[] }): string {
+    setFlag(flags, 0, 1)
+    try {
+      return locks.hold(indices, () => 'held')
+    } catch (error) {
+      return (error as { code: string }).code
+    }
+  },
+
+  /** Asks for a lock, as an heir that sets flag 0 and never has done with its repair. */
+  repairForEver(locks: SharedLocks, { flags, index }: { flags: Int32Array; index: number }): void {
+    const heir = SharedLocks.open(locks.handle, {
+      onOwnerDied: () => {
+        setFlag(flags, 0, 1)
+        waitWhile(flags, 1, 0)
+      },
+    })
+    heir.lock(index)
   },
 
   /** Holds locks for some time from the moment it sets flag 0. */

@@ -17,15 +17,26 @@ export function inThread<Name extends keyof Programs>(
   data: Parameters<Programs[Name]>[1],
   label?: string,
 ): Promise<Awaited<ReturnType<Programs[Name]>>> {
+  return startThread(locks, program, data, label).answer
+}
+
+/** The same with the thread itself, for tests that end it. */
+export function startThread<Name extends keyof Programs>(
+  locks: SharedLocks,
+  program: Name,
+  data: Parameters<Programs[Name]>[1],
+  label?: string,
+): { worker: Worker; answer: Promise<Awaited<ReturnType<Programs[Name]>>> } {
   const file = new URL(`./threads${extname(import.meta.url)}`, import.meta.url)
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(file, { workerData: { handle: locks.handle, program, data, label } })
+  const worker = new Worker(file, { workerData: { handle: locks.handle, program, data, label } })
+  const answer = new Promise<Awaited<ReturnType<Programs[Name]>>>((resolve, reject) => {
     worker.on('message', resolve)
     worker.on('error', reject)
     worker.on('exit', (status) =>
       reject(new Error(`the thread ended with ${status}, and no answer`)),
     )
   })
+  return { worker, answer }
 }
 
 /** Waits, without blocking the event loop, until a flag is set. */

@@ -1,0 +1,245 @@
+/** What becomes of locks when the thread that held them, or waited for them, ends. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  type AbandonedLocks,
+  OwnerDiedError,
+  SharedLocks,
+  type SharedLocksOptions,
+} from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+
+const died = { name: 'OwnerDiedError', code: 'LOCK_OWNER_DIED' }
+const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
+const timeout = 120_000
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  const create = (options: Partial<SharedLocksOptions> = {}): SharedLocks =>
+    SharedLocks.create({ count: 8, memory, ...options })
+
+  describe(`the end of a thread (${memory})`, { timeout }, () => {
+    describeAbandoned(create)
+    describeRepair(create)
+    describeWaiting(create)
+  })
+}
+
+type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
+
+/** A thread that ends while it holds these locks. */
+async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
+  const flags = newFlags()
+  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
+  await flagIsSet(flags, 0)
+  await Promise.all([worker.terminate(), assert.rejects(answer)])
+}
+
+function describeAbandoned(create: Create): void {
+  it('leaves its locks abandoned, and whoever asks is told', async () => {
+    const locks = create()
+    await endHolding(locks, 2, 5)
+    const told = (error: unknown): boolean => {
+      assert.ok(error instanceof OwnerDiedError)
+      assert.deepEqual(error.abandoned, { thread: 2, label: 'the dead one', locks: [2, 5] })
+      assert.match(
+        error.message,
+        /^lock [25] was left by the dead one.* 2 and 5.*onOwnerDied.*recover/,
+      )
+      return true
+    }
+    for (let i = 0; i < 2; i++) {
+      assert.throws(() => locks.lock(2), told)
+      assert.throws(() => locks.hold([1, 5], () => assert.fail()), told)
+      assert.throws(() => locks.holdPair(1, 5, () => assert.fail()), told)
+      assert.throws(() => locks.holdAll(() => assert.fail()), told)
+      assert.throws(() => locks.tryHold([1, 5], () => assert.fail()), told)
+      await assert.rejects(
+        locks.holdAsync([1, 5], () => assert.fail()),
+        told,
+      )
+    }
+    assert.equal(
+      locks.tryHold([0, 1, 3, 4, 6, 7], () => 'all others are free'),
+      'all others are free',
+    )
+  })
+
+  for (const how of ['exit', 'throw'] as const) {
+    it(`which ends by ${how} leaves them too`, async () => {
+      const locks = create()
+      const flags = newFlags()
+      const { worker, answer } = startThread(locks, 'endHolding', { flags, indices: [3], how })
+      const ended = new Promise((resolve) => worker.on('exit', resolve))
+      setFlag(flags, 1, 1)
+      await Promise.all([ended, assert.rejects(answer)])
+      assert.throws(() => locks.lock(3), died)
+    })
+  }
+
+  it('is noticed by a parent that waits for its lock and runs no event loop', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const data = { flags, indices: [3], how: 'exit' as const }
+    const { answer } = startThread(locks, 'endHolding', data)
+    const rejected = assert.rejects(answer)
+    await flagIsSet(flags, 0)
+    setFlag(flags, 1, 1)
+    assert.throws(() => locks.lock(3), died)
+    await rejected
+  })
+
+  it('leaves what its asynchronous holdings held, too', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const data = { flags, first: 1, second: 4 }
+    const { worker, answer } = startThread(locks, 'holdInTask', data)
+    await flagIsSet(flags, 0)
+    await Promise.all([worker.terminate(), assert.rejects(answer)])
+    assert.throws(
+      () => locks.lock(4),
+      (error: OwnerDiedError) => assert.deepEqual(error.abandoned?.locks, [1, 4]) === undefined,
+    )
+    locks.recover(1)
+    locks.hold([1, 4], () => {})
+  })
+
+  it('gives its place to others when nothing is left', async () => {
+    const locks = create({ owners: 2 })
+    for (let i = 0; i < 3; i++) {
+      await endHolding(locks, 4)
+      assert.throws(() => SharedLocks.open(locks.handle), usage)
+      locks.recover(4)
+      SharedLocks.open(locks.handle).close()
+    }
+  })
+
+  it('recover is for abandoned locks', async () => {
+    const locks = create()
+    assert.throws(() => locks.recover(3), usage)
+    assert.throws(() => locks.recover(Number.NaN), usage)
+    locks.lock(3)
+    assert.throws(() => locks.recover(3), usage)
+    locks.unlock(3)
+    await endHolding(locks, 2, 5)
+    assert.throws(() => locks.recover(3), usage)
+    locks.recover(5)
+    assert.throws(() => locks.recover(5), usage)
+    locks.hold([2, 5], () => {})
+  })
+}
+
+function describeRepair(create: Create): void {
+  it('is repaired once, with all locks held, by whoever met one of them', async () => {
+    const seen: AbandonedLocks[] = []
+    const locks: SharedLocks = create({
+      onOwnerDied: (abandoned) => {
+        seen.push(abandoned)
+        for (const lock of abandoned.locks)
+          assert.equal(
+            other.tryHold([lock], () => 'had'),
+            undefined,
+          )
+      },
+    })
+    const other = SharedLocks.open(locks.handle)
+    await endHolding(locks, 2, 5)
+    // Holds 4 while it inherits 2: nobody waits, so no order is broken.
+    assert.equal(
+      locks.hold([4, 5], () => 'held'),
+      'held',
+    )
+    assert.deepEqual(seen, [{ thread: 3, label: 'the dead one', locks: [2, 5] }])
+    other.hold([2, 5], () => {})
+  })
+
+  it('is repaired for asynchronous holdings and tryHold alike', async () => {
+    let repairs = 0
+    const locks = create({ onOwnerDied: () => void repairs++ })
+    await endHolding(locks, 2)
+    assert.equal(await locks.holdAsync([2], () => 'held'), 'held')
+    await endHolding(locks, 2)
+    assert.equal(
+      locks.tryHold([2], () => 'held'),
+      'held',
+    )
+    assert.equal(repairs, 2)
+  })
+
+  it('stays abandoned when the repair fails', async () => {
+    let fails = true
+    const locks = create({
+      onOwnerDied: () => {
+        if (fails) throw new RangeError('cannot')
+      },
+    })
+    await endHolding(locks, 2, 5)
+    assert.throws(() => locks.hold([1, 2], () => {}), { message: 'cannot' })
+    assert.throws(() => SharedLocks.open(locks.handle).lock(5), died)
+    fails = false
+    locks.hold([1, 2], () => {})
+    locks.hold([5], () => {})
+  })
+
+  it('refuses a repair that is asynchronous, or no function', async () => {
+    const onOwnerDied = (async () => {}) as () => void
+    const locks = create({ onOwnerDied })
+    await endHolding(locks, 2)
+    assert.throws(() => locks.lock(2), usage)
+    assert.throws(() => SharedLocks.open(locks.handle).lock(2), died)
+    assert.throws(() => create({ onOwnerDied: 3 as never }), usage)
+  })
+
+  it('survives the end of the heir', async () => {
+    const locks = create()
+    await endHolding(locks, 2, 5)
+    const flags = newFlags()
+    const { worker, answer } = startThread(locks, 'repairForEver', { flags, index: 5 })
+    await flagIsSet(flags, 0)
+    const waiting = inThread(locks, 'askFor', { flags: newFlags(), indices: [2] })
+    await Promise.all([worker.terminate(), assert.rejects(answer)])
+    assert.equal(await waiting, 'LOCK_OWNER_DIED')
+    assert.throws(
+      () => locks.lock(5),
+      (error: OwnerDiedError) => assert.deepEqual(error.abandoned?.locks, [2, 5]) === undefined,
+    )
+  })
+}
+
+function describeWaiting(create: Create): void {
+  it('while it waited takes nothing along', async () => {
+    const locks = create({ owners: 3 })
+    for (let i = 0; i < 3; i++) {
+      const flags = newFlags()
+      locks.lock(3)
+      const { worker, answer } = startThread(locks, 'askFor', { flags, indices: [1, 3] })
+      await flagIsSet(flags, 0)
+      await new Promise((resolve) => setTimeout(resolve, 5 + 10 * i))
+      await Promise.all([worker.terminate(), assert.rejects(answer)])
+      locks.unlock(3)
+      locks.lock(3)
+      locks.unlock(3)
+      assert.throws(() => locks.lock(1), died)
+      locks.recover(1)
+    }
+  })
+
+  it('just after it was woken loses no wake-up', async () => {
+    const locks = create()
+    for (let i = 0; i < 20; i++) {
+      const [first, second] = [newFlags(), newFlags()]
+      locks.lock(3)
+      const dies = startThread(locks, 'askFor', { flags: first, indices: [3] })
+      await flagIsSet(first, 0)
+      const stays = startThread(locks, 'askFor', { flags: second, indices: [3] })
+      await flagIsSet(second, 0)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      locks.unlock(3)
+      await Promise.all([dies.worker.terminate(), dies.answer.catch(() => {})])
+      const answer = await stays.answer
+      assert.ok(answer === 'held' || answer === 'LOCK_OWNER_DIED', answer)
+      if (answer !== 'held') locks.recover(3)
+    }
+  })
+}
