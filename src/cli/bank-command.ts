@@ -33,7 +33,7 @@ interface BankFlags {
   readonly accounts?: number
   readonly transfers?: number
   readonly auditEvery?: number
-  readonly seed: number
+  readonly seed?: number
   readonly stripes?: number
   readonly pause: boolean
   readonly trace?: true
@@ -52,8 +52,11 @@ const MOST = 1_000_000_000
 export function bankCommand(exit: (status: number) => void): Command {
   return new Command('bank')
     .description(
-      'Run the bank: accounts, threads that transfer between them, audits that must find the same\n' +
-        'total. Without options: the tour through four strategies on the workload of the lecture.',
+      'Run the bank: accounts, threads that transfer between them, audits that must find the same ' +
+        'total. Without options: a tour through four strategies with five threads, six accounts, ' +
+        '10,000 transfers each and an audit after every one. Files are CSV with a header; amounts ' +
+        'have at most two decimals and no sign. The transfers that a table counts are those ' +
+        'carried out and those refused.',
     )
     .addOption(
       new Option('--strategy <name>', 'how transfers take locks')
@@ -73,19 +76,24 @@ export function bankCommand(exit: (status: number) => void): Command {
     )
     .option(
       '--audit-every <n>',
-      `audit after every n transfers of a thread, 0: never (default: 1; with files ${AUDIT_FILES_EVERY})`,
+      'audit after every n transfers of a thread, 0: never; audits of many accounts take longer than ' +
+        `many transfers (default: 1; with files ${AUDIT_FILES_EVERY})`,
       whole(0, MOST),
     )
     .option(
       '--seed <n>',
-      'the same seed gives each thread the same transfers',
+      'the same seed gives each thread the same transfers (default: 1)',
       whole(0, 2 ** 32 - 1),
-      1,
     )
-    .option('--stripes <n>', 'locks of the striped bank (default: 64)', whole(1, 1_000_000))
+    .option(
+      '--stripes <n>',
+      'locks of the striped bank (default: 64, or one for each account)',
+      whole(1, 1_000_000),
+    )
     .option(
       '--no-pause',
-      `never give up the time slice between debit and credit; otherwise unlocked and unordered do in\ntheir first ${SLOW_TRANSFERS} transfers, so that their fault is seen at once`,
+      'never wait between debit and credit; by default unlocked and unordered do so in their first ' +
+        `${SLOW_TRANSFERS} transfers, so that their fault is seen at once`,
     )
     .option('--trace', 'print which thread takes which lock first and second')
     .addOption(
@@ -108,6 +116,7 @@ export function bankCommand(exit: (status: number) => void): Command {
 
 async function runCommand(flags: BankFlags): Promise<number> {
   const workload = readWorkload(flags)
+  checkStripes(flags, workload)
   const out = checkOut(flags, workload)
   const interrupt = new AbortController()
   const stop = (): void => {
@@ -194,6 +203,11 @@ function checkOut({ out }: BankFlags, { files }: Workload): string | undefined {
   if (out === undefined) return undefined
   if (!files) throw new InputError('--out goes with --accounts-file and --transfers-file')
   return checkOutput(out, [files.accountsFile, files.transfersFile])
+}
+
+function checkStripes({ strategy, stripes = 0 }: BankFlags, { balances }: Workload): void {
+  if (strategy !== 'striped' || stripes <= balances.length) return
+  throw new InputError(`--stripes: expected at most one for each of ${balances.length} accounts`)
 }
 
 /** A parser for a whole number in a range. */

@@ -28,7 +28,7 @@ export function bankJson(workload: Workload, runs: readonly FinishedRun[]): stri
     runs: runs.map((run) => ({
       strategy: run.strategy,
       outcome: run.outcome,
-      complete: run.complete,
+      interrupted: !run.complete,
       transfers: run.transfers,
       refused: run.refused,
       audits: run.audits,

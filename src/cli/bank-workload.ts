@@ -48,7 +48,7 @@ export interface RefusedOrder {
 /** The options that say what to do. */
 export interface WorkloadFlags {
   readonly threads: number
-  readonly seed: number
+  readonly seed?: number
   readonly accounts?: number
   readonly transfers?: number
   readonly auditEvery?: number
@@ -58,7 +58,7 @@ export interface WorkloadFlags {
 
 /** The workload of the options; files are read and checked whole. */
 export function readWorkload(flags: WorkloadFlags): Workload {
-  const { accountsFile, transfersFile, threads, seed } = flags
+  const { accountsFile, transfersFile, threads, seed = 1 } = flags
   if (accountsFile === undefined && transfersFile === undefined) {
     const transfers = flags.transfers ?? LECTURE_TRANSFERS
     return {
@@ -72,11 +72,9 @@ export function readWorkload(flags: WorkloadFlags): Workload {
   if (accountsFile === undefined || transfersFile === undefined) {
     throw new InputError('--accounts-file and --transfers-file belong together: expected both')
   }
-  for (const [option, value] of Object.entries({
-    accounts: flags.accounts,
-    transfers: flags.transfers,
-  })) {
-    if (value !== undefined) throw new InputError(`--${option} does not go with --${option}-file`)
+  for (const option of ['accounts', 'transfers'] as const) {
+    if (flags[option] === undefined) continue
+    throw new InputError(`--${option} does not go with --accounts-file and --transfers-file`)
   }
   const accounts = readAccounts(accountsFile)
   const orders = readOrders(transfersFile, accounts.names)

@@ -116,7 +116,7 @@ function readRows(file: string, columns: readonly string[]): Row[] {
     if (header.record.includes(column)) continue
     throw new InputError(
       `${visible(file)}, line ${header.line}: expected a column "${column}" in the header, found ` +
-        visible(header.record.join(',').slice(0, 80)),
+        visible(header.record.map((name) => `"${name}"`).join(', ')).slice(0, 80),
     )
   }
   return rows.map(({ record, line }) => {

@@ -17,10 +17,19 @@ export type LockErrorCode =
   | 'LOCK_OWNER_DIED'
   | 'LOCK_USAGE'
 
+/** A function of this library that was called from outside: an error's stack begins above it. */
+// biome-ignore lint/complexity/noBannedTypes: any function will do, none is called
+export type Caller = Function
+
 /** The base class: `error instanceof LockwiseError` catches everything this library throws. */
 export abstract class LockwiseError extends Error {
   /** What went wrong; see {@link LockErrorCode}. */
   abstract readonly code: LockErrorCode
+
+  constructor(message: string, caller?: Caller) {
+    super(message)
+    if (caller) Error.captureStackTrace?.(this, caller)
+  }
 }
 
 /**
@@ -33,14 +42,8 @@ export class DeadlockError extends LockwiseError {
   /** Who held what, who waited for what, for how long and where: plain data. */
   readonly report: DeadlockReport
 
-  constructor(report: DeadlockReport) {
-    const circle = report.cycle
-      .map((member) => `${member.label} holds ${list(member.holds)}, waits for ${member.waitsFor}`)
-      .join('; ')
-    super(
-      `deadlock of ${report.cycle.length}: ${circle}. Take the locks in one request, ` +
-        'or always in the same order; error.report has the call stacks.',
-    )
+  constructor(report: DeadlockReport, caller?: Caller) {
+    super(summaryOf(report), caller)
     this.report = report
   }
 }
@@ -79,8 +82,8 @@ export class OwnerDiedError extends LockwiseError {
   /** Who died, and all that it left; where the locks are known by their numbers. */
   readonly abandoned: AbandonedLocks | undefined
 
-  constructor(message: string, abandoned?: AbandonedLocks) {
-    super(message)
+  constructor(message: string, abandoned?: AbandonedLocks, caller?: Caller) {
+    super(message, caller)
     this.abandoned = abandoned
   }
 }
@@ -89,6 +92,23 @@ export class OwnerDiedError extends LockwiseError {
 export class LockUsageError extends LockwiseError {
   override readonly name = 'LockUsageError'
   readonly code = 'LOCK_USAGE'
+}
+
+function summaryOf({ cycle }: DeadlockReport): string {
+  const [first] = cycle
+  if (first && cycle.length === 1) {
+    return (
+      `deadlock: ${first.label} asks for lock ${first.waitsFor}, which it holds itself, and would wait ` +
+      'for ever: locks are not re-entrant'
+    )
+  }
+  const circle = cycle
+    .map((member) => `${member.label} holds ${list(member.holds)}, waits for ${member.waitsFor}`)
+    .join('; ')
+  return (
+    `deadlock of ${cycle.length}: ${circle}. Take the locks in one request, or always in the same ` +
+    'order; error.report has the call stacks.'
+  )
 }
 
 function list(names: readonly (string | number)[]): string {

@@ -24,7 +24,7 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
     lines.push(
       `  ${strong(visible(member.label).padEnd(width))}  holds ${names(member.holds)}, ` +
         `waits for ${name(member.waitsFor)} (held by ${visible(blocker.label)}) ` +
-        `since ${duration(member.waitedMs)}`,
+        `for ${duration(member.waitedMs)}`,
     )
     for (const call of member.stack.split('\n')) {
       if (call !== '') lines.push(faint(`  ${' '.repeat(width)}    ${visible(call)}`))

@@ -91,6 +91,19 @@ describe('runs of the bank', { timeout }, () => {
     })
   }
 
+  it('audits that end and begin all the time find every total', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const result = await runBank({
+        strategy: 'ordered',
+        balances: lectureBalances(66),
+        threads: 2,
+        auditors: 2,
+        generate: { seed, transfers: 300_000 },
+      })
+      assert.equal(result.outcome, 'consistent')
+    }
+  })
+
   it('whole audits can be gentle too', async () => {
     const result = await runBank({
       strategy: 'striped',

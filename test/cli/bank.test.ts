@@ -249,7 +249,7 @@ describe('lockwise bank', { timeout }, () => {
   it('refuses what only the bank itself can refuse, and names with control characters', () => {
     const { status, stderr } = bank('--strategy', 'striped', '--stripes', '8')
     assert.equal(status, 2)
-    assert.match(stderr, /^lockwise: stripes[^\n]+\n$/)
+    assert.match(stderr, /^lockwise: --stripes[^\n]+\n$/)
     assert.match(bank('--strategy', '\u001b[31mx').stderr, /\\u001b\[31mx/)
     file('a.csv', 'account,balance\nA,1\n"\u009b31m\u202eB",1\n')
     file('o.csv', 'id,from,to,amount\n1,A,"\u009b31m\u202eB",5\n')

@@ -22,9 +22,9 @@ it('says who holds what, waits for what, since when, where, and what to change',
     deadlockText(crossed),
     `Deadlock: 2 threads wait for each other in a circle; none could ever go on.
 
-  b         holds lock 4, waits for lock 3 (held by teller 1) since 10 µs
+  b         holds lock 4, waits for lock 3 (held by teller 1) for 10 µs
               at move (bank.js:1:2)
-  teller 1  holds lock 3, waits for lock 4 (held by b) since 12.3 ms
+  teller 1  holds lock 3, waits for lock 4 (held by b) for 12.3 ms
               at move (bank.js:1:2)
 
 Victim: b; its request was rejected with DeadlockError.

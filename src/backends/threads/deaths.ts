@@ -22,7 +22,7 @@
  * A thread's slots: its own, which leads, and those of its tasks, whose SLOT.thread is the leader.
  */
 
-import { LockUsageError, OwnerDiedError } from '../../core/errors.ts'
+import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
 import {
@@ -75,6 +75,7 @@ export function inherit(
   owner: Owner,
   lock: number,
   onOwnerDied: OnOwnerDied | undefined,
+  caller?: Caller,
 ): void {
   const abandoned = withClaim(table, owner, () => {
     const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
@@ -84,7 +85,7 @@ export function inherit(
     return describe(table, leader)
   })
   if (!abandoned) return
-  if (!onOwnerDied) throw ownerDied(lock, abandoned)
+  if (!onOwnerDied) throw ownerDied(lock, abandoned, caller)
   const leader = abandoned.thread
   try {
     mustBeDone(onOwnerDied(abandoned))
@@ -97,11 +98,11 @@ export function inherit(
 }
 
 /** Frees an abandoned lock, and all others that its thread left: they are sound, says the caller. */
-export function recover(table: Table, owner: Owner, lock: number): void {
+export function recover(table: Table, owner: Owner, lock: number, caller: Caller): void {
   const at = addressOf(table, lock) >> 2
   noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)))
   if (!isLeft(table, Atomics.load(table.words, at))) {
-    throw new LockUsageError(`recover: lock ${lock} is not abandoned`)
+    throw new LockUsageError(`recover: lock ${lock} is not abandoned`, caller)
   }
   inherit(table, owner, lock, () => {})
 }
@@ -217,13 +218,18 @@ function setKind(table: Table, id: number, from: number, to: number): void {
   Atomics.compareExchange(table.words, at, tag | from, to === FREE_SLOT ? FREE_SLOT : tag | to)
 }
 
-function ownerDied(lock: number, abandoned: AbandonedLocks): OwnerDiedError {
+function ownerDied(
+  lock: number,
+  abandoned: AbandonedLocks,
+  caller: Caller | undefined,
+): OwnerDiedError {
   const { label, locks } = abandoned
   return new OwnerDiedError(
     `lock ${lock} was left by ${label}, which ended while it held ${describeLocks(locks)}: what they ` +
       'guard may be half changed. Open the table with onOwnerDied to repair it, or call ' +
       `recover(${lock}) if it is sound`,
     abandoned,
+    caller,
   )
 }
 

@@ -3,7 +3,7 @@
  * must wake someone or is out of turn. All numbers here are locks' own, checked before.
  */
 
-import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
 import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
@@ -20,7 +20,7 @@ import {
 } from './owners.ts'
 import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
-import { type Caller, mayBlock, stackAt, Waiter, wake } from './waiter.ts'
+import { mayBlock, stackAt, Waiter, wake } from './waiter.ts'
 
 /** A request with more locks than this is not given back to stand back: that costs more than it saves. */
 const MOST_GIVEN_BACK = 64
@@ -71,7 +71,7 @@ export class Requests {
     let taken = done
     try {
       while (taken < locks.length) {
-        if (this.#takeOne(locks[taken] as number, caller, taken)) taken++
+        if (this.#takeOne(locks[taken] as number, caller, taken, locks)) taken++
         else {
           this.freeAll(locks, taken)
           taken = 0
@@ -87,7 +87,7 @@ export class Requests {
   /** Takes the locks of two records, where the kernel answered `answer`. */
   takePair(a: number, b: number, answer: number, caller: Caller): void {
     const locks = this.#locksOf(a, b)
-    if (answer === REFUSED) throw this.#refusal(locks[0], caller)
+    if (answer === REFUSED) throw this.#refusal(locks[0], caller, locks)
     this.takeAll(locks, caller, answer === HIGH_BUSY ? 1 : 0)
   }
 
@@ -96,7 +96,7 @@ export class Requests {
     let taken = busy
     try {
       for (;;) {
-        if (this.#takeOne(taken, caller, taken)) taken++
+        if (this.#takeOne(taken, caller, taken, [taken])) taken++
         else {
           this.#freeDownFrom(taken - 1)
           taken = 0
@@ -114,19 +114,19 @@ export class Requests {
   }
 
   /** Takes a set of locks if that needs no waiting; else none of them, and the answer is false. */
-  tryTakeAll(locks: readonly number[]): boolean {
+  tryTakeAll(locks: readonly number[], caller: Caller): boolean {
     for (const [taken, lock] of locks.entries()) {
       let answer = this.#kernel.lock(lock)
       if (answer === 0) continue
       try {
-        if (answer === BUSY && this.#inheritIfLeft(lock)) answer = this.#kernel.lock(lock)
+        if (answer === BUSY && this.#inheritIfLeft(lock, caller)) answer = this.#kernel.lock(lock)
       } catch (error) {
         this.freeAll(locks, taken)
         throw error
       }
       if (answer === 0) continue
       this.freeAll(locks, taken)
-      if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock)
+      if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock, caller, locks)
       return false
     }
     return true
@@ -137,7 +137,7 @@ export class Requests {
    *
    * @throws LockUsageError if some are not held any more, when all others are free.
    */
-  freeAll(locks: readonly number[], taken: number = locks.length): void {
+  freeAll(locks: readonly number[], taken: number = locks.length, caller?: Caller): void {
     let missing: number[] | undefined
     for (let i = taken - 1; i >= 0; i--) {
       const lock = locks[i] as number
@@ -146,18 +146,18 @@ export class Requests {
       missing = [lock, ...(missing ?? [])]
     }
     this.#letWokenGoFirst()
-    if (missing) throw this.#notHeld(missing)
+    if (missing) throw this.#notHeld(missing, caller)
   }
 
   /** Frees an abandoned lock and all others that its thread left. */
-  recover(lock: number): void {
-    recover(this.#table, this.#owner, lock)
+  recover(lock: number, caller: Caller): void {
+    recover(this.#table, this.#owner, lock, caller)
   }
 
   /** Throws unless this thread holds the locks of both records. */
-  mustHoldPair(a: number, b: number): void {
+  mustHoldPair(a: number, b: number, caller: Caller): void {
     const locks = this.#locksOf(a, b)
-    if (!locks.every((lock) => this.#holds(lock))) throw this.#notHeld(locks)
+    if (!locks.every((lock) => this.#holds(lock))) throw this.#notHeld(locks, caller)
   }
 
   /** Frees every lock, where the kernel has freed those above `left` and left this one unfinished. */
@@ -167,17 +167,17 @@ export class Requests {
   }
 
   /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
-  finishFreeing(lock: number, answer: number): void {
-    if (!this.#finishFreeingOne(lock, answer)) throw this.#notHeld([lock])
+  finishFreeing(lock: number, answer: number, caller: Caller): void {
+    if (!this.#finishFreeingOne(lock, answer)) throw this.#notHeld([lock], caller)
     this.#letWokenGoFirst()
   }
 
   /** The same for what the kernel's `unlock2` left of the locks of two records. */
-  finishFreeingPair(a: number, b: number, answer: number): void {
+  finishFreeingPair(a: number, b: number, answer: number, caller: Caller): void {
     const locks = this.#locksOf(a, b)
     const [low, high] = locks
     if (answer === NOT_ON_TOP) {
-      this.freeAll(locks)
+      this.freeAll(locks, locks.length, caller)
       return
     }
     if (high === undefined) this.#wake(low, answer)
@@ -205,16 +205,16 @@ export class Requests {
    * Takes one lock of a request that has `taken` others already, however long that takes; or says why
    * it never can be had; or answers false: the thread should stand back from the whole request.
    */
-  #takeOne(lock: number, caller: Caller, taken: number): boolean {
+  #takeOne(lock: number, caller: Caller, taken: number, request: readonly number[]): boolean {
     const word = addressOf(this.#table, lock)
     for (;;) {
       const answer = this.#kernel.lock(lock)
       if (answer === 0) return true
-      if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller)
-      this.#inheritIfLeft(lock)
-      if (!mayBlock) throw mustNotBlock()
-      this.#tasks.refuseToBlock(lock)
-      this.#refuseOwnThread(lock)
+      if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller, request)
+      this.#inheritIfLeft(lock, caller)
+      if (!mayBlock) throw mustNotBlock(caller)
+      this.#tasks.refuseToBlock(lock, caller)
+      this.#refuseOwnThread(lock, caller)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
       if (!this.#waiter.take(word, caller)) continue
       pushHeld(this.#table, this.#owner, word)
@@ -223,20 +223,21 @@ export class Requests {
   }
 
   /** Throws where this thread has opened the table more than once, and would wait for itself. */
-  #refuseOwnThread(lock: number): void {
+  #refuseOwnThread(lock: number, caller: Caller): void {
     const other = ownerIn(this.#wordOf(lock))
     if (other === 0 || tagOf(this.#table, other) !== tagOf(this.#table, this.#owner.id)) return
     if (leaderOf(this.#table, other) === this.#owner.id) return
     throw new LockUsageError(
       `${this.#owner.label} would wait for lock ${lock}, which ${labelOf(this.#table, other)} holds: the ` +
         'same thread, which has opened this table more than once. Open a table once in a thread',
+      caller,
     )
   }
 
   /** Of a lock whose owner died and which nobody repairs: makes it sound, or throws. */
-  #inheritIfLeft(lock: number): boolean {
+  #inheritIfLeft(lock: number, caller: Caller): boolean {
     if (!isLeft(this.#table, this.#wordOf(lock))) return false
-    inherit(this.#table, this.#owner, lock, this.#onOwnerDied)
+    inherit(this.#table, this.#owner, lock, this.#onOwnerDied, caller)
     return true
   }
 
@@ -292,32 +293,43 @@ export class Requests {
     return word === 0
   }
 
-  #refusal(lock: number, caller: Caller): Error {
-    if (!this.#holds(lock)) return this.#orderError(lock)
-    return new DeadlockError(describeSelfDeadlock(this.#table, this.#owner, lock, stackAt(caller)))
+  #refusal(lock: number, caller: Caller, request: readonly number[]): Error {
+    if (!this.#holds(lock)) return this.#orderError(lock, caller, request)
+    const report = describeSelfDeadlock(this.#table, this.#owner, lock, stackAt(caller))
+    return new DeadlockError(report, caller)
   }
 
-  #orderError(wanted: number): LockOrderError {
+  #orderError(wanted: number, caller: Caller, request: readonly number[]): LockOrderError {
     const held = locksHeldBy(this.#table, this.#owner.id)
+    const all = [...request.slice(0, 9), ...held.slice(-3)].sort((a, b) => a - b)
+    const { count } = this.#table.layout
+    const shared =
+      this.#lockCount === count
+        ? ''
+        : ` (its ${count} records share ${this.#lockCount} locks: record i has lock i % ${this.#lockCount})`
     return new LockOrderError(
       `lock ${wanted} asked for by ${this.#owner.label} while it holds ${describeLocks(held)}: ` +
-        'this table takes locks in ascending order only. Take them all in one request, such as ' +
-        `hold([${[wanted, ...held.slice(-3)].sort((a, b) => a - b).join(', ')}], …), or create the ` +
-        "table with order: 'free'",
+        `this table takes locks in ascending order only${shared}. Take them all in one request, ` +
+        `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
+      caller,
     )
   }
 
-  #notHeld(locks: readonly number[]): LockUsageError {
+  #notHeld(locks: readonly number[], caller: Caller | undefined): LockUsageError {
     const held = locksHeldBy(this.#table, this.#owner.id)
+    const reason = this.#tasks.holdsAny(locks)
+      ? 'it was taken by holdAsync, which frees it itself'
+      : `it holds ${held.length > 0 ? describeLocks(held) : 'nothing'}`
     return new LockUsageError(
-      `unlock: ${this.#owner.label} does not hold ${describeLocks(locks)}` +
-        (held.length > 0 ? `; it holds ${describeLocks(held)}` : '; it holds nothing'),
+      `unlock: ${this.#owner.label} does not hold ${describeLocks(locks)}; ${reason}`,
+      caller,
     )
   }
 }
 
-function mustNotBlock(): LockUsageError {
+function mustNotBlock(caller: Caller): LockUsageError {
   return new LockUsageError(
     'this thread must not block (as the main thread of a browser): use holdAsync',
+    caller,
   )
 }

@@ -5,7 +5,7 @@
  * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
  */
 
-import { LockUsageError } from '../../core/errors.ts'
+import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
@@ -203,14 +203,14 @@ export class SharedLocks {
     fn: (...args: Args) => Result,
     ...args: Args
   ): Result {
-    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
+    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.holdPair)
     const busy = this.#lock2(a, b)
     if (busy !== 0) this.#requests.takePair(a, b, busy, this.holdPair)
     try {
       return settled(fn(...args))
     } finally {
       const bits = this.#unlock2(a, b)
-      if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits)
+      if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits, this.holdPair)
     }
   }
 
@@ -219,26 +219,27 @@ export class SharedLocks {
    * `fn` returned. Blocks the thread while one is busy.
    */
   hold<Result>(indices: Iterable<number>, fn: () => Result): Result {
-    const locks = this.#plan(indices)
+    const locks = this.#plan(indices, this.hold)
     this.#requests.takeAll(locks, this.hold)
     try {
       return settled(fn())
     } finally {
-      this.#requests.freeAll(locks)
+      this.#requests.freeAll(locks, locks.length, this.hold)
     }
   }
 
   /**
-   * Like {@link hold}, but never waits: where a lock is busy it calls nothing, holds nothing and
-   * returns `undefined` at once. The order is kept here too.
+   * Like {@link hold}, but never waits: where a lock is busy (also by this thread itself) it calls
+   * nothing, holds nothing and returns `undefined` at once. The order is kept here too. Let `fn` return
+   * something, to tell the two apart.
    */
   tryHold<Result>(indices: Iterable<number>, fn: () => Result): Result | undefined {
-    const locks = this.#plan(indices)
-    if (!this.#requests.tryTakeAll(locks)) return undefined
+    const locks = this.#plan(indices, this.tryHold)
+    if (!this.#requests.tryTakeAll(locks, this.tryHold)) return undefined
     try {
       return settled(fn())
     } finally {
-      this.#requests.freeAll(locks)
+      this.#requests.freeAll(locks, locks.length, this.tryHold)
     }
   }
 
@@ -247,7 +248,7 @@ export class SharedLocks {
    * nanoseconds for each lock, in the kernel: cheap for a striped table, milliseconds for 65,536 locks.
    */
   holdAll<Result>(fn: () => Result): Result {
-    checked(0, this.#count)
+    if (this.#count === 0) throw badIndex(0, 0, this.holdAll)
     const busy = this.#lockAll(0)
     if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
     try {
@@ -271,13 +272,13 @@ export class SharedLocks {
     indices: Iterable<number>,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result> {
-    return this.#tasks.hold(this.#plan(indices), fn, this.holdAsync)
+    return this.#tasks.hold(this.#plan(indices, this.holdAsync), fn, this.holdAsync)
   }
 
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
-    const record = checked(index, this.#count)
-    if (this.#lock(record) !== 0) this.#requests.takeAll([this.#requests.lockOf(record)], this.lock)
+    if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lock)
+    if (this.#lock(index) !== 0) this.#requests.takeAll([this.#requests.lockOf(index)], this.lock)
   }
 
   /**
@@ -286,14 +287,15 @@ export class SharedLocks {
    * @throws LockUsageError if this thread does not hold it; then nothing has changed.
    */
   unlock(index: number): void {
-    const record = checked(index, this.#count)
-    const bits = this.#unlock(record)
-    if (bits !== 0) this.#requests.finishFreeing(this.#requests.lockOf(record), bits)
+    if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.unlock)
+    const bits = this.#unlock(index)
+    if (bits === 0) return
+    this.#requests.finishFreeing(this.#requests.lockOf(index), bits, this.unlock)
   }
 
   /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
   lockPair(a: number, b: number): void {
-    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
+    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.lockPair)
     const busy = this.#lock2(a, b)
     if (busy !== 0) this.#requests.takePair(a, b, busy, this.lockPair)
   }
@@ -304,11 +306,11 @@ export class SharedLocks {
    * @throws LockUsageError if this thread does not hold both; then nothing has changed.
    */
   unlockPair(a: number, b: number): void {
-    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count)
+    if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.unlockPair)
     const bits = this.#unlock2(a, b)
     if (bits === 0) return
-    if (bits === NOT_ON_TOP) this.#requests.mustHoldPair(a, b)
-    this.#requests.finishFreeingPair(a, b, bits)
+    if (bits === NOT_ON_TOP) this.#requests.mustHoldPair(a, b, this.unlockPair)
+    this.#requests.finishFreeingPair(a, b, bits, this.unlockPair)
   }
 
   /**
@@ -318,7 +320,8 @@ export class SharedLocks {
    * @throws LockUsageError if the lock is not abandoned.
    */
   recover(index: number): void {
-    this.#requests.recover(this.#requests.lockOf(checked(index, this.#count)))
+    if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.recover)
+    this.#requests.recover(this.#requests.lockOf(index), this.recover)
   }
 
   /**
@@ -341,15 +344,18 @@ export class SharedLocks {
   }
 
   /** A set of locks: checked, each once, in ascending order. */
-  #plan(indices: Iterable<number>): number[] {
-    checked(0, this.#count)
+  #plan(indices: Iterable<number>, caller: Caller): number[] {
+    if (this.#count === 0) throw badIndex(0, 0, caller)
     if (typeof indices !== 'object' || indices === null || !(Symbol.iterator in indices)) {
-      throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`)
+      throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`, caller)
     }
     const locks = new Set<number>()
-    for (const index of indices) locks.add(this.#requests.lockOf(checked(index, this.#count)))
-    // Whoever gave the numbers may have closed the table meanwhile.
-    checked(0, this.#count)
+    for (const index of indices) {
+      // Whoever gives the numbers may close the table meanwhile.
+      if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, caller)
+      locks.add(this.#requests.lockOf(index))
+    }
+    if (this.#count === 0) throw badIndex(0, 0, caller)
     return [...locks].sort((a, b) => a - b)
   }
 }
@@ -385,21 +391,21 @@ function isPair(a: number, b: number, count: number): boolean {
   )
 }
 
-function badPair(a: number, b: number, count: number): LockUsageError {
-  return badIndex(isPair(a, a, count) ? b : a, count)
+function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
+  return badIndex(isIndex(a, count) ? b : a, count, caller)
 }
 
-/** A lock number, if it is one. */
-function checked(index: number, count: number): number {
-  if (typeof index === 'number' && index >>> 0 === index && index < count) return index
-  throw badIndex(index, count)
+/** Whether this is a lock number. */
+function isIndex(index: number, count: number): boolean {
+  return typeof index === 'number' && index >>> 0 === index && index < count
 }
 
-function badIndex(index: unknown, count: number): LockUsageError {
+function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
   return new LockUsageError(
     count === 0
       ? 'this thread has closed this table'
       : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}`,
+    caller,
   )
 }
 

@@ -10,7 +10,7 @@
  *           and frees them all when its callback has settled, or when one cannot be had.
  */
 
-import { DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock, findDeadlock } from './deadlock.ts'
 import { inherit, isLeft, noticeEndOf, type OnOwnerDied } from './deaths.ts'
 import { LINK_OFFSET, SLOT, TASK_SLOT, WAITER, WAKE_ALL } from './layout.ts'
@@ -24,7 +24,7 @@ import {
   tryClaimOwner,
 } from './owners.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
-import { announceSleep, type Caller, LONGEST_SLEEP_MS, stackAt, wake } from './waiter.ts'
+import { announceSleep, LONGEST_SLEEP_MS, stackAt, wake } from './waiter.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
 interface Task {
@@ -50,6 +50,7 @@ export class Tasks {
   readonly #running = new Set<Task>()
   /** Holdings asked for that have not ended, those without an owner yet included. */
   #asked = 0
+  #begun = 0
 
   constructor(table: Table, thread: Owner, onOwnerDied: OnOwnerDied | undefined) {
     this.#table = table
@@ -91,7 +92,7 @@ export class Tasks {
   }
 
   /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
-  refuseToBlock(wanted: number): void {
+  refuseToBlock(wanted: number, caller: Caller): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
     const held = [...this.#running].flatMap((task) => locksHeldBy(this.#table, task.owner.id))
     const highest = highestOf(held)
@@ -99,6 +100,14 @@ export class Tasks {
     throw new LockOrderError(
       `${this.#thread.label} would block for lock ${wanted} while an asynchronous holding of its own ` +
         `has lock ${highest}, and could not end it meanwhile: use holdAsync for lock ${wanted} too`,
+      caller,
+    )
+  }
+
+  /** Whether an asynchronous holding of this thread has one of these locks. */
+  holdsAny(locks: readonly number[]): boolean {
+    return [...this.#running].some(({ owner }) =>
+      locksHeldBy(this.#table, owner.id).some((held) => locks.includes(held)),
     )
   }
 
@@ -138,7 +147,7 @@ export class Tasks {
     const [parent] = this.#surrounding(outer)
     for (;;) {
       const acrossEventLoop = locksHeldBy(this.#table, this.#thread.id).length > 0
-      const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task)`, {
+      const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
         kind: TASK_SLOT,
         thread: this.#thread.id,
         parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
@@ -146,6 +155,7 @@ export class Tasks {
       if (owner) {
         const task = { table: this.#table, owner, outer, ended: false }
         this.#running.add(task)
+        this.#begun++
         return task
       }
       if (parent || acrossEventLoop) {

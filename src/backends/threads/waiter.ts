@@ -21,7 +21,7 @@
  * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
  */
 
-import { DeadlockError } from '../../core/errors.ts'
+import { type Caller, DeadlockError } from '../../core/errors.ts'
 import { findDeadlock } from './deadlock.ts'
 import { isLeft, noticeEndOf } from './deaths.ts'
 import { HEADER, SLOT, WAITER, WAKE_ALL } from './layout.ts'
@@ -127,7 +127,7 @@ export class Waiter {
         if (!checked) {
           checked = true
           const report = findDeadlock(table, this.#owner)
-          if (report) throw new DeadlockError(report)
+          if (report) throw new DeadlockError(report, caller)
         }
         const end = Atomics.wait(words, at, seen | WAITER, LONGEST_SLEEP_MS)
         if (end !== 'not-equal') this.sleeps++
@@ -138,10 +138,6 @@ export class Waiter {
     return taken
   }
 }
-
-/** A function whose frames, and those above it, are left out of a call stack. */
-// biome-ignore lint/complexity/noBannedTypes: any function will do, none is called
-export type Caller = Function
 
 /**
  * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
@@ -161,14 +157,19 @@ export function wake(words: Int32Array, word: number, bits: number): boolean {
   return Atomics.notify(words, word >> 2, most) > 0
 }
 
-/** The call stack above `caller`, a line a call, innermost first, without heading and Node's own calls. */
+/** Where these locks' own code lies. */
+const FOLDER = new URL('.', import.meta.url).href
+
+/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
 export function stackAt(caller: Caller): string {
   const holder: { stack?: string } = {}
   if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
   else holder.stack = new Error().stack ?? ''
   return textOf(holder.stack)
     .split('\n')
-    .filter((line) => line.includes(':') && !line.includes('node:internal'))
+    .filter(
+      (line) => line.includes(':') && !line.includes('node:internal') && !line.includes(FOLDER),
+    )
     .map((line) => line.trim())
     .join('\n')
 }

@@ -227,6 +227,32 @@ function describeOrder(create: Create): void {
 }
 
 function describeMisuse(create: Create): void {
+  it('throws errors whose stack begins at the call, and that name the whole request', () => {
+    const locks = create({ stripes: 4, label: 'me' })
+    const calls: [() => unknown, RegExp][] = [
+      [() => locks.lock(8), /from 0 to 7, not 8/],
+      [() => locks.unlock(1), /does not hold lock 1; it holds nothing/],
+      [() => locks.unlockPair(1, 2), /does not hold locks 1 and 2/],
+      [() => locks.holdPair(1, -1, refuse), /not -1/],
+      [() => locks.hold([1, 2], () => locks.hold([0, 3], refuse)), /hold\(\[0, 1, 2, 3\], …\)/],
+      [
+        () => locks.hold([6], () => locks.holdPair(1, 3, refuse)),
+        /8 records share 4 locks.*hold\(\[1, 2, 3\]/,
+      ],
+      [() => locks.hold([2], () => locks.lock(2)), /me asks for lock 2, which it holds itself/],
+      [() => locks.tryHold([Number.NaN], refuse), /not NaN/],
+      [() => locks.recover(1), /not abandoned/],
+    ]
+    for (const [call, message] of calls) {
+      assert.throws(call, (error: Error) => {
+        assert.match(error.message, message)
+        const [first = ''] = error.stack?.split('\n').filter((line) => /^ +at /.test(line)) ?? []
+        assert.match(first, /contract\./)
+        return true
+      })
+    }
+  })
+
   it('refuses to wait for a lock that the same thread holds through another opening', () => {
     const locks = create({ label: 'one' })
     const again = SharedLocks.open(locks.handle, { label: 'again' })
