@@ -28,6 +28,8 @@ export const SMALL: Size = { rounds: 1, divisor: 400, fewCells: true }
 const THREADS = [1, 2, 6]
 export const ACCOUNTS: readonly number[] = [6, 1024, 65_536]
 const TRANSFERS = 36_000_000
+/** Beside audits transfers are slower. */
+const TRANSFERS_WITH_AUDITS = TRANSFERS / 2
 const WARMUP = 600_000
 
 /** The nine cells, without or with audits. */
@@ -38,7 +40,7 @@ export function cells(audits: boolean, size: Size): Cell[] {
       accounts,
       // An audit takes as long as some thousand transfers where there are 65,536 accounts.
       auditEvery: audits ? (accounts > 10_000 ? 50_000 : 1000) : 0,
-      transfers: divided(TRANSFERS, size, threads),
+      transfers: divided(audits ? TRANSFERS_WITH_AUDITS : TRANSFERS, size, threads),
       warmup: divided(WARMUP, size),
     })),
   )
