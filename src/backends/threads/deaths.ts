@@ -54,9 +54,11 @@ import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
  */
 export type OnOwnerDied = (abandoned: AbandonedLocks) => void
 
-/** Whether a lock word says that its owner died, and nobody repairs what it left. */
+/** Whether a lock word says that its owner died, and nobody has repaired what it left, or is at it. */
 export function isLeft(table: Table, word: number): boolean {
-  return (word & ABANDONED) !== 0 && heirOf(table, ownerIn(word)) === 0
+  if ((word & ABANDONED) === 0) return false
+  const leader = leaderOf(table, ownerIn(word))
+  return kindOf(table, leader) === DEAD_SLOT && heirOf(table, leader) === 0
 }
 
 /** The owner that repairs what the thread of a dead owner left; 0 for none. */

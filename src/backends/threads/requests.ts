@@ -8,6 +8,7 @@ import { describeSelfDeadlock } from './deadlock.ts'
 import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
 import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
+import { ownLifeline } from './lifelines.ts'
 import {
   labelOf,
   lastTaken,
@@ -119,7 +120,9 @@ export class Requests {
       let answer = this.#kernel.lock(lock)
       if (answer === 0) continue
       try {
-        if (answer === BUSY && this.#inheritIfLeft(lock, caller)) answer = this.#kernel.lock(lock)
+        if (answer === BUSY && this.#inheritIfLeft(lock, this.#wordOf(lock), caller)) {
+          answer = this.#kernel.lock(lock)
+        }
       } catch (error) {
         this.freeAll(locks, taken)
         throw error
@@ -210,11 +213,14 @@ export class Requests {
     for (;;) {
       const answer = this.#kernel.lock(lock)
       if (answer === 0) return true
-      if (answer === REFUSED || this.#holds(lock)) throw this.#refusal(lock, caller, request)
-      this.#inheritIfLeft(lock, caller)
+      const seen = this.#wordOf(lock)
+      const holder = ownerIn(seen)
+      if (answer === REFUSED || holder === this.#owner.id)
+        throw this.#refusal(lock, caller, request)
+      if (this.#inheritIfLeft(lock, seen, caller)) continue
       if (!mayBlock) throw mustNotBlock(caller)
       this.#tasks.refuseToBlock(lock, caller)
-      this.#refuseOwnThread(lock, caller)
+      this.#refuseOwnThread(lock, holder, caller)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
       if (!this.#waiter.take(word, caller)) continue
       pushHeld(this.#table, this.#owner, word)
@@ -223,20 +229,19 @@ export class Requests {
   }
 
   /** Throws where this thread has opened the table more than once, and would wait for itself. */
-  #refuseOwnThread(lock: number, caller: Caller): void {
-    const other = ownerIn(this.#wordOf(lock))
-    if (other === 0 || tagOf(this.#table, other) !== tagOf(this.#table, this.#owner.id)) return
-    if (leaderOf(this.#table, other) === this.#owner.id) return
+  #refuseOwnThread(lock: number, holder: number, caller: Caller): void {
+    if (holder === 0 || tagOf(this.#table, holder) !== ownLifeline().tag) return
+    if (leaderOf(this.#table, holder) === this.#owner.id) return
     throw new LockUsageError(
-      `${this.#owner.label} would wait for lock ${lock}, which ${labelOf(this.#table, other)} holds: the ` +
+      `${this.#owner.label} would wait for lock ${lock}, which ${labelOf(this.#table, holder)} holds: the ` +
         'same thread, which has opened this table more than once. Open a table once in a thread',
       caller,
     )
   }
 
-  /** Of a lock whose owner died and which nobody repairs: makes it sound, or throws. */
-  #inheritIfLeft(lock: number, caller: Caller): boolean {
-    if (!isLeft(this.#table, this.#wordOf(lock))) return false
+  /** Of a lock whose owner died, as its word says, and which nobody repairs: makes it sound, or throws. */
+  #inheritIfLeft(lock: number, seen: number, caller: Caller): boolean {
+    if (!isLeft(this.#table, seen)) return false
     inherit(this.#table, this.#owner, lock, this.#onOwnerDied, caller)
     return true
   }

@@ -1,0 +1,85 @@
+/**
+ * The locks' own code for the explorer: the built files, in a copy of their own, so that a copy can be
+ * broken on purpose.
+ */
+
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type * as deaths from '../../src/backends/threads/deaths.ts'
+import type { OpenOptions, SharedLocks } from '../../src/backends/threads/index.ts'
+import type * as layout from '../../src/backends/threads/layout.ts'
+import type { Owner } from '../../src/backends/threads/owners.ts'
+import type { Table } from '../../src/backends/threads/table.ts'
+import type { Explorer } from './explorer.ts'
+
+/** A change of the code: in a file of src/backends/threads, this text is replaced by that one. */
+export type Change = readonly [file: string, from: string, to: string]
+
+/** What the explorer needs of the code. */
+export interface Code {
+  /** Opens a table over the explorer's memory, as the thread that runs. */
+  open(explorer: Explorer<unknown>, options: TableOptions & OpenOptions): SharedLocks
+  /** Clears up after a thread, as its parent does. */
+  clearUp(locks: SharedLocks, thread: number): void
+  /** Removes the copy. */
+  remove(): void
+}
+
+/** A small table. */
+export interface TableOptions {
+  readonly order: 'ascending' | 'free'
+  readonly count: number
+  readonly owners: number
+}
+
+/** What is not explored, in every copy: how often to spin, and whom Node would tell of a thread's end. */
+const ALWAYS: readonly Change[] = [
+  ['waiter.js', 'const SPINS = 40;', 'const SPINS = 1;'],
+  ['claim.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
+  ['shared-locks.js', 'watch(table, owner);', 'this.model = { table, owner };'],
+]
+
+/** The model of lifelines.ts: the explorer knows who has died. */
+const LIFELINES = `
+let explorer
+export const explored = (by) => { explorer = by }
+export const ownLifeline = () => ({ tag: explorer.me + 1, descriptor: 0, file: 0 })
+export const hasEnded = ({ tag }) => tag > 0 && explorer.hasDied(tag - 1)
+export const onThreadEnd = () => {}
+`
+
+/** Loads a copy of the code, with these changes; each must fit exactly one place. */
+export async function loadCode(changes: readonly Change[] = []): Promise<Code> {
+  const folder = mkdtempSync(join(tmpdir(), 'lockwise-code-'))
+  cpSync(fileURLToPath(new URL('../../src', import.meta.url)), folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const threads = join(folder, 'backends', 'threads')
+  for (const [file, from, to] of [...ALWAYS, ...changes]) {
+    const path = join(threads, file)
+    const parts = readFileSync(path, 'utf8').split(from)
+    if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} places with: ${from}`)
+    writeFileSync(path, parts.join(to))
+  }
+  writeFileSync(join(threads, 'lifelines.js'), LIFELINES)
+  const load = (file: string) => import(pathToFileURL(join(threads, file)).href)
+  const { SharedLocks: Locks } = await load('shared-locks.js')
+  const { planLayout } = (await load('layout.js')) as typeof layout
+  const { clearUp } = (await load('deaths.js')) as typeof deaths
+  const { explored } = (await load('lifelines.js')) as { explored(by: Explorer<unknown>): void }
+  return {
+    open(explorer, { label, onOwnerDied, ...options }) {
+      explored(explorer)
+      const bytes = { set: () => {}, slice: () => new Uint8Array() }
+      const { words, floats } = explorer
+      const table = { layout: planLayout({ ...options, recordBytes: 16 }), words, floats, bytes }
+      return new Locks(table, { label, onOwnerDied })
+    },
+    clearUp(locks, thread) {
+      const { table, owner } = (locks as unknown as { model: { table: Table; owner: Owner } }).model
+      clearUp(table, owner, thread + 1)
+    },
+    remove: () => rmSync(folder, { recursive: true }),
+  }
+}

@@ -1,0 +1,40 @@
+/** Explores everything, and prints what it came to: `npm run explore`, or `-- WORD` for some of it. */
+
+import { broken } from './broken.ts'
+import { loadCode } from './code.ts'
+import type { Explored } from './explorer.ts'
+import { situations } from './setups.ts'
+
+const [wanted = ''] = process.argv.slice(2)
+let faults = 0
+
+console.log('Situations: states, ways from the beginning to an end, seconds.\n')
+for (const { name, shows, explorer } of situations.filter((each) => each.name.includes(wanted))) {
+  const code = await loadCode()
+  const result = explorer(code).explore()
+  code.remove()
+  console.log(`${name} (${shows})\n  ${numbers(result)}`)
+  if (!result.fault) continue
+  faults++
+  console.log([`  FAULT: ${result.fault.what}`, ...result.fault.way].join('\n    '))
+}
+
+console.log('\nBroken on purpose: what the explorer found, by the shortest way there.\n')
+for (const { what, changes, situation } of broken.filter((each) => each.what.includes(wanted))) {
+  const code = await loadCode(changes)
+  const result = situations
+    .find(({ name }) => name === situation)
+    ?.explorer(code)
+    .explore()
+  code.remove()
+  if (!result?.fault) faults++
+  const found = result?.fault
+    ? `${result.fault.what}, in ${result.fault.way.length} steps`
+    : 'NOTHING'
+  console.log(`${what} (${situation})\n  ${found}; ${result ? numbers(result) : ''}`)
+}
+process.exitCode = faults === 0 ? 0 : 1
+
+function numbers({ states, schedules, seconds }: Explored): string {
+  return `${states.toLocaleString('en-US')} states, ${schedules.toPrecision(3)} ways, ${seconds.toFixed(1)} s`
+}

@@ -1,0 +1,524 @@
+/**
+ * Runs the locks' own code through every interleaving of its memory operations.
+ *
+ * Source    stateless model checking, as in CDSChecker (B. Norris and B. Demsky, 2013) and Rust's loom;
+ *           states seen already are cut as in an explicit-state model checker.
+ * Steps     1. The memory port of the locks is `Atomics` and the table's typed arrays. Here both are
+ *              models, and nothing in the code knows of it.
+ *           2. The state of a thread is the list of what its operations have answered so far. A step
+ *              runs the thread from its beginning, gives it these answers again, lets it do one more
+ *              operation on the model's memory, and stops it before the next.
+ *           3. From the first state on every thread that can go on makes a step, layer by layer. Two
+ *              ways to the same memory and the same answers are one state.
+ * Limits    Memory is sequentially consistent. An access without `Atomics` happens together with the
+ *           operation before it. A nap is over at once. A sleep ends by a wake-up, or by time as often
+ *           as the set-up allows: a state in which all who live sleep is a fault, though a real sleep is
+ *           bounded. A thread that has looked at the same words eight times stands still until memory
+ *           changes.
+ * Cost      some ten microseconds a step.
+ */
+
+/** What is explored. */
+export interface Setup<Context> {
+  /** Makes what a thread works with: all threads one after the other, before the exploration begins. */
+  readonly begin: (me: number) => Context
+  readonly threads: readonly ((context: Context, world: World, me: number) => void)[]
+  /** Threads that may die at any step. */
+  readonly mortal?: readonly number[]
+  /** How many of them may. Default 1. */
+  readonly deaths?: number
+  /** How many sleeps of each thread may end by time. Default 0. */
+  readonly timeouts?: number
+  /** Looks at what was said of each thread in the end; throws if that is wrong. */
+  readonly end?: (outcomes: readonly string[]) => void
+}
+
+/** What a thread sees of the model, beside the memory. */
+export interface World {
+  /** Is at work behind locks: nobody else may be. */
+  inside(locks: readonly number[]): void
+  /** Repairs what a dead thread left: nobody alive may be behind these locks. */
+  repairs(locks: readonly number[]): void
+  /** Notes a number for all to see. */
+  note(place: number, value: number): void
+  noted(place: number): number
+  /** Stands still until so many have died, and answers who was the last of them. */
+  awaitDeath(count: number): number
+  /** What is in the end to be said of this thread. */
+  outcome(text: string): void
+  fault(text: string): never
+}
+
+/** What an exploration came to. */
+export interface Explored {
+  readonly states: number
+  /** Ways from the beginning to an end. */
+  readonly schedules: number
+  readonly seconds: number
+  /** What went wrong first, and a shortest way there. */
+  readonly fault: { readonly what: string; readonly way: readonly string[] } | undefined
+}
+
+type Answer = number | string
+type Status = 'running' | 'asleep' | 'woken' | 'done' | 'dead'
+type Move = 'step' | 'time' | 'die'
+
+interface ThreadState {
+  readonly answers: readonly Answer[]
+  readonly hash: number
+  readonly status: Status
+  /** The operation that it is about to do. */
+  readonly pending: string
+  /** The word on which it sleeps. */
+  readonly sleepsAt: number
+  readonly timeouts: number
+  readonly outcome: string
+  /** Its operations since memory changed. */
+  readonly looks: readonly string[]
+}
+
+interface State {
+  readonly memory: Int32Array
+  readonly threads: readonly ThreadState[]
+  /** In the sequence in which they fell asleep. */
+  readonly sleepers: readonly number[]
+  readonly dead: readonly number[]
+  readonly trace: Trace | undefined
+  /** How many ways lead here. */
+  paths: number
+}
+
+interface Trace {
+  readonly before: Trace | undefined
+  readonly text: string
+}
+
+/** Leaves the code where it stands. */
+const SUSPEND = new Error('suspended')
+
+/** Something is wrong with the code that is explored. */
+class Fault extends Error {
+  trace: Trace | undefined
+}
+
+/** Cells of the model's memory: all indices that are used get one. */
+const CELLS = 256
+const AWAITS_DEATH = 'awaits death '
+/** So many identical looks, and a thread only goes round. */
+const ROUNDS = 8
+/** Shorter waits are naps. */
+const SHORTEST_SLEEP_MS = 50
+
+export class Explorer<Context> {
+  readonly #setup: Setup<Context>
+  readonly #cells = new Map<number, number>()
+
+  // The run of one thread that is going on.
+  #me = 0
+  #state: State | undefined
+  #answers: Answer[] = []
+  #answered = 0
+  #operationsLeft = 0
+  #suspended = false
+  #timedOut = false
+  #memory = new Int32Array(CELLS)
+  #changed = false
+  #sleepers: number[] = []
+  #woken: number[] = []
+  #sleepsAt = -1
+  #pending = ''
+  #outcome = ''
+
+  constructor(setup: Setup<Context>) {
+    this.#setup = setup
+  }
+
+  /** The model of the table's words. */
+  readonly words: Int32Array = this.#array(0)
+  /** The model of the table's float64s. */
+  readonly floats: Float64Array = this.#array(1e9) as unknown as Float64Array
+
+  /** The thread that runs. */
+  get me(): number {
+    return this.#me
+  }
+
+  /** Whether a thread has died, as lifelines.ts would answer. */
+  hasDied(thread: number): boolean {
+    const dead = (): number => Number(this.#state?.dead.includes(thread))
+    return this.#operation(`is ${thread} dead?`, dead) === 1
+  }
+
+  /** Explores everything. */
+  explore(): Explored {
+    const real = { Atomics: globalThis.Atomics, performance: globalThis.performance }
+    const { stackTraceLimit } = Error
+    const began = performance.now()
+    let states = 0
+    let schedules = 0
+    let fault: Explored['fault']
+    Object.assign(globalThis, {
+      Atomics: this.#atomics(),
+      performance: { timeOrigin: 0, now: () => 0 },
+    })
+    Error.stackTraceLimit = 0
+    try {
+      for (let layer = [this.#first()]; layer.length > 0; ) {
+        const following = new Map<string, State>()
+        for (const state of layer) {
+          states++
+          const moves = this.#moves(state)
+          if (moves.length === 0) {
+            this.#checkEnd(state)
+            schedules += state.paths
+          }
+          for (const [thread, move] of moves) {
+            const next =
+              move === 'die' ? die(state, thread) : this.#run(state, thread, 1, move === 'time')
+            const key = keyOf(next)
+            const known = following.get(key)
+            if (known) known.paths += next.paths
+            else following.set(key, next)
+          }
+        }
+        layer = [...following.values()]
+      }
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      fault = { what: error.message, way: wayOf(error.trace) }
+    } finally {
+      Object.assign(globalThis, real)
+      Error.stackTraceLimit = stackTraceLimit
+    }
+    return { states, schedules, seconds: (performance.now() - began) / 1000, fault }
+  }
+
+  #first(): State {
+    const thread: ThreadState = {
+      answers: [],
+      hash: 0,
+      status: 'running',
+      pending: '',
+      sleepsAt: -1,
+      timeouts: this.#setup.timeouts ?? 0,
+      outcome: '',
+      looks: [],
+    }
+    let state: State = {
+      memory: new Int32Array(CELLS),
+      threads: this.#setup.threads.map(() => thread),
+      sleepers: [],
+      dead: [],
+      trace: undefined,
+      paths: 1,
+    }
+    for (const i of this.#setup.threads.keys())
+      state = this.#run(state, i, Number.POSITIVE_INFINITY)
+    return { ...state, trace: undefined }
+  }
+
+  #moves(state: State): [number, Move][] {
+    const moves: [number, Move][] = []
+    for (const [i, { status, pending, timeouts, looks }] of state.threads.entries()) {
+      if (status === 'done' || status === 'dead') continue
+      if (status === 'asleep') {
+        if (timeouts > 0) moves.push([i, 'time'])
+      } else if (!goesRound(looks) && !waitsForDeath(pending, state.dead)) moves.push([i, 'step'])
+    }
+    // Where nobody can go on, a death is no help.
+    if (moves.length === 0 || state.dead.length === (this.#setup.deaths ?? 1)) return moves
+    for (const i of this.#setup.mortal ?? []) {
+      const status = state.threads[i]?.status
+      if (status !== 'done' && status !== 'dead') moves.push([i, 'die'])
+    }
+    return moves
+  }
+
+  #checkEnd(state: State): void {
+    const left = state.threads.flatMap(({ status, pending }, i) =>
+      status === 'done' || status === 'dead' || pending.startsWith(AWAITS_DEATH)
+        ? []
+        : [`${i} ${status === 'asleep' ? 'sleeps' : 'goes round'}: ${pending}`],
+    )
+    try {
+      if (left.length > 0) throw new Fault(`nobody can go on: ${left.join('; ')}`)
+      this.#setup.end?.(state.threads.map(({ outcome }) => outcome))
+    } catch (error) {
+      throw tracedTo(state.trace, error)
+    }
+  }
+
+  /** Lets a thread go on for some operations; without end, through its `begin` only. */
+  #run(state: State, me: number, operations: number, timedOut = false): State {
+    const before = state.threads[me] as ThreadState
+    this.#me = me
+    this.#state = state
+    this.#answers = [...before.answers]
+    this.#answered = 0
+    this.#operationsLeft = operations
+    this.#suspended = false
+    this.#timedOut = timedOut
+    this.#memory = state.memory.slice()
+    this.#changed = false
+    this.#sleepers = [...state.sleepers]
+    this.#woken = []
+    this.#sleepsAt = -1
+    this.#pending = ''
+    this.#outcome = ''
+    const trace = { before: state.trace, text: `${me}: ${before.pending}` }
+    const ended = this.#perform(operations === Number.POSITIVE_INFINITY, trace)
+    const fresh = this.#answers.slice(before.answers.length)
+    const mine: ThreadState = {
+      answers: this.#answers,
+      hash: fresh.reduce<number>(mix, before.hash),
+      status: ended ? 'done' : this.#sleepsAt >= 0 ? 'asleep' : 'running',
+      pending: this.#pending,
+      sleepsAt: this.#sleepsAt,
+      timeouts: before.timeouts - Number(timedOut),
+      outcome: this.#outcome,
+      looks: [...(this.#changed ? [] : before.looks), `${before.pending} ${fresh.join()}`],
+    }
+    return {
+      memory: this.#memory,
+      threads: state.threads.map((each, i) => {
+        if (i === me) return mine
+        const looks = this.#changed ? [] : each.looks
+        return this.#woken.includes(i)
+          ? { ...each, looks, status: 'woken', sleepsAt: -1 }
+          : { ...each, looks }
+      }),
+      sleepers: this.#sleepers,
+      dead: state.dead,
+      trace,
+      paths: state.paths,
+    }
+  }
+
+  /** Runs the thread that is on until it stands before an operation that it may not do: has it ended? */
+  #perform(onlyBegin: boolean, trace: Trace): boolean {
+    try {
+      const context = this.#setup.begin(this.#me)
+      if (onlyBegin) this.#operationsLeft = 0
+      this.#setup.threads[this.#me]?.(context, this.world, this.#me)
+      return true
+    } catch (error) {
+      if (this.#suspended) return false
+      throw tracedTo(trace, error)
+    }
+  }
+
+  /** One operation: its old answer, or a new one by `act`, or the end of this run. */
+  #operation(text: string, act: () => Answer): Answer {
+    if (this.#suspended) throw SUSPEND
+    if (this.#answered < this.#answers.length) return this.#answers[this.#answered++] as Answer
+    if (this.#operationsLeft === 0) {
+      this.#pending = text
+      this.#suspended = true
+      throw SUSPEND
+    }
+    this.#operationsLeft--
+    return this.#answer(act())
+  }
+
+  /** An access without `Atomics`. */
+  #plain(index: number, value?: number): number {
+    if (this.#suspended) throw SUSPEND
+    if (this.#answered < this.#answers.length) return this.#answers[this.#answered++] as number
+    const cell = this.#cell(index)
+    if (value !== undefined) this.#write(cell, value)
+    return this.#answer(this.#memory[cell] as number) as number
+  }
+
+  #answer(answer: Answer): Answer {
+    this.#answers.push(answer)
+    this.#answered++
+    return answer
+  }
+
+  #write(cell: number, value: number): number {
+    const before = this.#memory[cell] as number
+    this.#memory[cell] = value
+    if (this.#memory[cell] !== before) this.#changed = true
+    return before
+  }
+
+  #cell(index: number): number {
+    const known = this.#cells.get(index)
+    if (known !== undefined) return known
+    const cell = this.#cells.size
+    if (cell === CELLS) throw new Error('the model has too few cells')
+    this.#cells.set(index, cell)
+    return cell
+  }
+
+  #array(offset: number): Int32Array {
+    return new Proxy({} as Int32Array, {
+      get: (_, index) => this.#plain(offset + Number(index)),
+      set: (_, index, value) => {
+        this.#plain(offset + Number(index), value)
+        return true
+      },
+    })
+  }
+
+  /** What programs see. */
+  readonly world: World = {
+    inside: (locks) => {
+      for (const lock of locks) this.#enter(lock, this.#plain(placeOf(lock)))
+      this.#operation('is at work', () => 0)
+      for (const lock of locks) this.#plain(placeOf(lock), 0)
+    },
+    repairs: (locks) => {
+      for (const lock of locks) {
+        const other = this.#plain(placeOf(lock))
+        this.#enter(lock, other !== 0 && this.hasDied(other - 1) ? 0 : other)
+      }
+      this.#operation('repairs', () => 0)
+      for (const lock of locks) this.#plain(placeOf(lock), 0)
+    },
+    note: (place, value) => void this.#plain(placeOf(1000 + place), value),
+    noted: (place) => this.#plain(placeOf(1000 + place)),
+    awaitDeath: (count) =>
+      this.#operation(
+        `${AWAITS_DEATH}${count}`,
+        () => this.#state?.dead[count - 1] ?? -1,
+      ) as number,
+    outcome: (text) => {
+      this.#outcome = text
+    },
+    fault: (text) => {
+      throw new Fault(text)
+    },
+  }
+
+  #enter(lock: number, other: number): void {
+    if (other !== 0) throw new Fault(`${other - 1} and ${this.#me} are both behind lock ${lock}`)
+    this.#plain(placeOf(lock), this.#me + 1)
+  }
+
+  /** The model of `Atomics`. */
+  #atomics(): object {
+    const update =
+      (name: string, change: (before: number, value: number) => number) =>
+      (_: unknown, index: number, value: number): Answer =>
+        this.#operation(`${name} ${index}, ${value}`, () => {
+          const cell = this.#cell(index)
+          return this.#write(cell, change(this.#memory[cell] as number, value))
+        })
+    return {
+      add: update('add', (before, value) => before + value),
+      exchange: update('exchange', (_, value) => value),
+      store: update('store', (_, value) => value),
+      load: (_: unknown, index: number) =>
+        this.#operation(`load ${index}`, () => this.#memory[this.#cell(index)] as number),
+      compareExchange: (_: unknown, index: number, expected: number, value: number) =>
+        this.#operation(`compareExchange ${index}, ${expected} -> ${value}`, () => {
+          const cell = this.#cell(index)
+          const before = this.#memory[cell] as number
+          if (before === expected) this.#write(cell, value)
+          return before
+        }),
+      notify: (_: unknown, index: number, most = Number.POSITIVE_INFINITY) =>
+        this.#operation(`notify ${index}, ${most}`, () => this.#notify(index, most)),
+      wait: (_: unknown, index: number, expected: number, ms: number) =>
+        this.#wait(index, expected, ms),
+    }
+  }
+
+  #notify(index: number, most: number): number {
+    const woken = this.#sleepers
+      .filter((thread) => this.#state?.threads[thread]?.sleepsAt === index)
+      .slice(0, most)
+    this.#woken.push(...woken)
+    this.#sleepers = this.#sleepers.filter((thread) => !woken.includes(thread))
+    if (woken.length > 0) this.#changed = true
+    return woken.length
+  }
+
+  /** To fall asleep is one operation, to be awake again another. */
+  #wait(index: number, expected: number, ms: number): Answer {
+    const fell = this.#operation(`wait ${index}, ${expected}`, () => {
+      if (this.#memory[this.#cell(index)] !== expected) return 'not-equal'
+      if (ms < SHORTEST_SLEEP_MS) return 'timed-out'
+      this.#sleepers.push(this.#me)
+      this.#sleepsAt = index
+      return 'asleep'
+    })
+    if (fell !== 'asleep') return fell
+    return this.#operation(`awakes at ${index}`, () => {
+      this.#sleepers = this.#sleepers.filter((thread) => thread !== this.#me)
+      return this.#timedOut ? 'timed-out' : 'ok'
+    })
+  }
+}
+
+function die(state: State, thread: number): State {
+  return {
+    ...state,
+    threads: state.threads.map((each, i) => ({
+      ...each,
+      looks: [],
+      ...(i === thread ? { status: 'dead', sleepsAt: -1 } : {}),
+    })),
+    sleepers: state.sleepers.filter((sleeper) => sleeper !== thread),
+    dead: [...state.dead, thread],
+    trace: { before: state.trace, text: `${thread}: dies` },
+  }
+}
+
+/** Where the model keeps what no typed array has. */
+function placeOf(number: number): number {
+  return -1 - number
+}
+
+function waitsForDeath(pending: string, dead: readonly number[]): boolean {
+  return (
+    pending.startsWith(AWAITS_DEATH) && Number(pending.slice(AWAITS_DEATH.length)) > dead.length
+  )
+}
+
+/** Whether the last looks are the same ones again and again. */
+function goesRound(looks: readonly string[]): boolean {
+  for (let period = 1; ROUNDS * period <= looks.length; period++) {
+    const tail = looks.slice(-ROUNDS * period)
+    if (tail.every((look, i) => look === tail[i % period])) return true
+  }
+  return false
+}
+
+function tracedTo(trace: Trace | undefined, error: unknown): Fault {
+  const fault = error instanceof Fault ? error : new Fault(String(error))
+  fault.trace ??= trace
+  return fault
+}
+
+function wayOf(trace: Trace | undefined): string[] {
+  const way: string[] = []
+  for (let step = trace; step; step = step.before) way.unshift(step.text)
+  return way
+}
+
+/** Two hashes of 32 and 21 bits in one number. */
+function mix(hash: number, answer: Answer): number {
+  let high = Math.floor(hash / 2 ** 21) | 0
+  let low = hash % 2 ** 21
+  const add = (value: number): void => {
+    high = Math.imul(high ^ value, 0x01000193) ^ (high >>> 15)
+    low = (Math.imul(low + value, 0x9e3779b1) ^ (low >>> 7)) & 0x1fffff
+  }
+  if (typeof answer === 'number') add(answer)
+  else for (let i = 0; i < answer.length; i++) add(answer.charCodeAt(i))
+  add(0x5bd1)
+  return (high >>> 0) * 2 ** 21 + low
+}
+
+function keyOf({ memory, threads, sleepers, dead }: State): string {
+  const parts = threads.map(
+    ({ hash, status, timeouts, answers }) => `${hash}.${answers.length}${status}${timeouts}`,
+  )
+  let cells = 1
+  for (let i = 0; i < memory.length; i++) {
+    if (memory[i] !== 0) cells = mix(mix(cells, i), memory[i] as number)
+  }
+  return `${cells} ${parts.join(' ')} ${sleepers.join()} ${dead.join()}`
+}

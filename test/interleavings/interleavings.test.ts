@@ -1,0 +1,33 @@
+/** Explores the locks' own code, and the same code broken on purpose; explore.ts has what takes longer. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { broken } from './broken.ts'
+import { loadCode } from './code.ts'
+import { situations } from './setups.ts'
+
+describe('every interleaving', { timeout: 600_000 }, () => {
+  for (const { name, shows, long, explorer } of situations) {
+    if (long) continue
+    it(`${name}: ${shows}`, async () => {
+      const code = await loadCode()
+      const { states, schedules, fault } = explorer(code).explore()
+      code.remove()
+      assert.equal(fault, undefined)
+      assert.ok(states > 100 && schedules > 100)
+    })
+  }
+
+  for (const { what, changes, situation, long } of broken) {
+    if (long) continue
+    it(`finds: ${what}`, async () => {
+      const code = await loadCode(changes)
+      const fault = situations
+        .find(({ name }) => name === situation)
+        ?.explorer(code)
+        .explore().fault
+      code.remove()
+      assert.ok(fault && fault.way.length > 3)
+    })
+  }
+})

@@ -1,0 +1,269 @@
+/** What is explored: threads over one small table, and what must hold in the end. */
+
+import assert from 'node:assert/strict'
+import type { SharedLocks } from '../../src/backends/threads/index.ts'
+import type { Code } from './code.ts'
+import { Explorer, type Setup, type World } from './explorer.ts'
+
+type Thread = Setup<SharedLocks>['threads'][number]
+
+/** One situation. */
+export interface Situation {
+  readonly name: string
+  /** What is shown by it. */
+  readonly shows: string
+  /** Some take longer than a test should: only the whole run has them. */
+  readonly long?: true
+  explorer(code: Code): Explorer<SharedLocks>
+}
+
+interface Options {
+  readonly order?: 'ascending' | 'free'
+  readonly count?: number
+  readonly repairs?: boolean
+  /** What each thread holds at the beginning. */
+  readonly holding?: (me: number) => readonly number[]
+}
+
+function situation(
+  name: string,
+  shows: string,
+  threads: readonly Thread[],
+  {
+    order = 'ascending',
+    count = 2,
+    repairs = false,
+    holding,
+    ...setup
+  }: Options & Partial<Setup<SharedLocks>>,
+  long?: true,
+): Situation {
+  return {
+    name,
+    shows,
+    ...(long && { long }),
+    explorer(code) {
+      const explorer: Explorer<SharedLocks> = new Explorer<SharedLocks>({
+        threads: setup.mortal ? [...threads, clearsUp(code, setup.deaths ?? 1)] : threads,
+        ...setup,
+        begin(me) {
+          const locks = code.open(explorer as Explorer<unknown>, {
+            order,
+            count,
+            owners: threads.length + 1,
+            label: String(me),
+            ...(repairs && { onOwnerDied: ({ locks }) => explorer.world.repairs(locks) }),
+          })
+          for (const lock of holding?.(me) ?? []) locks.lock(lock)
+          return locks
+        },
+      })
+      return explorer
+    },
+  }
+}
+
+/** Takes two locks in one request, works behind them, frees them. */
+const pair =
+  (a: number, b: number): Thread =>
+  (locks, world) => {
+    if (!taken(world, () => locks.lockPair(a, b))) return
+    world.inside([a, b])
+    locks.unlockPair(a, b)
+    world.outcome('done')
+  }
+
+/** The same with one lock. */
+const one =
+  (a: number): Thread =>
+  (locks, world) => {
+    if (!taken(world, () => locks.lock(a))) return
+    world.inside([a])
+    locks.unlock(a)
+    world.outcome('done')
+  }
+
+/** Takes one lock, then another inside; gives up when it is a deadlock's victim. */
+const nested =
+  (first: number, second: number): Thread =>
+  (locks, world, me) => {
+    locks.lock(first)
+    world.note(me, 1 + first)
+    if (
+      taken(
+        world,
+        () => locks.lock(second),
+        () => mustBeBlocked(world, me, second),
+      )
+    ) {
+      world.note(me, 0)
+      world.inside([first, second])
+      locks.unlock(second)
+      world.outcome('done')
+    }
+    world.note(me, 0)
+    locks.unlock(first)
+  }
+
+/** Takes one lock and frees it, then another. */
+const inSequence =
+  (first: number, second: number): Thread =>
+  (locks, world, me) => {
+    one(first)(locks, world, me)
+    one(second)(locks, world, me)
+  }
+
+/** Whether a request was granted; if not, why stands in the outcome. */
+function taken(world: World, request: () => void, whenDeadlocked: () => void = () => {}): boolean {
+  try {
+    request()
+    return true
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (code === 'LOCK_DEADLOCK') whenDeadlocked()
+    if (code !== 'LOCK_DEADLOCK' && code !== 'LOCK_OWNER_DIED') throw error
+    world.outcome(code === 'LOCK_DEADLOCK' ? 'victim' : 'told')
+    return false
+  }
+}
+
+/** A victim's lock must be in the hands of one who asks for another inside: what {@link nested} notes. */
+function mustBeBlocked(world: World, me: number, lock: number): void {
+  for (let other = 0; other < 3; other++) {
+    if (other !== me && world.noted(other) === 1 + lock) return
+  }
+  world.fault(`${me} is told of a deadlock, but nobody holds lock ${lock} and asks for more`)
+}
+
+/** What the parent of those who die does. */
+const clearsUp =
+  (code: Code, deaths: number): Thread =>
+  (locks, world) => {
+    for (let count = 1; count <= deaths; count++) code.clearUp(locks, world.awaitDeath(count))
+  }
+
+function allDone(outcomes: readonly string[]): void {
+  assert.ok(
+    outcomes.every((outcome) => outcome === 'done'),
+    `outcomes: ${outcomes.join()}`,
+  )
+}
+
+function oneVictimAtMost(outcomes: readonly string[]): void {
+  const victims = outcomes.filter((outcome) => outcome === 'victim').length
+  assert.ok(victims <= 1, `${victims} victims`)
+  assert.equal(outcomes.filter((outcome) => outcome === 'done').length, outcomes.length - victims)
+}
+
+export const situations: readonly Situation[] = [
+  situation(
+    'two threads, a pair each',
+    'exclusion, no lost wake-up, no deadlock',
+    [pair(0, 1), pair(1, 0)],
+    {
+      end: allDone,
+    },
+  ),
+  situation(
+    'three threads, one lock',
+    'the same',
+    [one(0), one(0), one(0)],
+    { end: allDone },
+    true,
+  ),
+  situation(
+    'three threads, one pair',
+    'the same',
+    [pair(0, 1), pair(1, 0), pair(0, 1)],
+    { end: allDone },
+    true,
+  ),
+  situation(
+    'two threads, nested both ways',
+    'every deadlock found, one victim, none invented; a sleep of each ends by time',
+    [nested(0, 1), nested(1, 0)],
+    { order: 'free', timeouts: 1, end: oneVictimAtMost },
+  ),
+  situation(
+    'a nested request beside requests in sequence',
+    'no deadlock where there is none',
+    [nested(0, 1), inSequence(1, 0)],
+    {
+      order: 'free',
+      end: (outcomes) => assert.ok(!outcomes.includes('victim'), 'an invented deadlock'),
+    },
+  ),
+  situation(
+    'a ring of three',
+    'every deadlock found, one victim',
+    [nested(0, 1), nested(1, 2), nested(2, 0)],
+    { order: 'free', count: 3, end: oneVictimAtMost },
+    true,
+  ),
+  situation(
+    'a ring that opens and closes again',
+    'no deadlock where there was one nearly',
+    [
+      (locks, world) => {
+        const request = (): void => locks.lock(1)
+        if (taken(world, request, () => mustBeBlocked(world, 0, 1))) locks.unlock(1)
+        locks.unlock(0)
+      },
+      (locks, world) => {
+        world.note(1, 1 + 1)
+        if (taken(world, () => locks.lock(2))) locks.unlock(2)
+        world.note(1, 0)
+        locks.unlock(1)
+        one(2)(locks, world, 1)
+      },
+      (locks, world) => {
+        locks.unlock(2)
+        nested(2, 0)(locks, world, 2)
+      },
+    ],
+    { order: 'free', count: 3, holding: (me) => [me] },
+    true,
+  ),
+  situation(
+    'two threads, a pair each, one dies',
+    'the other is done or told, never stuck',
+    [pair(0, 1), pair(1, 0)],
+    { mortal: [0] },
+  ),
+  situation(
+    'three threads, one lock, one dies',
+    'no wake-up is lost with the dead',
+    [one(0), one(0), one(0)],
+    { mortal: [1] },
+    true,
+  ),
+  situation(
+    'three threads, one lock, one dies, two may repair',
+    'only one of them does',
+    [one(0), one(0), one(0)],
+    {
+      mortal: [0],
+      repairs: true,
+      end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),
+    },
+    true,
+  ),
+  situation(
+    'two threads, a pair each, one dies, the other repairs',
+    'what is left is repaired, and done',
+    [pair(0, 1), pair(1, 0)],
+    { mortal: [0], repairs: true, end: (outcomes) => assert.equal(outcomes[1], 'done') },
+  ),
+  situation(
+    'three threads, one lock, two die, the third repairs',
+    'the heir may die too',
+    [one(0), one(0), one(0)],
+    {
+      mortal: [0, 1],
+      deaths: 2,
+      repairs: true,
+      end: (outcomes) => assert.equal(outcomes[2], 'done'),
+    },
+    true,
+  ),
+]
