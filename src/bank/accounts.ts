@@ -10,6 +10,10 @@
  * | ------- | --------------------- | --------------------------- | -------------------------- |
  * | bank    | running audit, 0: none | the last audit's number    |                            |
  * | account | balance               | balance when an audit began | the last audit that saw it |
+ *
+ * An account's elements 3 to 5 can note a transfer that its payer has begun and not ended: the payee's
+ * record (0: no transfer), the payer's balance before, the payee's balance before. Whoever takes over
+ * the locks of a dead teller undoes that transfer (an undo log of before-images, as in databases).
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
@@ -23,6 +27,9 @@ const RUNNING_AUDIT = 0
 const LAST_AUDIT = 1
 const SAVED = 1
 const SEEN_BY = 2
+const PAYEE = 3
+const PAYER_BEFORE = 4
+const PAYEE_BEFORE = 5
 
 /** The accounts behind a table's locks, as {@link move} takes them. */
 export type Accounts = Float64Array
@@ -58,20 +65,25 @@ export function move(accounts: Accounts, payer: number, payee: number, amount: n
   const to = payee * STRIDE
   const balance = accounts[from] as number
   if (balance < amount) return false
-  // Read once: the next audit may begin meanwhile, and must find both balances kept, or neither.
-  const audit = accounts[RUNNING_AUDIT] as number
-  if (audit !== 0) {
-    keepForAudit(accounts, from, audit)
-    keepForAudit(accounts, to, audit)
-  }
+  keepForAudit(accounts, from, to)
   accounts[from] = balance - amount
   accounts[to] = (accounts[to] as number) + amount
   return true
 }
 
+/** The same as {@link move}, but so that it can be undone if the thread ends in the middle of it. */
+export function moveNoted(
+  accounts: Accounts,
+  payer: number,
+  payee: number,
+  amount: number,
+): boolean {
+  return moveInSteps(accounts, payer, payee, amount, false)
+}
+
 /**
- * The same as {@link move}, but it reads both balances first and gives up its time slice between debit
- * and credit, as the lecture's program does: under locks a delay, without them a lost update.
+ * The same as {@link moveNoted}, but it gives up its time slice between debit and credit, as the
+ * lecture's program does: under locks a delay, without them a lost update.
  */
 export function moveSlowly(
   accounts: Accounts,
@@ -79,21 +91,47 @@ export function moveSlowly(
   payee: number,
   amount: number,
 ): boolean {
+  return moveInSteps(accounts, payer, payee, amount, true)
+}
+
+function moveInSteps(
+  accounts: Accounts,
+  payer: number,
+  payee: number,
+  amount: number,
+  slowly: boolean,
+): boolean {
   const from = payer * STRIDE
   const to = payee * STRIDE
   const balance = accounts[from] as number
   const received = accounts[to] as number
   if (balance < amount) return false
-  // Read once: the next audit may begin meanwhile, and must find both balances kept, or neither.
-  const audit = accounts[RUNNING_AUDIT] as number
-  if (audit !== 0) {
-    keepForAudit(accounts, from, audit)
-    keepForAudit(accounts, to, audit)
-  }
+  keepForAudit(accounts, from, to)
+  accounts[from + PAYER_BEFORE] = balance
+  accounts[from + PAYEE_BEFORE] = received
+  accounts[from + PAYEE] = payee
   accounts[from] = balance - amount
-  giveUpTimeSlice()
+  if (slowly) giveUpTimeSlice()
   accounts[to] = received + amount
+  accounts[from + PAYEE] = 0
   return true
+}
+
+/**
+ * Undoes the transfer that the account in a record has begun to pay and not ended; both locks are held,
+ * and the teller is dead. Answers whether it was half done.
+ */
+export function undo(accounts: Accounts, record: number): boolean {
+  const from = record * STRIDE
+  const payee = accounts[from + PAYEE] as number
+  if (payee === 0) return false
+  const to = payee * STRIDE
+  const [payerBefore, payeeBefore] = [accounts[from + PAYER_BEFORE], accounts[from + PAYEE_BEFORE]]
+  const half = accounts[from] !== payerBefore || accounts[to] !== payeeBefore
+  accounts[from] = payerBefore as number
+  accounts[to] = payeeBefore as number
+  accounts[from + PAYEE] = 0
+  return half
 }
 
 /** Begins an audit, under the bank's lock: its number, which transfers see from now on. */
@@ -117,8 +155,18 @@ export function endAudit(accounts: Accounts): void {
   accounts[RUNNING_AUDIT] = 0
 }
 
-/** Keeps the balance of an account for an audit that has not seen it. */
-function keepForAudit(accounts: Accounts, at: number, audit: number): void {
+/**
+ * Keeps what a running audit has not seen. Its number is read once: the next audit may begin meanwhile,
+ * and must find both balances kept, or neither.
+ */
+function keepForAudit(accounts: Accounts, from: number, to: number): void {
+  const audit = accounts[RUNNING_AUDIT] as number
+  if (audit === 0) return
+  keepOne(accounts, from, audit)
+  keepOne(accounts, to, audit)
+}
+
+function keepOne(accounts: Accounts, at: number, audit: number): void {
   if (accounts[at + SEEN_BY] === audit) return
   accounts[at + SAVED] = accounts[at] as number
   accounts[at + SEEN_BY] = audit

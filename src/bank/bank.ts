@@ -1,15 +1,24 @@
 /** The bank: accounts in shared memory, transfers under a strategy, audits. Uses locks as a user would. */
 
-import { SharedLocks, type SharedLocksHandle } from '../backends/threads/index.ts'
+import {
+  type AbandonedLocks,
+  type OpenOptions,
+  SharedLocks,
+  type SharedLocksHandle,
+  type SharedLocksOptions,
+} from '../backends/threads/index.ts'
 import { LockUsageError } from '../index.ts'
 import {
   type Accounts,
   accountsOf,
   balanceOf,
+  endAudit,
   move,
+  moveNoted,
   moveSlowly,
   RECORD_BYTES,
   setBalance,
+  undo,
 } from './accounts.ts'
 import { audit } from './audit.ts'
 import { Pace } from './rest.ts'
@@ -31,12 +40,19 @@ export interface BankOptions {
   readonly stripes?: number
   /** How many threads can have the bank open at once. Default 128. */
   readonly tellers?: number
+  /**
+   * Note every transfer before it changes a balance: when a thread ends in the middle of one, the next
+   * to meet its locks undoes the half. Default false: then whoever meets them gets `OwnerDiedError`.
+   * The note costs some hundredths of a transfer (bench/RESULTS.md has it measured).
+   */
+  readonly repairs?: boolean
 }
 
 /** What another thread opens a bank with: send it as `workerData`. */
 export interface BankHandle {
   readonly locks: SharedLocksHandle
   readonly strategy: StrategyName
+  readonly repairs: boolean
 }
 
 /** How a thread opens a bank. */
@@ -66,15 +82,24 @@ export class Bank {
   readonly #auditing: Auditing
   readonly #lowerFirst: boolean
   readonly #onTake: OpenBankOptions['onTake']
-  #move: typeof move = move
+  readonly #repairs: boolean
+  #move: typeof move
   readonly #pace = new Pace()
+  #undone = 0
 
   private constructor(
-    locks: SharedLocks,
+    openTable: (options: OpenOptions) => SharedLocks,
     strategy: StrategyName,
-    onTake?: OpenBankOptions['onTake'],
+    repairs: boolean,
+    { label, onTake }: OpenBankOptions,
   ) {
+    const locks = openTable({
+      ...(label !== undefined && { label }),
+      ...(repairs && { onOwnerDied: (abandoned) => this.#repair(abandoned) }),
+    })
     this.#locks = locks
+    this.#repairs = repairs
+    this.#move = repairs ? moveNoted : move
     this.#accounts = accountsOf(locks)
     this.#strategy = strategyNamed(strategy)
     this.#auditing = this.#strategy.auditing(locks.lockCount)
@@ -90,7 +115,7 @@ export class Bank {
    *   number from 0, or a total past the safe integers.
    */
   static create(options: BankOptions): Bank {
-    const { balances, strategy } = options
+    const { balances, strategy, repairs = false } = options
     if (!strategyNames.includes(strategy)) {
       throw new LockUsageError(`strategy must be one of ${strategyNames.join(', ')}`)
     }
@@ -105,28 +130,36 @@ export class Bank {
       total += balances[account] as number
     }
     checkAmount(total, 'the total of the opening balances')
-    const locks = SharedLocks.create({
+    const table: SharedLocksOptions = {
       count: count + 1,
       recordBytes: RECORD_BYTES,
-      label: 'bank',
       ...strategyNamed(strategy).locks(options.stripes ?? Math.min(64, count)),
       ...(options.tellers === undefined ? {} : { owners: options.tellers }),
-    })
-    const bank = new Bank(locks, strategy)
+    }
+    const bank = new Bank(
+      (opening) => SharedLocks.create({ ...table, ...opening }),
+      strategy,
+      repairs,
+      {
+        label: 'bank',
+      },
+    )
     bank.reset(balances)
     return bank
   }
 
   /** Opens the bank in this thread: once in each. */
-  static open(handle: BankHandle, options: OpenBankOptions = {}): Bank {
-    const { label, onTake } = options
-    const locks = SharedLocks.open(handle.locks, label === undefined ? {} : { label })
-    return new Bank(locks, handle.strategy, onTake)
+  static open({ locks, strategy, repairs }: BankHandle, options: OpenBankOptions = {}): Bank {
+    return new Bank((opening) => SharedLocks.open(locks, opening), strategy, repairs, options)
   }
 
   /** What to send to another thread. */
   get handle(): BankHandle {
-    return { locks: this.#locks.handle, strategy: this.#strategy.name }
+    return {
+      locks: this.#locks.handle,
+      strategy: this.#strategy.name,
+      repairs: this.#repairs,
+    }
   }
 
   /** How many accounts there are: they are numbered from 0. */
@@ -139,9 +172,14 @@ export class Bank {
     return this.#locks.sleeps
   }
 
+  /** How many transfers of dead tellers this thread found half done, and undid. */
+  get undone(): number {
+    return this.#undone
+  }
+
   /** Whether transfers give up their time slice between debit and credit, to make faults visible. */
   set slowly(slowly: boolean) {
-    this.#move = slowly ? moveSlowly : move
+    this.#move = slowly ? moveSlowly : this.#repairs ? moveNoted : move
   }
 
   /**
@@ -151,7 +189,8 @@ export class Bank {
    * @throws LockUsageError for an account that does not exist, payer and payee the same, or an amount
    *   that is no whole number from 0 to 2^53 - 1.
    * @throws DeadlockError under `unordered`; nothing has moved then.
-   * @throws OwnerDiedError if a thread ended in the middle of a transfer with one of the accounts.
+   * @throws OwnerDiedError if a thread ended while it held one of the accounts, and the bank repairs
+   *   nothing.
    */
   transfer(from: number, to: number, amount: number): boolean {
     if (!isTransfer(from, to, amount, this.#count)) throw badTransfer(from, to, amount, this.#count)
@@ -205,6 +244,15 @@ export class Bank {
     } finally {
       this.#locks.unlock(first)
     }
+  }
+
+  /** Makes sound what a teller left: undoes its transfer, and ends its audit. */
+  #repair({ locks }: AbandonedLocks): void {
+    const { lockCount } = this.#locks
+    for (let record = 1; record <= this.#count; record++) {
+      if (locks.includes(record % lockCount) && undo(this.#accounts, record)) this.#undone++
+    }
+    if (this.#auditing === 'snapshot' && locks.includes(0)) endAudit(this.#accounts)
   }
 
   #moveMoney(payer: number, payee: number, amount: number): boolean {

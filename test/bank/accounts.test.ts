@@ -2,7 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { type Accounts, balanceAtAudit, move, moveSlowly } from '../../src/bank/accounts.ts'
+import {
+  type Accounts,
+  balanceAtAudit,
+  move,
+  moveNoted,
+  moveSlowly,
+} from '../../src/bank/accounts.ts'
 
 /** Memory of two accounts in which the audit's number is another one at every reading. */
 function accountsDuringAudits(...running: number[]): Accounts {
@@ -13,7 +19,7 @@ function accountsDuringAudits(...running: number[]): Accounts {
   })
 }
 
-for (const transfer of [move, moveSlowly]) {
+for (const transfer of [move, moveNoted, moveSlowly]) {
   for (const running of [
     [1, 0, 2],
     [1, 2, 2],

@@ -1,0 +1,30 @@
+/** A bank whose tellers are killed; `npm run deaths` kills more of them. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { runDeaths } from './deaths.ts'
+
+describe('a bank whose tellers are killed', { timeout: 300_000 }, () => {
+  for (const [strategy, accounts] of [
+    ['ordered', 20],
+    ['ordered', 100],
+    ['striped', 100],
+    ['global', 6],
+  ] as const) {
+    it(`loses nothing under ${strategy} with ${accounts} accounts`, async () => {
+      const result = await runDeaths({ strategy, accounts, kills: 10, repairs: true })
+      assert.equal(result.failedAudits, 0)
+      assert.equal(result.totalAfter, result.totalBefore)
+      assert.equal(result.told, 0)
+      assert.equal(result.holding, 10)
+      assert.ok(result.audits > 0 && result.transfers > 0 && result.undone > 0)
+    })
+  }
+
+  it('tells of every abandoned lock where nobody repairs', async () => {
+    const options = { strategy: 'ordered', accounts: 1000, kills: 10, repairs: false } as const
+    const result = await runDeaths(options)
+    assert.ok(result.told > 0)
+    assert.equal(result.undone, 0)
+  })
+})

@@ -1,0 +1,70 @@
+/** One teller of deaths.ts: transfers, audits, or is killed while it transfers. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { Bank, type BankHandle } from '../../src/bank/index.ts'
+import { OwnerDiedError } from '../../src/index.ts'
+import { WORD } from './deaths.ts'
+
+/** What a teller is started with. */
+export interface TellerData {
+  readonly bank: BankHandle
+  readonly words: Int32Array
+  readonly role: 'transfers' | 'audits' | 'is killed'
+  readonly seed: number
+  readonly total: number
+}
+
+/** What a teller that was not killed says in the end. */
+export interface SurvivorEnd {
+  readonly transfers: number
+  readonly audits: number
+  readonly failedAudits: number
+  readonly undone: number
+  readonly told: number
+}
+
+const { bank: handle, words, role, seed, total } = workerData as TellerData
+const bank = Bank.open(handle, {
+  label: `${role} ${seed}`,
+  ...(role === 'is killed' && { onTake: holds }),
+})
+// Between debit and credit a victim sleeps: that is where most of them die.
+bank.slowly = role === 'is killed'
+const end = { transfers: 0, audits: 0, failedAudits: 0, undone: 0, told: 0 }
+let state = seed + 1
+
+while (role === 'is killed' || Atomics.load(words, WORD.stop) === 0) {
+  try {
+    if (role === 'audits') audit()
+    else transfer()
+  } catch (error) {
+    if (!(error instanceof OwnerDiedError)) throw error
+    end.told++
+  }
+}
+end.undone = bank.undone
+parentPort?.postMessage(end satisfies SurvivorEnd)
+bank.close()
+
+function transfer(): void {
+  const from = below(bank.count)
+  const to = (from + 1 + below(bank.count - 1)) % bank.count
+  bank.transfer(from, to, 1 + below(100))
+  end.transfers++
+}
+
+function audit(): void {
+  if (bank.audit() !== total) end.failedAudits++
+  end.audits++
+}
+
+/** This teller holds a lock: says so, and stands still if it is to. */
+function holds(): void {
+  Atomics.store(words, WORD.holds, 1)
+  if (Atomics.load(words, WORD.freeze) === 1) Atomics.wait(words, WORD.freeze, 1)
+}
+
+function below(limit: number): number {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+  return Math.floor((state / 2 ** 32) * limit)
+}
