@@ -17,7 +17,7 @@ describe('a bank whose tellers are killed', { timeout: 300_000 }, () => {
       assert.equal(result.totalAfter, result.totalBefore)
       assert.equal(result.told, 0)
       assert.equal(result.holding, 10)
-      assert.ok(result.audits > 0 && result.transfers > 0 && result.undone > 0)
+      assert.ok(result.audits > 0 && result.transfers > 0 && result.undone >= 3)
     })
   }
 

@@ -66,9 +66,9 @@ export async function runDeaths(options: DeathsOptions): Promise<DeathsResult> {
   let holding = 0
   for (let kill = 0; kill < kills; kill++) {
     Atomics.store(words, WORD.holds, 0)
-    // Every other victim stands still with its locks taken; the others die wherever they are.
-    Atomics.store(words, WORD.freeze, kill % 2)
-    const victim = start('is killed', 100 + kill)
+    // In turn: one that stands still with a lock taken, one wherever it is, one with a transfer half done.
+    Atomics.store(words, WORD.freeze, kill % 3 === 0 ? 1 : 0)
+    const victim = start(kill % 3 === 2 && repairs ? 'is killed half way' : 'is killed', 100 + kill)
     const ended = once(victim, 'exit')
     while (Atomics.load(words, WORD.holds) === 0) await new Promise(setImmediate)
     holding += Atomics.load(words, WORD.holds)

@@ -1,6 +1,8 @@
 /** One teller of deaths.ts: transfers, audits, or is killed while it transfers. */
 
 import { parentPort, workerData } from 'node:worker_threads'
+import { SharedLocks } from '../../src/backends/threads/index.ts'
+import { moveNoted } from '../../src/bank/accounts.ts'
 import { Bank, type BankHandle } from '../../src/bank/index.ts'
 import { OwnerDiedError } from '../../src/index.ts'
 import { WORD } from './deaths.ts'
@@ -9,7 +11,7 @@ import { WORD } from './deaths.ts'
 export interface TellerData {
   readonly bank: BankHandle
   readonly words: Int32Array
-  readonly role: 'transfers' | 'audits' | 'is killed'
+  readonly role: 'transfers' | 'audits' | 'is killed' | 'is killed half way'
   readonly seed: number
   readonly total: number
 }
@@ -28,8 +30,9 @@ const bank = Bank.open(handle, {
   label: `${role} ${seed}`,
   ...(role === 'is killed' && { onTake: holds }),
 })
-// Between debit and credit a victim sleeps: that is where most of them die.
+// Between debit and credit a victim sleeps: that is where many of them die.
 bank.slowly = role === 'is killed'
+if (role === 'is killed half way') standStillHalfWay()
 const end = { transfers: 0, audits: 0, failedAudits: 0, undone: 0, told: 0 }
 let state = seed + 1
 
@@ -56,6 +59,29 @@ function transfer(): void {
 function audit(): void {
   if (bank.audit() !== total) end.failedAudits++
   end.audits++
+}
+
+/** Debits one account, and never comes to credit the other. (Account 0 can be too poor for that.) */
+function standStillHalfWay(): void {
+  const locks = SharedLocks.open(handle.locks)
+  const accounts = new Proxy(locks.view(Float64Array), {
+    get: (target, index) => Reflect.get(target, index),
+    set: (target, index, value) => {
+      if (index === String(2 * 8)) {
+        Atomics.store(words, WORD.holds, 1)
+        Atomics.wait(words, WORD.holds, 1)
+      }
+      return Reflect.set(target, index, value)
+    },
+  })
+  for (;;) {
+    try {
+      locks.holdPair(1, 2, moveNoted, accounts, 1, 2, 1)
+    } catch (error) {
+      // What another victim left there, others repair.
+      if (!(error instanceof OwnerDiedError)) throw error
+    }
+  }
 }
 
 /** This teller holds a lock: says so, and stands still if it is to. */
