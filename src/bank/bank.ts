@@ -42,8 +42,8 @@ export interface BankOptions {
   readonly tellers?: number
   /**
    * Note every transfer before it changes a balance: when a thread ends in the middle of one, the next
-   * to meet its locks undoes the half. Default false: then whoever meets them gets `OwnerDiedError`.
-   * The note costs some hundredths of a transfer (bench/RESULTS.md has it measured).
+   * to meet its locks undoes the half. It costs some of the speed. Default false: then whoever meets
+   * them gets `OwnerDiedError`.
    */
   readonly repairs?: boolean
 }

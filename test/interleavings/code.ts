@@ -45,7 +45,7 @@ const ALWAYS: readonly Change[] = [
 const LIFELINES = `
 let explorer
 export const explored = (by) => { explorer = by }
-export const ownLifeline = () => ({ tag: explorer.me + 1, descriptor: 0, file: 0 })
+export const ownLifeline = () => ({ tag: explorer.me + 1, descriptor: 0, file: 0, madeMs: 0 })
 export const hasEnded = ({ tag }) => tag > 0 && explorer.hasDied(tag - 1)
 export const onThreadEnd = () => {}
 `

@@ -108,6 +108,7 @@ function* edgesOf(table: Table, id: number): Generator<{ step: Step; next: numbe
   const epoch = Atomics.load(words, (slot + SLOT.epoch) >> 2)
   const word = Atomics.load(words, (slot + SLOT.waitsFor) >> 2)
   if (word !== 0) {
+    numberOf(table, word)
     const next = ownerIn(Atomics.load(words, word >> 2))
     if (next !== 0) yield { step: { id, word, epoch }, next }
   }

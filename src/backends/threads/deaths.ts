@@ -109,7 +109,11 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
   inherit(table, owner, lock, () => {})
 }
 
-/** Asks whether the thread of an owner, or that of its heir, has ended, and if so clears up after it. */
+/**
+ * Asks whether the thread of an owner, or that of its heir, has ended, and if so clears up after it.
+ *
+ * @throws LockUsageError if nobody is this owner: the table is damaged.
+ */
 export function noticeEndOf(table: Table, owner: Owner, id: number): void {
   if (id === 0) return
   for (const one of [id, heirOf(table, id)]) {

@@ -109,8 +109,9 @@ export const SLOT = {
   since: 96,
   /** The label, then (order 'free' only) the stack: UTF-8. */
   label: 104,
-  /** Which file the lifeline is: a float64. */
+  /** Which file the lifeline is, and when it was made: float64s. */
   lifelineFile: 224,
+  lifelineMade: 240,
   /** For a dead thread: the owner that repairs what it left, 0 for none. */
   heir: 232,
   stack: 256,
@@ -219,15 +220,27 @@ export function writeHeader(words: Int32Array, layout: Layout): void {
 export function readHeader(words: Int32Array): Layout {
   const at = (address: number): number => words[address / 4] ?? 0
   if (at(HEADER.magic) !== MAGIC || at(HEADER.version) !== VERSION) throw noTable()
-  const layout = arrange(
-    at(HEADER.count),
-    at(HEADER.lockCount),
-    at(HEADER.recordBytes),
-    at(HEADER.order) === 1 ? 'free' : 'ascending',
-    at(HEADER.owners),
+  const [count, lockCount] = [at(HEADER.count), at(HEADER.lockCount)]
+  try {
+    const layout = planLayout({
+      count,
+      stripes: lockCount === count ? undefined : lockCount,
+      recordBytes: at(HEADER.recordBytes),
+      order: at(HEADER.order) === 1 ? 'free' : 'ascending',
+      owners: at(HEADER.owners),
+    })
+    if (words.byteLength >= layout.totalBytes) return layout
+  } catch (error) {
+    if (!(error instanceof LockUsageError)) throw error
+  }
+  throw noTable()
+}
+
+/** What is said of a table that says of itself what cannot be. */
+export function damaged(what: string): LockUsageError {
+  return new LockUsageError(
+    `this lock table is damaged (${what}): something else wrote to its memory. Make a new one`,
   )
-  if (words.byteLength < layout.totalBytes) throw noTable()
-  return layout
 }
 
 function noTable(): LockUsageError {

@@ -16,9 +16,11 @@
 export interface Lifeline {
   /** The system's number of the thread: 0 for Node's main thread; a random one where there is none. */
   readonly tag: number
-  /** Its file descriptor and the file behind that; -1 for none. */
+  /** Its file descriptor, -1 for none. */
   readonly descriptor: number
+  /** The file behind that, and when it was made: numbers of files are used again, and soon. */
   readonly file: number
+  readonly madeMs: number
 }
 
 /** The parts of Node that are used; absent in browsers. */
@@ -30,7 +32,7 @@ interface Node {
   readonly fs: {
     openSync(path: string, flags: string): number
     unlinkSync(path: string): void
-    fstatSync(descriptor: number): { readonly ino: number }
+    fstatSync(descriptor: number): { readonly ino: number; readonly mtimeMs: number }
   }
   readonly os: { tmpdir(): string }
 }
@@ -57,10 +59,11 @@ export function ownLifeline(): Lifeline {
 }
 
 /** Whether the thread of a lifeline has ended, as far as its file tells. */
-export function hasEnded({ descriptor, file }: Lifeline): boolean {
+export function hasEnded({ descriptor, file, madeMs }: Lifeline): boolean {
   if (descriptor < 0 || !node) return false
   try {
-    return node.fs.fstatSync(descriptor).ino !== file
+    const { ino, mtimeMs } = node.fs.fstatSync(descriptor)
+    return ino !== file || mtimeMs !== madeMs
   } catch {
     return true
   }
@@ -75,15 +78,16 @@ export function onThreadEnd(listener: (tag: number) => void): void {
   })
 }
 
-function openFile(): Pick<Lifeline, 'descriptor' | 'file'> {
-  const none = { descriptor: -1, file: 0 }
+function openFile(): Omit<Lifeline, 'tag'> {
+  const none = { descriptor: -1, file: 0, madeMs: 0 }
   if (!node || node.threads.isMainThread) return none
   const { fs, os, threads } = node
   try {
     const path = `${os.tmpdir()}/lockwise-${process?.pid}-${threads.threadId}-${Math.random()}`
     const descriptor = fs.openSync(path, 'wx')
     fs.unlinkSync(path)
-    return { descriptor, file: fs.fstatSync(descriptor).ino }
+    const { ino, mtimeMs } = fs.fstatSync(descriptor)
+    return { descriptor, file: ino, madeMs: mtimeMs }
   } catch {
     return none
   }

@@ -9,6 +9,7 @@
 
 import { LockUsageError } from '../../core/errors.ts'
 import {
+  damaged,
   FREE_SLOT,
   HEADER_BYTES,
   LABEL_BYTES,
@@ -41,9 +42,14 @@ export interface OwnerKind {
   readonly parent?: number
 }
 
-/** The address of an owner's slot. */
-export function slotOf(table: Table, id: number): number {
-  return HEADER_BYTES + (id - 1) * table.layout.ownerBytes
+/**
+ * The address of an owner's slot.
+ *
+ * @throws LockUsageError if there is no such owner: the table is damaged.
+ */
+export function slotOf({ layout }: Table, id: number): number {
+  if (id < 1 || id > layout.owners) throw damaged(`there is no owner ${id}`)
+  return HEADER_BYTES + (id - 1) * layout.ownerBytes
 }
 
 /** Takes a free slot, or `undefined` when all are in use. */
@@ -53,7 +59,7 @@ export function tryClaimOwner(
   is: OwnerKind,
 ): Owner | undefined {
   const { words, floats } = table
-  const { tag, descriptor, file } = ownLifeline()
+  const { tag, descriptor, file, madeMs } = ownLifeline()
   if (label !== undefined && typeof label !== 'string') {
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
@@ -69,6 +75,7 @@ export function tryClaimOwner(
     words[(slot + SLOT.parent) >> 2] = is.parent ?? 0
     words[(slot + SLOT.lifeline) >> 2] = descriptor + 1
     floats[(slot + SLOT.lifelineFile) >> 3] = file
+    floats[(slot + SLOT.lifelineMade) >> 3] = madeMs
     writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
     return { id, me: id << OWNER_SHIFT, slot, label: name }
   }
@@ -116,6 +123,7 @@ export function lifelineOf(table: Table, id: number): Lifeline {
     tag: tagOf(table, id),
     descriptor: (table.words[(slot + SLOT.lifeline) >> 2] as number) - 1,
     file: table.floats[(slot + SLOT.lifelineFile) >> 3] as number,
+    madeMs: table.floats[(slot + SLOT.lifelineMade) >> 3] as number,
   }
 }
 
@@ -157,36 +165,44 @@ export function pushHeld(table: Table, owner: Owner, word: number): void {
 export function removeHeld(table: Table, owner: Owner, word: number): void {
   const { words } = table
   let at = (owner.slot + SLOT.top) >> 2
-  while (words[at] !== word) {
-    if (words[at] === 0) return
-    at = ((words[at] as number) + LINK_OFFSET) >> 2
+  for (const taken of listOf(table, owner.id)) {
+    if (taken === word) {
+      words[at] = words[(word + LINK_OFFSET) >> 2] as number
+      return
+    }
+    at = (taken + LINK_OFFSET) >> 2
   }
-  words[at] = words[(word + LINK_OFFSET) >> 2] as number
+}
+
+/** The addresses of the locks on an owner's list, the last one taken first. */
+export function* listOf(table: Table, id: number): Generator<number> {
+  const { words, layout } = table
+  let word = words[(slotOf(table, id) + SLOT.top) >> 2] as number
+  for (let count = 0; word !== 0; count++) {
+    numberOf(table, word)
+    if (count === layout.lockCount) throw damaged(`the locks of owner ${id} are a ring`)
+    const next = words[(word + LINK_OFFSET) >> 2] as number
+    yield word
+    word = next
+  }
 }
 
 /** The numbers of the locks on an owner's list, lowest first. */
 export function locksHeldBy(table: Table, id: number): number[] {
-  const { words, layout } = table
-  const held: number[] = []
-  let word = words[(slotOf(table, id) + SLOT.top) >> 2] as number
-  while (word !== 0 && held.length < layout.lockCount) {
-    held.push(numberOf(table, word))
-    word = words[(word + LINK_OFFSET) >> 2] as number
-  }
-  return held.sort((a, b) => a - b)
+  return [...listOf(table, id)].map((word) => numberOf(table, word)).sort((a, b) => a - b)
 }
 
 /** An owner's label, as it published it. */
 export function labelOf(table: Table, id: number): string {
   const slot = slotOf(table, id)
-  return readText(table, slot + SLOT.label, slot + SLOT.labelBytes)
+  return readText(table, slot + SLOT.label, slot + SLOT.labelBytes, LABEL_BYTES)
 }
 
 /** The call stack at which an owner waits. */
 export function stackOf(table: Table, id: number): string {
   if (table.layout.order !== 'free') return ''
   const slot = slotOf(table, id)
-  return readText(table, slot + SLOT.stack, slot + SLOT.stackBytes)
+  return readText(table, slot + SLOT.stack, slot + SLOT.stackBytes, STACK_BYTES)
 }
 
 /** Since when an owner waits, in milliseconds since 1970. */
@@ -210,6 +226,7 @@ function writeText(table: Table, at: number, lengthAt: number, text: string, mos
   table.words[lengthAt >> 2] = written
 }
 
-function readText(table: Table, at: number, lengthAt: number): string {
-  return decoder.decode(table.bytes.slice(at, at + (table.words[lengthAt >> 2] as number)))
+function readText(table: Table, at: number, lengthAt: number, most: number): string {
+  const length = Math.min(Math.max(0, table.words[lengthAt >> 2] as number), most)
+  return decoder.decode(table.bytes.slice(at, at + length))
 }

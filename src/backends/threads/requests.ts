@@ -7,9 +7,10 @@ import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../.
 import { describeSelfDeadlock } from './deadlock.ts'
 import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
-import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
+import { FREE_SLOT, LINK_OFFSET, WAKE_ALL } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
 import {
+  kindOf,
   labelOf,
   lastTaken,
   leaderOf,
@@ -231,6 +232,8 @@ export class Requests {
   /** Throws where this thread has opened the table more than once, and would wait for itself. */
   #refuseOwnThread(lock: number, holder: number, caller: Caller): void {
     if (holder === 0 || tagOf(this.#table, holder) !== ownLifeline().tag) return
+    // A place that was given back has no tag, as the main thread.
+    if (kindOf(this.#table, holder) === FREE_SLOT) return
     if (leaderOf(this.#table, holder) === this.#owner.id) return
     throw new LockUsageError(
       `${this.#owner.label} would wait for lock ${lock}, which ${labelOf(this.#table, holder)} holds: the ` +

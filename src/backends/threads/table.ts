@@ -3,6 +3,7 @@
 import { LockUsageError } from '../../core/errors.ts'
 import {
   DATA_OFFSET,
+  damaged,
   type Layout,
   type LayoutOptions,
   OWNER_SHIFT,
@@ -99,9 +100,15 @@ export function addressOf(table: Table, lock: number): number {
   return table.layout.locksBase + lock * table.layout.lockStride
 }
 
-/** The number of the lock at `address`. */
-export function numberOf(table: Table, address: number): number {
-  return (address - table.layout.locksBase) / table.layout.lockStride
+/**
+ * The number of the lock at `address`.
+ *
+ * @throws LockUsageError if no lock is there: the table is damaged.
+ */
+export function numberOf({ layout }: Table, address: number): number {
+  const lock = (address - layout.locksBase) / layout.lockStride
+  if (Number.isInteger(lock) && lock >= 0 && lock < layout.lockCount) return lock
+  throw damaged(`there is no lock at ${address}`)
 }
 
 /** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */

@@ -12,19 +12,21 @@
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock, findDeadlock } from './deadlock.ts'
-import { inherit, isLeft, noticeEndOf, type OnOwnerDied } from './deaths.ts'
-import { LINK_OFFSET, SLOT, TASK_SLOT, WAITER, WAKE_ALL } from './layout.ts'
+import { inherit, isLeft, type OnOwnerDied } from './deaths.ts'
+import { TASK_SLOT, WAITER, WAKE_ALL } from './layout.ts'
 import {
   endWait,
+  listOf,
   locksHeldBy,
   type Owner,
   publishWait,
   pushHeld,
   releaseOwner,
+  removeHeld,
   tryClaimOwner,
 } from './owners.ts'
-import { addressOf, ownerIn, type Table } from './table.ts'
-import { announceSleep, LONGEST_SLEEP_MS, stackAt, wake } from './waiter.ts'
+import { addressOf, type Table } from './table.ts'
+import { announceSleep, LONGEST_SLEEP_MS, lookAfter, stackAt, wake } from './waiter.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
 interface Task {
@@ -170,10 +172,9 @@ export class Tasks {
 
   #end(task: Task): void {
     const { words } = this.#table
-    const head = (task.owner.slot + SLOT.top) >> 2
     task.ended = true
-    for (let word = words[head] as number; word !== 0; word = words[head] as number) {
-      words[head] = words[(word + LINK_OFFSET) >> 2] as number
+    for (const word of listOf(this.#table, task.owner.id)) {
+      removeHeld(this.#table, task.owner, word)
       const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
       if (bits !== 0) wake(words, word, bits)
     }
@@ -209,7 +210,7 @@ export class Tasks {
       }
       if (announceSleep(words, at, seen, WAITER | WAKE_ALL)) {
         const end = await sleep(words, at, seen | WAITER | WAKE_ALL)
-        if (end === 'timed-out') noticeEndOf(this.#table, owner, ownerIn(seen))
+        if (end === 'timed-out') lookAfter(this.#table, owner, at)
       }
     }
     if (waited) endWait(this.#table, owner)

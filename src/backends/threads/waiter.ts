@@ -24,8 +24,8 @@
 import { type Caller, DeadlockError } from '../../core/errors.ts'
 import { findDeadlock } from './deadlock.ts'
 import { isLeft, noticeEndOf } from './deaths.ts'
-import { HEADER, SLOT, WAITER, WAKE_ALL } from './layout.ts'
-import { endWait, type Owner, publishWait } from './owners.ts'
+import { damaged, FREE_SLOT, HEADER, SLOT, WAITER, WAKE_ALL } from './layout.ts'
+import { endWait, kindOf, type Owner, publishWait } from './owners.ts'
 import { ownerIn, type Table } from './table.ts'
 
 /** How often a waiter looks at the word before it sleeps: some hundred nanoseconds. */
@@ -131,7 +131,7 @@ export class Waiter {
         }
         const end = Atomics.wait(words, at, seen | WAITER, LONGEST_SLEEP_MS)
         if (end !== 'not-equal') this.sleeps++
-        if (end === 'timed-out') noticeEndOf(table, this.#owner, ownerIn(seen))
+        if (end === 'timed-out') lookAfter(table, this.#owner, at)
       }
     }
     endWait(table, this.#owner)
@@ -149,6 +149,18 @@ export function announceSleep(words: Int32Array, at: number, seen: number, bits:
   }
   Atomics.add(words, HEADER.sleepCount >> 2, 1)
   return true
+}
+
+/** After a long sleep on the word at index `at`: does its owner live, is there such an owner at all? */
+export function lookAfter(table: Table, owner: Owner, at: number): void {
+  const seen = Atomics.load(table.words, at)
+  const holder = ownerIn(seen)
+  if (holder === 0) return
+  noticeEndOf(table, owner, holder)
+  const nobody = kindOf(table, holder) === FREE_SLOT
+  if (nobody && ownerIn(Atomics.load(table.words, at)) === holder) {
+    throw damaged(`owner ${holder} holds a lock, and is nobody`)
+  }
 }
 
 /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */

@@ -1,0 +1,73 @@
+/** Tables whose memory something else has written to: one error, no crash, no endless walk. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { LockwiseError, SharedLocks } from '../../../src/backends/threads/index.ts'
+
+const COUNT = 6
+
+/** The words of a table's memory. */
+function wordsOf(locks: SharedLocks): Int32Array {
+  const { memory } = locks.handle
+  const buffer =
+    memory instanceof WebAssembly.Memory ? memory.buffer : (memory as SharedArrayBuffer)
+  return new Int32Array(buffer)
+}
+
+/** What a call comes to: only its value, or one of our errors. */
+function attempt(call: () => unknown): void {
+  try {
+    call()
+  } catch (error) {
+    assert.ok(error instanceof LockwiseError, `${String(error)}\n${(error as Error).stack}`)
+  }
+}
+
+describe('a damaged table', { timeout: 300_000 }, () => {
+  for (const memory of ['wasm', 'buffer'] as const) {
+    for (const order of ['ascending', 'free'] as const) {
+      it(`gives errors of ours, whatever stands in its words (${memory}, ${order})`, () => {
+        const word = fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), fc.nat(20_000))
+        const damage = fc.array(fc.tuple(fc.nat(3600), word), { minLength: 1, maxLength: 400 })
+        fc.assert(
+          fc.property(damage, (written) => {
+            const locks = SharedLocks.create({ count: COUNT, memory, order, owners: 3 })
+            const words = wordsOf(locks)
+            locks.lock(2)
+            locks.lock(4)
+            for (const [at, value] of written) if (at > 7) words[at] = value
+            attempt(() => locks.unlock(2))
+            for (let lock = 0; lock < COUNT; lock++)
+              attempt(() => locks.tryHold([lock], () => true))
+            attempt(() => locks.unlockPair(2, 4))
+            attempt(() => locks.recover(3))
+            attempt(() => SharedLocks.open(locks.handle).close())
+            attempt(() => locks.close())
+          }),
+          { numRuns: 300 },
+        )
+      })
+    }
+
+    it(`is refused where its first words are not those of a table (${memory})`, () => {
+      fc.assert(
+        fc.property(fc.nat(6), fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), (at, value) => {
+          const locks = SharedLocks.create({ count: COUNT, memory })
+          wordsOf(locks)[at] = value
+          attempt(() => SharedLocks.open(locks.handle).close())
+        }),
+        { numRuns: 300 },
+      )
+    })
+
+    it(`does not keep anyone waiting for an owner that is nobody (${memory})`, () => {
+      const locks = SharedLocks.create({ count: COUNT, memory })
+      const words = wordsOf(locks)
+      const view = locks.view(Int32Array)
+      // The word of lock 3 stands two words before its bytes.
+      words[view.byteOffset / 4 - 2 + 3 * (locks.recordBytes / 4)] = 7 << 4
+      assert.throws(() => locks.lock(3), { code: 'LOCK_USAGE', message: /damaged.*owner 7/ })
+    })
+  }
+})
