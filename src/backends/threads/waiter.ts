@@ -156,9 +156,10 @@ export function lookAfter(table: Table, owner: Owner, at: number): void {
   const seen = Atomics.load(table.words, at)
   const holder = ownerIn(seen)
   if (holder === 0) return
-  noticeEndOf(table, owner, holder)
-  const nobody = kindOf(table, holder) === FREE_SLOT
-  if (nobody && ownerIn(Atomics.load(table.words, at)) === holder) {
+  const isNobody = (): boolean => kindOf(table, holder) === FREE_SLOT
+  if (!isNobody()) noticeEndOf(table, owner, holder)
+  // Twice: its place may be another's by now, and the lock too.
+  else if (Atomics.load(table.words, at) === seen && isNobody()) {
     throw damaged(`owner ${holder} holds a lock, and is nobody`)
   }
 }
