@@ -11,10 +11,11 @@ export {
   LockwiseError,
   OwnerDiedError,
 } from './core/errors.ts'
+export { exclusive, type LockMode, shared, type WantedLock } from './core/modes.ts'
+export type { LockLabel } from './core/names.ts'
 export {
   type AbandonedLocks,
   type DeadlockMember,
   type DeadlockReport,
-  type LockLabel,
   relabelLocks,
 } from './core/report.ts'

@@ -4,8 +4,8 @@
  * Everything here can be cloned, sent between threads and written as JSON.
  */
 
-/** A lock as its table calls it: a number in shared memory, a name everywhere else. */
-export type LockLabel = string | number
+import type { LockMode } from './modes.ts'
+import type { LockLabel } from './names.ts'
 
 /** One thread of the circle, as it stood when the deadlock was found. */
 export interface DeadlockMember {
@@ -15,8 +15,12 @@ export interface DeadlockMember {
   readonly label: string
   /** The locks it holds, lowest first. */
   readonly holds: readonly LockLabel[]
+  /** Those of `holds` that it holds shared; absent where it holds all of them alone. */
+  readonly holdsShared?: readonly LockLabel[]
   /** The lock it waits for; the next member of the circle holds it. */
   readonly waitsFor: LockLabel
+  /** In which mode it wants that lock; absent for `exclusive`. */
+  readonly mode?: LockMode
   /** The number of the thread that holds that lock. */
   readonly blocker: number
   /** For how long it had waited, in milliseconds. */
@@ -54,6 +58,7 @@ export function relabelLocks(
   const cycle = report.cycle.map((member) => ({
     ...member,
     holds: member.holds.map(label),
+    ...(member.holdsShared && { holdsShared: member.holdsShared.map(label) }),
     waitsFor: label(member.waitsFor),
   }))
   return { ...report, cycle }

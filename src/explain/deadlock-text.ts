@@ -1,6 +1,7 @@
 /** The one place where a deadlock report becomes text: what happened, each wait, what to change. */
 
-import type { DeadlockMember, DeadlockReport, LockLabel } from '../core/report.ts'
+import type { LockLabel } from '../core/names.ts'
+import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 
 /** How to write the text. */
 export interface TextOptions {
@@ -22,8 +23,8 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   for (const member of cycle) {
     const blocker = cycle[(cycle.indexOf(member) + 1) % cycle.length] as DeadlockMember
     lines.push(
-      `  ${strong(visible(member.label).padEnd(width))}  holds ${names(member.holds)}, ` +
-        `waits for ${name(member.waitsFor)} (held by ${visible(blocker.label)}) ` +
+      `  ${strong(visible(member.label).padEnd(width))}  holds ${holdings(member)}, ` +
+        `waits for ${wanted(member)} (held by ${visible(blocker.label)}) ` +
         `for ${duration(member.waitedMs)}`,
     )
     for (const call of member.stack.split('\n')) {
@@ -45,20 +46,28 @@ function heading(cycle: readonly DeadlockMember[]): string {
 }
 
 function advice(cycle: readonly DeadlockMember[]): string {
-  const wanted = [...new Set(cycle.map((member) => member.waitsFor))]
-  if (wanted.length === 1) {
-    return `locks are not re-entrant; do not ask for ${name(wanted[0] as LockLabel)} again while holding it.`
+  const locks = [...new Set(cycle.map((member) => member.waitsFor))]
+  if (locks.length === 1) {
+    return `locks are not re-entrant; do not ask for ${name(locks[0] as LockLabel)} again while holding it.`
   }
   return (
-    `take ${names(wanted)} in one request (holdPair, hold), which always takes the lower one ` +
+    `take ${names(locks)} in one request (holdPair, hold), which always takes the lower one ` +
     'first; or take them in the same order everywhere.'
   )
 }
 
-function names(locks: readonly LockLabel[]): string {
+function holdings({ holds, holdsShared = [] }: DeadlockMember): string {
+  return names(holds, (lock) => name(lock) + (holdsShared.includes(lock) ? ' (shared)' : ''))
+}
+
+function wanted({ waitsFor, mode }: DeadlockMember): string {
+  return name(waitsFor) + (mode === 'shared' ? ' (shared)' : '')
+}
+
+function names(locks: readonly LockLabel[], show = name): string {
   if (locks.length === 0) return 'nothing'
-  if (locks.length === 1) return name(locks[0] as LockLabel)
-  return `${locks.slice(0, -1).map(name).join(', ')} and ${name(locks.at(-1) as LockLabel)}`
+  if (locks.length === 1) return show(locks[0] as LockLabel)
+  return `${locks.slice(0, -1).map(show).join(', ')} and ${show(locks.at(-1) as LockLabel)}`
 }
 
 function name(lock: LockLabel): string {

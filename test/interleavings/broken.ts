@@ -14,7 +14,7 @@ export interface Broken {
 export const broken: readonly Broken[] = [
   {
     what: 'notify left out',
-    changes: [['waiter.js', 'Atomics.notify(words, word >> 2, most) > 0', 'most < 0']],
+    changes: [['wait.js', 'Atomics.notify(words, word >> 2, most) > 0', 'most < 0']],
     situation: 'two threads, a pair each',
   },
   {
@@ -22,8 +22,8 @@ export const broken: readonly Broken[] = [
     changes: [
       [
         'waiter.js',
-        'Atomics.wait(words, at, seen | WAITER, LONGEST_SLEEP_MS)',
-        'Atomics.wait(words, at, Atomics.load(words, at), LONGEST_SLEEP_MS)',
+        'Atomics.wait(this.#table.words, at, value, wait.sleepMs)',
+        'Atomics.wait(this.#table.words, at, Atomics.load(this.#table.words, at), wait.sleepMs)',
       ],
     ],
     situation: 'two threads, a pair each',
@@ -33,8 +33,8 @@ export const broken: readonly Broken[] = [
     changes: [
       [
         'waiter.js',
-        'Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0',
-        'Atomics.compareExchange(words, at, 0, this.#owner.me) === 0',
+        'this.#tryTake(lock, mode, seen, WAITER)',
+        'this.#tryTake(lock, mode, seen, 0)',
       ],
     ],
     situation: 'three threads, one lock',
@@ -60,13 +60,7 @@ export const broken: readonly Broken[] = [
   },
   {
     what: 'published wait withdrawn at a spurious wake-up',
-    changes: [
-      [
-        'waiter.js',
-        "if (end !== 'not-equal')\n                    this.sleeps++;",
-        'endWait(table, this.#owner);',
-      ],
-    ],
+    changes: [['waiter.js', "if (end !== 'not-equal')\n            this.sleeps++;", 'wait.end();']],
     situation: 'two threads, nested both ways',
   },
   {
@@ -86,5 +80,65 @@ export const broken: readonly Broken[] = [
     changes: [['deadlock.js', ' && step.epoch === other.epoch', '']],
     situation: 'a ring that opens and closes again',
     long: true,
+  },
+  {
+    what: 'a reader that does not look again after it has said that it is there',
+    changes: [['readers.js', 'if (!isOpen(seen))\n            break;', '']],
+    situation: 'a reader and a writer, one lock',
+  },
+  {
+    what: 'a writer that does not wait for the readers of what it has claimed',
+    changes: [
+      [
+        'readers.js',
+        'for (let at = first; at < first + (layout.rowBytes >> 2); at++)',
+        'for (let at = first; at < first; at++)',
+      ],
+    ],
+    situation: 'a reader and a writer, one lock',
+  },
+  {
+    what: 'a reader that leaves and wakes nobody',
+    changes: [
+      [
+        'readers.js',
+        '        Atomics.notify(table.words, row);\n    }\n}\n/** Where',
+        '    }\n}\n/** Where',
+      ],
+    ],
+    situation: 'a reader and a writer, one lock',
+  },
+  {
+    what: 'waiting readers of which one is woken',
+    changes: [['waiter.js', "mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER']],
+    situation: 'two readers and a writer, one lock',
+  },
+  {
+    what: "a reader's wait published beside its bit",
+    changes: [['waiter.js', "if (mode === 'shared')\n                    wait.end();", '']],
+    situation: 'a reader that asks for two, and two writers',
+    long: true,
+  },
+  {
+    what: 'a claimer that does not look for a deadlock through the readers',
+    changes: [
+      [
+        'waiter.js',
+        'wait.refuseDeadlock();\n                        this.#sleep(row',
+        'this.#sleep(row',
+      ],
+    ],
+    situation: 'two who each read one lock and want the other alone',
+  },
+  {
+    what: 'a dead reader whose bit stays',
+    changes: [
+      [
+        'readers.js',
+        'if (isReader(table, id, lock))\n            Atomics.and',
+        'if (false)\n            Atomics.and',
+      ],
+    ],
+    situation: 'a reader and a writer, one lock, the reader dies',
   },
 ]

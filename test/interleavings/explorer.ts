@@ -29,6 +29,8 @@ export interface Setup<Context> {
   readonly deaths?: number
   /** How many sleeps of each thread may end by time. Default 0. */
   readonly timeouts?: number
+  /** Words that only one thread ever changes or waits for: to it they are as accesses without `Atomics`. */
+  readonly isPrivate?: (index: number) => boolean
   /** Looks at what was said of each thread in the end; throws if that is wrong. */
   readonly end?: (outcomes: readonly string[]) => void
 }
@@ -37,6 +39,8 @@ export interface Setup<Context> {
 export interface World {
   /** Is at work behind locks: nobody else may be. */
   inside(locks: readonly number[]): void
+  /** Looks at what locks guard: nobody may be at work behind them. */
+  looks(locks: readonly number[]): void
   /** Repairs what a dead thread left: nobody alive may be behind these locks. */
   repairs(locks: readonly number[]): void
   /** Notes a number for all to see. */
@@ -103,6 +107,8 @@ class Fault extends Error {
 
 /** Cells of the model's memory: all indices that are used get one. */
 const CELLS = 256
+/** Who is at work behind a lock is noted by a number below this; who looks, by a bit from here up. */
+const LEAST_READER = 8
 const AWAITS_DEATH = 'awaits death '
 /** So many identical looks, and a thread only goes round. */
 const ROUNDS = 8
@@ -320,6 +326,14 @@ export class Explorer<Context> {
     return this.#answer(act())
   }
 
+  /** An operation on a word; on a private one, together with the operation before it. */
+  #access(index: number, text: string, act: () => Answer): Answer {
+    if (!this.#setup.isPrivate?.(index)) return this.#operation(text, act)
+    if (this.#suspended) throw SUSPEND
+    if (this.#answered < this.#answers.length) return this.#answers[this.#answered++] as Answer
+    return this.#answer(act())
+  }
+
   /** An access without `Atomics`. */
   #plain(index: number, value?: number): number {
     if (this.#suspended) throw SUSPEND
@@ -368,6 +382,17 @@ export class Explorer<Context> {
       this.#operation('is at work', () => 0)
       for (const lock of locks) this.#plain(placeOf(lock), 0)
     },
+    looks: (locks) => {
+      for (const lock of locks) {
+        const others = this.#plain(placeOf(lock))
+        if (others < LEAST_READER) this.#refuseOther(lock, others)
+        this.#plain(placeOf(lock), others | (LEAST_READER << this.#me))
+      }
+      this.#operation('looks', () => 0)
+      for (const lock of locks) {
+        this.#plain(placeOf(lock), this.#plain(placeOf(lock)) & ~(LEAST_READER << this.#me))
+      }
+    },
     repairs: (locks) => {
       for (const lock of locks) {
         const other = this.#plain(placeOf(lock))
@@ -391,9 +416,25 @@ export class Explorer<Context> {
     },
   }
 
-  #enter(lock: number, other: number): void {
-    if (other !== 0) throw new Fault(`${other - 1} and ${this.#me} are both behind lock ${lock}`)
+  #enter(lock: number, others: number): void {
+    this.#refuseOther(lock, this.#alive(others))
     this.#plain(placeOf(lock), this.#me + 1)
+  }
+
+  #refuseOther(lock: number, others: number): void {
+    if (others === 0) return
+    const other = others < LEAST_READER ? others - 1 : `the readers ${others / LEAST_READER}`
+    throw new Fault(`${other} and ${this.#me} are both behind lock ${lock}`)
+  }
+
+  /** Of those behind a lock, the readers without those that have died. */
+  #alive(others: number): number {
+    let alive = others
+    for (let reader = 0; LEAST_READER << reader <= others; reader++) {
+      const bit = LEAST_READER << reader
+      if ((others & bit) !== 0 && this.hasDied(reader)) alive &= ~bit
+    }
+    return alive
   }
 
   /** The model of `Atomics`. */
@@ -401,16 +442,18 @@ export class Explorer<Context> {
     const update =
       (name: string, change: (before: number, value: number) => number) =>
       (_: unknown, index: number, value: number): Answer =>
-        this.#operation(`${name} ${index}, ${value}`, () => {
+        this.#access(index, `${name} ${index}, ${value}`, () => {
           const cell = this.#cell(index)
           return this.#write(cell, change(this.#memory[cell] as number, value))
         })
     return {
+      and: update('and', (before, value) => before & value),
+      or: update('or', (before, value) => before | value),
       add: update('add', (before, value) => before + value),
       exchange: update('exchange', (_, value) => value),
       store: update('store', (_, value) => value),
       load: (_: unknown, index: number) =>
-        this.#operation(`load ${index}`, () => this.#memory[this.#cell(index)] as number),
+        this.#access(index, `load ${index}`, () => this.#memory[this.#cell(index)] as number),
       compareExchange: (_: unknown, index: number, expected: number, value: number) =>
         this.#operation(`compareExchange ${index}, ${expected} -> ${value}`, () => {
           const cell = this.#cell(index)

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { SharedLocks } from '../../src/backends/threads/index.ts'
+import { HEADER_BYTES, OWNER_BYTES } from '../../src/backends/threads/layout.ts'
 import type { Code } from './code.ts'
 import { Explorer, type Setup, type World } from './explorer.ts'
 
@@ -43,14 +44,22 @@ function situation(
     shows,
     ...(long && { long }),
     explorer(code) {
+      const owners = threads.length + 1
       const explorer: Explorer<SharedLocks> = new Explorer<SharedLocks>({
         threads: setup.mortal ? [...threads, clearsUp(code, setup.deaths ?? 1)] : threads,
         ...setup,
+        // Without deadlocks and deaths to look for, nobody looks into another's slot.
+        ...(order === 'ascending' &&
+          !setup.mortal &&
+          !setup.timeouts && {
+            isPrivate: (index: number) =>
+              index * 4 >= HEADER_BYTES && index * 4 < HEADER_BYTES + owners * OWNER_BYTES,
+          }),
         begin(me) {
           const locks = code.open(explorer as Explorer<unknown>, {
             order,
             count,
-            owners: threads.length + 1,
+            owners,
             label: String(me),
             ...(repairs && { onOwnerDied: ({ locks }) => explorer.world.repairs(locks) }),
           })
@@ -81,6 +90,38 @@ const one =
     world.inside([a])
     locks.unlock(a)
     world.outcome('done')
+  }
+
+/** Takes one lock together with others who look at what it guards. */
+const reads =
+  (a: number): Thread =>
+  (locks, world) => {
+    if (!taken(world, () => locks.lockShared(a))) return
+    world.looks([a])
+    locks.unlockShared(a)
+    world.outcome('done')
+  }
+
+/** Holds one lock shared and wants another alone. */
+const readsAndTakes =
+  (first: number, second: number): Thread =>
+  (locks, world, me) => {
+    locks.lockShared(first)
+    world.note(me, 1 + first)
+    if (
+      taken(
+        world,
+        () => locks.lock(second),
+        () => mustBeBlocked(world, me, second),
+      )
+    ) {
+      world.note(me, 0)
+      world.inside([second])
+      locks.unlock(second)
+      world.outcome('done')
+    }
+    world.note(me, 0)
+    locks.unlockShared(first)
   }
 
 /** Takes one lock, then another inside; gives up when it is a deadlock's victim. */
@@ -263,6 +304,68 @@ export const situations: readonly Situation[] = [
       deaths: 2,
       repairs: true,
       end: (outcomes) => assert.equal(outcomes[2], 'done'),
+    },
+    true,
+  ),
+  situation(
+    'a reader and a writer, one lock',
+    'nobody looks while someone is at work, no lost wake-up',
+    [reads(0), one(0)],
+    { end: allDone },
+  ),
+  situation('two readers and a writer, one lock', 'the same', [reads(0), reads(0), one(0)], {
+    end: allDone,
+  }),
+  situation(
+    'a reader and two writers, one lock',
+    'the same',
+    [reads(0), one(0), one(0)],
+    { end: allDone },
+    true,
+  ),
+  situation(
+    'two who each read one lock and want the other alone',
+    'every deadlock through readers found, one victim',
+    [readsAndTakes(0, 1), readsAndTakes(1, 0)],
+    { order: 'free', end: oneVictimAtMost },
+  ),
+  situation(
+    'a reader that asks for two, and two writers',
+    'no deadlock where there is none',
+    [
+      (locks, world) => {
+        locks.lock(0)
+        reads(1)(locks, world, 0)
+        locks.unlock(0)
+      },
+      reads(1),
+      one(1),
+    ],
+    {
+      order: 'free',
+      end: (outcomes) => assert.ok(!outcomes.includes('victim'), 'an invented deadlock'),
+    },
+    true,
+  ),
+  situation(
+    'a reader and a writer, one lock, the reader dies',
+    'the writer is not kept waiting',
+    [reads(0), one(0)],
+    { mortal: [0], end: (outcomes) => assert.equal(outcomes[1], 'done') },
+  ),
+  situation(
+    'a reader and a writer, one lock, the writer dies',
+    'the reader is done or told',
+    [reads(0), one(0)],
+    { mortal: [1] },
+  ),
+  situation(
+    'two readers and a writer, one lock, one reader dies',
+    'the others are done',
+    [reads(0), reads(0), one(0)],
+    {
+      mortal: [0],
+      end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),
     },
     true,
   ),

@@ -13,7 +13,7 @@
  *           member waited, and a waiting owner frees nothing: there is no false report.
  * Cost      nothing until a thread is about to sleep; then one walk, a few loads for each member.
  *
- * Edges, beside owner -> owner of the lock it waits for: a task whose thread is blocked waits with
+ * Edges, beside owner -> owner of the lock it waits for: who has claimed a lock waits for its readers, a task whose thread is blocked waits with
  * that thread, an owner waits with the tasks nested in it, and a dead owner with its heir.
  */
 
@@ -23,17 +23,20 @@ import { heirOf } from './deaths.ts'
 import { DEAD_SLOT, SLOT, TASK_SLOT } from './layout.ts'
 import {
   endWait,
+  hasShared,
   kindOf,
   labelOf,
   leaderOf,
-  locksHeldBy,
+  listOf,
   nowMs,
   type Owner,
   slotOf,
   stackOf,
+  waitingMode,
   waitingSince,
 } from './owners.ts'
-import { numberOf, ownerIn, type Table } from './table.ts'
+import { isClaimed, readersOf, sharedBy } from './readers.ts'
+import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
 
 /** One owner on the way round, as it was read. `word` is 0 where it waits through another owner. */
 interface Step {
@@ -73,7 +76,7 @@ export function describeSelfDeadlock(
   const member: DeadlockMember = {
     thread: owner.id,
     label: owner.label,
-    holds: locksHeldBy(table, owner.id),
+    ...asReported(holdingsOf(table, owner.id)),
     waitsFor: lock,
     blocker: owner.id,
     waitedMs: 0,
@@ -108,9 +111,8 @@ function* edgesOf(table: Table, id: number): Generator<{ step: Step; next: numbe
   const epoch = Atomics.load(words, (slot + SLOT.epoch) >> 2)
   const word = Atomics.load(words, (slot + SLOT.waitsFor) >> 2)
   if (word !== 0) {
-    numberOf(table, word)
-    const next = ownerIn(Atomics.load(words, word >> 2))
-    if (next !== 0) yield { step: { id, word, epoch }, next }
+    const step = { id, word, epoch }
+    for (const next of blockersOf(table, numberOf(table, word), id)) yield { step, next }
   }
   const through = { id, word: 0, epoch: 0 }
   const kind = kindOf(table, id)
@@ -128,6 +130,14 @@ function* edgesOf(table: Table, id: number): Generator<{ step: Step; next: numbe
     if (kindOf(table, child) !== TASK_SLOT) continue
     if (isWaiting(table, child)) yield { step: through, next: child }
   }
+}
+
+/** Who stands in the way of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
+function* blockersOf(table: Table, lock: number, id: number): Generator<number> {
+  const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
+  const holder = ownerIn(word)
+  if (holder !== id && holder !== 0) yield holder
+  else if (isClaimed(word)) yield* readersOf(table, lock)
 }
 
 function isWaiting(table: Table, id: number): boolean {
@@ -148,19 +158,20 @@ function agree(a: readonly Step[], b: readonly Step[]): boolean {
 function describe(table: Table, path: readonly Step[]): DeadlockReport {
   const waiting = path.filter((step) => step.word !== 0)
   const at = nowMs()
-  let lent: number[] = []
+  let lent: Holdings = { holds: [], holdsShared: [] }
   const cycle: DeadlockMember[] = []
   // Start behind the first member, so that what is lent to it is known when the way comes round.
   for (const step of [...path.slice(1), ...path.slice(0, 1)]) {
-    const holds = [...lent, ...locksHeldBy(table, step.id)]
-    lent = step.word === 0 ? holds : []
+    const holdings = join(lent, holdingsOf(table, step.id))
+    lent = step.word === 0 ? holdings : { holds: [], holdsShared: [] }
     if (step.word === 0) continue
     const following = waiting[(waiting.indexOf(step) + 1) % waiting.length] as Step
     cycle.push({
       thread: leaderOf(table, step.id),
       label: labelOf(table, step.id),
-      holds: holds.sort((a, b) => a - b),
+      ...asReported(holdings),
       waitsFor: numberOf(table, step.word),
+      ...(waitingMode(table, step.id) === 'shared' && { mode: 'shared' }),
       blocker: leaderOf(table, following.id),
       waitedMs: Math.max(0, at - waitingSince(table, step.id)),
       stack: stackOf(table, step.id),
@@ -173,4 +184,28 @@ function describe(table: Table, path: readonly Step[]): DeadlockReport {
     victim: (cycle[0] as DeadlockMember).thread,
     cycle,
   }
+}
+
+/** What an owner holds: all of it, and what of that it holds shared. */
+interface Holdings {
+  readonly holds: readonly number[]
+  readonly holdsShared: readonly number[]
+}
+
+function holdingsOf(table: Table, id: number): Holdings {
+  const alone = [...listOf(table, id)].map((word) => numberOf(table, word))
+  const holdsShared = hasShared(table, id) ? sharedBy(table, id) : []
+  return { holds: [...alone, ...holdsShared], holdsShared }
+}
+
+function join(a: Holdings, b: Holdings): Holdings {
+  return {
+    holds: [...a.holds, ...b.holds],
+    holdsShared: [...a.holdsShared, ...b.holdsShared],
+  }
+}
+
+function asReported({ holds, holdsShared }: Holdings): Pick<DeadlockMember, keyof Holdings> {
+  const sorted = [...holds].sort((a, b) => a - b)
+  return { holds: sorted, ...(holdsShared.length > 0 && { holdsShared }) }
 }

@@ -5,8 +5,9 @@
  *           one step is ours.
  * Steps     1. Somebody notices the death (lifelines.ts): the thread's slots become DEAD.
  *           2. Sweep: every lock that carries a dead owner is marked ABANDONED, and the sleepers of
- *              every lock are woken, for the thread may have swallowed a wake-up or owed one. Dead
- *              slots that no lock carries any more are free.
+ *              every lock are woken, for the thread may have swallowed a wake-up or owed one. What it
+ *              held shared is free, for a reader changes nothing, and so is what it had only claimed.
+ *              Dead slots that no lock carries any more are free.
  *           3. Whoever then asks for an abandoned lock gets OwnerDiedError; or, with `onOwnerDied`, makes
  *              itself the heir by one word in the dead thread's slot, which gives it all the locks at
  *              once: those of the thread and of its tasks. Others wait meanwhile.
@@ -17,7 +18,7 @@
  *           carries its number; only a sweep frees it, and only one sweeps at a time (claim.ts), so that
  *           a number which the sweep has read is not another owner's by the time it writes.
  * Time      A death is noticed by the parent's event loop, or by whoever waits for a lock of the thread,
- *           within LONGEST_SLEEP_MS (waiter.ts). A sweep takes some ten nanoseconds a lock.
+ *           within LONGEST_SLEEP_MS (wait.ts). A sweep takes some ten nanoseconds a lock.
  *
  * A thread's slots: its own, which leads, and those of its tasks, whose SLOT.thread is the leader.
  */
@@ -29,6 +30,7 @@ import {
   ABANDONED,
   DEAD_SLOT,
   FREE_SLOT,
+  SHARED,
   SLOT,
   SOUND_SLOT,
   TAG_SHIFT,
@@ -46,6 +48,7 @@ import {
   slotOf,
   tagOf,
 } from './owners.ts'
+import { clearDead, isClaimed } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
 
 /**
@@ -163,6 +166,7 @@ function sweep(table: Table, owner: Owner): void {
     const carried = new Set<number>()
     for (let lock = 0; lock < table.layout.lockCount; lock++) {
       const id = sweepLock(table, addressOf(table, lock) >> 2)
+      clearDead(table, lock, dead.keys())
       if (id !== 0) carried.add(id).add(leaderOf(table, id))
     }
     for (const [id, kind] of dead) if (!carried.has(id)) setKind(table, id, kind, FREE_SLOT)
@@ -185,7 +189,7 @@ function deadSlots(table: Table): Map<number, number> {
   return dead
 }
 
-/** Marks or frees the lock at an index if a dead owner has it, wakes its sleepers: who left it, 0 for nobody. */
+/** Marks or frees the lock at an index if a dead owner has it; wakes its sleepers. Who left it, 0 for nobody. */
 function sweepLock(table: Table, at: number): number {
   const { words } = table
   let left = 0
@@ -193,12 +197,18 @@ function sweepLock(table: Table, at: number): number {
     const seen = Atomics.load(words, at)
     left = isDead(table, ownerIn(seen)) ? ownerIn(seen) : 0
     if (left === 0) break
-    const sound = kindOf(table, leaderOf(table, left)) === SOUND_SLOT
-    done = Atomics.compareExchange(words, at, seen, sound ? 0 : seen | ABANDONED) === seen
-    if (done && sound) left = 0
+    const swept = sweptWord(seen, kindOf(table, leaderOf(table, left)) === SOUND_SLOT)
+    done = Atomics.compareExchange(words, at, seen, swept) === seen
+    if (done && ownerIn(swept) === 0) left = 0
   }
   Atomics.notify(words, at)
   return left
+}
+
+/** What becomes of a dead owner's lock. One that it had only claimed, it never held. */
+function sweptWord(seen: number, isSound: boolean): number {
+  if (isClaimed(seen)) return SHARED
+  return isSound ? 0 : seen | ABANDONED
 }
 
 function isDead(table: Table, id: number): boolean {

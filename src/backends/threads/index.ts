@@ -3,15 +3,17 @@
 export {
   DeadlockError,
   LockOrderError,
+  LockTimeoutError,
   LockUsageError,
   LockwiseError,
   OwnerDiedError,
 } from '../../core/errors.ts'
+export { exclusive, type LockMode, shared, type WantedLock } from '../../core/modes.ts'
+export type { LockLabel } from '../../core/names.ts'
 export type {
   AbandonedLocks,
   DeadlockMember,
   DeadlockReport,
-  LockLabel,
 } from '../../core/report.ts'
 export type { OnOwnerDied } from './deaths.ts'
 export type { LockOrder } from './layout.ts'

@@ -7,6 +7,8 @@
  * locksBase    locks            `lockCount` of them, `lockStride` bytes apart
  * recordsBase  records          `count` of them, `recordBytes` apart; where every record has a lock of
  *                               its own, the record *is* the lock's line: word, link, user's bytes
+ * rowsBase     readers          a row of bits for every lock: which owners hold it shared
+ * nodesBase    nodes            one for every owner: stands in its list for all locks it holds shared
  * ```
  *
  * A lock word, who writes it, and who may be asleep on it:
@@ -18,10 +20,12 @@
  * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
  * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
  * | any held state \| ABANDONED    | its owner died holding it    | whoever sweeps (deaths.ts) | while an heir repairs, anyone |
+ * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or whoever gives up a claim | nobody: all who wake find it open |
+ * | any held state \| SHARED       | claimed by an owner that waits for the readers in the row to leave | the claimer | as above; the claimer on the row |
  *
- * Bit 3 is kept for `shared`; owners need 16 bits, so bits 20 to 30 are kept for a count. The waiter
- * bits are cleared only by freeing the lock; a taker that has slept sets WAITER again, because others
- * may still sleep behind it.
+ * The waiter bits are cleared only by freeing the lock; a taker that has slept sets WAITER again,
+ * because others may still sleep behind it. The last reader to leave does not clear SHARED: the next
+ * who wants the lock alone finds the row empty (readers.ts).
  *
  * The link beside the word (LINK_OFFSET) is written by the holder alone.
  */
@@ -37,6 +41,8 @@ export const WAITER = 1
 export const WAKE_ALL = 2
 /** The owner died while it held this lock: what the lock guards may be half changed. */
 export const ABANDONED = 4
+/** Readers may hold this lock: its row says who. Beside an owner: it waits until they have left. */
+export const SHARED = 8
 /** The owner's number stands above the flag bits. */
 export const OWNER_SHIFT = 4
 /** The largest number of owners a word has room for. */
@@ -51,13 +57,15 @@ export const DATA_OFFSET = 8
 export const DEFAULT_OWNERS = 128
 /** A record of this many bytes has a cache line to itself on today's processors. */
 export const LINE_BYTES = 64
+/** A word that is not used, and a link. */
+export const NODE_BYTES = 8
 /** Call stacks are published up to this many bytes of UTF-8. */
 export const STACK_BYTES = 4096
 /** Labels are kept up to this many bytes of UTF-8. */
 export const LABEL_BYTES = 120
 
 const MAGIC = 0x6c6f636b
-const VERSION = 2
+const VERSION = 3
 /** Memory comes in pages of this size. */
 export const PAGE_BYTES = 65536
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
@@ -71,6 +79,7 @@ export const HEADER = {
   recordBytes: 16,
   order: 20,
   owners: 24,
+  reentrant: 28,
   /** Raised by whoever is about to sleep, after setting WAITER and before sleeping. */
   sleepCount: 64,
   /** 0, or the number of the owner that confirms a deadlock: one at a time. */
@@ -114,6 +123,8 @@ export const SLOT = {
   lifelineMade: 240,
   /** For a dead thread: the owner that repairs what it left, 0 for none. */
   heir: 232,
+  /** 1 while the owner waits to hold a lock shared, else 0. */
+  waitsShared: 236,
   stack: 256,
 } as const
 
@@ -138,6 +149,7 @@ export interface Layout {
   readonly recordBytes: number
   readonly order: LockOrder
   readonly owners: number
+  readonly reentrant: boolean
   readonly ownerBytes: number
   readonly locksBase: number
   readonly lockStride: number
@@ -145,6 +157,11 @@ export interface Layout {
   readonly recordsBase: number
   /** The user's bytes from `recordsBase` to the end of the last record. */
   readonly recordsLength: number
+  /** The readers of lock 0: `rowBytes` for every lock. */
+  readonly rowsBase: number
+  readonly rowBytes: number
+  /** The node of owner 1: NODE_BYTES for every owner. Behind all locks, see `nodeOf`. */
+  readonly nodesBase: number
   readonly totalBytes: number
 }
 
@@ -155,6 +172,7 @@ export interface LayoutOptions {
   readonly stripes?: number | undefined
   readonly order?: LockOrder | undefined
   readonly owners?: number | undefined
+  readonly reentrant?: boolean | undefined
 }
 
 /** Checks the options and works out where everything lies. */
@@ -166,42 +184,42 @@ export function planLayout(options: LayoutOptions): Layout {
   if (recordBytes % 8 !== 0) throw bad('recordBytes', recordBytes, 'a multiple of 8')
   if (order !== 'ascending' && order !== 'free') throw bad('order', order, "'ascending' or 'free'")
   if (options.stripes !== undefined) wholeNumber('stripes', options.stripes, 1, count)
-  return arrange(count, options.stripes ?? count, recordBytes, order, owners)
+  const { stripes = count, reentrant = false } = options
+  if (typeof reentrant !== 'boolean') throw bad('reentrant', reentrant, 'true or false')
+  return arrange({ count, lockCount: stripes, recordBytes, order, owners, reentrant })
 }
 
-function arrange(
-  count: number,
-  lockCount: number,
-  recordBytes: number,
-  order: LockOrder,
-  owners: number,
-): Layout {
+type Given = 'count' | 'lockCount' | 'recordBytes' | 'order' | 'owners' | 'reentrant'
+
+function arrange(given: Pick<Layout, Given>): Layout {
+  const { count, lockCount, recordBytes, order, owners } = given
   const striped = lockCount !== count
   const ownerBytes = OWNER_BYTES + (order === 'free' ? STACK_BYTES : 0)
   const locksBase = HEADER_BYTES + owners * ownerBytes
   const lockStride = striped ? LINE_BYTES : recordBytes
   const recordsBase = striped ? locksBase + lockCount * lockStride : locksBase + DATA_OFFSET
   const recordsLength = count * recordBytes - (striped ? 0 : DATA_OFFSET)
-  const end = recordsBase + recordsLength
+  const rowsBase = recordsBase + recordsLength
+  const rowBytes = 4 * Math.ceil(owners / 32)
+  const nodesBase = Math.ceil((rowsBase + lockCount * rowBytes) / NODE_BYTES) * NODE_BYTES
+  const end = nodesBase + owners * NODE_BYTES
   if (end > MAX_BYTES) {
     throw new LockUsageError(
       `a table of ${count} records of ${recordBytes} bytes takes ${end} bytes; ` +
         `${MAX_BYTES} is the most: use fewer or smaller records`,
     )
   }
-  const totalBytes = Math.ceil(end / PAGE_BYTES) * PAGE_BYTES
   return {
-    count,
-    lockCount,
-    recordBytes,
-    order,
-    owners,
+    ...given,
     ownerBytes,
     locksBase,
     lockStride,
     recordsBase,
     recordsLength,
-    totalBytes,
+    rowsBase,
+    rowBytes,
+    nodesBase,
+    totalBytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
   }
 }
 
@@ -214,6 +232,7 @@ export function writeHeader(words: Int32Array, layout: Layout): void {
   words[HEADER.recordBytes / 4] = layout.recordBytes
   words[HEADER.order / 4] = layout.order === 'free' ? 1 : 0
   words[HEADER.owners / 4] = layout.owners
+  words[HEADER.reentrant / 4] = layout.reentrant ? 1 : 0
 }
 
 /** Reads back what {@link writeHeader} wrote. */
@@ -228,6 +247,7 @@ export function readHeader(words: Int32Array): Layout {
       recordBytes: at(HEADER.recordBytes),
       order: at(HEADER.order) === 1 ? 'free' : 'ascending',
       owners: at(HEADER.owners),
+      reentrant: at(HEADER.reentrant) === 1,
     })
     if (words.byteLength >= layout.totalBytes) return layout
   } catch (error) {

@@ -8,6 +8,7 @@
  */
 
 import { LockUsageError } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
 import {
   damaged,
   FREE_SLOT,
@@ -22,7 +23,7 @@ import {
   THREAD_SLOT,
 } from './layout.ts'
 import { type Lifeline, ownLifeline } from './lifelines.ts'
-import { numberOf, type Table } from './table.ts'
+import { addressOf, nodeOf, numberOf, type Table } from './table.ts'
 
 /** One owner as the thread it belongs to sees it. */
 export interface Owner {
@@ -33,6 +34,8 @@ export interface Owner {
   /** The address of its slot. */
   readonly slot: number
   readonly label: string
+  /** The locks that it holds shared; in shared memory these stand in their rows (readers.ts). */
+  readonly shared: Set<number>
 }
 
 /** What kind of owner, and for a task which thread runs it and which task it is nested in. */
@@ -77,7 +80,7 @@ export function tryClaimOwner(
     floats[(slot + SLOT.lifelineFile) >> 3] = file
     floats[(slot + SLOT.lifelineMade) >> 3] = madeMs
     writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
-    return { id, me: id << OWNER_SHIFT, slot, label: name }
+    return { id, me: id << OWNER_SHIFT, slot, label: name, shared: new Set() }
   }
   return undefined
 }
@@ -127,15 +130,27 @@ export function lifelineOf(table: Table, id: number): Lifeline {
   }
 }
 
+/** A wait as its owner publishes it. */
+export interface Wait {
+  readonly lock: number
+  readonly mode: LockMode
+  /** When it began, in milliseconds since 1970. */
+  readonly sinceMs: number
+  /** The call stack at which the owner waits. */
+  readonly stack: string
+}
+
 /** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
-export function publishWait(table: Table, owner: Owner, word: number, stack: string): void {
+export function publishWait(table: Table, owner: Owner, wait: Wait): void {
   const { words, floats } = table
-  floats[(owner.slot + SLOT.since) >> 3] = nowMs()
+  const { lock, mode, sinceMs, stack } = wait
+  floats[(owner.slot + SLOT.since) >> 3] = sinceMs
+  words[(owner.slot + SLOT.waitsShared) >> 2] = mode === 'shared' ? 1 : 0
   if (table.layout.order === 'free') {
     writeText(table, owner.slot + SLOT.stack, owner.slot + SLOT.stackBytes, stack, STACK_BYTES)
   }
   Atomics.add(words, (owner.slot + SLOT.epoch) >> 2, 1)
-  Atomics.store(words, (owner.slot + SLOT.waitsFor) >> 2, word)
+  Atomics.store(words, (owner.slot + SLOT.waitsFor) >> 2, addressOf(table, lock))
 }
 
 /** Takes the published wait back: the lock was granted, or the wait given up. */
@@ -161,11 +176,11 @@ export function pushHeld(table: Table, owner: Owner, word: number): void {
   table.words[(owner.slot + SLOT.top) >> 2] = word
 }
 
-/** Takes a lock off an owner's list, wherever it stands there. */
+/** Takes a lock, or the owner's node, off an owner's list, wherever it stands there. */
 export function removeHeld(table: Table, owner: Owner, word: number): void {
   const { words } = table
   let at = (owner.slot + SLOT.top) >> 2
-  for (const taken of listOf(table, owner.id)) {
+  for (const taken of entriesOf(table, owner.id)) {
     if (taken === word) {
       words[at] = words[(word + LINK_OFFSET) >> 2] as number
       return
@@ -174,22 +189,40 @@ export function removeHeld(table: Table, owner: Owner, word: number): void {
   }
 }
 
-/** The addresses of the locks on an owner's list, the last one taken first. */
+/** The addresses of the locks that an owner holds alone, the last one taken first. */
 export function* listOf(table: Table, id: number): Generator<number> {
+  for (const word of entriesOf(table, id)) if (word !== nodeOf(table, id)) yield word
+}
+
+/** An owner's list: locks, and the node that stands for all that it holds shared. */
+function* entriesOf(table: Table, id: number): Generator<number> {
   const { words, layout } = table
+  const node = nodeOf(table, id)
   let word = words[(slotOf(table, id) + SLOT.top) >> 2] as number
   for (let count = 0; word !== 0; count++) {
-    numberOf(table, word)
-    if (count === layout.lockCount) throw damaged(`the locks of owner ${id} are a ring`)
+    if (word !== node) numberOf(table, word)
+    if (count > layout.lockCount) throw damaged(`the locks of owner ${id} are a ring`)
     const next = words[(word + LINK_OFFSET) >> 2] as number
     yield word
     word = next
   }
 }
 
-/** The numbers of the locks on an owner's list, lowest first. */
-export function locksHeldBy(table: Table, id: number): number[] {
-  return [...listOf(table, id)].map((word) => numberOf(table, word)).sort((a, b) => a - b)
+/** Whether an owner holds locks shared: its node is in its list then. */
+export function hasShared(table: Table, id: number): boolean {
+  return [...entriesOf(table, id)].includes(nodeOf(table, id))
+}
+
+/** The numbers of the locks that an owner holds, lowest first: of this thread's own owners. */
+export function locksHeld(table: Table, owner: Owner): number[] {
+  const alone = [...listOf(table, owner.id)].map((word) => numberOf(table, word))
+  return [...alone, ...owner.shared].sort((a, b) => a - b)
+}
+
+/** The highest lock that one of this thread's own owners holds; -1 for none. Order 'ascending' only. */
+export function highestHeld(table: Table, owner: Owner): number {
+  const [alone] = listOf(table, owner.id)
+  return Math.max(alone === undefined ? -1 : numberOf(table, alone), ...owner.shared)
 }
 
 /** An owner's label, as it published it. */
@@ -203,6 +236,11 @@ export function stackOf(table: Table, id: number): string {
   if (table.layout.order !== 'free') return ''
   const slot = slotOf(table, id)
   return readText(table, slot + SLOT.stack, slot + SLOT.stackBytes, STACK_BYTES)
+}
+
+/** In which mode an owner waits for a lock. */
+export function waitingMode(table: Table, id: number): LockMode {
+  return table.words[(slotOf(table, id) + SLOT.waitsShared) >> 2] === 1 ? 'shared' : 'exclusive'
 }
 
 /** Since when an owner waits, in milliseconds since 1970. */

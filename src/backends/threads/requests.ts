@@ -3,26 +3,19 @@
  * must wake someone or is out of turn. All numbers here are locks' own, checked before.
  */
 
-import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
-import { describeSelfDeadlock } from './deadlock.ts'
+import type { Caller } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
 import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
-import { ALL_DONE, BUSY, HIGH_BUSY, type Kernel, NOT_ON_TOP, REFUSED } from './kernel.ts'
-import { FREE_SLOT, LINK_OFFSET, WAKE_ALL } from './layout.ts'
-import { ownLifeline } from './lifelines.ts'
-import {
-  kindOf,
-  labelOf,
-  lastTaken,
-  leaderOf,
-  locksHeldBy,
-  type Owner,
-  pushHeld,
-  removeHeld,
-  tagOf,
-} from './owners.ts'
-import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
+import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP } from './kernel.ts'
+import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
+import { lastTaken, type Owner, pushHeld, removeHeld } from './owners.ts'
+import { modeIn, type Plan, planFor } from './plan.ts'
+import { leave } from './readers.ts'
+import { holdsAlone, mustNotBlock, notHeld, refuse, refuseOwnThread } from './refusals.ts'
+import { addressOf, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
-import { mayBlock, stackAt, Waiter, wake } from './waiter.ts'
+import { type Terms, wake } from './wait.ts'
+import { mayBlock, Waiter } from './waiter.ts'
 
 /** A request with more locks than this is not given back to stand back: that costs more than it saves. */
 const MOST_GIVEN_BACK = 64
@@ -36,6 +29,8 @@ export class Requests {
   readonly #onOwnerDied: OnOwnerDied | undefined
   readonly #waiter: Waiter
   readonly #lockCount: number
+  /** In a re-entrant table: how often more than once each lock is held shared. */
+  readonly #sharedAgain = new Map<number, number>()
   #hasWoken = false
 
   constructor(
@@ -65,32 +60,38 @@ export class Requests {
   }
 
   /**
-   * Takes a set of locks (ascending, each once), of which the first `done` are held already, by
-   * waiting wherever the kernel cannot have one at once. Standing back means giving all of them back
-   * and beginning anew. When it throws, none of them is held.
+   * Takes a plan's locks, of which the first `done` are held already, by waiting wherever one cannot be
+   * had at once. Standing back means giving all of them back and beginning anew. When it throws, none
+   * of them is held.
    */
-  takeAll(locks: readonly number[], caller: Caller, done = 0): void {
+  takeAll(plan: Plan, terms: Terms, done = 0): void {
+    const { locks } = plan
     let taken = done
     try {
       while (taken < locks.length) {
-        if (this.#takeOne(locks[taken] as number, caller, taken, locks)) taken++
+        if (this.#takeOne(locks[taken] as number, plan, taken, terms)) taken++
         else {
-          this.freeAll(locks, taken)
+          this.freeAll(plan, taken)
           taken = 0
           this.#waiter.nap()
         }
       }
     } catch (error) {
-      this.freeAll(locks, taken)
+      this.freeAll(plan, taken)
       throw error
     }
   }
 
+  /** Takes the lock of one record. */
+  take(record: number, mode: LockMode, caller: Caller): void {
+    const lock = this.lockOf(record)
+    const plan = mode === 'shared' ? { locks: [lock], shared: new Set([lock]) } : planFor(lock)
+    this.takeAll(plan, { caller })
+  }
+
   /** Takes the locks of two records, where the kernel answered `answer`. */
   takePair(a: number, b: number, answer: number, caller: Caller): void {
-    const locks = this.#locksOf(a, b)
-    if (answer === REFUSED) throw this.#refusal(locks[0], caller, locks)
-    this.takeAll(locks, caller, answer === HIGH_BUSY ? 1 : 0)
+    this.takeAll(this.#pairOf(a, b), { caller }, answer === HIGH_BUSY ? 1 : 0)
   }
 
   /** Takes every lock of the table, where the kernel has taken those before `busy` and met this one. */
@@ -98,7 +99,7 @@ export class Requests {
     let taken = busy
     try {
       for (;;) {
-        if (this.#takeOne(taken, caller, taken, [taken])) taken++
+        if (this.#takeOne(taken, planFor(taken), taken, { caller })) taken++
         else {
           this.#freeDownFrom(taken - 1)
           taken = 0
@@ -115,42 +116,65 @@ export class Requests {
     }
   }
 
-  /** Takes a set of locks if that needs no waiting; else none of them, and the answer is false. */
-  tryTakeAll(locks: readonly number[], caller: Caller): boolean {
-    for (const [taken, lock] of locks.entries()) {
-      let answer = this.#kernel.lock(lock)
-      if (answer === 0) continue
-      try {
-        if (answer === BUSY && this.#inheritIfLeft(lock, this.#wordOf(lock), caller)) {
-          answer = this.#kernel.lock(lock)
-        }
-      } catch (error) {
-        this.freeAll(locks, taken)
-        throw error
-      }
-      if (answer === 0) continue
-      this.freeAll(locks, taken)
-      if (answer === REFUSED && !this.#holds(lock)) throw this.#orderError(lock, caller, locks)
-      return false
+  /** Takes a plan's locks if that needs no waiting; else none of them, and the answer is false. */
+  tryTakeAll(plan: Plan, caller: Caller): boolean {
+    let taken = 0
+    let isAll = false
+    try {
+      while (taken < plan.locks.length && this.#tryOne(plan, taken, caller)) taken++
+      isAll = taken === plan.locks.length
+    } finally {
+      if (!isAll) this.freeAll(plan, taken)
     }
-    return true
+    return isAll
+  }
+
+  #tryOne(plan: Plan, place: number, caller: Caller): boolean {
+    const lock = plan.locks[place] as number
+    const mode = modeIn(plan, lock)
+    if (this.#takeFree(lock, mode)) return true
+    if (this.#holds(lock)) return false
+    refuse(this.#table, this.#owner, lock, mode, { locks: plan.locks, caller })
+    const seen = this.#wordOf(lock)
+    if (this.#takeAtOnce(lock, mode, seen)) return true
+    if (!this.#inheritIfLeft(lock, seen, caller)) return false
+    return this.#takeAtOnce(lock, mode, this.#wordOf(lock))
   }
 
   /**
-   * Frees the first `taken` of some locks, the last one taken first.
+   * Frees the first `taken` locks of a plan, the last one taken first.
    *
    * @throws LockUsageError if some are not held any more, when all others are free.
    */
-  freeAll(locks: readonly number[], taken: number = locks.length, caller?: Caller): void {
+  freeAll(plan: Plan, taken: number = plan.locks.length, caller?: Caller): void {
     let missing: number[] | undefined
     for (let i = taken - 1; i >= 0; i--) {
-      const lock = locks[i] as number
-      const answer = this.#kernel.unlock(lock)
-      if (answer === 0 || this.#finishFreeingOne(lock, answer)) continue
+      const lock = plan.locks[i] as number
+      if (this.#freeOne(lock, modeIn(plan, lock))) continue
       missing = [lock, ...(missing ?? [])]
     }
     this.#letWokenGoFirst()
     if (missing) throw this.#notHeld(missing, caller)
+  }
+
+  /** Frees one lock that is held shared. */
+  freeShared(lock: number, caller: Caller): void {
+    if (!this.#freeOne(lock, 'shared')) throw this.#notHeld([lock], caller)
+    this.#letWokenGoFirst()
+  }
+
+  /** False if this thread does not hold the lock so; then nothing has changed. */
+  #freeOne(lock: number, mode: LockMode): boolean {
+    const isAlone = this.#table.layout.reentrant && !this.#owner.shared.has(lock)
+    if (mode === 'exclusive' || isAlone) {
+      const answer = this.#kernel.unlock(lock)
+      return answer === 0 || this.#finishFreeingOne(lock, answer)
+    }
+    if (!this.#owner.shared.has(lock)) return false
+    const again = this.#sharedAgain.get(lock) ?? 0
+    if (again > 0) this.#sharedAgain.set(lock, again - 1)
+    else leave(this.#table, this.#owner, lock)
+    return true
   }
 
   /** Frees an abandoned lock and all others that its thread left. */
@@ -160,8 +184,9 @@ export class Requests {
 
   /** Throws unless this thread holds the locks of both records. */
   mustHoldPair(a: number, b: number, caller: Caller): void {
-    const locks = this.#locksOf(a, b)
-    if (!locks.every((lock) => this.#holds(lock))) throw this.#notHeld(locks, caller)
+    const { locks } = this.#pairOf(a, b)
+    const isHeld = (lock: number): boolean => holdsAlone(this.#table, this.#owner, lock)
+    if (!locks.every(isHeld)) throw this.#notHeld(locks, caller)
   }
 
   /** Frees every lock, where the kernel has freed those above `left` and left this one unfinished. */
@@ -178,10 +203,10 @@ export class Requests {
 
   /** The same for what the kernel's `unlock2` left of the locks of two records. */
   finishFreeingPair(a: number, b: number, answer: number, caller: Caller): void {
-    const locks = this.#locksOf(a, b)
-    const [low, high] = locks
+    const plan = this.#pairOf(a, b)
+    const [low, high] = plan.locks as readonly [low: number, high?: number]
     if (answer === NOT_ON_TOP) {
-      this.freeAll(locks, locks.length, caller)
+      this.freeAll(plan, plan.locks.length, caller)
       return
     }
     if (high === undefined) this.#wake(low, answer)
@@ -196,7 +221,7 @@ export class Requests {
   #finishFreeingOne(lock: number, answer: number): boolean {
     let bits = answer
     if (answer === NOT_ON_TOP) {
-      if (!this.#holds(lock)) return false
+      if (!holdsAlone(this.#table, this.#owner, lock)) return false
       const word = addressOf(this.#table, lock)
       removeHeld(this.#table, this.#owner, word)
       bits = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
@@ -206,44 +231,46 @@ export class Requests {
   }
 
   /**
-   * Takes one lock of a request that has `taken` others already, however long that takes; or says why
-   * it never can be had; or answers false: the thread should stand back from the whole request.
+   * Takes one lock of a plan of which `taken` others are held, however long that takes; or says why it
+   * never can be had; or answers false: the thread should stand back from the whole request.
    */
-  #takeOne(lock: number, caller: Caller, taken: number, request: readonly number[]): boolean {
-    const word = addressOf(this.#table, lock)
+  #takeOne(lock: number, plan: Plan, taken: number, terms: Terms): boolean {
+    const { caller } = terms
+    const mode = modeIn(plan, lock)
+    if (this.#takeFree(lock, mode)) return true
+    refuse(this.#table, this.#owner, lock, mode, { locks: plan.locks, caller })
     for (;;) {
-      const answer = this.#kernel.lock(lock)
-      if (answer === 0) return true
       const seen = this.#wordOf(lock)
-      const holder = ownerIn(seen)
-      if (answer === REFUSED || holder === this.#owner.id)
-        throw this.#refusal(lock, caller, request)
+      if (this.#takeAtOnce(lock, mode, seen)) return true
       if (this.#inheritIfLeft(lock, seen, caller)) continue
       if (!mayBlock) throw mustNotBlock(caller)
       this.#tasks.refuseToBlock(lock, caller)
-      this.#refuseOwnThread(lock, holder, caller)
+      refuseOwnThread(this.#table, this.#owner, lock, seen, caller)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
-      if (!this.#waiter.take(word, caller)) continue
-      pushHeld(this.#table, this.#owner, word)
+      if (!this.#waiter.take(lock, mode, terms)) continue
+      if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
       return true
     }
   }
 
-  /** Throws where this thread has opened the table more than once, and would wait for itself. */
-  #refuseOwnThread(lock: number, holder: number, caller: Caller): void {
-    if (holder === 0 || tagOf(this.#table, holder) !== ownLifeline().tag) return
-    // A place that was given back has no tag, as the main thread.
-    if (kindOf(this.#table, holder) === FREE_SLOT) return
-    if (leaderOf(this.#table, holder) === this.#owner.id) return
-    throw new LockUsageError(
-      `${this.#owner.label} would wait for lock ${lock}, which ${labelOf(this.#table, holder)} holds: the ` +
-        'same thread, which has opened this table more than once. Open a table once in a thread',
-      caller,
-    )
+  /** Takes a lock by the kernel; or, where the table is re-entrant, one more time. */
+  #takeFree(lock: number, mode: LockMode): boolean {
+    if (mode === 'exclusive') return this.#kernel.lock(lock) === 0
+    if (!this.#table.layout.reentrant || !this.#holds(lock)) return false
+    if (!this.#owner.shared.has(lock)) return this.#kernel.lock(lock) === 0
+    this.#sharedAgain.set(lock, (this.#sharedAgain.get(lock) ?? 0) + 1)
+    return true
   }
 
-  /** Of a lock whose owner died, as its word says, and which nobody repairs: makes it sound, or throws. */
-  #inheritIfLeft(lock: number, seen: number, caller: Caller): boolean {
+  /** Takes a lock that this thread may ask for, if that needs no waiting, as its word was `seen`. */
+  #takeAtOnce(lock: number, mode: LockMode, seen: number): boolean {
+    if (!this.#waiter.takeAtOnce(lock, mode, seen)) return false
+    if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
+    return true
+  }
+
+  /** Of a lock whose owner died and which nobody repairs: makes it sound, or throws. */
+  #inheritIfLeft(lock: number, seen: number, caller: Caller | undefined): boolean {
     if (!isLeft(this.#table, seen)) return false
     inherit(this.#table, this.#owner, lock, this.#onOwnerDied, caller)
     return true
@@ -260,16 +287,17 @@ export class Requests {
 
   /** What the kernel's `unlockAll` left of a lock: still held, or freed with its waiters to be woken. */
   #finishInSweep(lock: number): void {
-    if (this.#holds(lock)) this.#finishFreeingOne(lock, NOT_ON_TOP)
+    const isHeld = holdsAlone(this.#table, this.#owner, lock)
+    if (isHeld) this.#finishFreeingOne(lock, NOT_ON_TOP)
     else this.#wake(lock, WAKE_ALL)
   }
 
-  /** The locks of two records, each once and the lower first. */
-  #locksOf(a: number, b: number): readonly [low: number, ...high: number[]] {
+  /** The plan for the locks of two records. */
+  #pairOf(a: number, b: number): Plan {
     const first = this.lockOf(a)
     const second = this.lockOf(b)
-    if (first === second) return [first]
-    return first < second ? [first, second] : [second, first]
+    if (first === second) return planFor(first)
+    return first < second ? planFor(first, second) : planFor(second, first)
   }
 
   /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for. */
@@ -284,60 +312,25 @@ export class Requests {
     this.#waiter.letWokenGoFirst()
   }
 
-  /** Whether this thread holds a lock. */
-  #holds(lock: number): boolean {
-    return ownerIn(this.#wordOf(lock)) === this.#owner.id
-  }
-
   #wordOf(lock: number): number {
     return Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
   }
 
+  /** Whether this thread holds a lock, in whatever mode. */
+  #holds(lock: number): boolean {
+    return this.#owner.shared.has(lock) || holdsAlone(this.#table, this.#owner, lock)
+  }
+
   /** Whether the locks of a request, `taken` in number, are all that this thread holds. */
   #holdsOnly(taken: number): boolean {
-    if (taken > MOST_GIVEN_BACK) return false
+    if (taken > MOST_GIVEN_BACK || this.#owner.shared.size > 0) return false
     let word = lastTaken(this.#table, this.#owner)
     for (let i = 0; i < taken; i++) word = this.#table.words[(word + LINK_OFFSET) >> 2] as number
     return word === 0
   }
 
-  #refusal(lock: number, caller: Caller, request: readonly number[]): Error {
-    if (!this.#holds(lock)) return this.#orderError(lock, caller, request)
-    const report = describeSelfDeadlock(this.#table, this.#owner, lock, stackAt(caller))
-    return new DeadlockError(report, caller)
+  #notHeld(locks: readonly number[], caller: Caller | undefined): Error {
+    const isTasks = this.#tasks.holdsAny(locks)
+    return notHeld(this.#table, this.#owner, locks, isTasks, caller)
   }
-
-  #orderError(wanted: number, caller: Caller, request: readonly number[]): LockOrderError {
-    const held = locksHeldBy(this.#table, this.#owner.id)
-    const all = [...request.slice(0, 9), ...held.slice(-3)].sort((a, b) => a - b)
-    const { count } = this.#table.layout
-    const shared =
-      this.#lockCount === count
-        ? ''
-        : ` (its ${count} records share ${this.#lockCount} locks: record i has lock i % ${this.#lockCount})`
-    return new LockOrderError(
-      `lock ${wanted} asked for by ${this.#owner.label} while it holds ${describeLocks(held)}: ` +
-        `this table takes locks in ascending order only${shared}. Take them all in one request, ` +
-        `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
-      caller,
-    )
-  }
-
-  #notHeld(locks: readonly number[], caller: Caller | undefined): LockUsageError {
-    const held = locksHeldBy(this.#table, this.#owner.id)
-    const reason = this.#tasks.holdsAny(locks)
-      ? 'it was taken by holdAsync, which frees it itself'
-      : `it holds ${held.length > 0 ? describeLocks(held) : 'nothing'}`
-    return new LockUsageError(
-      `unlock: ${this.#owner.label} does not hold ${describeLocks(locks)}; ${reason}`,
-      caller,
-    )
-  }
-}
-
-function mustNotBlock(caller: Caller): LockUsageError {
-  return new LockUsageError(
-    'this thread must not block (as the main thread of a browser): use holdAsync',
-    caller,
-  )
 }

@@ -10,7 +10,9 @@ import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
-import { claimThread, locksHeldBy, type Owner, releaseOwner } from './owners.ts'
+import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
+import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type Wanted } from './plan.ts'
+import { reentrantKernel } from './reentrant-kernel.ts'
 import { Requests } from './requests.ts'
 import {
   createTable,
@@ -23,6 +25,7 @@ import {
   viewRecords,
 } from './table.ts'
 import { Tasks } from './tasks.ts'
+import type { Terms } from './wait.ts'
 import { wasmKernel } from './wasm-kernel.ts'
 
 /** What a new table is to be. */
@@ -47,6 +50,12 @@ export interface SharedLocksOptions extends OpenOptions {
    * it closes and one of its threads gets `DeadlockError`.
    */
   readonly order?: LockOrder
+  /**
+   * Lets a thread take a lock again that it holds: it is free when it was freed as often. Default false:
+   * then it is an error, since it mostly is one. For asynchronous holdings it means those inside one
+   * another; a blocking call inside one is still another owner's. Costs some ten nanoseconds a lock.
+   */
+  readonly reentrant?: boolean
   /** How many threads and asynchronous holdings can have the table open at once. Default 128. */
   readonly owners?: number
   /** Default `'wasm'`: a shared WebAssembly memory. `'buffer'`: a plain SharedArrayBuffer. */
@@ -72,7 +81,7 @@ export interface OpenOptions {
  *
  * Errors of every call that takes locks: `LockUsageError` (a number that is none of this table's),
  * `LockOrderError` (against the order), `DeadlockError` (order `'free'`; and in any order for a thread
- * that asks for a lock it holds: locks are not re-entrant), `OwnerDiedError` (the lock's holder ended
+ * that asks for a lock it holds, unless the table is re-entrant), `OwnerDiedError` (the lock's holder ended
  * without freeing it). None of them leaves anything taken that was not held before.
  *
  * The end of a thread is noticed at once where the thread that started it runs its event loop, and
@@ -166,6 +175,11 @@ export class SharedLocks {
     return this.#table.layout.order
   }
 
+  /** Whether a thread can take a lock again that it holds. */
+  get reentrant(): boolean {
+    return this.#table.layout.reentrant
+  }
+
   /** This thread's number in the table, from 1. */
   get thread(): number {
     return this.#owner.id
@@ -216,15 +230,24 @@ export class SharedLocks {
 
   /**
    * Takes any number of locks, each once and the lowest first, calls `fn`, frees them and returns what
-   * `fn` returned. Blocks the thread while one is busy.
+   * `fn` returned. Blocks the thread while one is busy. A number is wanted alone, `shared(number)`
+   * together with others who hold it shared.
+   *
+   * @throws LockTimeoutError when `timeoutMs` is over.
    */
-  hold<Result>(indices: Iterable<number>, fn: () => Result): Result {
-    const locks = this.#plan(indices, this.hold)
-    this.#requests.takeAll(locks, this.hold)
+  hold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result
+  hold<Result>(wanted: Iterable<Wanted>, options: HoldOptions, fn: () => Result): Result
+  hold<Result>(
+    wanted: Iterable<Wanted>,
+    ...rest: [fn: () => Result] | [options: HoldOptions, fn: () => Result]
+  ): Result {
+    const plan = this.#plan(wanted, this.hold)
+    const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
+    this.#requests.takeAll(plan, termsOf(options, this.hold))
     try {
       return settled(fn())
     } finally {
-      this.#requests.freeAll(locks, locks.length, this.hold)
+      this.#requests.freeAll(plan, plan.locks.length, this.hold)
     }
   }
 
@@ -233,13 +256,13 @@ export class SharedLocks {
    * nothing, holds nothing and returns `undefined` at once. The order is kept here too. Let `fn` return
    * something, to tell the two apart.
    */
-  tryHold<Result>(indices: Iterable<number>, fn: () => Result): Result | undefined {
-    const locks = this.#plan(indices, this.tryHold)
-    if (!this.#requests.tryTakeAll(locks, this.tryHold)) return undefined
+  tryHold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result | undefined {
+    const plan = this.#plan(wanted, this.tryHold)
+    if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
     try {
       return settled(fn())
     } finally {
-      this.#requests.freeAll(locks, locks.length, this.tryHold)
+      this.#requests.freeAll(plan, plan.locks.length, this.tryHold)
     }
   }
 
@@ -248,7 +271,7 @@ export class SharedLocks {
    * nanoseconds for each lock, in the kernel: cheap for a striped table, milliseconds for 65,536 locks.
    */
   holdAll<Result>(fn: () => Result): Result {
-    if (this.#count === 0) throw badIndex(0, 0, this.holdAll)
+    refuseClosed(this.#count, this.holdAll)
     const busy = this.#lockAll(0)
     if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
     try {
@@ -269,16 +292,29 @@ export class SharedLocks {
    * A wrong number rejects the promise, like every other error.
    */
   async holdAsync<Result>(
-    indices: Iterable<number>,
+    wanted: Iterable<Wanted>,
     fn: () => Result | PromiseLike<Result>,
+  ): Promise<Result>
+  async holdAsync<Result>(
+    wanted: Iterable<Wanted>,
+    options: HoldOptions,
+    fn: () => Result | PromiseLike<Result>,
+  ): Promise<Result>
+  async holdAsync<Result>(
+    wanted: Iterable<Wanted>,
+    ...rest:
+      | [fn: () => Result | PromiseLike<Result>]
+      | [options: HoldOptions, fn: () => Result | PromiseLike<Result>]
   ): Promise<Result> {
-    return this.#tasks.hold(this.#plan(indices, this.holdAsync), fn, this.holdAsync)
+    const plan = this.#plan(wanted, this.holdAsync)
+    const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
+    return this.#tasks.hold(plan, termsOf(options, this.holdAsync), fn)
   }
 
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lock)
-    if (this.#lock(index) !== 0) this.#requests.takeAll([this.#requests.lockOf(index)], this.lock)
+    if (this.#lock(index) !== 0) this.#requests.take(index, 'exclusive', this.lock)
   }
 
   /**
@@ -291,6 +327,26 @@ export class SharedLocks {
     const bits = this.#unlock(index)
     if (bits === 0) return
     this.#requests.finishFreeing(this.#requests.lockOf(index), bits, this.unlock)
+  }
+
+  /**
+   * Takes one lock together with others who hold it shared; blocks the thread while someone has it
+   * alone, or waits for that: who wants it alone is not starved by those who only look. A thread that
+   * holds a lock shared cannot have it alone as well (`LockUsageError`).
+   */
+  lockShared(index: number): void {
+    if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lockShared)
+    this.#requests.take(index, 'shared', this.lockShared)
+  }
+
+  /**
+   * Frees what {@link lockShared} took.
+   *
+   * @throws LockUsageError if this thread does not hold it shared; then nothing has changed.
+   */
+  unlockShared(index: number): void {
+    if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.unlockShared)
+    this.#requests.freeShared(this.#requests.lockOf(index), this.unlockShared)
   }
 
   /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
@@ -331,7 +387,7 @@ export class SharedLocks {
    */
   close(): void {
     if (this.#count === 0) return
-    const held = locksHeldBy(this.#table, this.#owner.id)
+    const held = locksHeld(this.#table, this.#owner)
     if (held.length > 0) {
       throw new LockUsageError(
         `close: ${this.label} still holds ${describeLocks(held)}; unlock first`,
@@ -343,21 +399,35 @@ export class SharedLocks {
     releaseOwner(this.#table, this.#owner)
   }
 
-  /** A set of locks: checked, each once, in ascending order. */
-  #plan(indices: Iterable<number>, caller: Caller): number[] {
-    if (this.#count === 0) throw badIndex(0, 0, caller)
-    if (typeof indices !== 'object' || indices === null || !(Symbol.iterator in indices)) {
-      throw new LockUsageError(`expected an array of lock numbers, not ${show(indices)}`, caller)
-    }
-    const locks = new Set<number>()
-    for (const index of indices) {
-      // Whoever gives the numbers may close the table meanwhile.
-      if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, caller)
-      locks.add(this.#requests.lockOf(index))
-    }
-    if (this.#count === 0) throw badIndex(0, 0, caller)
-    return [...locks].sort((a, b) => a - b)
+  #plan(wanted: Iterable<Wanted>, caller: Caller): Plan {
+    return makePlan(
+      wanted,
+      () => this.#count,
+      (record) => this.#requests.lockOf(record),
+      caller,
+    )
   }
+}
+
+/** On what terms a holding is asked for. */
+export interface HoldOptions {
+  /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
+  readonly timeoutMs?: number
+}
+
+/** Checks the options of a holding that begins now. */
+function termsOf(options: HoldOptions | undefined, caller: Caller): Terms {
+  if (options === undefined) return { caller }
+  mustBeObject('hold', options)
+  const { timeoutMs } = options
+  if (timeoutMs === undefined) return { caller }
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0) {
+    return { caller, timeoutMs, untilMs: performance.now() + timeoutMs }
+  }
+  throw new LockUsageError(
+    `timeoutMs must be a number of milliseconds from 0 up, not ${show(timeoutMs)}`,
+    caller,
+  )
 }
 
 /** The kernel that suits this engine and this memory. */
@@ -374,9 +444,11 @@ function kernelFor(table: Table, owner: Owner): Kernel {
     stripes: layout.lockCount === layout.count ? 0 : layout.lockCount,
   }
   // JavaScriptCore compiles Atomics in line, which is as fast and saves the calls.
-  return wasm === undefined || 'Bun' in globalThis
-    ? atomicsKernel(words, setting)
-    : wasmKernel(wasm, setting)
+  const kernel =
+    wasm === undefined || 'Bun' in globalThis
+      ? atomicsKernel(words, setting)
+      : wasmKernel(wasm, setting)
+  return layout.reentrant ? reentrantKernel(kernel, words, setting) : kernel
 }
 
 /** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
@@ -393,20 +465,6 @@ function isPair(a: number, b: number, count: number): boolean {
 
 function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
   return badIndex(isIndex(a, count) ? b : a, count, caller)
-}
-
-/** Whether this is a lock number. */
-function isIndex(index: number, count: number): boolean {
-  return typeof index === 'number' && index >>> 0 === index && index < count
-}
-
-function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
-  return new LockUsageError(
-    count === 0
-      ? 'this thread has closed this table'
-      : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}`,
-    caller,
-  )
 }
 
 /** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */

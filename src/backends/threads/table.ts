@@ -6,6 +6,7 @@ import {
   damaged,
   type Layout,
   type LayoutOptions,
+  NODE_BYTES,
   OWNER_SHIFT,
   planLayout,
   readHeader,
@@ -109,6 +110,15 @@ export function numberOf({ layout }: Table, address: number): number {
   const lock = (address - layout.locksBase) / layout.lockStride
   if (Number.isInteger(lock) && lock >= 0 && lock < layout.lockCount) return lock
   throw damaged(`there is no lock at ${address}`)
+}
+
+/**
+ * The address of an owner's node: where it has locks shared, these stand in its list as this one entry.
+ * It lies behind all locks, so that the kernel's check of the order refuses whoever holds one of them,
+ * and requests.ts looks more closely.
+ */
+export function nodeOf({ layout }: Table, id: number): number {
+  return layout.nodesBase + (id - 1) * NODE_BYTES
 }
 
 /** `lock 3`, `locks 3, 5 and 7`, and no more than ten numbers. */

@@ -2,31 +2,23 @@
  * Asynchronous holdings: locks for threads that must not block.
  *
  * Each holding is an owner of its own (a task), so that two of them in one thread exclude each other
- * and a deadlock through them is seen like any other. A task sleeps by `Atomics.waitAsync` and sets
- * WAKE_ALL beside WAITER: its thread may be busy when the lock is freed, and a wake-up spent on it
- * alone would leave others asleep beside a free lock.
+ * and a deadlock through them is seen like any other.
  *
  * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
  *           and frees them all when its callback has settled, or when one cannot be had.
  */
 
-import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
-import { describeSelfDeadlock, findDeadlock } from './deadlock.ts'
-import { inherit, isLeft, type OnOwnerDied } from './deaths.ts'
-import { TASK_SLOT, WAITER, WAKE_ALL } from './layout.ts'
-import {
-  endWait,
-  listOf,
-  locksHeldBy,
-  type Owner,
-  publishWait,
-  pushHeld,
-  releaseOwner,
-  removeHeld,
-  tryClaimOwner,
-} from './owners.ts'
-import { addressOf, type Table } from './table.ts'
-import { announceSleep, LONGEST_SLEEP_MS, lookAfter, stackAt, wake } from './waiter.ts'
+import { type Caller, LockOrderError, LockTimeoutError, LockUsageError } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
+import { inherit, type OnOwnerDied } from './deaths.ts'
+import { TASK_SLOT } from './layout.ts'
+import { listOf, locksHeld, type Owner, releaseOwner, removeHeld, tryClaimOwner } from './owners.ts'
+import { modeIn, type Plan } from './plan.ts'
+import { leave } from './readers.ts'
+import { holdsAlone, refuse } from './refusals.ts'
+import type { Table } from './table.ts'
+import { takeForTask } from './task-waiter.ts'
+import { stackAt, type Terms, wake } from './wait.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
 interface Task {
@@ -39,11 +31,6 @@ interface Task {
 
 /** Where all owners are in use, a new holding looks again this often. */
 const RETRY_MS = 10
-/** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
-const POLL_MS = 1
-/** As long as a timer can be: it only keeps the process alive. */
-const LONG_MS = 2 ** 31 - 1
-
 /** The asynchronous holdings of one thread. */
 export class Tasks {
   readonly #table: Table
@@ -60,33 +47,36 @@ export class Tasks {
     this.#onOwnerDied = onOwnerDied
   }
 
-  /** Holds `locks` (ascending, each once) while what `fn` returns is unsettled. */
+  /** Holds a plan's locks while what `fn` returns is unsettled. */
   async hold<Result>(
-    locks: readonly number[],
+    plan: Plan,
+    terms: Terms,
     fn: () => Result | PromiseLike<Result>,
-    caller: Caller,
   ): Promise<Result> {
     this.#asked++
     try {
-      return await this.#holdOnce(locks, fn, stackAt(caller))
+      return await this.#holdOnce(plan, { ...terms, stack: stackAt(terms.caller) }, fn)
     } finally {
       this.#asked--
     }
   }
 
   async #holdOnce<Result>(
-    locks: readonly number[],
+    whole: Plan,
+    { stack, untilMs, timeoutMs }: Terms & { readonly stack: string },
     fn: () => Result | PromiseLike<Result>,
-    stack: string,
   ): Promise<Result> {
+    // The caller has gone when an error is made: it is not on the call stack any more.
+    const terms: Terms = { caller: undefined, stack, untilMs, timeoutMs }
     const outer = context?.getStore()
     // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
     // what the thread still holds then, it holds across its event loop.
     await undefined
-    this.#refuseOrder(locks, outer, stack)
-    const task = await this.#begin(outer)
+    const plan = this.#withoutHeld(whole, outer)
+    this.#refuse(plan, outer, stack)
+    const task = await this.#begin(outer, terms)
     try {
-      for (const lock of locks) await this.#take(task, lock, stack)
+      for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
       return await (context ? context.run(task, fn) : fn())
     } finally {
       this.#end(task)
@@ -94,9 +84,9 @@ export class Tasks {
   }
 
   /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
-  refuseToBlock(wanted: number, caller: Caller): void {
+  refuseToBlock(wanted: number, caller: Caller | undefined): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
-    const held = [...this.#running].flatMap((task) => locksHeldBy(this.#table, task.owner.id))
+    const held = [...this.#running].flatMap((task) => locksHeld(this.#table, task.owner))
     const highest = highestOf(held)
     if (wanted > highest) return
     throw new LockOrderError(
@@ -109,7 +99,7 @@ export class Tasks {
   /** Whether an asynchronous holding of this thread has one of these locks. */
   holdsAny(locks: readonly number[]): boolean {
     return [...this.#running].some(({ owner }) =>
-      locksHeldBy(this.#table, owner.id).some((held) => locks.includes(held)),
+      locksHeld(this.#table, owner).some((held) => locks.includes(held)),
     )
   }
 
@@ -128,27 +118,33 @@ export class Tasks {
     }
   }
 
-  #refuseOrder(locks: readonly number[], outer: Task | undefined, stack: string): void {
-    const wanted = locks[0]
-    if (wanted === undefined || this.#table.layout.order === 'free') return
+  /** In a re-entrant table, a plan without what the holdings around it have: it stays held after it. */
+  #withoutHeld(plan: Plan, outer: Task | undefined): Plan {
+    if (!this.#table.layout.reentrant) return plan
     const around = [...this.#surrounding(outer)].map((task) => task.owner)
-    const held = [this.#thread, ...around].flatMap(({ id }) => locksHeldBy(this.#table, id))
-    if (held.includes(wanted)) {
-      const holder = around[0] ?? this.#thread
-      throw new DeadlockError(describeSelfDeadlock(this.#table, holder, wanted, stack))
-    }
-    const highest = highestOf(held)
-    if (wanted > highest) return
-    throw new LockOrderError(
-      `holdAsync asked for lock ${wanted} inside a holding of lock ${highest}: this table takes locks ` +
-        "in ascending order only. Take them all in one request, or create the table with order: 'free'",
-    )
+    const isHeld = (lock: number): boolean =>
+      around.some(
+        (owner) =>
+          holdsAlone(this.#table, owner, lock) || (plan.shared.has(lock) && owner.shared.has(lock)),
+      )
+    return { locks: plan.locks.filter((lock) => !isHeld(lock)), shared: plan.shared }
   }
 
-  async #begin(outer: Task | undefined): Promise<Task> {
+  /** Throws where a holding must not be asked for, because of those around it. */
+  #refuse({ locks, shared }: Plan, outer: Task | undefined, stack: string): void {
+    const [wanted] = locks
+    if (wanted === undefined || this.#table.layout.order === 'free') return
+    const around = [this.#thread, ...[...this.#surrounding(outer)].map((task) => task.owner)]
+    for (const owner of around.reverse()) {
+      const mode = shared.has(wanted) ? 'shared' : 'exclusive'
+      refuse(this.#table, owner, wanted, mode, { locks, caller: undefined, stack })
+    }
+  }
+
+  async #begin(outer: Task | undefined, terms: Terms): Promise<Task> {
     const [parent] = this.#surrounding(outer)
     for (;;) {
-      const acrossEventLoop = locksHeldBy(this.#table, this.#thread.id).length > 0
+      const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
       const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
         kind: TASK_SLOT,
         thread: this.#thread.id,
@@ -166,6 +162,7 @@ export class Tasks {
             'cannot wait for one: create the table with more owners',
         )
       }
+      refuseLate(terms, this.#thread.label)
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
   }
@@ -173,6 +170,7 @@ export class Tasks {
   #end(task: Task): void {
     const { words } = this.#table
     task.ended = true
+    for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
       removeHeld(this.#table, task.owner, word)
       const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
@@ -182,62 +180,25 @@ export class Tasks {
     releaseOwner(this.#table, task.owner)
   }
 
-  async #take(task: Task, lock: number, stack: string): Promise<void> {
-    const { words, layout } = this.#table
+  async #take(task: Task, lock: number, mode: LockMode, terms: Terms): Promise<void> {
     const { owner } = task
-    const word = addressOf(this.#table, lock)
-    const at = word >> 2
-    let waited = false
-    for (;;) {
-      const seen = Atomics.load(words, at)
-      if (seen === 0) {
-        const mine = waited ? owner.me | WAITER : owner.me
-        if (Atomics.compareExchange(words, at, 0, mine) === 0) break
-        continue
-      }
-      if (isLeft(this.#table, seen)) {
-        if (waited) endWait(this.#table, owner)
-        waited = false
-        inherit(this.#table, owner, lock, this.#onOwnerDied)
-        continue
-      }
-      const first = !waited
-      waited = true
-      if (first) publishWait(this.#table, owner, word, stack)
-      if (first && layout.order === 'free') {
-        const report = findDeadlock(this.#table, owner)
-        if (report) throw new DeadlockError(report)
-      }
-      if (announceSleep(words, at, seen, WAITER | WAKE_ALL)) {
-        const end = await sleep(words, at, seen | WAITER | WAKE_ALL)
-        if (end === 'timed-out') lookAfter(this.#table, owner, at)
-      }
+    while (!(await takeForTask(this.#table, owner, lock, mode, terms))) {
+      inherit(this.#table, owner, lock, this.#onOwnerDied)
     }
-    if (waited) endWait(this.#table, owner)
-    pushHeld(this.#table, owner, word)
   }
+}
+
+/** Throws if the time is over in which a holding was to begin. */
+function refuseLate({ untilMs, timeoutMs }: Terms, label: string): void {
+  if (untilMs === undefined || performance.now() < untilMs) return
+  throw new LockTimeoutError(
+    `holdAsync of ${label} waited ${timeoutMs} ms for one of the table's owners, which are all in use`,
+  )
 }
 
 /** The highest of some lock numbers, -1 for none. */
 function highestOf(locks: readonly number[]): number {
   return locks.reduce((highest, lock) => Math.max(highest, lock), -1)
-}
-
-/** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
-async function sleep(words: Int32Array, at: number, value: number): Promise<string> {
-  if (!Atomics.waitAsync) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-    return 'timed-out'
-  }
-  const waiting = Atomics.waitAsync(words, at, value, LONGEST_SLEEP_MS)
-  if (!waiting.async) return waiting.value
-  // A pending waitAsync does not keep a process alive; a timer does.
-  const alive = setInterval(() => {}, LONG_MS)
-  try {
-    return await waiting.value
-  } finally {
-    clearInterval(alive)
-  }
 }
 
 /** The part of Node's AsyncLocalStorage that is used; absent in browsers. */

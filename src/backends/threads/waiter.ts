@@ -21,12 +21,13 @@
  * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
  */
 
-import { type Caller, DeadlockError } from '../../core/errors.ts'
-import { findDeadlock } from './deadlock.ts'
-import { isLeft, noticeEndOf } from './deaths.ts'
-import { damaged, FREE_SLOT, HEADER, SLOT, WAITER, WAKE_ALL } from './layout.ts'
-import { endWait, kindOf, type Owner, publishWait } from './owners.ts'
-import { ownerIn, type Table } from './table.ts'
+import type { LockMode } from '../../core/modes.ts'
+import { isLeft } from './deaths.ts'
+import { SHARED, SLOT, WAITER, WAKE_ALL } from './layout.ts'
+import type { Owner } from './owners.ts'
+import { endClaim, giveUpClaim, isOpen, readersOf, rowOf, tryEnter } from './readers.ts'
+import { addressOf, type Table } from './table.ts'
+import { announceSleep, type Terms, Wait } from './wait.ts'
 
 /** How often a waiter looks at the word before it sleeps: some hundred nanoseconds. */
 const SPINS = 40
@@ -37,8 +38,6 @@ const HOT = 3
 const NAP_MS = 0.2
 /** A thread that wakes others lets them go first once in this time. */
 const FAIR_MS = 0.1
-/** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
-export const LONGEST_SLEEP_MS = 100
 
 const { pause } = Atomics as { pause?: () => void }
 
@@ -95,100 +94,117 @@ export class Waiter {
   }
 
   /**
-   * Takes the lock at `word`, however long that takes; false if it turns out to be abandoned, with
-   * nobody at work on it. `caller` is left out of the published stack.
+   * Takes a lock, however long that takes; false if it turns out to be abandoned, with nobody at work
+   * on it.
+   *
+   * @throws DeadlockError, LockTimeoutError; then it is not taken.
    */
-  take(word: number, caller: Caller): boolean {
-    const { words } = this.#table
-    const at = word >> 2
+  take(lock: number, mode: LockMode, terms: Terms): boolean {
     for (let spin = 0; spin < SPINS; spin++) {
-      if (Atomics.load(words, at) === 0) {
-        if (Atomics.compareExchange(words, at, 0, this.#owner.me) === 0) return true
+      const seen = this.#wordOf(lock)
+      if (isOpen(seen) && this.#tryTake(lock, mode, seen, 0)) {
+        if (mustDrain(mode, seen)) this.#drain(lock, terms, undefined)
+        return true
       }
       pause?.()
     }
-    return this.#park(word, caller)
+    return this.#park(lock, mode, terms)
   }
 
-  #park(word: number, caller: Caller): boolean {
-    const table = this.#table
-    const { words, layout } = table
-    const at = word >> 2
-    const mayDeadlock = layout.order === 'free'
-    publishWait(table, this.#owner, word, mayDeadlock ? stackAt(caller) : '')
-    let checked = !mayDeadlock
-    let taken = false
-    while (!taken) {
-      const seen = Atomics.load(words, at)
-      if (seen === 0) {
-        taken = Atomics.compareExchange(words, at, 0, this.#owner.me | WAITER) === 0
-      } else if (isLeft(table, seen)) break
-      else if (announceSleep(words, at, seen, WAITER)) {
-        if (!checked) {
-          checked = true
-          const report = findDeadlock(table, this.#owner)
-          if (report) throw new DeadlockError(report, caller)
+  /** Takes a lock if that needs no waiting, as its word was `seen`. */
+  takeAtOnce(lock: number, mode: LockMode, seen: number): boolean {
+    if (!isOpen(seen)) return false
+    if (!mustDrain(mode, seen)) return this.#tryTake(lock, mode, seen, 0)
+    if (this.#hasReaders(lock) || !this.#tryTake(lock, mode, seen, 0)) return false
+    const isMine = !this.#hasReaders(lock)
+    if (isMine) endClaim(this.#table, lock)
+    else giveUpClaim(this.#table, lock)
+    return isMine
+  }
+
+  #hasReaders(lock: number): boolean {
+    return readersOf(this.#table, lock).next().done !== true
+  }
+
+  /** One try for a lock whose word is `seen`, which is open; then also with these waiter bits. */
+  #tryTake(lock: number, mode: LockMode, seen: number, bits: number): boolean {
+    if (mode === 'shared') return tryEnter(this.#table, this.#owner, lock)
+    const at = addressOf(this.#table, lock) >> 2
+    return (
+      Atomics.compareExchange(this.#table.words, at, seen, this.#owner.me | bits | seen) === seen
+    )
+  }
+
+  #park(lock: number, mode: LockMode, terms: Terms): boolean {
+    // The readers that sleep are to come in together, so each of them asks that all be woken.
+    const bits = mode === 'shared' ? WAITER | WAKE_ALL : WAITER
+    const wait = new Wait(this.#table, this.#owner, lock, mode, terms)
+    for (;;) {
+      const seen = this.#wordOf(lock)
+      if (isLeft(this.#table, seen)) {
+        wait.end()
+        return false
+      }
+      if (isOpen(seen)) {
+        // A reader's bit passes for a holding, so no wait may be published beside it.
+        if (mode === 'shared') wait.end()
+        if (this.#tryTake(lock, mode, seen, WAITER)) {
+          if (mustDrain(mode, seen)) this.#drain(lock, terms, wait)
+          if (mode === 'exclusive') wait.end()
+          return true
         }
-        const end = Atomics.wait(words, at, seen | WAITER, LONGEST_SLEEP_MS)
-        if (end !== 'not-equal') this.sleeps++
-        if (end === 'timed-out') lookAfter(table, this.#owner, at)
+        if (mode === 'shared') wait.publish()
+        continue
+      }
+      const { words } = this.#table
+      const at = addressOf(this.#table, lock) >> 2
+      if (announceSleep(words, at, seen, bits)) {
+        wait.refuseDeadlock()
+        this.#sleep(at, seen | bits, wait)
+        wait.refuseLate()
       }
     }
-    endWait(table, this.#owner)
-    return taken
+  }
+
+  /** Waits until the readers of a lock that this thread has claimed have left: then it is held. */
+  #drain(lock: number, terms: Terms, parked: Wait | undefined): void {
+    let wait = parked
+    let spins = 0
+    wait?.change()
+    try {
+      for (const row of rowOf(this.#table, lock)) {
+        for (;;) {
+          const readers = Atomics.load(this.#table.words, row)
+          if (readers === 0) break
+          if (++spins <= SPINS) pause?.()
+          else {
+            wait ??= new Wait(this.#table, this.#owner, lock, 'exclusive', terms)
+            wait.refuseDeadlock()
+            this.#sleep(row, readers, wait)
+            wait.refuseLate()
+          }
+        }
+      }
+    } catch (error) {
+      giveUpClaim(this.#table, lock)
+      throw error
+    }
+    endClaim(this.#table, lock)
+    if (!parked) wait?.end()
+  }
+
+  #sleep(at: number, value: number, wait: Wait): void {
+    const end = Atomics.wait(this.#table.words, at, value, wait.sleepMs)
+    if (end !== 'not-equal') this.sleeps++
+    if (end === 'timed-out') wait.lookAfter()
+  }
+
+  #wordOf(lock: number): number {
+    return Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
   }
 }
 
-/**
- * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
- * true when the caller may now sleep on `seen | bits`.
- */
-export function announceSleep(words: Int32Array, at: number, seen: number, bits: number): boolean {
-  if ((seen & bits) !== bits && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) {
-    return false
-  }
-  Atomics.add(words, HEADER.sleepCount >> 2, 1)
-  return true
-}
-
-/** After a long sleep on the word at index `at`: does its owner live, is there such an owner at all? */
-export function lookAfter(table: Table, owner: Owner, at: number): void {
-  const seen = Atomics.load(table.words, at)
-  const holder = ownerIn(seen)
-  if (holder === 0) return
-  const isNobody = (): boolean => kindOf(table, holder) === FREE_SLOT
-  if (!isNobody()) noticeEndOf(table, owner, holder)
-  // Twice: its place may be another's by now, and the lock too.
-  else if (Atomics.load(table.words, at) === seen && isNobody()) {
-    throw damaged(`owner ${holder} holds a lock, and is nobody`)
-  }
-}
-
-/** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */
-export function wake(words: Int32Array, word: number, bits: number): boolean {
-  const most = (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1
-  return Atomics.notify(words, word >> 2, most) > 0
-}
-
-/** Where these locks' own code lies. */
-const FOLDER = new URL('.', import.meta.url).href
-
-/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
-export function stackAt(caller: Caller): string {
-  const holder: { stack?: string } = {}
-  if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
-  else holder.stack = new Error().stack ?? ''
-  return textOf(holder.stack)
-    .split('\n')
-    .filter(
-      (line) => line.includes(':') && !line.includes('node:internal') && !line.includes(FOLDER),
-    )
-    .map((line) => line.trim())
-    .join('\n')
-}
-
-/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
-function textOf(stack: unknown): string {
-  if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
-  return String(stack ?? '')
+/** Whether who took a lock whose word was `seen` has only claimed it. */
+function mustDrain(mode: LockMode, seen: number): boolean {
+  return mode === 'exclusive' && seen === SHARED
 }

@@ -8,6 +8,7 @@ import {
   SharedLocks,
   type SharedLocksOptions,
 } from '../../../src/backends/threads/index.ts'
+import { describeReentrant, describeShared, describeTimeouts } from './contract-modes.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
@@ -47,6 +48,9 @@ export function describeTables(memory: Memory): void {
     describeMisuse(create)
     describeTable(create)
     describeThreads(create)
+    describeShared(create)
+    describeReentrant(create)
+    describeTimeouts(create)
   })
 }
 

@@ -4,6 +4,7 @@ import {
   DeadlockError,
   type DeadlockReport,
   SharedLocks,
+  shared,
 } from '../../../src/backends/threads/index.ts'
 
 /** Adds 1 to elements of a view, which is only right if nobody else does at the same time. */
@@ -97,9 +98,9 @@ const programs = {
   /** Holds locks from the moment it sets flag 0 until flag 1 is set. */
   holdUntilTold(
     locks: SharedLocks,
-    { flags, indices }: { flags: Int32Array; indices: number[] },
+    { flags, indices, reads }: { flags: Int32Array; indices: number[]; reads?: number },
   ): void {
-    locks.hold(indices, () => {
+    locks.hold([...indices, ...(reads === undefined ? [] : [shared(reads)])], () => {
       setFlag(flags, 0, 1)
       waitWhile(flags, 1, 0)
     })
@@ -138,6 +139,44 @@ const programs = {
     } catch (error) {
       return (error as { code: string }).code
     }
+  },
+
+  /** Asks for locks with a time limit; answers `held`, or the code of the error. */
+  askInTime(
+    locks: SharedLocks,
+    { indices, timeoutMs }: { indices: number[]; timeoutMs: number },
+  ): string {
+    try {
+      return locks.hold(indices, { timeoutMs }, () => 'held')
+    } catch (error) {
+      return (error as { code: string }).code
+    }
+  },
+
+  /** Holds a lock shared until so many do; answers how many that were. */
+  readTogether(
+    locks: SharedLocks,
+    { flags, index, readers }: { flags: Int32Array; index: number; readers: number },
+  ): number {
+    return locks.hold([shared(index)], () => {
+      meet(flags, 0, readers)
+      return Atomics.load(flags, 0)
+    })
+  },
+
+  /** Holds a lock shared, sets flag 0, and asks for another one alone; answers what that came to. */
+  readAndTake(
+    locks: SharedLocks,
+    { flags, read, take }: { flags: Int32Array; read: number; take: number },
+  ): string {
+    return locks.hold([shared(read)], () => {
+      setFlag(flags, 0, 1)
+      try {
+        return locks.hold([take], () => 'held')
+      } catch (error) {
+        return error instanceof DeadlockError ? 'victim' : String(error)
+      }
+    })
   },
 
   /** Asks for a lock, as an heir that sets flag 0 and never has done with its repair. */

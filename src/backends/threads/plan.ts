@@ -1,0 +1,86 @@
+/** Plans: what was asked for, checked and made canonical: every lock once, in ascending order. */
+
+import { type Caller, LockUsageError } from '../../core/errors.ts'
+import type { LockMode, WantedLock } from '../../core/modes.ts'
+import { show } from './layout.ts'
+
+/** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */
+export type Wanted = number | WantedLock<number>
+
+/** A set of locks to be taken. */
+export interface Plan {
+  /** Each once, in ascending order. */
+  readonly locks: readonly number[]
+  /** Those of them that are wanted shared. */
+  readonly shared: ReadonlySet<number>
+}
+
+const NONE: ReadonlySet<number> = new Set()
+
+/** The plan for some locks, all wanted alone. */
+export function planFor(...locks: readonly number[]): Plan {
+  return { locks, shared: NONE }
+}
+
+/** In which mode a plan has a lock. */
+export function modeIn({ shared }: Plan, lock: number): LockMode {
+  return shared.has(lock) ? 'shared' : 'exclusive'
+}
+
+/**
+ * The plan for what a user asked for. A lock asked for in both modes is wanted alone.
+ *
+ * @throws LockUsageError for what is no lock of a table with so many, as `countNow` says: whoever
+ * gives the numbers may close the table meanwhile.
+ */
+export function makePlan(
+  wanted: Iterable<Wanted>,
+  countNow: () => number,
+  lockOf: (record: number) => number,
+  caller: Caller,
+): Plan {
+  refuseClosed(countNow(), caller)
+  if (typeof wanted !== 'object' || wanted === null || !(Symbol.iterator in wanted)) {
+    throw new LockUsageError(`expected an array of lock numbers, not ${show(wanted)}`, caller)
+  }
+  const modes = new Map<number, LockMode>()
+  for (const each of wanted) {
+    const { name, mode } = parse(each)
+    if (!isIndex(name, countNow())) throw badIndex(name, countNow(), caller)
+    const lock = lockOf(name)
+    if (modes.get(lock) !== 'exclusive') modes.set(lock, mode)
+  }
+  refuseClosed(countNow(), caller)
+  const locks = [...modes.keys()].sort((a, b) => a - b)
+  const shared = locks.filter((lock) => modes.get(lock) === 'shared')
+  return { locks, shared: shared.length === 0 ? NONE : new Set(shared) }
+}
+
+/** A lock and its mode; whatever is no lock is its own name, and refused for that. */
+function parse(each: unknown): { readonly name: number; readonly mode: LockMode } {
+  if (typeof each === 'object' && each !== null && 'name' in each && 'mode' in each) {
+    const { name, mode } = each as WantedLock<number>
+    if (mode === 'shared' || mode === 'exclusive') return { name, mode }
+  }
+  return { name: each as number, mode: 'exclusive' }
+}
+
+/** Whether this is a lock number: NaN, 1.5, -1, '3' and the like are not. */
+export function isIndex(index: number, count: number): boolean {
+  return typeof index === 'number' && index >>> 0 === index && index < count
+}
+
+/** What is said of a number that is no lock of a table with so many; 0 once this thread has closed it. */
+export function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
+  return new LockUsageError(
+    count === 0
+      ? 'this thread has closed this table'
+      : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}`,
+    caller,
+  )
+}
+
+/** Throws once this thread has closed the table. */
+export function refuseClosed(count: number, caller: Caller): void {
+  if (count === 0) throw badIndex(0, 0, caller)
+}

@@ -1,0 +1,133 @@
+/**
+ * Shared mode: any number of readers hold a lock at once, and whoever wants it alone waits for them.
+ *
+ * Source    visible readers beside the lock word, as in D. Dice and A. Kogan, "BRAVO" (2019): a reader
+ *           says that it is there, then looks; a writer says that it comes, then looks. The claim is
+ *           ours, and so is that the lock stays open to readers when the last has left.
+ * Steps     reader: set the own bit in the lock's row, then look at the word. SHARED without an owner:
+ *           the lock is held. Free: make it SHARED. Anything else: take the bit back, and wait.
+ *           Leaving: take the bit back; where an owner has claimed the lock, wake it.
+ *           writer: a free lock is taken as ever, and the row is not looked at. One that is SHARED is
+ *           claimed: owner | SHARED; from here on nobody enters. When the row is empty, SHARED goes.
+ * Invariant Who holds a lock shared has its bit in the row, and the word is SHARED, with or without a
+ *           claim. So a lock that is free or held has no readers: a bit in its row is one that has not
+ *           looked at the word yet, and will be taken back.
+ * Fairness  a claim keeps new readers out, so readers cannot starve a writer; and a writer that frees the
+ *           lock wakes all the readers that sleep, so that one pass of a writer lets all of them in.
+ * Cost      two atomic operations to enter, two to leave; the exclusive path pays nothing, except once
+ *           for each change from readers to a writer.
+ */
+
+import { SHARED } from './layout.ts'
+import { type Owner, pushHeld, removeHeld } from './owners.ts'
+import { addressOf, nodeOf, type Table } from './table.ts'
+
+/** Whether a lock with this word is nobody's alone, so that it may be entered or claimed. */
+export function isOpen(word: number): boolean {
+  return word === 0 || word === SHARED
+}
+
+/** Whether an owner has claimed the lock with this word, and waits for its readers to leave. */
+export function isClaimed(word: number): boolean {
+  return (word & SHARED) !== 0 && word !== SHARED
+}
+
+/** The indices of a lock's row: the bits of 32 owners in each. */
+export function* rowOf({ layout }: Table, lock: number): Generator<number> {
+  const first = (layout.rowsBase + lock * layout.rowBytes) >> 2
+  for (let at = first; at < first + (layout.rowBytes >> 2); at++) yield at
+}
+
+/** The owners whose bits stand in a lock's row. */
+export function* readersOf(table: Table, lock: number): Generator<number> {
+  let least = 1
+  for (const at of rowOf(table, lock)) {
+    const bits = Atomics.load(table.words, at)
+    for (let i = 0; i < 32; i++) if ((bits & (1 << i)) !== 0) yield least + i
+    least += 32
+  }
+}
+
+/** Enters a lock as one more reader; false if someone has it alone or has claimed it. */
+export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
+  const { words } = table
+  const at = addressOf(table, lock) >> 2
+  const [row, bit] = placeOf(table, owner.id, lock)
+  Atomics.or(words, row, bit)
+  for (;;) {
+    const seen = Atomics.load(words, at)
+    if (!isOpen(seen)) break
+    if (seen === 0 && Atomics.compareExchange(words, at, 0, SHARED) !== 0) continue
+    addShared(table, owner, lock)
+    return true
+  }
+  takeBack(table, owner.id, lock)
+  return false
+}
+
+/** Whether an owner's bit stands in a lock's row. */
+function isReader(table: Table, id: number, lock: number): boolean {
+  const [row, bit] = placeOf(table, id, lock)
+  return (Atomics.load(table.words, row) & bit) !== 0
+}
+
+/** The locks that an owner holds shared, lowest first. Looks through the whole table. */
+export function sharedBy(table: Table, id: number): number[] {
+  const locks: number[] = []
+  for (let lock = 0; lock < table.layout.lockCount; lock++) {
+    if (isReader(table, id, lock)) locks.push(lock)
+  }
+  return locks
+}
+
+/** Leaves a lock that the owner holds shared. */
+export function leave(table: Table, owner: Owner, lock: number): void {
+  owner.shared.delete(lock)
+  if (owner.shared.size === 0) removeHeld(table, owner, nodeOf(table, owner.id))
+  takeBack(table, owner.id, lock)
+}
+
+/** The readers of a claimed lock have left: its claimer holds it. */
+export function endClaim(table: Table, lock: number): void {
+  Atomics.and(table.words, addressOf(table, lock) >> 2, ~SHARED)
+}
+
+/** The claimer waits no longer: the lock is open again, and all who wait for it are to look. */
+export function giveUpClaim(table: Table, lock: number): void {
+  const at = addressOf(table, lock) >> 2
+  Atomics.store(table.words, at, SHARED)
+  Atomics.notify(table.words, at)
+}
+
+/** Takes the bits of dead owners out of a lock's row, and wakes whoever waits for that. */
+export function clearDead(table: Table, lock: number, dead: Iterable<number>): void {
+  for (const id of dead) {
+    const [row, bit] = placeOf(table, id, lock)
+    if (isReader(table, id, lock)) Atomics.and(table.words, row, ~bit)
+  }
+  // Also where none was there: a dead reader may have taken its bit back and woken nobody.
+  if (!isClaimed(Atomics.load(table.words, addressOf(table, lock) >> 2))) return
+  for (const row of rowOf(table, lock)) Atomics.notify(table.words, row)
+}
+
+/** Notes a lock that was entered, in the owner's list and as this thread knows it. */
+function addShared(table: Table, owner: Owner, lock: number): void {
+  const node = nodeOf(table, owner.id)
+  if (owner.shared.size > 0) removeHeld(table, owner, node)
+  owner.shared.add(lock)
+  pushHeld(table, owner, node)
+}
+
+function takeBack(table: Table, id: number, lock: number): void {
+  const [row, bit] = placeOf(table, id, lock)
+  Atomics.and(table.words, row, ~bit)
+  if (isClaimed(Atomics.load(table.words, addressOf(table, lock) >> 2))) {
+    Atomics.notify(table.words, row)
+  }
+}
+
+/** Where the bit of an owner stands in a lock's row. */
+function placeOf({ layout }: Table, id: number, lock: number): [row: number, bit: number] {
+  const at = (layout.rowsBase + lock * layout.rowBytes) >> 2
+  return [at + ((id - 1) >> 5), 1 << ((id - 1) & 31)]
+}

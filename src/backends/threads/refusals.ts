@@ -1,0 +1,114 @@
+/** Why a request cannot be had, or a lock not freed: the errors, with what to do instead. */
+
+import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
+import { describeSelfDeadlock } from './deadlock.ts'
+import { FREE_SLOT } from './layout.ts'
+import { ownLifeline } from './lifelines.ts'
+import { highestHeld, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
+import { readersOf } from './readers.ts'
+import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
+import { stackAt } from './wait.ts'
+
+/** A request, as far as an error tells of it. */
+export interface Asked {
+  readonly locks: readonly number[]
+  readonly caller: Caller | undefined
+  readonly stack?: string
+}
+
+/** Whether an owner of this thread has this lock alone: nobody else writes the owner's number there. */
+export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
+  return ownerIn(table.words[addressOf(table, lock) >> 2] as number) === owner.id
+}
+
+/** Throws where an owner must not ask for a lock, because of what it holds itself. */
+export function refuse(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  mode: LockMode,
+  asked: Asked,
+): void {
+  const { caller } = asked
+  if (owner.shared.has(lock) && mode === 'exclusive') throw upgrade(owner, lock, caller)
+  if (owner.shared.has(lock) || holdsAlone(table, owner, lock)) {
+    const stack = asked.stack ?? stackAt(caller)
+    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, stack), caller)
+  }
+  if (table.layout.order === 'ascending' && lock <= highestHeld(table, owner)) {
+    throw orderError(table, owner, lock, asked)
+  }
+}
+
+function upgrade(owner: Owner, lock: number, caller: Caller | undefined): LockUsageError {
+  return new LockUsageError(
+    `${owner.label} holds lock ${lock} shared and asks for it alone: it would wait for itself, and two ` +
+      'that do this for each other. Ask for it alone from the beginning, or leave it first and look ' +
+      'again at what it guards',
+    caller,
+  )
+}
+
+function orderError(table: Table, owner: Owner, wanted: number, asked: Asked): LockOrderError {
+  const held = locksHeld(table, owner)
+  const all = [...new Set([...asked.locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
+  const { count, lockCount } = table.layout
+  const stripes =
+    lockCount === count
+      ? ''
+      : ` (its ${count} records share ${lockCount} locks: record i has lock i % ${lockCount})`
+  return new LockOrderError(
+    `lock ${wanted} asked for by ${owner.label} while it holds ${describeLocks(held)}: ` +
+      `this table takes locks in ascending order only${stripes}. Take them all in one request, ` +
+      `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
+    asked.caller,
+  )
+}
+
+/** Throws where a thread has opened the table more than once, and would wait for itself. */
+export function refuseOwnThread(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  seen: number,
+  caller: Caller | undefined,
+): void {
+  const holder = ownerIn(seen)
+  for (const id of holder === 0 ? readersOf(table, lock) : [holder]) {
+    if (tagOf(table, id) !== ownLifeline().tag) continue
+    // A place that was given back has no tag, as the main thread.
+    if (kindOf(table, id) === FREE_SLOT || leaderOf(table, id) === owner.id) continue
+    throw new LockUsageError(
+      `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
+        'same thread, which has opened this table more than once. Open a table once in a thread',
+      caller,
+    )
+  }
+}
+
+/** What is said of locks that an owner is to free and does not hold; of a task's, if one has them. */
+export function notHeld(
+  table: Table,
+  owner: Owner,
+  locks: readonly number[],
+  isTasks: boolean,
+  caller: Caller | undefined,
+): LockUsageError {
+  const held = locksHeld(table, owner)
+  const reason = isTasks
+    ? 'it was taken by holdAsync, which frees it itself'
+    : `it holds ${held.length > 0 ? describeLocks(held) : 'nothing'}`
+  return new LockUsageError(
+    `unlock: ${owner.label} does not hold ${describeLocks(locks)}; ${reason}`,
+    caller,
+  )
+}
+
+/** What is said to a thread that would have to block, and must not. */
+export function mustNotBlock(caller: Caller | undefined): LockUsageError {
+  return new LockUsageError(
+    'this thread must not block (as the main thread of a browser): use holdAsync',
+    caller,
+  )
+}

@@ -1,0 +1,116 @@
+/**
+ * The contended path of an asynchronous holding: waiter.ts without blocking the thread.
+ *
+ * A task sleeps by `Atomics.waitAsync` and sets WAKE_ALL beside WAITER: its thread may be busy when the
+ * lock is freed, and a wake-up spent on it alone would leave others asleep beside a free lock. It does
+ * not spin: its thread has other work.
+ */
+
+import type { LockMode } from '../../core/modes.ts'
+import { isLeft } from './deaths.ts'
+import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
+import { type Owner, pushHeld } from './owners.ts'
+import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
+import { addressOf, type Table } from './table.ts'
+import { announceSleep, type Terms, Wait } from './wait.ts'
+
+/** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
+const POLL_MS = 1
+/** As long as a timer can be: it only keeps the process alive. */
+const LONG_MS = 2 ** 31 - 1
+const BITS = WAITER | WAKE_ALL
+
+/**
+ * Takes a lock for a task; false if it turns out to be abandoned, with nobody at work on it.
+ *
+ * @throws DeadlockError, LockTimeoutError; then it is not taken.
+ */
+export async function takeForTask(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  mode: LockMode,
+  terms: Terms,
+): Promise<boolean> {
+  const { words } = table
+  const at = addressOf(table, lock) >> 2
+  let wait: Wait | undefined
+  for (;;) {
+    const seen = Atomics.load(words, at)
+    if (isLeft(table, seen)) {
+      wait?.end()
+      return false
+    }
+    if (isOpen(seen)) {
+      if (mode === 'shared') {
+        // As in waiter.ts: no wait may be published beside a reader's bit.
+        wait?.end()
+        if (tryEnter(table, owner, lock)) return true
+        wait?.publish()
+      } else if (claim(words, at, seen, wait ? owner.me | WAITER : owner.me)) {
+        if (seen === SHARED) await drain(table, owner, lock, terms, wait)
+        wait?.end()
+        pushHeld(table, owner, addressOf(table, lock))
+        return true
+      }
+    } else {
+      wait ??= new Wait(table, owner, lock, mode, terms)
+      if (announceSleep(words, at, seen, BITS)) {
+        wait.refuseDeadlock()
+        await sleep(words, at, seen | BITS, wait)
+        wait.refuseLate()
+      }
+    }
+  }
+}
+
+function claim(words: Int32Array, at: number, seen: number, mine: number): boolean {
+  return Atomics.compareExchange(words, at, seen, mine | seen) === seen
+}
+
+/** Waits until the readers of a lock that the task has claimed have left. */
+async function drain(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  terms: Terms,
+  waiting: Wait | undefined,
+): Promise<void> {
+  let wait = waiting
+  wait?.change()
+  try {
+    for (const row of rowOf(table, lock)) {
+      for (;;) {
+        const readers = Atomics.load(table.words, row)
+        if (readers === 0) break
+        wait ??= new Wait(table, owner, lock, 'exclusive', terms)
+        wait.refuseDeadlock()
+        await sleep(table.words, row, readers, wait)
+        wait.refuseLate()
+      }
+    }
+  } catch (error) {
+    giveUpClaim(table, lock)
+    throw error
+  }
+  endClaim(table, lock)
+  if (!waiting) wait?.end()
+}
+
+/** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
+async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
+  if (!Atomics.waitAsync) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    wait.lookAfter()
+    return
+  }
+  const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs)
+  if (!waiting.async) return
+  // A pending waitAsync does not keep a process alive; a timer does.
+  const alive = setInterval(() => {}, LONG_MS)
+  try {
+    if ((await waiting.value) === 'timed-out') wait.lookAfter()
+  } finally {
+    clearInterval(alive)
+  }
+}

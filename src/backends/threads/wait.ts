@@ -1,0 +1,167 @@
+/**
+ * One wait for a lock, from its publication to its end: what threads that block (waiter.ts) and tasks
+ * that do not (tasks.ts) have in common.
+ *
+ * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
+ * is published, or those change whom it waits for, a deadlock is looked for before the next sleep.
+ */
+
+import { type Caller, DeadlockError, LockTimeoutError } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
+import { findDeadlock } from './deadlock.ts'
+import { noticeEndOf } from './deaths.ts'
+import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
+import { endWait, kindOf, labelOf, nowMs, type Owner, publishWait } from './owners.ts'
+import { readersOf } from './readers.ts'
+import { addressOf, ownerIn, type Table } from './table.ts'
+
+/** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
+export const LONGEST_SLEEP_MS = 100
+
+/** On what terms a request waits. */
+export interface Terms {
+  /** Errors and published stacks begin above this. */
+  readonly caller: Caller | undefined
+  /** The stack to be published, where it is known already. */
+  readonly stack?: string
+  /** When the request is given up, on the clock of `performance.now()`. */
+  readonly untilMs?: number | undefined
+  /** How long that is from its beginning. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** A wait that is published from its making on. */
+export class Wait {
+  readonly #table: Table
+  readonly #owner: Owner
+  readonly #lock: number
+  readonly #mode: LockMode
+  readonly #terms: Terms
+  readonly #sinceMs = nowMs()
+  readonly #stack: string
+  readonly #mayDeadlock: boolean
+  #isChecked = false
+
+  constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
+    this.#table = table
+    this.#owner = owner
+    this.#lock = lock
+    this.#mode = mode
+    this.#terms = terms
+    this.#mayDeadlock = table.layout.order === 'free'
+    this.#stack = this.#mayDeadlock ? (terms.stack ?? stackAt(terms.caller)) : ''
+    this.publish()
+  }
+
+  /** Publishes the wait, at first or after {@link end}. */
+  publish(): void {
+    this.#isChecked = false
+    publishWait(this.#table, this.#owner, {
+      lock: this.#lock,
+      mode: this.#mode,
+      sinceMs: this.#sinceMs,
+      stack: this.#stack,
+    })
+  }
+
+  /** It is granted, or given up. */
+  end(): void {
+    endWait(this.#table, this.#owner)
+  }
+
+  /** It waits for others than before: a deadlock through them has not been looked for. */
+  change(): void {
+    this.#isChecked = false
+  }
+
+  /** Throws if the wait is a deadlock's victim; it has ended then. */
+  refuseDeadlock(): void {
+    if (this.#isChecked || !this.#mayDeadlock) return
+    this.#isChecked = true
+    const report = findDeadlock(this.#table, this.#owner)
+    if (report) throw new DeadlockError(report, this.#terms.caller)
+  }
+
+  /** How long to sleep at most. */
+  get sleepMs(): number {
+    const { untilMs } = this.#terms
+    if (untilMs === undefined) return LONGEST_SLEEP_MS
+    return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - performance.now()))
+  }
+
+  /** Throws if the time is over; the wait has ended then. */
+  refuseLate(): void {
+    const { untilMs, timeoutMs, caller } = this.#terms
+    if (untilMs === undefined || performance.now() < untilMs) return
+    this.end()
+    const at = addressOf(this.#table, this.#lock) >> 2
+    const holder = ownerIn(Atomics.load(this.#table.words, at))
+    const held = holder === 0 ? '' : `, held by ${labelOf(this.#table, holder)}`
+    // A wake-up that came too late for this wait is for the next.
+    Atomics.notify(this.#table.words, at, 1)
+    throw new LockTimeoutError(
+      `${this.#owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ` +
+        `${this.#lock}${held}: it has none of them. Try again, allow more time, or hold them for shorter`,
+      caller,
+    )
+  }
+
+  /** After a long sleep: do those live for whom it waits, are they anyone at all? */
+  lookAfter(): void {
+    const table = this.#table
+    const at = addressOf(table, this.#lock) >> 2
+    const seen = Atomics.load(table.words, at)
+    const holder = ownerIn(seen)
+    if (holder === this.#owner.id) {
+      for (const reader of readersOf(table, this.#lock)) noticeEndOf(table, this.#owner, reader)
+    } else if (holder !== 0) {
+      const isNobody = (): boolean => kindOf(table, holder) === FREE_SLOT
+      if (!isNobody()) noticeEndOf(table, this.#owner, holder)
+      // Twice: its place may be another's by now, and the lock too.
+      else if (Atomics.load(table.words, at) === seen && isNobody()) {
+        throw damaged(`owner ${holder} holds a lock, and is nobody`)
+      }
+    }
+  }
+}
+
+/**
+ * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
+ * true when the caller may now sleep on `seen | bits`.
+ */
+export function announceSleep(words: Int32Array, at: number, seen: number, bits: number): boolean {
+  if ((seen & bits) !== bits && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) {
+    return false
+  }
+  Atomics.add(words, HEADER.sleepCount >> 2, 1)
+  return true
+}
+
+/** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */
+export function wake(words: Int32Array, word: number, bits: number): boolean {
+  const most = (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1
+  return Atomics.notify(words, word >> 2, most) > 0
+}
+
+/** Where these locks' own code lies. */
+const FOLDER = new URL('.', import.meta.url).href
+
+/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
+export function stackAt(caller: Caller | undefined): string {
+  const holder: { stack?: string } = {}
+  if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
+  else holder.stack = new Error().stack ?? ''
+  return textOf(holder.stack)
+    .split('\n')
+    .filter(
+      (line) => line.includes(':') && !line.includes('node:internal') && !line.includes(FOLDER),
+    )
+    .map((line) => line.trim())
+    .join('\n')
+}
+
+/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
+function textOf(stack: unknown): string {
+  if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
+  return String(stack ?? '')
+}

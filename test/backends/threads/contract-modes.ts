@@ -1,0 +1,352 @@
+/** What every table must do beyond exclusive locks taken once: shared mode, re-entrancy, timeouts. */
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import {
+  DeadlockError,
+  exclusive,
+  LockOrderError,
+  LockTimeoutError,
+  LockUsageError,
+  SharedLocks,
+  type SharedLocksOptions,
+  shared,
+} from '../../../src/backends/threads/index.ts'
+import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+
+type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
+
+/** In which mode someone else could have each lock at once. */
+function modes(locks: SharedLocks): string {
+  const other = SharedLocks.open(locks.handle)
+  const letters = Array.from({ length: locks.count }, (_, i) => {
+    if (other.tryHold([i], () => true)) return '.'
+    return other.tryHold([shared(i)], () => true) ? 's' : 'x'
+  })
+  other.close()
+  return letters.join('')
+}
+
+export function describeShared(create: Create): void {
+  it('holds shared together with others, alone with nobody', () => {
+    const locks = create({ count: 4 })
+    const other = SharedLocks.open(locks.handle)
+    locks.hold([shared(1), 2], () => {
+      assert.equal(modes(locks), '.sx.')
+      other.hold([shared(1), exclusive(3)], () => assert.equal(modes(locks), '.sxx'))
+      assert.equal(other.tryHold([1], assert.fail), undefined)
+      assert.equal(modes(locks), '.sx.')
+    })
+    assert.equal(modes(locks), '....')
+    locks.lockShared(0)
+    other.lockShared(0)
+    locks.unlockShared(0)
+    assert.equal(modes(locks), 's...')
+    other.unlockShared(0)
+    assert.equal(modes(locks), '....')
+  })
+
+  it('takes alone what is asked for in both modes, and each once', () => {
+    const locks = create({ count: 4, stripes: 2 })
+    locks.hold([shared(1), exclusive(3), shared(0), shared(2)], () =>
+      assert.equal(modes(locks), 'sxsx'),
+    )
+    assert.equal(modes(locks), '....')
+  })
+
+  it('keeps the order between what is held shared and what is held alone', () => {
+    const locks = create()
+    locks.lockShared(2)
+    locks.lock(4)
+    locks.lockShared(5)
+    for (const low of [0, 3]) {
+      assert.throws(() => locks.lock(low), LockOrderError)
+      assert.throws(() => locks.lockShared(low), LockOrderError)
+      assert.throws(() => locks.lockPair(low, 7), LockOrderError)
+      assert.throws(() => locks.tryHold([low], assert.fail), LockOrderError)
+      assert.throws(() => locks.holdAll(assert.fail), LockOrderError)
+    }
+    locks.holdPair(6, 7, () => assert.equal(modes(locks), '..s.xsxx'))
+    locks.unlockShared(2)
+    locks.unlock(4)
+    assert.equal(modes(locks), '.....s..')
+    locks.unlockShared(5)
+    locks.holdAll(() => assert.equal(modes(locks), 'xxxxxxxx'))
+    assert.equal(modes(locks), '........')
+  })
+
+  for (const order of ['ascending', 'free'] as const) {
+    it(`refuses to make more of a lock that is held shared, and says why (${order})`, () => {
+      const locks = create({ order, label: 'me' })
+      locks.lockShared(3)
+      const message = /me holds lock 3 shared and asks for it alone: it would wait for itself/
+      assert.throws(() => locks.lock(3), { code: 'LOCK_USAGE', message })
+      if (order === 'free') assert.throws(() => locks.hold([2, 3], assert.fail), { message })
+      assert.throws(() => locks.lockShared(3), DeadlockError)
+      assert.equal(locks.tryHold([3], assert.fail), undefined)
+      assert.equal(locks.tryHold([shared(3)], assert.fail), undefined)
+      locks.unlockShared(3)
+      assert.equal(modes(locks), '........')
+    })
+  }
+
+  it('frees in the mode in which a lock is held, and nothing else', () => {
+    const locks = create()
+    const message = /does not hold lock 3/
+    assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message })
+    locks.lockShared(3)
+    assert.throws(() => locks.unlock(3), { code: 'LOCK_USAGE', message })
+    assert.throws(() => locks.close(), /still holds lock 3/)
+    locks.unlockShared(3)
+    locks.lock(3)
+    assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message })
+    locks.unlock(3)
+    locks.close()
+  })
+
+  it('refuses modes and names that are none', () => {
+    const locks = create()
+    const wrong = [
+      { name: 1, mode: 'both' },
+      { name: '1', mode: 'shared' },
+      { name: 8, mode: 'shared' },
+      shared(1.5),
+      ['1'],
+      () => 1,
+    ]
+    for (const each of wrong) {
+      assert.throws(() => locks.hold([each as never], assert.fail), LockUsageError)
+    }
+    assert.throws(() => locks.lockShared(-1), /from 0 to 7, not -1/)
+    assert.throws(() => locks.unlockShared(8), /from 0 to 7, not 8/)
+  })
+
+  it('lets who wants it alone in when the readers have left, and no reader before it', async () => {
+    const locks = create()
+    const flags = newFlags()
+    locks.lockShared(3)
+    const writer = inThread(locks, 'holdUntilTold', { flags, indices: [3] })
+    const other = SharedLocks.open(locks.handle)
+    // From some moment on the writer has claimed the lock: nobody else gets in.
+    while (other.tryHold([shared(3)], () => true)) {}
+    assert.equal(Atomics.load(flags, 0), 0)
+    locks.unlockShared(3)
+    await flagIsSet(flags, 0)
+    assert.equal(other.tryHold([shared(3)], assert.fail), undefined)
+    Atomics.store(flags, 1, 1)
+    Atomics.notify(flags, 1)
+    await writer
+    assert.equal(modes(locks), '........')
+  })
+
+  it('lets all readers in at once when who had it alone has left', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const readers = [1, 2, 3].map(() =>
+      inThread(locks, 'readTogether', { flags, index: 3, readers: 3 }),
+    )
+    locks.lock(3)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    locks.unlock(3)
+    assert.deepEqual(await Promise.all(readers), [3, 3, 3])
+  })
+
+  it('holds shared without blocking', async () => {
+    const locks = create()
+    const order: string[] = []
+    const reader = (name: string): Promise<void> =>
+      locks.holdAsync([shared(3)], async () => {
+        order.push(`${name} in`)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        order.push(`${name} out`)
+      })
+    await Promise.all([
+      reader('a'),
+      reader('b'),
+      locks.holdAsync([3], () => {
+        order.push('writer')
+      }),
+    ])
+    assert.deepEqual(order.slice(0, 2).sort(), ['a in', 'b in'])
+    assert.equal(order.at(-1), 'writer')
+    assert.equal(modes(locks), '........')
+  })
+
+  it('finds a deadlock through readers, and says who holds what in which mode', async () => {
+    const locks = create({ order: 'free', label: 'main' })
+    const flags = newFlags()
+    const other = inThread(locks, 'readAndTake', { flags, read: 1, take: 0 }, 'other')
+    await locks.holdAsync([shared(0)], async () => {
+      await flagIsSet(flags, 0)
+      const outcome = locks
+        .holdAsync([1], () => 'held')
+        .catch((error: DeadlockError) => {
+          const [victim, next] = error.report.cycle
+          assert.equal(victim?.label, 'main (task 2)')
+          assert.deepEqual([victim?.holds, victim?.holdsShared], [[0], [0]])
+          assert.deepEqual([next?.label, next?.holdsShared, next?.waitsFor], ['other', [1], 0])
+          return 'victim'
+        })
+      assert.deepEqual([await outcome].includes('victim') ? 'victim' : await other, 'victim')
+    })
+    await other
+    assert.equal(modes(locks), '........')
+  })
+
+  it('is free again when a thread ended that held it shared, and waits for no dead reader', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 })
+    answer.catch(() => {})
+    await flagIsSet(flags, 0)
+    assert.equal(modes(locks), '...s....')
+    const waiting = inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] })
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    await worker.terminate()
+    await waiting
+    assert.equal(modes(locks), '........')
+  })
+
+  it('is open to readers again when a thread ended that had claimed it', async () => {
+    const locks = create()
+    locks.lockShared(3)
+    const { worker, answer } = startThread(locks, 'askFor', { flags: newFlags(), indices: [3] })
+    answer.catch(() => {})
+    const other = SharedLocks.open(locks.handle)
+    while (other.tryHold([shared(3)], () => true)) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    await worker.terminate()
+    other.lockShared(3)
+    other.unlockShared(3)
+    locks.unlockShared(3)
+    assert.equal(modes(locks), '........')
+  })
+}
+
+export function describeReentrant(create: Create): void {
+  it('can be taken again where the table allows it, and is free when it was freed as often', () => {
+    const locks = create({ reentrant: true })
+    assert.equal(locks.reentrant, true)
+    assert.equal(SharedLocks.open(locks.handle).reentrant, true)
+    locks.lock(3)
+    locks.lock(5)
+    locks.lock(3)
+    locks.lockPair(5, 3)
+    locks.holdPair(3, 7, () => assert.equal(modes(locks), '...x.x.x'))
+    locks.hold([3, 5, 6], () => assert.equal(modes(locks), '...x.xx.'))
+    assert.equal(
+      locks.tryHold([3, 5], () => 'held'),
+      'held',
+    )
+    assert.throws(() => locks.lock(4), LockOrderError)
+    locks.unlock(5)
+    locks.unlock(3)
+    assert.equal(modes(locks), '...x.x..')
+    locks.unlockPair(3, 5)
+    assert.equal(modes(locks), '...x....')
+    locks.unlock(3)
+    assert.equal(modes(locks), '........')
+    assert.throws(() => locks.unlock(3), /does not hold lock 3/)
+    assert.throws(() => locks.unlockPair(3, 5), /does not hold/)
+  })
+
+  it('can hold all inside all', () => {
+    const locks = create({ reentrant: true, stripes: 3 })
+    locks.holdAll(() => {
+      locks.holdAll(() => locks.hold([4, 7], () => assert.equal(modes(locks), 'xxxxxxxx')))
+      assert.equal(modes(locks), 'xxxxxxxx')
+    })
+    assert.equal(modes(locks), '........')
+  })
+
+  it('counts in shared mode too, and does not make more of it', () => {
+    const locks = create({ reentrant: true })
+    locks.lockShared(3)
+    locks.lockShared(3)
+    assert.throws(() => locks.lock(3), /shared and asks for it alone/)
+    locks.unlockShared(3)
+    assert.equal(modes(locks), '...s....')
+    locks.unlockShared(3)
+    assert.throws(() => locks.unlockShared(3), /does not hold/)
+    locks.lock(3)
+    locks.hold([shared(3), shared(4)], () => assert.equal(modes(locks), '...xs...'))
+    assert.equal(modes(locks), '...x....')
+    locks.unlock(3)
+    assert.equal(modes(locks), '........')
+  })
+
+  it('nests asynchronous holdings', async () => {
+    const locks = create({ reentrant: true })
+    const seen = await locks.holdAsync([3, shared(5)], () =>
+      locks.holdAsync([shared(5), 3, 6], async () => {
+        await undefined
+        return modes(locks)
+      }),
+    )
+    assert.equal(seen, '...x.sx.')
+    await assert.rejects(
+      locks.holdAsync([shared(5)], () => locks.holdAsync([5], assert.fail)),
+      LockUsageError,
+    )
+    assert.equal(modes(locks), '........')
+  })
+}
+
+export function describeTimeouts(create: Create): void {
+  it('gives up a wait when its time is over, and says who held what', async () => {
+    const locks = create({ label: 'main' })
+    const flags = newFlags()
+    const other = inThread(locks, 'holdUntilTold', { flags, indices: [3] }, 'other')
+    await flagIsSet(flags, 0)
+    const began = performance.now()
+    for (const timeoutMs of [0, 30]) {
+      assert.throws(() => locks.hold([1, 3], { timeoutMs }, assert.fail), {
+        name: 'LockTimeoutError',
+        code: 'LOCK_TIMEOUT',
+        message: new RegExp(
+          `main waited ${timeoutMs} ms .* lock 3, held by other: it has none of them`,
+        ),
+      })
+      await assert.rejects(
+        locks.holdAsync([shared(3)], { timeoutMs }, assert.fail),
+        LockTimeoutError,
+      )
+    }
+    assert.ok(performance.now() - began > 55)
+    assert.equal(modes(locks), '...x....')
+    Atomics.store(flags, 1, 1)
+    Atomics.notify(flags, 1)
+    await other
+    assert.equal(
+      locks.hold([3], { timeoutMs: 0 }, () => 'held'),
+      'held',
+    )
+    assert.equal(modes(locks), '........')
+  })
+
+  it('gives up a claim when its time is over: readers come in again', async () => {
+    const locks = create()
+    const other = SharedLocks.open(locks.handle)
+    other.lockShared(3)
+    await assert.rejects(locks.holdAsync([3], { timeoutMs: 20 }, assert.fail), LockTimeoutError)
+    assert.equal(
+      locks.tryHold([shared(3)], () => 'held'),
+      'held',
+    )
+    const answer = inThread(locks, 'askInTime', { indices: [3], timeoutMs: 20 })
+    assert.equal(await answer, 'LOCK_TIMEOUT')
+    assert.equal(modes(locks), '...s....')
+    other.unlockShared(3)
+    assert.equal(modes(locks), '........')
+  })
+
+  it('refuses a time that is none', () => {
+    const locks = create()
+    for (const timeoutMs of [-1, Number.NaN, '5', null]) {
+      const options = { timeoutMs: timeoutMs as number }
+      assert.throws(() => locks.hold([1], options, assert.fail), /timeoutMs must be a number/)
+    }
+    assert.throws(() => locks.hold([1], 5 as never, assert.fail), /options as an object/)
+  })
+}
