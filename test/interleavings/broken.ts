@@ -111,12 +111,12 @@ export const broken: readonly Broken[] = [
   {
     what: 'waiting readers of which one is woken',
     changes: [['waiter.js', "mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER']],
-    situation: 'two readers and a writer, one lock',
+    situation: 'a writer leaves while two readers come, one lock',
   },
   {
     what: "a reader's wait published beside its bit",
     changes: [['waiter.js', "if (mode === 'shared')\n                    wait.end();", '']],
-    situation: 'a reader that asks for two, and two writers',
+    situation: 'a reader that holds another lock, a reader that leaves, and a writer',
     long: true,
   },
   {

@@ -22,8 +22,9 @@ interface Options {
   readonly order?: 'ascending' | 'free'
   readonly count?: number
   readonly repairs?: boolean
-  /** What each thread holds at the beginning. */
+  /** What each thread holds at the beginning, alone and shared. */
   readonly holding?: (me: number) => readonly number[]
+  readonly reading?: (me: number) => readonly number[]
 }
 
 function situation(
@@ -35,6 +36,7 @@ function situation(
     count = 2,
     repairs = false,
     holding,
+    reading,
     ...setup
   }: Options & Partial<Setup<SharedLocks>>,
   long?: true,
@@ -64,6 +66,7 @@ function situation(
             ...(repairs && { onOwnerDied: ({ locks }) => explorer.world.repairs(locks) }),
           })
           for (const lock of holding?.(me) ?? []) locks.lock(lock)
+          for (const lock of reading?.(me) ?? []) locks.lockShared(lock)
           return locks
         },
       })
@@ -99,6 +102,24 @@ const reads =
     if (!taken(world, () => locks.lockShared(a))) return
     world.looks([a])
     locks.unlockShared(a)
+    world.outcome('done')
+  }
+
+/** Looks at what a lock guards that it holds shared, and leaves it. */
+const leaves =
+  (a: number): Thread =>
+  (locks, world) => {
+    world.looks([a])
+    locks.unlockShared(a)
+    world.outcome('done')
+  }
+
+/** Works behind a lock that it holds, and frees it. */
+const frees =
+  (a: number): Thread =>
+  (locks, world) => {
+    world.inside([a])
+    locks.unlock(a)
     world.outcome('done')
   }
 
@@ -313,15 +334,31 @@ export const situations: readonly Situation[] = [
     [reads(0), one(0)],
     { end: allDone },
   ),
-  situation('two readers and a writer, one lock', 'the same', [reads(0), reads(0), one(0)], {
-    end: allDone,
-  }),
   situation(
-    'a reader and two writers, one lock',
+    'a reader leaves while a reader and a writer come, one lock',
     'the same',
-    [reads(0), one(0), one(0)],
-    { end: allDone },
+    [leaves(0), reads(0), one(0)],
+    { reading: (me) => (me === 0 ? [0] : []), end: allDone },
     true,
+  ),
+  situation(
+    'a writer leaves while two readers come, one lock',
+    'the same',
+    [frees(0), reads(0), reads(0)],
+    { holding: (me) => (me === 0 ? [0] : []), end: allDone },
+  ),
+  situation(
+    'a writer leaves while a reader and a writer come, one lock',
+    'the same',
+    [frees(0), reads(0), one(0)],
+    { holding: (me) => (me === 0 ? [0] : []), end: allDone },
+    true,
+  ),
+  situation(
+    'a reader leaves while two writers come, one lock',
+    'the same',
+    [leaves(0), one(0), one(0)],
+    { reading: (me) => (me === 0 ? [0] : []), end: allDone },
   ),
   situation(
     'two who each read one lock and want the other alone',
@@ -330,19 +367,13 @@ export const situations: readonly Situation[] = [
     { order: 'free', end: oneVictimAtMost },
   ),
   situation(
-    'a reader that asks for two, and two writers',
+    'a reader that holds another lock, a reader that leaves, and a writer',
     'no deadlock where there is none',
-    [
-      (locks, world) => {
-        locks.lock(0)
-        reads(1)(locks, world, 0)
-        locks.unlock(0)
-      },
-      reads(1),
-      one(1),
-    ],
+    [reads(1), leaves(1), one(1)],
     {
       order: 'free',
+      holding: (me) => (me === 0 ? [0] : []),
+      reading: (me) => (me === 1 ? [1] : []),
       end: (outcomes) => assert.ok(!outcomes.includes('victim'), 'an invented deadlock'),
     },
     true,
@@ -360,10 +391,11 @@ export const situations: readonly Situation[] = [
     { mortal: [1] },
   ),
   situation(
-    'two readers and a writer, one lock, one reader dies',
+    'a reader leaves while a reader and a writer come, one lock, it dies',
     'the others are done',
-    [reads(0), reads(0), one(0)],
+    [leaves(0), reads(0), one(0)],
     {
+      reading: (me) => (me === 0 ? [0] : []),
       mortal: [0],
       end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),
     },
