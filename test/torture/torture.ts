@@ -1,0 +1,93 @@
+/**
+ * Torture: many threads on few locks, random sets in both modes, blocking and not, with timeouts and
+ * deadlocks, while threads are killed wherever they are. Is anything ever violated, does anybody hang?
+ */
+
+import { once } from 'node:events'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { SharedLocks } from '../../src/backends/threads/index.ts'
+import { COUNT, COUNTERS, type Counter, type VictimData } from './victim.ts'
+
+/** How much. */
+export interface TortureOptions {
+  readonly seconds: number
+  readonly threads: number
+  readonly locks: number
+  readonly memory: 'wasm' | 'buffer'
+  readonly seed: number
+  /** Called now and then with the seconds gone and the threads killed. */
+  readonly onTick?: (seconds: number, kills: number) => void
+}
+
+/** What it came to. */
+export type TortureResult = Readonly<Record<Counter, number>> & {
+  readonly seconds: number
+  readonly kills: number
+  /** Threads that got no lock for longer than {@link HANG_MS}. */
+  readonly hangs: number
+}
+
+/** A thread that gets no lock for so long hangs. */
+const HANG_MS = 20_000
+
+/** Between two kills, on average. */
+const KILL_MS = 60
+
+/** One thread of the torture. */
+interface Victim {
+  readonly worker: Worker
+  readonly place: number
+  lastCount: number
+  lastChangeMs: number
+}
+
+export async function torture(options: TortureOptions): Promise<TortureResult> {
+  const { seconds, threads, locks: count, memory, seed, onTick } = options
+  const locks = SharedLocks.create({ count, memory, order: 'free', owners: threads * 8 })
+  const counts = new Float64Array(new SharedArrayBuffer(8 * COUNT * threads))
+  const stop = new Int32Array(new SharedArrayBuffer(4))
+  const errors: unknown[] = []
+  let [kills, hangs] = [0, 0]
+
+  const start = (place: number, number: number): Victim => {
+    const data: VictimData = { locks: locks.handle, counts, place, seed: seed + number, stop }
+    const worker = new Worker(new URL(`./victim${extname(import.meta.url)}`, import.meta.url), {
+      workerData: data,
+    })
+    worker.on('error', (error) => errors.push(error))
+    return { worker, place, lastCount: -1, lastChangeMs: performance.now() }
+  }
+  const countOf = (place: number, counter: Counter): number =>
+    counts[place * COUNT + COUNTERS.indexOf(counter)] as number
+
+  const victims = Array.from({ length: threads }, (_, place) => start(place, place))
+  const began = performance.now()
+  const gone = (): number => (performance.now() - began) / 1000
+  while (gone() < seconds && errors.length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 * KILL_MS))
+    for (const victim of victims) {
+      const now = performance.now()
+      const held = countOf(victim.place, 'acquisitions')
+      if (held !== victim.lastCount) Object.assign(victim, { lastCount: held, lastChangeMs: now })
+      else if (now - victim.lastChangeMs > HANG_MS) hangs++
+    }
+    if (hangs > 0) break
+    const place = Math.floor(Math.random() * threads)
+    const { worker } = victims[place] as Victim
+    await worker.terminate()
+    victims[place] = start(place, threads + ++kills)
+    onTick?.(gone(), kills)
+  }
+  Atomics.store(stop, 0, 1)
+  const ended = Promise.all(victims.map(({ worker }) => once(worker, 'exit')))
+  const late = new Promise<'late'>((resolve) => setTimeout(resolve, HANG_MS, 'late').unref())
+  if ((await Promise.race([ended, late])) === 'late') hangs++
+  if (errors.length > 0) throw errors[0]
+  const total = (counter: Counter): number => {
+    const each = victims.map(({ place }) => countOf(place, counter))
+    return counter.startsWith('longest') ? Math.max(...each) : each.reduce((a, b) => a + b)
+  }
+  const totals = Object.fromEntries(COUNTERS.map((counter) => [counter, total(counter)]))
+  return { ...(totals as Record<Counter, number>), seconds: gone(), kills, hangs }
+}

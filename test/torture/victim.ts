@@ -1,0 +1,225 @@
+/**
+ * One thread of torture.ts: takes random locks in every way there is, and looks whether what they guard
+ * is as it left it.
+ *
+ * A record has three float64s: who works on it alone (0: nobody), and two numbers that are equal except
+ * in the middle of that work. Readers look at all three when they come and when they go.
+ */
+
+import { isMainThread, workerData } from 'node:worker_threads'
+import {
+  DeadlockError,
+  LockTimeoutError,
+  SharedLocks,
+  type SharedLocksHandle,
+  shared,
+} from '../../src/backends/threads/index.ts'
+
+/** What is counted, for each thread's place. */
+export const COUNTERS = [
+  'acquisitions',
+  'shared',
+  'asynchronous',
+  'violations',
+  'longestWaitMs',
+  'longestSharedWaitMs',
+  'sleeps',
+  'timeouts',
+  'deadlocks',
+  'repairs',
+] as const
+export type Counter = (typeof COUNTERS)[number]
+/** A cache line for each place, and one between. */
+export const COUNT = 24
+
+/** What a thread is started with. */
+export interface VictimData {
+  readonly locks: SharedLocksHandle
+  readonly counts: Float64Array
+  readonly place: number
+  readonly seed: number
+  readonly stop: Int32Array
+}
+
+/** A random request: some locks, each in its mode. */
+interface Wish {
+  readonly alone: readonly number[]
+  readonly reads: readonly number[]
+}
+
+class Victim {
+  readonly #locks: SharedLocks
+  readonly #data: VictimData
+  readonly #view: Float64Array
+  readonly #stride: number
+  #state: number
+
+  constructor(data: VictimData) {
+    this.#data = data
+    this.#state = data.seed * 2 + 1
+    this.#locks = SharedLocks.open(data.locks, {
+      label: `victim ${data.seed}`,
+      onOwnerDied: ({ locks }) => this.#repair(locks),
+    })
+    this.#view = this.#locks.view(Float64Array)
+    this.#stride = this.#locks.recordBytes / 8
+  }
+
+  async run(): Promise<void> {
+    const { stop } = this.#data
+    const sleepsBefore = this.#value('sleeps')
+    while (Atomics.load(stop, 0) === 0) {
+      try {
+        await this.#once()
+      } catch (error) {
+        if (error instanceof DeadlockError) this.#count('deadlocks')
+        else if (error instanceof LockTimeoutError) this.#count('timeouts')
+        else throw error
+      }
+      this.#set('sleeps', sleepsBefore + this.#locks.sleeps)
+    }
+    this.#locks.close()
+  }
+
+  /** One request, of one kind or another. */
+  async #once(): Promise<void> {
+    const wish = this.#wish()
+    const all = [...wish.alone, ...wish.reads.map((lock) => shared(lock))]
+    const asked = performance.now()
+    const work = (): void => this.#work(wish, asked)
+    const way = this.#below(100)
+    if (way < 30) this.#pair(this.#below(this.#locks.count), this.#below(this.#locks.count))
+    else if (way < 60) this.#locks.hold(all, work)
+    else if (way < 70) this.#locks.hold(all, { timeoutMs: this.#below(4) / 2 }, work)
+    else if (way < 78) this.#locks.tryHold(all, work)
+    else if (way < 84) this.#nested(this.#below(this.#locks.count))
+    else if (way < 86) this.#locks.holdAll(() => this.#workOnAll(asked))
+    else await Promise.all([this.#asynchronous(wish), this.#asynchronous(this.#wish())])
+  }
+
+  #wish(): Wish {
+    const size = 1 + this.#below(4)
+    const locks = new Set(Array.from({ length: size }, () => this.#below(this.#locks.count)))
+    const reads = [...locks].filter(() => this.#below(2) === 0)
+    return { alone: [...locks].filter((lock) => !reads.includes(lock)), reads }
+  }
+
+  #pair(a: number, b: number): void {
+    const asked = performance.now()
+    const alone = a === b ? [a] : [a, b]
+    this.#locks.holdPair(a, b, () => this.#work({ alone, reads: [] }, asked))
+  }
+
+  /** One lock inside another, in whatever order: now and then a deadlock. */
+  #nested(first: number): void {
+    const second = (first + 1 + this.#below(this.#locks.count - 1)) % this.#locks.count
+    const asked = performance.now()
+    this.#locks.hold([shared(first)], () => {
+      this.#work({ alone: [], reads: [first] }, asked)
+      const again = performance.now()
+      this.#locks.hold([second], () => this.#work({ alone: [second], reads: [first] }, again))
+    })
+  }
+
+  #workOnAll(asked: number): void {
+    const alone = Array.from({ length: this.#locks.count }, (_, i) => i)
+    this.#work({ alone, reads: [] }, asked)
+  }
+
+  async #asynchronous({ alone, reads }: Wish): Promise<void> {
+    const all = [...alone, ...reads.map((lock) => shared(lock))]
+    const asked = performance.now()
+    try {
+      await this.#locks.holdAsync(all, { timeoutMs: 50 }, async () => {
+        this.#granted({ alone, reads }, asked)
+        this.#begin(alone)
+        this.#look(reads)
+        if (this.#below(4) === 0) await new Promise((resolve) => setImmediate(resolve))
+        this.#look(reads)
+        this.#end(alone)
+        this.#count('asynchronous')
+      })
+    } catch (error) {
+      if (!(error instanceof LockTimeoutError)) throw error
+      this.#count('timeouts')
+    }
+  }
+
+  #work({ alone, reads }: Wish, asked: number): void {
+    this.#granted({ alone, reads }, asked)
+    this.#begin(alone)
+    this.#look(reads)
+    for (let i = this.#below(300); i > 0; i--) this.#below(2)
+    if (this.#below(500) === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.1)
+    this.#look(reads)
+    this.#end(alone)
+  }
+
+  #granted({ alone, reads }: Wish, asked: number): void {
+    const waited = performance.now() - asked
+    const longest = alone.length === 0 ? 'longestSharedWaitMs' : 'longestWaitMs'
+    if (waited > this.#value(longest)) this.#set(longest, waited)
+    this.#count('acquisitions')
+    if (reads.length > 0) this.#count('shared')
+  }
+
+  #begin(alone: readonly number[]): void {
+    for (const lock of alone) {
+      const at = lock * this.#stride
+      if (this.#view[at] !== 0 || this.#view[at + 1] !== this.#view[at + 2]) this.#violated(lock)
+      this.#view[at] = this.#data.seed + 1
+      this.#view[at + 1] = (this.#view[at + 1] as number) + 1
+    }
+  }
+
+  #end(alone: readonly number[]): void {
+    for (const lock of alone) {
+      const at = lock * this.#stride
+      if (this.#view[at] !== this.#data.seed + 1) this.#violated(lock)
+      this.#view[at + 2] = (this.#view[at + 2] as number) + 1
+      if (this.#view[at + 1] !== this.#view[at + 2]) this.#violated(lock)
+      this.#view[at] = 0
+    }
+  }
+
+  #look(reads: readonly number[]): void {
+    for (const lock of reads) {
+      const at = lock * this.#stride
+      if (this.#view[at] !== 0 || this.#view[at + 1] !== this.#view[at + 2]) this.#violated(lock)
+    }
+  }
+
+  /** Makes whole what a thread left half done. */
+  #repair(locks: readonly number[]): void {
+    for (const lock of locks) {
+      const at = lock * this.#stride
+      this.#view[at] = 0
+      this.#view[at + 2] = this.#view[at + 1] as number
+    }
+    this.#count('repairs')
+  }
+
+  #violated(lock: number): void {
+    this.#count('violations')
+    console.error(`violation at lock ${lock}, seen by victim ${this.#data.seed}`)
+  }
+
+  #count(counter: Counter): void {
+    this.#set(counter, this.#value(counter) + 1)
+  }
+
+  #value(counter: Counter): number {
+    return this.#data.counts[this.#data.place * COUNT + COUNTERS.indexOf(counter)] as number
+  }
+
+  #set(counter: Counter, value: number): void {
+    this.#data.counts[this.#data.place * COUNT + COUNTERS.indexOf(counter)] = value
+  }
+
+  #below(limit: number): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0
+    return Math.floor((this.#state / 2 ** 32) * limit)
+  }
+}
+
+if (!isMainThread) await new Victim(workerData as VictimData).run()
