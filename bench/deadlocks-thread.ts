@@ -16,10 +16,10 @@ export interface RingData {
   readonly member: number
   readonly members: number
   readonly rounds: number
-  readonly what: 'ring' | 'nested'
+  readonly what: 'ring' | 'nested' | 'transfers'
 }
 
-/** When it asked for its second lock in each round, and when it caught a deadlock (0: it did not). */
+/** When it asked for its second lock in each round of a ring, and when it caught a deadlock (0: it did not). */
 export interface RingEnd {
   readonly askedNs: Float64Array
   readonly caughtNs: Float64Array
@@ -27,11 +27,13 @@ export interface RingEnd {
 
 const { handle, meeting, member, members, rounds, what } = workerData as RingData
 const locks = SharedLocks.open(handle)
-const askedNs = new Float64Array(rounds)
-const caughtNs = new Float64Array(rounds)
+const balances = locks.view(Float64Array)
+const askedNs = new Float64Array(what === 'ring' ? rounds : 0)
+const caughtNs = new Float64Array(what === 'transfers' ? 1 : rounds)
 
 if (what === 'ring') for (let round = 0; round < rounds; round++) makeDeadlock(round)
-else for (let round = 0; round < rounds; round++) nest(round)
+else if (what === 'nested') for (let round = 0; round < rounds; round++) nest(round)
+else transfer()
 locks.close()
 parentPort?.postMessage({ askedNs, caughtNs } satisfies RingEnd)
 
@@ -59,6 +61,29 @@ function nest(round: number): void {
     if (!(error instanceof DeadlockError)) throw error
     caughtNs[round] = now()
   }
+}
+
+/** Transfers between random accounts, each in one request: no deadlock can be. */
+function transfer(): void {
+  const { count, recordBytes } = locks
+  const stride = recordBytes / 8
+  let state = member + 1
+  for (let round = 0; round < rounds; round++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    const from = (state >>> 16) % count
+    const to = (from + 1 + ((state >>> 3) % (count - 1))) % count
+    try {
+      locks.holdPair(from, to, move, from * stride, to * stride)
+    } catch (error) {
+      if (!(error instanceof DeadlockError)) throw error
+      caughtNs[0] = now()
+    }
+  }
+}
+
+function move(from: number, to: number): void {
+  balances[from] = (balances[from] as number) - 1
+  balances[to] = (balances[to] as number) + 1
 }
 
 /** All leave when the last has come. */

@@ -10,6 +10,8 @@ import { grouped, median, quantile, type Setting, table } from './question.ts'
 const RINGS: readonly number[] = [2, 3, 5]
 const DEADLOCKS = 10_000
 const NESTED = 2_000_000
+const TRANSFERS = 1_000_000_000
+const TRANSFERRING = { threads: 5, accounts: 16 }
 const PAIRS = 10_000_000
 
 export async function deadlocks({ size, tick }: Setting): Promise<string> {
@@ -44,6 +46,9 @@ export async function deadlocks({ size, tick }: Setting): Promise<string> {
     'Each thread takes a lock, all meet, each asks for its neighbour’s. The time runs from the moment ' +
       'the last of them asks to the moment `DeadlockError` is caught. Then the same threads nest ' +
       'two random locks in ascending order, in a table that allows any order.',
+    `In ${grouped(divided(TRANSFERS, size))} transfers of ${TRANSFERRING.threads} threads between ` +
+      `${TRANSFERRING.accounts} accounts, each in one request, in a table that allows any order: ` +
+      `${await runTransfers(divided(TRANSFERS, size), tick)} deadlocks told.`,
     `A free pair of locks taken and freed costs ${detectionCost(size)} times as much in a table that ` +
       "detects deadlocks (`order: 'free'`) as in one that cannot have any (`order: 'ascending'`): " +
       'the median of interleaved rounds.',
@@ -81,12 +86,21 @@ async function runNested(members: number, requests: number): Promise<number> {
   return ends.reduce((sum, end) => sum + end.caughtNs.filter((ns) => ns !== 0).length, 0)
 }
 
+/** Deadlocks told to threads that take both locks of a transfer in one request. */
+async function runTransfers(transfers: number, tick: () => void): Promise<string> {
+  const { threads, accounts } = TRANSFERRING
+  const ends = await runThreads(threads, Math.ceil(transfers / threads), 'transfers', accounts)
+  tick()
+  return ends.some((end) => end.caughtNs[0] !== 0) ? 'some' : 'no'
+}
+
 async function runThreads(
   members: number,
   rounds: number,
   what: RingData['what'],
+  count = members,
 ): Promise<RingEnd[]> {
-  const locks = SharedLocks.create({ count: members, order: 'free' })
+  const locks = SharedLocks.create({ count, order: 'free' })
   const meeting = new Int32Array(new SharedArrayBuffer(128))
   const file = new URL(`./deadlocks-thread${extname(import.meta.url)}`, import.meta.url)
   return Promise.all(

@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { lectureBalances, runBank, type StrategyName } from '../src/bank/index.ts'
+import { lectureBalances, type RunOptions, runBank, type StrategyName } from '../src/bank/index.ts'
 import type { Cell } from './cells.ts'
 
 /** What one run of a program came to. */
@@ -34,7 +34,10 @@ export interface Native {
 const run = promisify(execFile)
 
 /** lockwise under a strategy, in this process: its threads are new in every run. */
-export function lockwise(strategy: StrategyName): Program {
+export function lockwise(
+  strategy: StrategyName,
+  options: Pick<RunOptions, 'repairs'> = {},
+): Program {
   return {
     id: `lockwise ${strategy}`,
     slower: 1,
@@ -46,6 +49,7 @@ export function lockwise(strategy: StrategyName): Program {
         generate: { seed, transfers: cell.transfers / cell.threads },
         auditEvery: cell.auditEvery,
         warmup: cell.warmup,
+        ...options,
       })
       if (result.outcome !== 'consistent') throw new Error(`${strategy}: ${result.outcome}`)
       return result

@@ -11,12 +11,14 @@ import { parseArgs } from 'node:util'
 import { audits } from './audits.ts'
 import { FULL, type Size, SMALL } from './cells.ts'
 import { deadlocks } from './deadlocks.ts'
+import { fairness } from './fairness.ts'
 import { languages } from './languages.ts'
 import { lecture } from './lecture.ts'
 import type { Native } from './programs.ts'
 import type { Setting } from './question.ts'
+import { repairs } from './repairs.ts'
 
-const QUESTIONS = { languages, lecture, deadlocks, audits }
+const QUESTIONS = { languages, lecture, deadlocks, audits, fairness, repairs }
 const { values } = parseArgs({
   options: {
     small: { type: 'boolean', default: false },

@@ -38,6 +38,8 @@ export interface RunOptions {
   readonly gently?: boolean
   /** For `striped`: how many locks. */
   readonly stripes?: number
+  /** Transfers are noted so that half of one can be undone: see `BankOptions`. Default false. */
+  readonly repairs?: boolean
   /** After a deadlock: end the run (default), or let the victim try again. */
   readonly onDeadlock?: 'stop' | 'retry'
   /**
@@ -107,6 +109,7 @@ export async function runBank(options: RunOptions): Promise<RunResult> {
     strategy: options.strategy,
     tellers: 1 + options.threads + (options.auditors ?? 0),
     ...(options.stripes === undefined ? {} : { stripes: options.stripes }),
+    ...(options.repairs === undefined ? {} : { repairs: options.repairs }),
   })
   const run = new Run(options, bank)
   return run.toEnd()

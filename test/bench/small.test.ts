@@ -13,7 +13,13 @@ const program = fileURLToPath(new URL('../../bench/run.js', import.meta.url))
 const QUESTIONS: Record<string, RegExp[]> = {
   languages: [/without audits[\s\S]*\| 1 {7}\| +6 \|/, /with audits[\s\S]*\| 6 {7}\| +65,536 \|/],
   lecture: [/\| program/],
-  deadlocks: [/\| 2 +\| +25 \| +25 \| +1 \|.*\| +0 \|/, /\| 5 +\| +25 \| +25 \| +1 \|.*\| +0 \|/],
+  deadlocks: [
+    /\| 2 +\| +25 \| +25 \| +1 \|.*\| +0 \|/,
+    /: no deadlocks told/,
+    /\| 5 +\| +25 \| +25 \| +1 \|.*\| +0 \|/,
+  ],
+  fairness: [/\| 6 +\| +0 \|/, /\| 1 +\| +5 \|/],
+  repairs: [/\| 6 +\| +65,536 \|/],
   audits: [/\| 65,536 +\| +ordered \|/, /\| 6 +\| +global \|/],
 }
 

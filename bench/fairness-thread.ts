@@ -1,0 +1,49 @@
+/** One thread of bench/fairness.ts: wants the lock again and again, and notes its longest wait. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import {
+  type LockMode,
+  SharedLocks,
+  type SharedLocksHandle,
+} from '../src/backends/threads/index.ts'
+
+/** What the thread is started with. */
+export interface ContenderData {
+  readonly handle: SharedLocksHandle
+  /** Element 0 counts those who have come; element 1 ends it. */
+  readonly words: Int32Array
+  readonly mode: LockMode
+  readonly threads: number
+}
+
+/** What it came to. */
+export interface ContenderEnd {
+  readonly mode: LockMode
+  readonly acquisitions: number
+  readonly longestMs: number
+}
+
+/** What is done behind the lock: about a microsecond. */
+const STEPS = 1000
+
+const { handle, words, mode, threads } = workerData as ContenderData
+const locks = SharedLocks.open(handle)
+let acquisitions = 0
+let longestMs = 0
+let sum = 0
+
+Atomics.add(words, 0, 1)
+while (Atomics.load(words, 0) < threads);
+while (Atomics.load(words, 1) === 0) {
+  const asked = performance.now()
+  if (mode === 'shared') locks.lockShared(0)
+  else locks.lock(0)
+  const waited = performance.now() - asked
+  for (let i = 0; i < STEPS; i++) sum = (sum + i) | 0
+  if (mode === 'shared') locks.unlockShared(0)
+  else locks.unlock(0)
+  if (waited > longestMs) longestMs = waited
+  acquisitions++
+}
+locks.close()
+parentPort?.postMessage({ mode, acquisitions, longestMs } satisfies ContenderEnd)
