@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { runDeaths } from './deaths.ts'
+import { runWaiters } from './waiters.ts'
 
 describe('a bank whose tellers are killed', { timeout: 300_000 }, () => {
   for (const [strategy, accounts] of [
@@ -27,4 +28,14 @@ describe('a bank whose tellers are killed', { timeout: 300_000 }, () => {
     assert.ok(result.told > 0)
     assert.equal(result.undone, 0)
   })
+})
+
+describe('threads that are killed while they wait', { timeout: 300_000 }, () => {
+  for (const memory of ['wasm', 'buffer'] as const) {
+    it(`keep nobody waiting (${memory})`, async () => {
+      const { waiting, justWoken, longestMs } = await runWaiters(20, memory)
+      assert.deepEqual([waiting, justWoken], [10, 10])
+      assert.ok(longestMs < 5000, `${longestMs} ms`)
+    })
+  }
 })

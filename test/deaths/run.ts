@@ -1,6 +1,7 @@
 /** Kills many tellers and prints what it came to: `npm run deaths`, or `-- KILLS`. */
 
 import { runDeaths } from './deaths.ts'
+import { runWaiters } from './waiters.ts'
 
 const kills = Number(process.argv[2] ?? 1000)
 let sound = true
@@ -28,4 +29,14 @@ for (const [strategy, accounts, repairs] of [
   console.log(`  ${seconds.toFixed(1)} s`)
   if (repairs && (failedAudits > 0 || totalBefore !== totalAfter)) sound = false
 }
+const { waiting, justWoken, medianMs, longestMs } = await runWaiters(kills, 'wasm', (done) => {
+  if (process.stderr.isTTY) process.stderr.write(`\rwaiters: ${done} of ${kills} killed `)
+})
+if (process.stderr.isTTY) process.stderr.write('\n')
+console.log(
+  `killed while they waited ${waiting}, just woken ${justWoken}: nobody behind them hung;`,
+)
+console.log(
+  `  the lock had its next holder after ${medianMs.toFixed(1)} ms, at most ${longestMs.toFixed(1)} ms`,
+)
 process.exitCode = sound ? 0 : 1
