@@ -116,7 +116,7 @@ export const broken: readonly Broken[] = [
   {
     what: "a reader's wait published beside its bit",
     changes: [['waiter.js', "if (mode === 'shared')\n                    wait.end();", '']],
-    situation: 'a reader that holds another lock, a reader that leaves, and a writer',
+    situation: 'a holder that turns reader, a reader and a writer',
     long: true,
   },
   {
@@ -140,5 +140,12 @@ export const broken: readonly Broken[] = [
       ],
     ],
     situation: 'a reader and a writer, one lock, the reader dies',
+  },
+  {
+    what: 'a pair freed by stores, and the sleep count not read again',
+    changes: [
+      ['atomics-kernel.js', 'sleeps === Atomics.load(words, sleepCount >> 2) ? 0 : 15', '0'],
+    ],
+    situation: 'two threads, a pair each, freed by stores',
   },
 ]

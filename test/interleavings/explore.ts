@@ -3,14 +3,16 @@
 import { broken } from './broken.ts'
 import { loadCode } from './code.ts'
 import type { Explored } from './explorer.ts'
-import { situations } from './setups.ts'
+import { situationNamed, situations } from './setups.ts'
 
 const [wanted = ''] = process.argv.slice(2)
 let faults = 0
 
 console.log('Situations: states, ways from the beginning to an end, seconds.\n')
-for (const { name, shows, explorer } of situations.filter((each) => each.name.includes(wanted))) {
-  const code = await loadCode()
+for (const { name, shows, changes, explorer } of situations.filter((each) =>
+  each.name.includes(wanted),
+)) {
+  const code = await loadCode(changes)
   const result = explorer(code).explore()
   code.remove()
   console.log(`${name} (${shows})\n  ${numbers(result)}`)
@@ -21,17 +23,15 @@ for (const { name, shows, explorer } of situations.filter((each) => each.name.in
 
 console.log('\nBroken on purpose: what the explorer found, by the shortest way there.\n')
 for (const { what, changes, situation } of broken.filter((each) => each.what.includes(wanted))) {
-  const code = await loadCode(changes)
-  const result = situations
-    .find(({ name }) => name === situation)
-    ?.explorer(code)
-    .explore()
+  const where = situationNamed(situation)
+  const code = await loadCode([...where.changes, ...changes])
+  const result = where.explorer(code).explore()
   code.remove()
-  if (!result?.fault) faults++
-  const found = result?.fault
+  if (!result.fault) faults++
+  const found = result.fault
     ? `${result.fault.what}, in ${result.fault.way.length} steps`
     : 'NOTHING'
-  console.log(`${what} (${situation})\n  ${found}; ${result ? numbers(result) : ''}`)
+  console.log(`${what} (${situation})\n  ${found}; ${numbers(result)}`)
 }
 process.exitCode = faults === 0 ? 0 : 1
 

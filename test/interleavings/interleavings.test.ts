@@ -4,13 +4,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { broken } from './broken.ts'
 import { loadCode } from './code.ts'
-import { situations } from './setups.ts'
+import { situationNamed, situations } from './setups.ts'
 
 describe('every interleaving', { timeout: 600_000 }, () => {
-  for (const { name, shows, long, explorer } of situations) {
+  for (const { name, shows, long, changes, explorer } of situations) {
     if (long) continue
     it(`${name}: ${shows}`, async () => {
-      const code = await loadCode()
+      const code = await loadCode(changes)
       const { states, schedules, fault } = explorer(code).explore()
       code.remove()
       assert.equal(fault, undefined)
@@ -21,11 +21,9 @@ describe('every interleaving', { timeout: 600_000 }, () => {
   for (const { what, changes, situation, long } of broken) {
     if (long) continue
     it(`finds: ${what}`, async () => {
-      const code = await loadCode(changes)
-      const fault = situations
-        .find(({ name }) => name === situation)
-        ?.explorer(code)
-        .explore().fault
+      const found = situationNamed(situation)
+      const code = await loadCode([...found.changes, ...changes])
+      const { fault } = found.explorer(code).explore()
       code.remove()
       assert.ok(fault && fault.way.length > 3)
     })

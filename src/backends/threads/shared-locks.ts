@@ -87,9 +87,13 @@ export interface OpenOptions {
  * The end of a thread is noticed at once where the thread that started it runs its event loop, and
  * otherwise within a tenth of a second by whoever waits for one of its locks.
  *
- * Waiters are not served in turn, but a thread that keeps waking others lets them go first now and
- * then, so that none starves. A free lock costs one atomic operation to take and one to free; a wait
- * that sleeps costs tens of microseconds.
+ * Waiters are not served in turn: that would cost a switch of threads for every request. A thread that
+ * keeps waking others lets them go first once in 0.1 ms, so that none starves (eventual fairness, as in
+ * Rust's parking_lot); the longest waits are measured in bench/RESULTS.md. Readers do not overtake who
+ * waits to have a lock alone behind readers.
+ *
+ * A free lock costs one atomic operation to take and one to free, shared two and two; a wait that
+ * sleeps costs tens of microseconds.
  */
 export class SharedLocks {
   readonly #table: Table

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
-import { LockwiseError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { LockwiseError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 
 const COUNT = 5
 const OWNERS = 3
@@ -11,68 +11,108 @@ const OWNERS = 3
 /** What a call comes to: what it returned, or the code of its error. */
 type Answer = unknown
 
+/** Some locks, each once, the lowest first; `true` stands for shared. */
+type Plan = readonly (readonly [lock: number, isShared: boolean])[]
+
 /** Who holds what, and what each call must come to. Nothing here waits: a call that would is left out. */
 class Model {
-  readonly owners: (number | undefined)[]
-  readonly ascending: boolean
-  readonly lockOf: (record: number) => number
+  readonly #alone: (number | undefined)[]
+  readonly #readers: Set<number>[]
+  readonly #ascending: boolean
+  readonly #stripes: number
 
   constructor(ascending: boolean, stripes: number) {
-    this.owners = Array.from({ length: stripes })
-    this.ascending = ascending
-    this.lockOf = (record) => record % stripes
+    this.#alone = Array.from({ length: stripes })
+    this.#readers = Array.from({ length: stripes }, () => new Set())
+    this.#ascending = ascending
+    this.#stripes = stripes
   }
 
   /** Whether the call is one that blocks until another thread acts. */
-  wouldWait(owner: number, records: readonly number[]): boolean {
-    for (const lock of this.plan(records)) {
-      if (this.refusal(owner, lock) || this.owners[lock] === owner) return false
-      if (this.owners[lock] !== undefined) return true
+  wouldWait(owner: number, plan: Plan): boolean {
+    for (const [lock, isShared] of plan) {
+      if (this.#refusal(owner, lock, isShared)) return false
+      if (this.#isBusy(owner, lock, isShared)) return true
     }
     return false
   }
 
-  take(owner: number, records: readonly number[]): Answer {
-    const plan = this.plan(records)
-    for (const lock of plan) {
-      if (this.owners[lock] === owner) return 'LOCK_DEADLOCK'
-      if (this.refusal(owner, lock)) return 'LOCK_ORDER'
-      if (this.owners[lock] !== undefined) return 'busy'
+  take(owner: number, plan: Plan): Answer {
+    for (const [lock, isShared] of plan) {
+      const refusal = this.#refusal(owner, lock, isShared)
+      if (refusal) return refusal
     }
-    for (const lock of plan) this.owners[lock] = owner
+    for (const [lock, isShared] of plan) {
+      if (isShared) this.#readers[lock]?.add(owner)
+      else this.#alone[lock] = owner
+    }
     return 'taken'
   }
 
-  tryTake(owner: number, records: readonly number[]): Answer {
-    for (const lock of this.plan(records)) {
-      if (this.owners[lock] === owner) return 'busy'
-      if (this.refusal(owner, lock)) return 'LOCK_ORDER'
-      if (this.owners[lock] !== undefined) return 'busy'
+  tryTake(owner: number, plan: Plan): Answer {
+    for (const [lock, isShared] of plan) {
+      if (this.#holds(owner, lock)) return 'busy'
+      const refusal = this.#refusal(owner, lock, isShared)
+      if (refusal) return refusal
+      if (this.#isBusy(owner, lock, isShared)) return 'busy'
     }
     return 'held'
   }
 
-  free(owner: number, records: readonly number[]): Answer {
-    const plan = this.plan(records)
-    if (plan.some((lock) => this.owners[lock] !== owner)) return 'LOCK_USAGE'
-    for (const lock of plan) this.owners[lock] = undefined
+  free(owner: number, plan: Plan): Answer {
+    const isHeld = ([lock, isShared]: Plan[number]): boolean =>
+      isShared ? this.#readers[lock]?.has(owner) === true : this.#alone[lock] === owner
+    if (!plan.every(isHeld)) return 'LOCK_USAGE'
+    for (const [lock, isShared] of plan) {
+      if (isShared) this.#readers[lock]?.delete(owner)
+      else this.#alone[lock] = undefined
+    }
     return 'freed'
   }
 
-  plan(records: readonly number[]): number[] {
-    return [...new Set(records.map(this.lockOf))].sort((a, b) => a - b)
+  plan(records: readonly number[], shared: readonly boolean[]): Plan {
+    const modes = new Map<number, boolean>()
+    for (const [i, record] of records.entries()) {
+      const lock = record % this.#stripes
+      modes.set(lock, (shared[i] as boolean) && modes.get(lock) !== false)
+    }
+    return [...modes].sort(([a], [b]) => a - b)
   }
 
-  refusal(owner: number, lock: number): boolean {
-    return this.ascending && this.owners.lastIndexOf(owner) > lock
+  #holds(owner: number, lock: number): boolean {
+    return this.#alone[lock] === owner || this.#readers[lock]?.has(owner) === true
+  }
+
+  #isBusy(owner: number, lock: number, isShared: boolean): boolean {
+    const readers = [...(this.#readers[lock] ?? [])].filter((reader) => reader !== owner)
+    return this.#alone[lock] !== undefined || (!isShared && readers.length > 0)
+  }
+
+  /** Why an owner may not ask for a lock, because of what it holds. */
+  #refusal(owner: number, lock: number, isShared: boolean): Answer | undefined {
+    if (this.#readers[lock]?.has(owner) && !isShared) return 'LOCK_USAGE'
+    if (this.#holds(owner, lock)) return 'LOCK_DEADLOCK'
+    const highest = this.#alone.findLastIndex((_, each) => this.#holds(owner, each))
+    return this.#ascending && highest > lock ? 'LOCK_ORDER' : undefined
   }
 }
 
 const record = fc.nat(COUNT - 1)
 const step = fc.record({
   owner: fc.nat(OWNERS - 1),
-  call: fc.constantFrom('lock', 'unlock', 'lockPair', 'unlockPair', 'holdPair', 'hold', 'tryHold'),
+  call: fc.constantFrom(
+    'lock',
+    'unlock',
+    'lockShared',
+    'unlockShared',
+    'lockPair',
+    'unlockPair',
+    'holdPair',
+    'hold',
+    'tryHold',
+  ),
   records: fc.tuple(record, record, record),
+  shared: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
 })
 
 it('random programs come to what a naive model says, on both memories, whose words are the same after every call', () => {
@@ -87,12 +127,15 @@ it('random programs come to what a naive model says, on both memories, whose wor
           const first = SharedLocks.create({ count: COUNT, stripes, order, memory, owners: OWNERS })
           return [first, SharedLocks.open(first.handle), SharedLocks.open(first.handle)]
         })
-        for (const { owner, call, records } of steps) {
-          const asked = records.slice(0, call.endsWith('Pair') ? 2 : call.endsWith('lock') ? 1 : 3)
-          if (/^(lock|hold)/.test(call) && model.wouldWait(owner, asked)) continue
-          const expected = expectedOf(model, owner, call, asked)
+        for (const { owner, call, records, shared } of steps) {
+          const isSet = call === 'hold' || call === 'tryHold'
+          const asked = records.slice(0, call.endsWith('Pair') ? 2 : isSet ? 3 : 1)
+          const modes = isSet ? shared : Array(3).fill(call.endsWith('Shared'))
+          const plan = model.plan(asked, modes)
+          if (/^(lock|hold)/.test(call) && model.wouldWait(owner, plan)) continue
+          const expected = expectedOf(model, owner, call, plan)
           for (const table of tables) {
-            assert.deepEqual(carryOut(table[owner] as SharedLocks, call, asked), expected)
+            assert.deepEqual(carryOut(table[owner] as SharedLocks, call, asked, modes), expected)
           }
           const [one, other] = tables.map(([first]) => bytesOf(first as SharedLocks))
           assert.ok(one && other?.equals(one), `after ${call} ${asked}`)
@@ -111,28 +154,36 @@ function bytesOf(locks: SharedLocks): Buffer {
   return Buffer.from(buffer as SharedArrayBuffer)
 }
 
-function expectedOf(model: Model, owner: number, call: string, records: readonly number[]): Answer {
-  if (call === 'tryHold') return model.tryTake(owner, records)
-  if (call.startsWith('unlock')) return model.free(owner, records)
-  const answer = model.take(owner, records)
+function expectedOf(model: Model, owner: number, call: string, plan: Plan): Answer {
+  if (call === 'tryHold') return model.tryTake(owner, plan)
+  if (call.startsWith('unlock')) return model.free(owner, plan)
+  const answer = model.take(owner, plan)
   if (answer === 'taken' && call.startsWith('hold')) {
-    model.free(owner, records)
+    model.free(owner, plan)
     return 'held'
   }
   return answer
 }
 
-function carryOut(locks: SharedLocks, call: string, records: readonly number[]): Answer {
+function carryOut(
+  locks: SharedLocks,
+  call: string,
+  records: readonly number[],
+  modes: readonly boolean[],
+): Answer {
   const [a = 0, b = 0] = records
+  const wanted = records.map((record, i) => (modes[i] ? shared(record) : record))
   const held = (): string => 'held'
   try {
     if (call === 'lock') locks.lock(a)
+    else if (call === 'lockShared') locks.lockShared(a)
+    else if (call === 'unlockShared') locks.unlockShared(a)
     else if (call === 'lockPair') locks.lockPair(a, b)
     else if (call === 'unlock') locks.unlock(a)
     else if (call === 'unlockPair') locks.unlockPair(a, b)
     else if (call === 'holdPair') return locks.holdPair(a, b, held)
-    else if (call === 'hold') return locks.hold(records, held)
-    else return locks.tryHold(records, held) ?? 'busy'
+    else if (call === 'hold') return locks.hold(wanted, held)
+    else return locks.tryHold(wanted, held) ?? 'busy'
     return call.startsWith('un') ? 'freed' : 'taken'
   } catch (error) {
     if (error instanceof LockwiseError) return error.code
