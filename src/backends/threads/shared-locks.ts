@@ -246,8 +246,8 @@ export class SharedLocks {
     ...rest: [fn: () => Result] | [options: HoldOptions, fn: () => Result]
   ): Result {
     const plan = this.#plan(wanted, this.hold)
-    const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
-    this.#requests.takeAll(plan, termsOf(options, this.hold))
+    const { terms, fn } = parseCall(rest, this.hold)
+    this.#requests.takeAll(plan, terms)
     try {
       return settled(fn())
     } finally {
@@ -262,6 +262,7 @@ export class SharedLocks {
    */
   tryHold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
+    mustBeFunction(fn, this.tryHold)
     if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
     try {
       return settled(fn())
@@ -276,6 +277,7 @@ export class SharedLocks {
    */
   holdAll<Result>(fn: () => Result): Result {
     refuseClosed(this.#count, this.holdAll)
+    mustBeFunction(fn, this.holdAll)
     const busy = this.#lockAll(0)
     if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
     try {
@@ -311,8 +313,8 @@ export class SharedLocks {
       | [options: HoldOptions, fn: () => Result | PromiseLike<Result>]
   ): Promise<Result> {
     const plan = this.#plan(wanted, this.holdAsync)
-    const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
-    return this.#tasks.hold(plan, termsOf(options, this.holdAsync), fn)
+    const { terms, fn } = parseCall(rest, this.holdAsync)
+    return this.#tasks.hold(plan, terms, fn)
   }
 
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
@@ -419,17 +421,30 @@ export interface HoldOptions {
   readonly timeoutMs?: number
 }
 
-/** Checks the options of a holding that begins now. */
-function termsOf(options: HoldOptions | undefined, caller: Caller): Terms {
-  if (options === undefined) return { caller }
-  mustBeObject('hold', options)
+/** What stands behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
+function parseCall<Fn>(
+  rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
+  caller: Caller,
+): { terms: Terms; fn: Fn } {
+  const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
+  mustBeFunction(fn, caller)
+  if (options === undefined) return { terms: { caller }, fn }
+  mustBeObject('hold', options, caller)
   const { timeoutMs } = options
-  if (timeoutMs === undefined) return { caller }
+  if (timeoutMs === undefined) return { terms: { caller }, fn }
   if (typeof timeoutMs === 'number' && timeoutMs >= 0) {
-    return { caller, timeoutMs, untilMs: performance.now() + timeoutMs }
+    return { terms: { caller, timeoutMs, untilMs: performance.now() + timeoutMs }, fn }
   }
   throw new LockUsageError(
     `timeoutMs must be a number of milliseconds from 0 up, not ${show(timeoutMs)}`,
+    caller,
+  )
+}
+
+function mustBeFunction(fn: unknown, caller: Caller): void {
+  if (typeof fn === 'function') return
+  throw new LockUsageError(
+    `expected a function to call with the locks held, not ${show(fn)}`,
     caller,
   )
 }
@@ -485,7 +500,7 @@ function isThenable(value: object): boolean {
   return typeof (value as { then?: unknown }).then === 'function'
 }
 
-function mustBeObject(call: string, options: unknown): void {
+function mustBeObject(call: string, options: unknown, caller?: Caller): void {
   if (typeof options === 'object' && options !== null) return
-  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`)
+  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`, caller)
 }

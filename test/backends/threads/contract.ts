@@ -231,6 +231,19 @@ function describeOrder(create: Create): void {
 }
 
 function describeMisuse(create: Create): void {
+  it('refuses a call without a function before it takes anything', async () => {
+    const locks = create()
+    const message = /expected a function to call with the locks held, not/
+    for (const fn of [undefined, null, 'x', {}] as never[]) {
+      assert.throws(() => locks.hold([1], fn), { code: 'LOCK_USAGE', message })
+      assert.throws(() => locks.hold([1], {}, fn), { code: 'LOCK_USAGE', message })
+      assert.throws(() => locks.tryHold([1], fn), { code: 'LOCK_USAGE', message })
+      assert.throws(() => locks.holdAll(fn), { code: 'LOCK_USAGE', message })
+      await assert.rejects(locks.holdAsync([1], fn), { code: 'LOCK_USAGE', message })
+    }
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
   it('throws errors whose stack begins at the call, and that name the whole request', () => {
     const locks = create({ stripes: 4, label: 'me' })
     const calls: [() => unknown, RegExp][] = [
