@@ -9,13 +9,14 @@ const [wanted = ''] = process.argv.slice(2)
 let faults = 0
 
 console.log('Situations: states, ways from the beginning to an end, seconds.\n')
-for (const { name, shows, changes, explorer } of situations.filter((each) =>
+for (const { name, shows, changes, preemptions, explorer } of situations.filter((each) =>
   each.name.includes(wanted),
 )) {
   const code = await loadCode(changes)
   const result = explorer(code).explore()
   code.remove()
-  console.log(`${name} (${shows})\n  ${numbers(result)}`)
+  const bound = preemptions === undefined ? 'all' : `at most ${preemptions} preemptions`
+  console.log(`${name} (${shows})\n  ${bound}: ${numbers(result)}`)
   if (!result.fault) continue
   faults++
   console.log([`  FAULT: ${result.fault.what}`, ...result.fault.way].join('\n    '))

@@ -29,6 +29,12 @@ export interface Setup<Context> {
   readonly deaths?: number
   /** How many sleeps of each thread may end by time. Default 0. */
   readonly timeouts?: number
+  /**
+   * How often at most a thread is left that could go on (a preemption). Default: any number. Where there
+   * are too many ways, those with few preemptions are the ones to look at (M. Musuvathi and S. Qadeer,
+   * "Iterative context bounding", 2007).
+   */
+  readonly preemptions?: number
   /** Words that only one thread ever changes or waits for: to it they are as accesses without `Atomics`. */
   readonly isPrivate?: (index: number) => boolean
   /** Looks at what was said of each thread in the end; throws if that is wrong. */
@@ -87,6 +93,9 @@ interface State {
   /** In the sequence in which they fell asleep. */
   readonly sleepers: readonly number[]
   readonly dead: readonly number[]
+  /** Who made the last step, and how often one was left that could have gone on. */
+  readonly last: number
+  readonly preemptions: number
   readonly trace: Trace | undefined
   /** How many ways lead here. */
   paths: number
@@ -215,15 +224,24 @@ export class Explorer<Context> {
       threads: this.#setup.threads.map(() => thread),
       sleepers: [],
       dead: [],
+      last: -1,
+      preemptions: 0,
       trace: undefined,
       paths: 1,
     }
     for (const i of this.#setup.threads.keys())
       state = this.#run(state, i, Number.POSITIVE_INFINITY)
-    return { ...state, trace: undefined }
+    return { ...state, last: -1, preemptions: 0, trace: undefined }
   }
 
   #moves(state: State): [number, Move][] {
+    const moves = this.#possible(state)
+    if (state.preemptions < (this.#setup.preemptions ?? Number.POSITIVE_INFINITY)) return moves
+    const stays = moves.filter(([thread, move]) => thread === state.last && move === 'step')
+    return stays.length > 0 ? stays : moves
+  }
+
+  #possible(state: State): [number, Move][] {
     const moves: [number, Move][] = []
     for (const [i, { status, pending, timeouts, looks }] of state.threads.entries()) {
       if (status === 'done' || status === 'dead') continue
@@ -295,9 +313,17 @@ export class Explorer<Context> {
       }),
       sleepers: this.#sleepers,
       dead: state.dead,
+      last: this.#setup.preemptions === undefined ? -1 : me,
+      preemptions: state.preemptions + Number(this.#preempts(state, me)),
       trace,
       paths: state.paths,
     }
+  }
+
+  /** Whether a step of this thread leaves another one that could go on. */
+  #preempts(state: State, me: number): boolean {
+    if (this.#setup.preemptions === undefined || state.last === me) return false
+    return this.#possible(state).some(([thread, move]) => thread === state.last && move === 'step')
   }
 
   /** Runs the thread that is on until it stands before an operation that it may not do: has it ended? */
@@ -555,7 +581,7 @@ function mix(hash: number, answer: Answer): number {
   return (high >>> 0) * 2 ** 21 + low
 }
 
-function keyOf({ memory, threads, sleepers, dead }: State): string {
+function keyOf({ memory, threads, sleepers, dead, last, preemptions }: State): string {
   const parts = threads.map(
     ({ hash, status, timeouts, answers }) => `${hash}.${answers.length}${status}${timeouts}`,
   )
@@ -563,5 +589,5 @@ function keyOf({ memory, threads, sleepers, dead }: State): string {
   for (let i = 0; i < memory.length; i++) {
     if (memory[i] !== 0) cells = mix(mix(cells, i), memory[i] as number)
   }
-  return `${cells} ${parts.join(' ')} ${sleepers.join()} ${dead.join()}`
+  return `${cells} ${parts.join(' ')} ${sleepers.join()} ${dead.join()} ${last} ${preemptions}`
 }

@@ -17,6 +17,8 @@ export interface Situation {
   readonly long?: true
   /** What of the code stands for something else. */
   readonly changes: readonly Change[]
+  /** How many preemptions are explored at most; absent where all are. */
+  readonly preemptions?: number | undefined
   explorer(code: Code): Explorer<SharedLocks>
 }
 
@@ -50,6 +52,7 @@ function situation(
     shows,
     ...(long && { long }),
     changes,
+    preemptions: setup.preemptions,
     explorer(code) {
       const owners = threads.length + 1
       const explorer: Explorer<SharedLocks> = new Explorer<SharedLocks>({
@@ -277,16 +280,17 @@ export const situations: readonly Situation[] = [
     'a ring of three',
     'every deadlock found, one victim',
     [nested(0, 1), nested(1, 2), nested(2, 0)],
-    { order: 'free', count: 3, end: oneVictimAtMost },
-    true,
+    { preemptions: 2, order: 'free', count: 3, end: oneVictimAtMost },
   ),
   situation(
     'a ring that opens and closes again',
     'no deadlock where there was one nearly',
     [
       (locks, world) => {
+        world.note(0, 1 + 0)
         const request = (): void => locks.lock(1)
         if (taken(world, request, () => mustBeBlocked(world, 0, 1))) locks.unlock(1)
+        world.note(0, 0)
         locks.unlock(0)
       },
       (locks, world) => {
@@ -301,7 +305,7 @@ export const situations: readonly Situation[] = [
         nested(2, 0)(locks, world, 2)
       },
     ],
-    { order: 'free', count: 3, holding: (me) => [me] },
+    { preemptions: 4, order: 'free', count: 3, holding: (me) => [me] },
     true,
   ),
   situation(
@@ -322,11 +326,11 @@ export const situations: readonly Situation[] = [
     'only one of them does',
     [one(0), one(0), one(0)],
     {
+      preemptions: 1,
       mortal: [0],
       repairs: true,
       end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),
     },
-    true,
   ),
   situation(
     'two threads, a pair each, one dies, the other repairs',
@@ -339,6 +343,7 @@ export const situations: readonly Situation[] = [
     'the heir may die too',
     [one(0), one(0), one(0)],
     {
+      preemptions: 1,
       mortal: [0, 1],
       deaths: 2,
       repairs: true,
@@ -395,11 +400,7 @@ export const situations: readonly Situation[] = [
       reads(0),
       one(0),
     ],
-    {
-      order: 'free',
-      holding: (me) => (me === 0 ? [0] : []),
-      end: allDone,
-    },
+    { preemptions: 2, order: 'free', holding: (me) => (me === 0 ? [0] : []), end: allDone },
     true,
   ),
   situation(
@@ -419,6 +420,7 @@ export const situations: readonly Situation[] = [
     'the others are done',
     [leaves(0), reads(0), one(0)],
     {
+      preemptions: 2,
       reading: (me) => (me === 0 ? [0] : []),
       mortal: [0],
       end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),

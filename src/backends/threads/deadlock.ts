@@ -13,8 +13,9 @@
  *           member waited, and a waiting owner frees nothing: there is no false report.
  * Cost      nothing until a thread is about to sleep; then one walk, a few loads for each member.
  *
- * Edges, beside owner -> owner of the lock it waits for: who has claimed a lock waits for its readers, a task whose thread is blocked waits with
- * that thread, an owner waits with the tasks nested in it, and a dead owner with its heir.
+ * Edges, beside owner -> owner of the lock it waits for: who has claimed a lock waits for its readers, a
+ * task whose thread is blocked waits with that thread, an owner waits with the tasks nested in it, and a
+ * dead owner with its heir.
  */
 
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
@@ -50,10 +51,10 @@ interface Step {
  * victim: its wait is given up and the report returned.
  */
 export function findDeadlock(table: Table, owner: Owner): DeadlockReport | undefined {
-  if (!walk(table, owner.id)) return undefined
+  const seen = walk(table, owner.id)
+  if (!seen) return undefined
   return withClaim(table, owner, () => {
-    let first = walk(table, owner.id)
-    while (first) {
+    for (let first: Step[] | undefined = seen; first; ) {
       const second = walk(table, owner.id)
       if (second && agree(first, second)) {
         const report = describe(table, second)

@@ -17,5 +17,11 @@ export type {
 } from '../../core/report.ts'
 export type { OnOwnerDied } from './deaths.ts'
 export type { LockOrder } from './layout.ts'
-export { type OpenOptions, SharedLocks, type SharedLocksOptions } from './shared-locks.ts'
+export type { Wanted } from './plan.ts'
+export {
+  type HoldOptions,
+  type OpenOptions,
+  SharedLocks,
+  type SharedLocksOptions,
+} from './shared-locks.ts'
 export type { RecordView, SharedLocksHandle } from './table.ts'
