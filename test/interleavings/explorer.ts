@@ -52,6 +52,8 @@ export interface World {
   /** Notes a number for all to see. */
   note(place: number, value: number): void
   noted(place: number): number
+  /** Stands still until a number other than 0 is noted there. */
+  awaitNote(place: number): void
   /** Stands still until so many have died, and answers who was the last of them. */
   awaitDeath(count: number): number
   /** What is in the end to be said of this thread. */
@@ -119,6 +121,7 @@ const CELLS = 256
 /** Who is at work behind a lock is noted by a number below this; who looks, by a bit from here up. */
 const LEAST_READER = 8
 const AWAITS_DEATH = 'awaits death '
+const AWAITS_NOTE = 'awaits note '
 /** So many identical looks, and a thread only goes round. */
 const ROUNDS = 8
 /** Shorter waits are naps. */
@@ -247,7 +250,7 @@ export class Explorer<Context> {
       if (status === 'done' || status === 'dead') continue
       if (status === 'asleep') {
         if (timeouts > 0) moves.push([i, 'time'])
-      } else if (!goesRound(looks) && !waitsForDeath(pending, state.dead)) moves.push([i, 'step'])
+      } else if (!goesRound(looks) && !this.#standsStill(pending, state)) moves.push([i, 'step'])
     }
     // Where nobody can go on, a death is no help.
     if (moves.length === 0 || state.dead.length === (this.#setup.deaths ?? 1)) return moves
@@ -256,6 +259,15 @@ export class Explorer<Context> {
       if (status !== 'done' && status !== 'dead') moves.push([i, 'die'])
     }
     return moves
+  }
+
+  /** Whether a thread about to do this waits for something that has not happened yet. */
+  #standsStill(pending: string, { dead, memory }: State): boolean {
+    if (pending.startsWith(AWAITS_DEATH))
+      return Number(pending.slice(AWAITS_DEATH.length)) > dead.length
+    if (!pending.startsWith(AWAITS_NOTE)) return false
+    const place = placeOf(1000 + Number(pending.slice(AWAITS_NOTE.length)))
+    return memory[this.#cell(place)] === 0
   }
 
   #checkEnd(state: State): void {
@@ -429,6 +441,7 @@ export class Explorer<Context> {
     },
     note: (place, value) => void this.#plain(placeOf(1000 + place), value),
     noted: (place) => this.#plain(placeOf(1000 + place)),
+    awaitNote: (place) => void this.#operation(`${AWAITS_NOTE}${place}`, () => 0),
     awaitDeath: (count) =>
       this.#operation(
         `${AWAITS_DEATH}${count}`,
@@ -538,12 +551,6 @@ function die(state: State, thread: number): State {
 /** Where the model keeps what no typed array has. */
 function placeOf(number: number): number {
   return -1 - number
-}
-
-function waitsForDeath(pending: string, dead: readonly number[]): boolean {
-  return (
-    pending.startsWith(AWAITS_DEATH) && Number(pending.slice(AWAITS_DEATH.length)) > dead.length
-  )
 }
 
 /** Whether the last looks are the same ones again and again. */

@@ -297,15 +297,20 @@ export const situations: readonly Situation[] = [
         world.note(1, 1 + 1)
         if (taken(world, () => locks.lock(2))) locks.unlock(2)
         world.note(1, 0)
+        // Now the ring is open, and closes again behind it.
+        world.note(3, 1)
+        world.awaitNote(4)
         locks.unlock(1)
         one(2)(locks, world, 1)
       },
       (locks, world) => {
         locks.unlock(2)
+        world.awaitNote(3)
+        world.note(4, 1)
         nested(2, 0)(locks, world, 2)
       },
     ],
-    { preemptions: 4, order: 'free', count: 3, holding: (me) => [me] },
+    { preemptions: 2, order: 'free', count: 3, holding: (me) => [me] },
     true,
   ),
   situation(

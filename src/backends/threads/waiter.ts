@@ -10,6 +10,8 @@
  *           3. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a
  *              deadlock, and sleep while the word is unchanged. Awake, take the lock with WAITER set,
  *              for others may sleep behind.
+ *           4. Drain: a lock that was open to readers is only claimed by that. Sleep on its row until
+ *              they have left (readers.ts).
  * Invariant A thread sleeps only on a word in which it has seen WAITER, after raising the sleep count:
  *           whoever frees the lock sees one of the two, and wakes. (On x86 the freeing store may come
  *           some hundred nanoseconds after the freeing thread looked, kernel.wat: so nobody sleeps
