@@ -219,10 +219,15 @@ export function locksHeld(table: Table, owner: Owner): number[] {
   return [...alone, ...owner.shared].sort((a, b) => a - b)
 }
 
-/** The highest lock that one of this thread's own owners holds; -1 for none. Order 'ascending' only. */
-export function highestHeld(table: Table, owner: Owner): number {
-  const [alone] = listOf(table, owner.id)
-  return Math.max(alone === undefined ? -1 : numberOf(table, alone), ...owner.shared)
+/** Whether one of this thread's own owners holds this lock or a higher one. Order 'ascending' only. */
+export function holdsFrom(table: Table, owner: Owner, lock: number): boolean {
+  const from = addressOf(table, lock)
+  const top = lastTaken(table, owner)
+  // Without shared ones, what was taken last is the highest.
+  if (owner.shared.size === 0) return top >= from
+  for (const shared of owner.shared) if (shared >= lock) return true
+  for (const alone of listOf(table, owner.id)) if (alone >= from) return true
+  return false
 }
 
 /** An owner's label, as it published it. */

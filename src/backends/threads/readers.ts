@@ -43,7 +43,7 @@ export function* readersOf(table: Table, lock: number): Generator<number> {
   let least = 1
   for (const at of rowOf(table, lock)) {
     const bits = Atomics.load(table.words, at)
-    for (let i = 0; i < 32; i++) if ((bits & (1 << i)) !== 0) yield least + i
+    for (let i = 0; bits >>> i !== 0 && i < 32; i++) if ((bits & (1 << i)) !== 0) yield least + i
     least += 32
   }
 }

@@ -1,43 +1,30 @@
 /** Why a request cannot be had, or a lock not freed: the errors, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
-import type { LockMode } from '../../core/modes.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
-import { FREE_SLOT } from './layout.ts'
+import { FREE_SLOT, SHARED } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
-import { highestHeld, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
+import { holdsFrom, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
+import type { Plan } from './plan.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
-import { stackAt } from './wait.ts'
-
-/** A request, as far as an error tells of it. */
-export interface Asked {
-  readonly locks: readonly number[]
-  readonly caller: Caller | undefined
-  readonly stack?: string
-}
+import { stackAt, type Terms } from './wait.ts'
 
 /** Whether an owner of this thread has this lock alone: nobody else writes the owner's number there. */
 export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
   return ownerIn(table.words[addressOf(table, lock) >> 2] as number) === owner.id
 }
 
-/** Throws where an owner must not ask for a lock, because of what it holds itself. */
-export function refuse(
-  table: Table,
-  owner: Owner,
-  lock: number,
-  mode: LockMode,
-  asked: Asked,
-): void {
-  const { caller } = asked
-  if (owner.shared.has(lock) && mode === 'exclusive') throw upgrade(owner, lock, caller)
-  if (owner.shared.has(lock) || holdsAlone(table, owner, lock)) {
-    const stack = asked.stack ?? stackAt(caller)
-    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, stack), caller)
+/** Throws where an owner must not ask for a lock of a plan, because of what it holds itself. */
+export function refuse(table: Table, owner: Owner, lock: number, plan: Plan, terms: Terms): void {
+  const isReader = owner.shared.size > 0 && owner.shared.has(lock)
+  if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock, terms.caller)
+  if (isReader || holdsAlone(table, owner, lock)) {
+    const stack = terms.stack ?? stackAt(terms.caller)
+    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, stack), terms.caller)
   }
-  if (table.layout.order === 'ascending' && lock <= highestHeld(table, owner)) {
-    throw orderError(table, owner, lock, asked)
+  if (table.layout.order === 'ascending' && holdsFrom(table, owner, lock)) {
+    throw orderError(table, owner, lock, plan, terms.caller)
   }
 }
 
@@ -50,9 +37,15 @@ function upgrade(owner: Owner, lock: number, caller: Caller | undefined): LockUs
   )
 }
 
-function orderError(table: Table, owner: Owner, wanted: number, asked: Asked): LockOrderError {
+function orderError(
+  table: Table,
+  owner: Owner,
+  wanted: number,
+  { locks }: Plan,
+  caller: Caller | undefined,
+): LockOrderError {
   const held = locksHeld(table, owner)
-  const all = [...new Set([...asked.locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
+  const all = [...new Set([...locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
   const { count, lockCount } = table.layout
   const stripes =
     lockCount === count
@@ -62,7 +55,7 @@ function orderError(table: Table, owner: Owner, wanted: number, asked: Asked): L
     `lock ${wanted} asked for by ${owner.label} while it holds ${describeLocks(held)}: ` +
       `this table takes locks in ascending order only${stripes}. Take them all in one request, ` +
       `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
-    asked.caller,
+    caller,
   )
 }
 
@@ -75,16 +68,27 @@ export function refuseOwnThread(
   caller: Caller | undefined,
 ): void {
   const holder = ownerIn(seen)
-  for (const id of holder === 0 ? readersOf(table, lock) : [holder]) {
-    if (tagOf(table, id) !== ownLifeline().tag) continue
-    // A place that was given back has no tag, as the main thread.
-    if (kindOf(table, id) === FREE_SLOT || leaderOf(table, id) === owner.id) continue
-    throw new LockUsageError(
-      `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
-        'same thread, which has opened this table more than once. Open a table once in a thread',
-      caller,
-    )
+  if (holder !== 0) refuseOwn(table, owner, lock, holder, caller)
+  else if (seen === SHARED) {
+    for (const reader of readersOf(table, lock)) refuseOwn(table, owner, lock, reader, caller)
   }
+}
+
+function refuseOwn(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  id: number,
+  caller: Caller | undefined,
+): void {
+  if (tagOf(table, id) !== ownLifeline().tag) return
+  // A place that was given back has no tag, as the main thread.
+  if (kindOf(table, id) === FREE_SLOT || leaderOf(table, id) === owner.id) return
+  throw new LockUsageError(
+    `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
+      'same thread, which has opened this table more than once. Open a table once in a thread',
+    caller,
+  )
 }
 
 /** What is said of locks that an owner is to free and does not hold; of a task's, if one has them. */

@@ -134,7 +134,7 @@ export class Requests {
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
     if (this.#holds(lock)) return false
-    refuse(this.#table, this.#owner, lock, mode, { locks: plan.locks, caller })
+    refuse(this.#table, this.#owner, lock, plan, { caller })
     const seen = this.#wordOf(lock)
     if (this.#takeAtOnce(lock, mode, seen)) return true
     if (!this.#inheritIfLeft(lock, seen, caller)) return false
@@ -238,7 +238,7 @@ export class Requests {
     const { caller } = terms
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
-    refuse(this.#table, this.#owner, lock, mode, { locks: plan.locks, caller })
+    refuse(this.#table, this.#owner, lock, plan, terms)
     for (;;) {
       const seen = this.#wordOf(lock)
       if (this.#takeAtOnce(lock, mode, seen)) return true

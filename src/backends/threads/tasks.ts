@@ -73,7 +73,7 @@ export class Tasks {
     // what the thread still holds then, it holds across its event loop.
     await undefined
     const plan = this.#withoutHeld(whole, outer)
-    this.#refuse(plan, outer, stack)
+    this.#refuse(plan, outer, terms)
     const task = await this.#begin(outer, terms)
     try {
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
@@ -131,14 +131,11 @@ export class Tasks {
   }
 
   /** Throws where a holding must not be asked for, because of those around it. */
-  #refuse({ locks, shared }: Plan, outer: Task | undefined, stack: string): void {
-    const [wanted] = locks
+  #refuse(plan: Plan, outer: Task | undefined, terms: Terms): void {
+    const [wanted] = plan.locks
     if (wanted === undefined || this.#table.layout.order === 'free') return
     const around = [this.#thread, ...[...this.#surrounding(outer)].map((task) => task.owner)]
-    for (const owner of around.reverse()) {
-      const mode = shared.has(wanted) ? 'shared' : 'exclusive'
-      refuse(this.#table, owner, wanted, mode, { locks, caller: undefined, stack })
-    }
+    for (const owner of around.reverse()) refuse(this.#table, owner, wanted, plan, terms)
   }
 
   async #begin(outer: Task | undefined, terms: Terms): Promise<Task> {
