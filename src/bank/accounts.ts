@@ -65,7 +65,8 @@ export function move(accounts: Accounts, payer: number, payee: number, amount: n
   const to = payee * STRIDE
   const balance = accounts[from] as number
   if (balance < amount) return false
-  keepForAudit(accounts, from, to)
+  const audit = accounts[RUNNING_AUDIT] as number
+  if (audit !== 0) keepForAudit(accounts, from, to, audit)
   accounts[from] = balance - amount
   accounts[to] = (accounts[to] as number) + amount
   return true
@@ -106,7 +107,8 @@ function moveInSteps(
   const balance = accounts[from] as number
   const received = accounts[to] as number
   if (balance < amount) return false
-  keepForAudit(accounts, from, to)
+  const audit = accounts[RUNNING_AUDIT] as number
+  if (audit !== 0) keepForAudit(accounts, from, to, audit)
   accounts[from + PAYER_BEFORE] = balance
   accounts[from + PAYEE_BEFORE] = received
   accounts[from + PAYEE] = payee
@@ -156,12 +158,10 @@ export function endAudit(accounts: Accounts): void {
 }
 
 /**
- * Keeps what a running audit has not seen. Its number is read once: the next audit may begin meanwhile,
- * and must find both balances kept, or neither.
+ * Keeps what a running audit has not seen. Its number is read once, before: the next audit may begin
+ * meanwhile, and must find both balances kept, or neither.
  */
-function keepForAudit(accounts: Accounts, from: number, to: number): void {
-  const audit = accounts[RUNNING_AUDIT] as number
-  if (audit === 0) return
+function keepForAudit(accounts: Accounts, from: number, to: number, audit: number): void {
   keepOne(accounts, from, audit)
   keepOne(accounts, to, audit)
 }
