@@ -37,6 +37,7 @@ const KILL_MS = 60
 /** One thread of the torture. */
 interface Victim {
   readonly worker: Worker
+  readonly exit: Promise<unknown>
   readonly place: number
   lastCount: number
   lastChangeMs: number
@@ -56,7 +57,13 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
       workerData: data,
     })
     worker.on('error', (error) => errors.push(error))
-    return { worker, place, lastCount: -1, lastChangeMs: performance.now() }
+    return {
+      worker,
+      exit: once(worker, 'exit'),
+      place,
+      lastCount: -1,
+      lastChangeMs: performance.now(),
+    }
   }
   const countOf = (place: number, counter: Counter): number =>
     counts[place * COUNT + COUNTERS.indexOf(counter)] as number
@@ -80,7 +87,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     onTick?.(gone(), kills)
   }
   Atomics.store(stop, 0, 1)
-  const ended = Promise.all(victims.map(({ worker }) => once(worker, 'exit')))
+  const ended = Promise.all(victims.map(({ exit }) => exit))
   const late = new Promise<'late'>((resolve) => setTimeout(resolve, HANG_MS, 'late').unref())
   if ((await Promise.race([ended, late])) === 'late') hangs++
   if (errors.length > 0) throw errors[0]

@@ -201,7 +201,10 @@ class Victim {
 
   #violated(lock: number): void {
     this.#count('violations')
-    console.error(`violation at lock ${lock}, seen by victim ${this.#data.seed}`)
+    // What is once broken stays broken: the first ones tell.
+    if (this.#value('violations') > 3) return
+    const record = this.#view.slice(lock * this.#stride, lock * this.#stride + 3).join(', ')
+    console.error(`violation at lock ${lock} (${record}), seen by victim ${this.#data.seed}`)
   }
 
   #count(counter: Counter): void {

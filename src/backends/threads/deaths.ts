@@ -33,20 +33,22 @@ import {
   SHARED,
   SLOT,
   SOUND_SLOT,
-  TAG_SHIFT,
   TASK_SLOT,
   THREAD_SLOT,
 } from './layout.ts'
 import { hasEnded, onThreadEnd } from './lifelines.ts'
 import {
+  changeKind,
   endWaitOf,
+  kindIn,
   kindOf,
   labelOf,
   leaderOf,
   lifelineOf,
   type Owner,
   slotOf,
-  tagOf,
+  stateOf,
+  tagIn,
 } from './owners.ts'
 import { clearDead, isClaimed } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
@@ -95,7 +97,8 @@ export function inherit(
   try {
     mustBeDone(onOwnerDied(abandoned))
     // From here on all is sound, whoever does the rest.
-    setKind(table, leader, DEAD_SLOT, SOUND_SLOT)
+    const state = stateOf(table, leader)
+    if (kindIn(state) === DEAD_SLOT) changeKind(table, leader, state, SOUND_SLOT)
   } finally {
     Atomics.store(table.words, heirIndex(table, leader), 0)
     sweep(table, owner)
@@ -121,8 +124,9 @@ export function noticeEndOf(table: Table, owner: Owner, id: number): void {
   if (id === 0) return
   for (const one of [id, heirOf(table, id)]) {
     if (one === 0) continue
-    const leader = leaderOf(table, one)
-    if (hasEnded(lifelineOf(table, leader))) clearUp(table, owner, tagOf(table, leader))
+    // By its number, which no other thread ever has: the slot may be another's by now.
+    const lifeline = lifelineOf(table, leaderOf(table, one))
+    if (lifeline && hasEnded(lifeline)) clearUp(table, owner, lifeline.tag)
   }
 }
 
@@ -130,10 +134,11 @@ export function noticeEndOf(table: Table, owner: Owner, id: number): void {
 export function clearUp(table: Table, owner: Owner, tag: number): void {
   let found = false
   for (let id = 1; id <= table.layout.owners; id++) {
-    const kind = kindOf(table, id)
-    if (kind === FREE_SLOT || tagOf(table, id) !== tag) continue
+    const state = stateOf(table, id)
+    const kind = kindIn(state)
+    if (kind === FREE_SLOT || tagIn(state) !== tag) continue
     found = true
-    if (kind === THREAD_SLOT || kind === TASK_SLOT) setKind(table, id, kind, DEAD_SLOT)
+    if (kind === THREAD_SLOT || kind === TASK_SLOT) changeKind(table, id, state, DEAD_SLOT)
   }
   if (found) sweep(table, owner)
 }
@@ -169,17 +174,17 @@ function sweep(table: Table, owner: Owner): void {
       clearDead(table, lock, dead.keys())
       if (id !== 0) carried.add(id).add(leaderOf(table, id))
     }
-    for (const [id, kind] of dead) if (!carried.has(id)) setKind(table, id, kind, FREE_SLOT)
+    for (const [id, state] of dead) if (!carried.has(id)) changeKind(table, id, state, FREE_SLOT)
   })
 }
 
-/** The slots of the dead and their kinds. Their waits are over, and none of them is an heir any more. */
+/** The slots of the dead and their states. Their waits are over, and none of them is an heir any more. */
 function deadSlots(table: Table): Map<number, number> {
   const dead = new Map<number, number>()
   for (let id = 1; id <= table.layout.owners; id++) {
-    const kind = kindOf(table, id)
-    if (kind !== DEAD_SLOT && kind !== SOUND_SLOT) continue
-    dead.set(id, kind)
+    const state = stateOf(table, id)
+    if (kindIn(state) !== DEAD_SLOT && kindIn(state) !== SOUND_SLOT) continue
+    dead.set(id, state)
     endWaitOf(table, id)
   }
   for (const id of dead.keys()) {
@@ -225,13 +230,6 @@ function describe(table: Table, leader: number): AbandonedLocks {
     if ((word & ABANDONED) !== 0 && leaderOf(table, ownerIn(word)) === leader) locks.push(lock)
   }
   return { thread: leader, label: labelOf(table, leader), locks }
-}
-
-/** Changes the kind of a slot, if it is still what it was. */
-function setKind(table: Table, id: number, from: number, to: number): void {
-  const at = (slotOf(table, id) + SLOT.kind) >> 2
-  const tag = tagOf(table, id) << TAG_SHIFT
-  Atomics.compareExchange(table.words, at, tag | from, to === FREE_SLOT ? FREE_SLOT : tag | to)
 }
 
 function ownerDied(

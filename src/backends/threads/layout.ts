@@ -65,7 +65,7 @@ export const STACK_BYTES = 4096
 export const LABEL_BYTES = 120
 
 const MAGIC = 0x6c6f636b
-const VERSION = 3
+const VERSION = 4
 /** Memory comes in pages of this size. */
 export const PAGE_BYTES = 65536
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
@@ -125,6 +125,8 @@ export const SLOT = {
   heir: 232,
   /** 1 while the owner waits to hold a lock shared, else 0. */
   waitsShared: 236,
+  /** The number of the thread whose lifeline stands here: written after it, so that both are of one owner. */
+  lifelineTag: 248,
   stack: 256,
 } as const
 

@@ -79,6 +79,7 @@ export function tryClaimOwner(
     words[(slot + SLOT.lifeline) >> 2] = descriptor + 1
     floats[(slot + SLOT.lifelineFile) >> 3] = file
     floats[(slot + SLOT.lifelineMade) >> 3] = madeMs
+    Atomics.store(words, (slot + SLOT.lifelineTag) >> 2, tag)
     writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
     return { id, me: id << OWNER_SHIFT, slot, label: name, shared: new Set() }
   }
@@ -100,18 +101,39 @@ export function releaseOwner(table: Table, owner: Owner): void {
   Atomics.store(table.words, (owner.slot + SLOT.kind) >> 2, FREE_SLOT)
 }
 
+/**
+ * A slot's kind and the number of its thread, in one word that is read and changed in one step: a slot
+ * can be given to another thread at any moment.
+ */
+export function stateOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.kind) >> 2)
+}
+
+/** The kind in a slot's state: FREE_SLOT and so on. */
+export function kindIn(state: number): number {
+  return state & ((1 << TAG_SHIFT) - 1)
+}
+
+/** The system's number of the thread in a slot's state. */
+export function tagIn(state: number): number {
+  return state >> TAG_SHIFT
+}
+
+/** Makes a slot another kind of the same thread, or free, unless its state is another one by now. */
+export function changeKind(table: Table, id: number, state: number, kind: number): void {
+  const at = (slotOf(table, id) + SLOT.kind) >> 2
+  const changed = kind === FREE_SLOT ? FREE_SLOT : (tagIn(state) << TAG_SHIFT) | kind
+  Atomics.compareExchange(table.words, at, state, changed)
+}
+
 /** What kind of owner a slot has: FREE_SLOT and so on. */
 export function kindOf(table: Table, id: number): number {
-  return kindWord(table, id) & ((1 << TAG_SHIFT) - 1)
+  return kindIn(stateOf(table, id))
 }
 
 /** The system's number of the thread that an owner belongs to. */
 export function tagOf(table: Table, id: number): number {
-  return kindWord(table, id) >> TAG_SHIFT
-}
-
-function kindWord(table: Table, id: number): number {
-  return Atomics.load(table.words, (slotOf(table, id) + SLOT.kind) >> 2)
+  return tagIn(stateOf(table, id))
 }
 
 /** The owner that is the thread of an owner: itself, or the one that the task runs on. */
@@ -119,15 +141,23 @@ export function leaderOf(table: Table, id: number): number {
   return table.words[(slotOf(table, id) + SLOT.thread) >> 2] as number
 }
 
-/** How to see whether the thread of an owner has ended. */
-export function lifelineOf(table: Table, id: number): Lifeline {
+/**
+ * How to see whether the thread of an owner has ended; `undefined` while the slot is being given to
+ * another one.
+ */
+export function lifelineOf(table: Table, id: number): Lifeline | undefined {
+  const { words, floats } = table
   const slot = slotOf(table, id)
-  return {
-    tag: tagOf(table, id),
-    descriptor: (table.words[(slot + SLOT.lifeline) >> 2] as number) - 1,
-    file: table.floats[(slot + SLOT.lifelineFile) >> 3] as number,
-    madeMs: table.floats[(slot + SLOT.lifelineMade) >> 3] as number,
+  const state = stateOf(table, id)
+  const tag = tagIn(state)
+  if (Atomics.load(words, (slot + SLOT.lifelineTag) >> 2) !== tag) return undefined
+  const lifeline = {
+    tag,
+    descriptor: (words[(slot + SLOT.lifeline) >> 2] as number) - 1,
+    file: floats[(slot + SLOT.lifelineFile) >> 3] as number,
+    madeMs: floats[(slot + SLOT.lifelineMade) >> 3] as number,
   }
+  return stateOf(table, id) === state ? lifeline : undefined
 }
 
 /** A wait as its owner publishes it. */
