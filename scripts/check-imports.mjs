@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('../src/', import.meta.url))
  */
 const RULES = [
   ['core/', []],
-  ['manager/', ['core/', 'backends/backend.ts']],
+  ['manager/', ['core/', 'explain/', 'backends/local/']],
   ['backends/threads/', ['core/', 'backends/backend.ts']],
   ['backends/local/', ['core/', 'backends/backend.ts']],
   ['backends/postgres/', ['core/', 'backends/backend.ts']],

@@ -1,4 +1,4 @@
-/** `lockwise`: the words that every part of the library shares. */
+/** `lockwise`: locks by name for asynchronous code, and the words that every part of the library shares. */
 
 export {
   DeadlockError,
@@ -17,5 +17,23 @@ export {
   type AbandonedLocks,
   type DeadlockMember,
   type DeadlockReport,
+  type PossibleDeadlockEdge,
+  type PossibleDeadlockReport,
   relabelLocks,
+  type SlowReport,
 } from './core/report.ts'
+export {
+  defineOrder,
+  type NameOf,
+  type OrderedLockManager,
+  type OrderedRequests,
+} from './manager/define-order.ts'
+export type { LockEvents } from './manager/events.ts'
+export { Guard } from './manager/guard.ts'
+export { Lock } from './manager/lock.ts'
+export { LockManager, type LockManagerOptions } from './manager/lock-manager.ts'
+export { locks } from './manager/locks.ts'
+export type { AcquireOptions, Names, RequestOptions } from './manager/options.ts'
+export type { KeepPlaces } from './manager/places.ts'
+export type { LockInfo, LockManagerSnapshot } from './manager/query.ts'
+export { Scope } from './manager/scope.ts'

@@ -9,7 +9,15 @@ import {
   type WantedLock,
 } from '../src/backends/threads/index.ts'
 import type { RunResult } from '../src/bank/index.ts'
-import type { DeadlockError, DeadlockReport, LockErrorCode } from '../src/index.ts'
+import {
+  type DeadlockError,
+  type DeadlockReport,
+  defineOrder,
+  type Guard,
+  type Lock,
+  type LockErrorCode,
+  type LockManager,
+} from '../src/index.ts'
 
 it('types are as documented', () => {
   expectTypeOf<DeadlockError['report']>().toEqualTypeOf<DeadlockReport>()
@@ -41,4 +49,45 @@ export function wrongArguments(
   locks.lock('account:7')
   // @ts-expect-error: numbers, not names, in whatever mode
   locks.hold([shared('account:7')], () => 'x')
+}
+
+export async function managerTypes(locks: LockManager, id: number, text: string): Promise<void> {
+  expectTypeOf(locks.request('a', (lock) => lock)).toEqualTypeOf<Promise<Lock>>()
+  expectTypeOf(locks.request('a', async () => 3)).toEqualTypeOf<Promise<number>>()
+  expectTypeOf(locks.request(['a', shared('b')], {}, (lock) => lock)).toEqualTypeOf<Promise<Lock>>()
+  const maybe = locks.request('a', { ifAvailable: true }, (lock) => lock)
+  expectTypeOf(maybe).toEqualTypeOf<Promise<Lock | null>>()
+  expectTypeOf(locks.acquire('a', { timeoutMs: 5 })).toEqualTypeOf<Promise<Guard>>()
+  expectTypeOf(locks.tryAcquire(['a'])).toEqualTypeOf<Guard | undefined>()
+  // @ts-expect-error: names, not numbers
+  await locks.request([3], () => 1)
+  // @ts-expect-error: only request() steals
+  await locks.acquire('a', { steal: true })
+  await orderTypes(id, text)
+}
+
+async function orderTypes(id: number, text: string): Promise<void> {
+  const bank = defineOrder('customer', 'account', 'audit')
+  await bank.request(`customer:${id}`, async (_lock, inside) => {
+    await inside.request(['account:1', shared(`account:${id}`)], async (_accounts, deeper) => {
+      expectTypeOf(await deeper.request('audit', () => 1)).toEqualTypeOf<number>()
+      // @ts-expect-error: 'account' does not stand above what is held
+      await deeper.request('account:3', () => 1)
+    })
+    await inside.request('audit:1', async (_audit, none) => {
+      // @ts-expect-error: nothing stands above it
+      await none.request('audit:2', () => 1)
+    })
+    // @ts-expect-error: of equal rank
+    await inside.request('customer:8', () => 1)
+    // @ts-expect-error: of equal rank, in whatever mode
+    await inside.acquire(shared('customer:8'))
+    // @ts-expect-error: one of them is
+    inside.tryAcquire(['account:1', `customer:${id}`])
+    // @ts-expect-error: no class of the order
+    await inside.request('nobody:1', () => 1)
+    // @ts-expect-error: any class
+    await inside.request(text, () => 1)
+  })
+  await bank.request(['account:1', 'customer:1'], () => 1)
 }

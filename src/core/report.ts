@@ -7,11 +7,14 @@
 import type { LockMode } from './modes.ts'
 import type { LockLabel } from './names.ts'
 
-/** One thread of the circle, as it stood when the deadlock was found. */
+/** One thread or task of the circle, as it stood when the deadlock was found. */
 export interface DeadlockMember {
-  /** The thread's number: its owner number in the table, from 1 in the order of opening. */
+  /**
+   * The thread's number: its owner number in the table, from 1 in the order of opening. Of a task of
+   * asynchronous code: the number of the request with which it waits.
+   */
   readonly thread: number
-  /** The label it was opened with. */
+  /** The label it was opened with; of a task: its request's, or the nearest holder's around it. */
   readonly label: string
   /** The locks it holds, lowest first. */
   readonly holds: readonly LockLabel[]
@@ -27,17 +30,68 @@ export interface DeadlockMember {
   readonly waitedMs: number
   /** The call stack at which it waits: a line for each call, the innermost first, no heading. */
   readonly stack: string
+  /**
+   * Of tasks: the call stack at which it asked for the lock that the member before it waits for; absent
+   * where that was not kept.
+   */
+  readonly heldAt?: string
 }
 
 /** A deadlock that really happened: a circle in the wait-for graph. */
 export interface DeadlockReport {
   readonly kind: 'deadlock'
+  /** Who waits: threads on shared memory, or tasks of asynchronous code. Absent: threads. */
+  readonly between?: 'threads' | 'tasks'
+  /**
+   * True where a guard from `acquire()` and a wait for it share one context, so that nobody can tell
+   * whether they are one task: nothing was rejected.
+   */
+  readonly suspected?: boolean
   /** When it was found, in milliseconds since 1970. */
   readonly detectedAtMs: number
   /** The number of the thread whose request was rejected so that the others go on. */
   readonly victim: number
   /** The circle: each member waits for the next, the last for the first. The victim is first. */
   readonly cycle: readonly DeadlockMember[]
+}
+
+/** A lock that was wanted while another was held, as it was first seen. */
+export interface PossibleDeadlockEdge {
+  /** The class that was held; the name, where both are of one class. */
+  readonly held: string
+  /** The class that was wanted; the name, where both are of one class. */
+  readonly wanted: string
+  /** The name that was held when this was first seen. */
+  readonly heldAs: string
+  /** The name that was wanted then. */
+  readonly wantedAs: string
+  /** The label of whoever asked. */
+  readonly label: string
+  /** The call stack at which `heldAs` was asked for; `''` where it was not kept. */
+  readonly heldAt: string
+  /** The call stack at which `wantedAs` was asked for. */
+  readonly wantedAt: string
+}
+
+/** A deadlock that can happen: a circle in the order graph, though nothing hung. */
+export interface PossibleDeadlockReport {
+  readonly kind: 'possible-deadlock'
+  /** Each edge wants what the next one holds, the last what the first one holds. */
+  readonly cycle: readonly PossibleDeadlockEdge[]
+}
+
+/** A wait or a holding that lasts longer than its `warnAfterMs`. */
+export interface SlowReport {
+  readonly kind: 'slow'
+  /** Whether it still waits, or holds. */
+  readonly state: 'waiting' | 'holding'
+  readonly label: string
+  /** The locks of the request, in order. */
+  readonly names: readonly string[]
+  /** For how long, in milliseconds. */
+  readonly lastsMs: number
+  /** Who is before it: the labels of the nearest holders and waiters. Empty when it holds. */
+  readonly blockers: readonly string[]
 }
 
 /** What a thread left that ended while it held locks. */

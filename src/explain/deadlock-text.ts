@@ -2,6 +2,7 @@
 
 import type { LockLabel } from '../core/names.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import { visible } from './visible.ts'
 
 /** How to write the text. */
 export interface TextOptions {
@@ -18,37 +19,54 @@ export interface TextOptions {
 export function deadlockText(report: DeadlockReport, options: TextOptions = {}): string {
   const { strong = same, faint = same } = options
   const { cycle } = report
-  const lines = [strong(heading(cycle)), '']
+  const lines = [strong(heading(report)), '']
   const width = Math.max(...cycle.map((member) => visible(member.label).length))
   for (const member of cycle) {
     const blocker = cycle[(cycle.indexOf(member) + 1) % cycle.length] as DeadlockMember
+    const relation = blocker.holds.includes(member.waitsFor) ? 'held by' : 'behind'
     lines.push(
       `  ${strong(visible(member.label).padEnd(width))}  holds ${holdings(member)}, ` +
-        `waits for ${wanted(member)} (held by ${visible(blocker.label)}) ` +
+        `waits for ${wanted(member)} (${relation} ${visible(blocker.label)}) ` +
         `for ${duration(member.waitedMs)}`,
     )
-    for (const call of member.stack.split('\n')) {
-      if (call !== '') lines.push(faint(`  ${' '.repeat(width)}    ${visible(call)}`))
-    }
+    const indent = `  ${' '.repeat(width)}    `
+    lines.push(
+      ...calls(member.stack, member.heldAt ? 'waits ' : '').map((call) => faint(indent + call)),
+    )
+    lines.push(...calls(member.heldAt ?? '', 'holds ').map((call) => faint(indent + call)))
   }
-  const victim = cycle.find((member) => member.thread === report.victim) ?? cycle[0]
-  lines.push(
-    '',
-    `Victim: ${visible(victim?.label ?? '')}; its request was rejected with DeadlockError.`,
-  )
-  lines.push(`What to change: ${advice(cycle)}`)
+  lines.push('', ending(report), `What to change: ${advice(report)}`)
   return lines.join('\n')
 }
 
-function heading(cycle: readonly DeadlockMember[]): string {
-  if (cycle.length === 1) return 'Deadlock: a thread waits for a lock that it holds itself.'
-  return `Deadlock: ${cycle.length} threads wait for each other in a circle; none could ever go on.`
+/** The calls of a stack, a line each, the first one after a word that says what it is. */
+function calls(stack: string, word: string): string[] {
+  const lines = stack.split('\n').filter((call) => call !== '')
+  return lines.map((call, i) => (i === 0 ? word : ' '.repeat(word.length)) + visible(call))
 }
 
-function advice(cycle: readonly DeadlockMember[]): string {
+function ending({ suspected, victim, cycle }: DeadlockReport): string {
+  const label = cycle.find((member) => member.thread === victim)?.label ?? cycle[0]?.label ?? ''
+  return suspected
+    ? 'Nothing was rejected: a guard and a wait for it share one context, so they may be one task or two.'
+    : `Victim: ${visible(label)}; its request was rejected with DeadlockError.`
+}
+
+function heading({ cycle, between, suspected }: DeadlockReport): string {
+  const [one, many] = between === 'tasks' ? ['task', 'tasks'] : ['thread', 'threads']
+  const what = suspected ? 'Suspected deadlock' : 'Deadlock'
+  if (cycle.length === 1) return `${what}: a ${one} waits for a lock that it holds itself.`
+  return `${what}: ${cycle.length} ${many} wait for each other in a circle; none could ever go on.`
+}
+
+function advice({ cycle, between }: DeadlockReport): string {
   const locks = [...new Set(cycle.map((member) => member.waitsFor))]
   if (locks.length === 1) {
     return `locks are not re-entrant; do not ask for ${name(locks[0] as LockLabel)} again while holding it.`
+  }
+  if (between === 'tasks') {
+    const list = locks.map((lock) => `'${visible(String(lock))}'`).join(', ')
+    return `take them in one request: request([${list}], …); or in the same order everywhere.`
   }
   return (
     `take ${names(locks)} in one request (holdPair, hold), which always takes the lower one ` +
@@ -76,14 +94,6 @@ function name(lock: LockLabel): string {
 
 function duration(ms: number): string {
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`
-}
-
-/** A text that someone else chose, with what could forge lines or drive a terminal as `\u…`. */
-export function visible(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }
 
 function same(text: string): string {

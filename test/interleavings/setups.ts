@@ -323,7 +323,7 @@ export const situations: readonly Situation[] = [
     'three threads, one lock, one dies',
     'no wake-up is lost with the dead',
     [one(0), one(0), one(0)],
-    { mortal: [1] },
+    { preemptions: 1, mortal: [1] },
     true,
   ),
   situation(

@@ -1,0 +1,192 @@
+/**
+ * The order graph: every lock that was ever wanted while another was held. A circle in it is a
+ * possible deadlock, found although nothing hung.
+ *
+ * After the lock-order checker of Linux (lockdep) and Abseil's mutexes: nodes are classes of locks, so
+ * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
+ * a graph of their own by name. The first wish that closes a circle is told, once for each circle, unless
+ *
+ * - a *gate*, a lock held alone on all edges of the circle, keeps its ways apart; or
+ * - at some node both who wants it and who holds it want it shared.
+ *
+ * Cost: for an edge that is known and has no gates, two look-ups; for a new one, a search. Memory: one
+ * entry for each edge, at most {@link MOST_EDGES}; what comes later is not recorded.
+ */
+
+import type { WantedLock } from '../core/modes.ts'
+import { classOf } from '../core/names.ts'
+import type { PossibleDeadlockEdge, PossibleDeadlockReport } from '../core/report.ts'
+
+/** The graph never grows beyond so many edges. */
+export const MOST_EDGES = 16_384
+/** A search for a circle gives up after so many steps. */
+const MOST_STEPS = 100_000
+
+/** A lock that is held, and what is known of whoever took it. */
+export interface Held extends WantedLock<string> {
+  /** The call stack at which it was asked for; `''` if it was not kept. */
+  readonly place: string
+}
+
+/** Who wants more, described only where it is asked for. */
+export interface Wisher {
+  readonly label: string
+  /** The call stack of the wish. */
+  place(): string
+}
+
+interface Edge extends PossibleDeadlockEdge {
+  gates: readonly string[]
+  heldShared: boolean
+  wantedShared: boolean
+}
+
+/** What was ever wanted while something was held. */
+export class OrderGraph {
+  readonly #classes = new Map<string, Map<string, Edge>>()
+  readonly #names = new Map<string, Map<string, Edge>>()
+  readonly #told = new Set<string>()
+  readonly #maxEdges: number
+  #edges = 0
+
+  constructor(maxEdges: number = MOST_EDGES) {
+    this.#maxEdges = maxEdges
+  }
+
+  /** How many edges there are. */
+  get size(): number {
+    return this.#edges
+  }
+
+  /** Records that `wanted` was asked for while `held` was held; the circles which that closes. */
+  record(
+    held: readonly Held[],
+    wanted: readonly WantedLock<string>[],
+    wisher: Wisher,
+  ): PossibleDeadlockReport[] {
+    let reports: PossibleDeadlockReport[] | undefined
+    for (const from of held) {
+      for (const to of wanted) {
+        const report = this.#record(from, to, held, wisher)
+        if (report) reports = [...(reports ?? []), report]
+      }
+    }
+    return reports ?? NONE
+  }
+
+  #record(
+    from: Held,
+    to: WantedLock<string>,
+    held: readonly Held[],
+    wisher: Wisher,
+  ): PossibleDeadlockReport | undefined {
+    if (from.name === to.name) return undefined
+    const [fromClass, toClass] = [classOf(from.name), classOf(to.name)]
+    const isInside = fromClass === toClass
+    const graph = isInside ? this.#names : this.#classes
+    const [fromNode, toNode] = isInside ? [from.name, to.name] : [fromClass, toClass]
+    const known = graph.get(fromNode)?.get(toNode)
+    if (known) {
+      if (!weaken(known, from, to, held)) return undefined
+      return this.#circleThrough(known, graph)
+    }
+    if (this.#edges >= this.#maxEdges) return undefined
+    this.#edges++
+    const edge: Edge = {
+      held: fromNode,
+      wanted: toNode,
+      heldAs: from.name,
+      wantedAs: to.name,
+      label: wisher.label,
+      heldAt: from.place,
+      wantedAt: wisher.place(),
+      gates: gatesOf(from, held),
+      heldShared: from.mode === 'shared',
+      wantedShared: to.mode === 'shared',
+    }
+    const edges = graph.get(fromNode)
+    if (edges) edges.set(toNode, edge)
+    else graph.set(fromNode, new Map([[toNode, edge]]))
+    return this.#circleThrough(edge, graph)
+  }
+
+  /** The circle that an edge closes, if it is one in which all could wait for each other. */
+  #circleThrough(
+    closing: Edge,
+    graph: ReadonlyMap<string, ReadonlyMap<string, Edge>>,
+  ): PossibleDeadlockReport | undefined {
+    let steps = 0
+    const visit = (way: Edge[], gates: readonly string[]): Edge[] | undefined => {
+      const last = way.at(-1) as Edge
+      for (const edge of graph.get(last.wanted)?.values() ?? []) {
+        if (steps++ > MOST_STEPS) return undefined
+        if (
+          !meet(last, edge) ||
+          way.some(({ held }) => held === edge.wanted && held !== closing.held)
+        )
+          continue
+        const left = gates.filter((gate) => edge.gates.includes(gate))
+        const isCircle = edge.wanted === closing.held
+        if (isCircle && left.length === 0 && meet(edge, closing)) return [...way, edge]
+        const found = isCircle ? undefined : visit([...way, edge], left)
+        if (found) return found
+      }
+      return undefined
+    }
+    const circle = visit([closing], closing.gates)
+    if (circle === undefined || this.#isTold(circle)) return undefined
+    return { kind: 'possible-deadlock', cycle: circle.map(toPlainEdge) }
+  }
+
+  /** Whether a circle was told before; it is from now on. */
+  #isTold(circle: readonly Edge[]): boolean {
+    const nodes = circle.map(({ held }) => held)
+    const first = nodes.indexOf([...nodes].sort()[0] as string)
+    const key = JSON.stringify([...nodes.slice(first), ...nodes.slice(0, first)])
+    if (this.#told.has(key)) return true
+    if (this.#told.size < this.#maxEdges) this.#told.add(key)
+    return false
+  }
+}
+
+const NONE: PossibleDeadlockReport[] = []
+
+/** Whether who wants a lock on one edge may have to wait for who holds it on the next. */
+function meet(wanting: Edge, holding: Edge): boolean {
+  return !(wanting.wantedShared && holding.heldShared)
+}
+
+/** Whether a known edge was now seen with fewer gates, or in a stronger mode; it remembers that. */
+function weaken(
+  edge: Edge,
+  from: WantedLock<string>,
+  to: WantedLock<string>,
+  held: readonly Held[],
+): boolean {
+  let isWeaker = false
+  if (edge.heldShared && from.mode === 'exclusive') {
+    edge.heldShared = false
+    isWeaker = true
+  }
+  if (edge.wantedShared && to.mode === 'exclusive') {
+    edge.wantedShared = false
+    isWeaker = true
+  }
+  if (edge.gates.length === 0) return isWeaker
+  const now = gatesOf(from, held)
+  const gates = edge.gates.filter((gate) => now.includes(gate))
+  if (gates.length === edge.gates.length) return isWeaker
+  edge.gates = gates
+  return true
+}
+
+/** The locks held alone beside this one. */
+function gatesOf(from: WantedLock<string>, held: readonly Held[]): string[] {
+  return held
+    .filter(({ name, mode }) => mode === 'exclusive' && name !== from.name)
+    .map(({ name }) => name)
+}
+
+function toPlainEdge({ gates, heldShared, wantedShared, ...edge }: Edge): PossibleDeadlockEdge {
+  return edge
+}

@@ -1,0 +1,195 @@
+/**
+ * What the caller passed, checked and converted before anything is entered anywhere.
+ *
+ * A single name, the options of Web Locks and the callback are converted as Web IDL does it, in its
+ * order and with its exceptions; what goes beyond Web Locks throws LockUsageError.
+ */
+
+import { LockUsageError } from '../core/errors.ts'
+import type { LockMode, WantedLock } from '../core/modes.ts'
+import { compareNames } from '../core/names.ts'
+import { type Plan, planFor } from '../core/plan.ts'
+import type { Lock } from './lock.ts'
+import type { RequestOptions } from './options.ts'
+
+/** More names than this in one request are refused: it is a mistake, or another lock is wanted. */
+export const MOST_NAMES = 1024
+/** Longer names than this, in UTF-16 code units, are refused. */
+export const LONGEST_NAME = 65_536
+
+/** Options as they count: the defaults filled in. */
+export interface Options {
+  readonly mode: LockMode
+  readonly ifAvailable: boolean
+  readonly steal: boolean
+  readonly signal: AbortSignal | undefined
+  readonly timeoutMs: number | undefined
+  readonly warnAfterMs: number | undefined
+  readonly label: string | undefined
+  readonly detached: boolean
+}
+
+const DEFAULTS: Options = {
+  mode: 'exclusive',
+  ifAvailable: false,
+  steal: false,
+  signal: undefined,
+  timeoutMs: undefined,
+  warnAfterMs: undefined,
+  label: undefined,
+  detached: false,
+}
+
+/** What a caller wants called with the lock. */
+export type Callback = (lock: Lock | null, scope: unknown) => unknown
+
+/** A function that orders two names. */
+export type Compare = (a: string, b: string) => number
+
+/** The plan for names as the caller gives them: one, or a list. */
+export function toPlan(names: unknown, mode: LockMode, compare: Compare): Plan {
+  if (typeof names === 'string') return [toWanted(names, mode)]
+  if (isWanted(names)) return [toWanted(names.name, names.mode)]
+  if (!Array.isArray(names)) return [toWanted(toText(names), mode)]
+  if (names.length === 0) throw new LockUsageError('request: the list of names is empty')
+  if (names.length > MOST_NAMES) {
+    throw new LockUsageError(
+      `request: ${names.length} names, at most ${MOST_NAMES} can be taken at once: ` +
+        'take one lock for many things instead',
+    )
+  }
+  const wanted: WantedLock<string>[] = []
+  for (let i = 0; i < names.length; i++) {
+    const element: unknown = names[i]
+    if (typeof element === 'string') wanted.push(toWanted(element, mode))
+    else if (isWanted(element)) wanted.push(toWanted(element.name, element.mode))
+    else {
+      throw new LockUsageError(
+        `request: expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
+          `(element ${i})`,
+      )
+    }
+  }
+  return wanted.length === 1 ? wanted : planFor(wanted, compare)
+}
+
+/** Checks options and fills in defaults. */
+export function toOptions(options: unknown): Options {
+  if (options === undefined || options === null) return DEFAULTS
+  if (typeof options !== 'object' && typeof options !== 'function') {
+    throw webTypeError(`request: expected options, not ${show(options)}`)
+  }
+  // Web IDL reads a dictionary's members in the order of their names, each once.
+  const given = options as RequestOptions
+  const ifAvailable = Boolean(given.ifAvailable)
+  const mode = toMode(given.mode)
+  const signal = toSignal(given.signal)
+  const steal = Boolean(given.steal)
+  return {
+    mode,
+    ifAvailable,
+    steal,
+    signal,
+    timeoutMs: toMs(given.timeoutMs, 'timeoutMs'),
+    warnAfterMs: toMs(given.warnAfterMs, 'warnAfterMs'),
+    label: toLabel(given.label),
+    detached: Boolean(given.detached),
+  }
+}
+
+/** Refuses what cannot be asked for, as step by step in Web Locks' `request()`. */
+export function mustBePossible(plan: Plan, options: Options): void {
+  for (let i = 0; i < plan.length; i++) {
+    if ((plan[i] as Plan[number]).name.charCodeAt(0) === 45) throw reservedName()
+  }
+  if (options === DEFAULTS) return
+  const { steal, ifAvailable, signal } = options
+  if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
+  if (steal && plan.some(({ mode }) => mode === 'shared')) {
+    throw notSupported("steal is possible in mode 'exclusive' only")
+  }
+  if (signal && steal) throw notSupported('signal and steal exclude each other')
+  if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
+}
+
+/** The callback, or the error that Web Locks has for one that is none. */
+export function toCallback(callback: unknown): Callback {
+  if (typeof callback === 'function') return callback as Callback
+  throw webTypeError(
+    `request: expected a function to call with the lock, not ${show(callback)} (is it the last argument?)`,
+  )
+}
+
+/** A plain TypeError, as Web IDL throws it, with our code. */
+export function webTypeError(message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: 'LOCK_USAGE' })
+}
+
+/** By default, names come in the order of their code units. */
+export const defaultCompare: Compare = compareNames
+
+function toWanted(name: string, mode: LockMode): WantedLock<string> {
+  if (name.length > LONGEST_NAME) {
+    throw new LockUsageError(
+      `request: a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
+        `${LONGEST_NAME} are possible: use a digest of it`,
+    )
+  }
+  return { name, mode }
+}
+
+function isWanted(value: unknown): value is WantedLock<string> {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, mode } = value as Partial<WantedLock>
+  if (mode !== 'shared' && mode !== 'exclusive') return false
+  if (typeof name === 'string') return true
+  throw new LockUsageError(`request: a lock's name must be a string, not ${show(name)}`)
+}
+
+function toText(value: unknown): string {
+  if (typeof value === 'symbol') {
+    throw webTypeError(`request: a symbol is no name: ${show(value)}`)
+  }
+  return `${value}`
+}
+
+function toMode(mode: unknown): LockMode {
+  if (mode === undefined) return 'exclusive'
+  const text = toText(mode)
+  if (text === 'exclusive' || text === 'shared') return text
+  throw webTypeError(`request: mode must be 'exclusive' or 'shared', not ${show(mode)}`)
+}
+
+function toSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined) return undefined
+  if (signal instanceof AbortSignal) return signal
+  throw webTypeError(`request: signal must be an AbortSignal, not ${show(signal)}`)
+}
+
+function toMs(value: unknown, what: string): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value === 'number' && value >= 0) return value
+  throw new LockUsageError(`request: ${what} must be a number from 0, not ${show(value)}`)
+}
+
+function toLabel(label: unknown): string | undefined {
+  if (label === undefined || typeof label === 'string') return label
+  throw new LockUsageError(`request: label must be a string, not ${show(label)}`)
+}
+
+function reservedName(): DOMException {
+  return notSupported("names that begin with '-' are reserved")
+}
+
+function notSupported(message: string): DOMException {
+  return new DOMException(`request: ${message}`, 'NotSupportedError')
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 40)}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value) ? 'an array' : 'an object'
+  }
+  return String(value)
+}

@@ -1,0 +1,127 @@
+/**
+ * A lock manager with a declared order, and the types by which the compiler keeps it.
+ *
+ * The second parameter of a callback is typed with the classes that may still be asked for: those
+ * above the highest class that is held. `bank.request()` itself, called inside of a callback, looks to
+ * the compiler as if nothing were held; at run time it is checked all the same.
+ */
+
+import type { WantedLock } from '../core/modes.ts'
+import type { Guard } from './guard.ts'
+import type { Lock } from './lock.ts'
+import { LockManager } from './lock-manager.ts'
+import type { AcquireOptions, RequestOptions } from './options.ts'
+
+/** A name of one of these classes: `account` or `account:…`. */
+export type NameOf<Class extends string> = Class | `${Class}:${string}`
+
+type AnyNames = string | WantedLock<string> | readonly (string | WantedLock<string>)[]
+
+/** The class of a name, as far as its type tells. */
+type ClassOf<Name> = Name extends `${infer Class}:${string}` ? Class : Name
+
+/** All classes in what is asked for. */
+type ClassesIn<Asked> =
+  Asked extends WantedLock<infer Name>
+    ? ClassOf<Name>
+    : Asked extends readonly (infer Element)[]
+      ? ClassesIn<Element>
+      : ClassOf<Asked>
+
+/** The classes that stand above all of `Held` in the order. */
+type Above<Order extends readonly string[], Held> = Order extends readonly [
+  infer First,
+  ...infer Rest extends readonly string[],
+]
+  ? Extract<Held, Rest[number]> extends never
+    ? First extends Held
+      ? Rest
+      : Order
+    : Above<Rest, Held>
+  : Order
+
+/** What the compiler says of a wish that may not be. */
+type Refusal<Class, All extends readonly string[]> = Class extends All[number]
+  ? `'${Class}' does not stand above what is held: take both in one request, or '${Class}' first`
+  : Class extends string
+    ? string extends Class
+      ? 'the type of this name does not tell its class: write it as `class:…`'
+      : `'${Class}' is no class of the declared order`
+    : never
+
+/** What no request is: the compiler shows why. */
+interface Refused<Reason> {
+  readonly refused: Reason
+}
+
+/** Nothing, if it may be asked for; else what cannot be fulfilled, and says why. */
+type Checked<Asked, Allowed extends readonly string[], All extends readonly string[]> = [
+  Exclude<ClassesIn<Asked>, Allowed[number]>,
+] extends [never]
+  ? unknown
+  : Refused<Refusal<Exclude<ClassesIn<Asked>, Allowed[number]>, All>>
+
+/** Makes requests for the classes in `Allowed`, of all those in `All`. */
+export interface OrderedRequests<
+  Allowed extends readonly string[],
+  All extends readonly string[] = Allowed,
+> {
+  /** See `LockManager.request()`. */
+  request<const Asked extends AnyNames, Result>(
+    names: Asked & Checked<Asked, Allowed, All>,
+    callback: (lock: Lock, scope: OrderedRequests<Above<Allowed, ClassesIn<Asked>>, All>) => Result,
+  ): Promise<Awaited<Result>>
+  request<const Asked extends AnyNames, Result>(
+    names: Asked & Checked<Asked, Allowed, All>,
+    options: (RequestOptions & { readonly ifAvailable?: false | undefined }) | null | undefined,
+    callback: (lock: Lock, scope: OrderedRequests<Above<Allowed, ClassesIn<Asked>>, All>) => Result,
+  ): Promise<Awaited<Result>>
+  request<const Asked extends AnyNames, Result>(
+    names: Asked & Checked<Asked, Allowed, All>,
+    options: RequestOptions | null | undefined,
+    callback: (
+      lock: Lock | null,
+      scope: OrderedRequests<Above<Allowed, ClassesIn<Asked>>, All>,
+    ) => Result,
+  ): Promise<Awaited<Result>>
+
+  /** See `LockManager.acquire()`. */
+  acquire<const Asked extends AnyNames>(
+    names: Asked & Checked<Asked, Allowed, All>,
+    options?: AcquireOptions,
+  ): Promise<Guard>
+
+  /** See `LockManager.tryAcquire()`. */
+  tryAcquire<const Asked extends AnyNames>(
+    names: Asked & Checked<Asked, Allowed, All>,
+    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
+  ): Guard | undefined
+}
+
+/** A manager whose nested requests must go up in rank. */
+export type OrderedLockManager<Classes extends readonly string[]> = OrderedRequests<Classes> &
+  Pick<LockManager, 'query' | 'on'>
+
+/**
+ * A manager of its own whose locks are taken in a declared order: the classes of names, lowest rank
+ * first. Who holds a lock may ask only for classes above it; locks of one class are taken in one
+ * request. So nested requests cannot deadlock, and anything else is refused before it waits.
+ *
+ * ```ts
+ * const bank = defineOrder('customer', 'account')
+ * await bank.request('customer:7', async (_lock, inside) => {
+ *   await inside.request(['account:1', 'account:2'], async () => { … })
+ * })
+ * ```
+ *
+ * Its requests reject with LockOrderError against the order, and with LockUsageError for a name of no
+ * class in it.
+ *
+ * @throws LockUsageError for no class, a class twice, or one with a `:` in it.
+ */
+export function defineOrder<const Classes extends readonly string[]>(
+  ...classes: Classes
+): OrderedLockManager<Classes> {
+  // The same methods with narrower types.
+  return new LockManager({ order: classes }) as unknown as OrderedLockManager<Classes>
+}

@@ -1,0 +1,44 @@
+/** What a manager tells: kinds of reports, and who listens to them. */
+
+import type { DeadlockReport, PossibleDeadlockReport, SlowReport } from '../core/report.ts'
+
+/** The events of a manager, and what each tells. */
+export interface LockEvents {
+  /** A deadlock, the moment it closes; after `deadlockAfterMs` its victim is rejected. */
+  readonly deadlock: DeadlockReport
+  /** A wait that may be a deadlock: `report.suspected` says why nobody can tell. Nothing is rejected. */
+  readonly suspected: DeadlockReport
+  /** Locks were asked for in an order in which a deadlock can happen. */
+  readonly possible: PossibleDeadlockReport
+  /** A wait or a holding lasts longer than its `warnAfterMs`. */
+  readonly slow: SlowReport
+}
+
+/** Those who listen to a manager. */
+export class Listeners {
+  readonly #listeners = new Map<keyof LockEvents, Set<(report: never) => void>>()
+
+  /** Adds a listener; the answer takes it away again. */
+  add<Kind extends keyof LockEvents>(
+    kind: Kind,
+    listener: (report: LockEvents[Kind]) => void,
+  ): () => void {
+    const listeners = this.#listeners.get(kind) ?? new Set()
+    // Wrapped, so that one function can listen twice and leave once.
+    const own = (report: LockEvents[Kind]): void => listener(report)
+    listeners.add(own)
+    this.#listeners.set(kind, listeners)
+    return () => listeners.delete(own)
+  }
+
+  /** Tells all listeners, each in a task of its own; false if there is none. */
+  tell<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): boolean {
+    const listeners = this.#listeners.get(kind)
+    if (!listeners || listeners.size === 0) return false
+    for (const listener of listeners) {
+      // A listener that throws must not break the request at hand.
+      queueMicrotask(() => (listener as (report: LockEvents[Kind]) => void)(report))
+    }
+    return true
+  }
+}

@@ -1,0 +1,58 @@
+/** A guard: what stands for a holding outside of a callback. */
+
+import type { LockMode } from '../core/modes.ts'
+import type { Plan } from '../core/plan.ts'
+
+/** The holding that a guard stands for. */
+interface Holding {
+  readonly plan: Plan
+  readonly state: string
+}
+
+/**
+ * A holding that ends with `release()`, or at the end of a block with `using` or `await using`. A
+ * single-use token: releasing it twice, or after its locks were stolen, changes nothing.
+ */
+export class Guard implements Disposable, AsyncDisposable {
+  readonly #holding: Holding
+  readonly #release: () => void
+
+  /** @internal */
+  constructor(holding: Holding, release: () => void) {
+    this.#holding = holding
+    this.#release = release
+  }
+
+  /** All names, each once, in their order. */
+  get names(): readonly string[] {
+    return this.#holding.plan.map(({ name }) => name)
+  }
+
+  /** The first of the names. */
+  get name(): string {
+    return this.#holding.plan[0]?.name as string
+  }
+
+  /** The mode of the lock called {@link name}. */
+  get mode(): LockMode {
+    return this.#holding.plan[0]?.mode as LockMode
+  }
+
+  /** Whether the locks are still held: not released, and not stolen. */
+  get held(): boolean {
+    return this.#holding.state === 'holding'
+  }
+
+  /** Ends the holding. */
+  release(): void {
+    this.#release()
+  }
+
+  [Symbol.dispose](): void {
+    this.release()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.release()
+  }
+}

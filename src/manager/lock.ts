@@ -1,0 +1,33 @@
+/** What a callback gets: the lock, as in Web Locks, and the scope for nested requests. */
+
+import type { LockMode } from '../core/modes.ts'
+import type { Plan } from '../core/plan.ts'
+
+/** A lock that is held, or several held as one. */
+export class Lock {
+  readonly #plan: Plan
+
+  /** @internal */
+  constructor(plan: Plan) {
+    this.#plan = plan
+  }
+
+  /** The name of the lock; of several, the first one in their order. */
+  get name(): string {
+    return (this.#plan[0] as Plan[number]).name
+  }
+
+  /** The mode of the lock called {@link name}. */
+  get mode(): LockMode {
+    return (this.#plan[0] as Plan[number]).mode
+  }
+
+  /** All names, each once, in their order. */
+  get names(): readonly string[] {
+    return this.#plan.map(({ name }) => name)
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Lock'
+  }
+}

@@ -1,0 +1,48 @@
+/** The options of a request, as callers write them. */
+
+import type { LockMode, WantedLock } from '../core/modes.ts'
+
+/** One lock, or several at once: a name is wanted in the request's `mode`, or as it says itself. */
+export type Names<Name extends string = string> =
+  | Name
+  | WantedLock<Name>
+  | readonly (Name | WantedLock<Name>)[]
+
+/** Options of `acquire()`; those of `request()` are the same and `steal`. */
+export interface AcquireOptions {
+  /** How names without a mode of their own are wanted. Default: `'exclusive'`. */
+  readonly mode?: LockMode | undefined
+  /**
+   * Gives the wait up when it aborts: the promise rejects with the signal's reason. It never ends a
+   * holding. Not together with `steal` or `ifAvailable`.
+   */
+  readonly signal?: AbortSignal | undefined
+  /** Does not wait: if not all is free, the callback gets `null`; `acquire()` rejects. Default: false. */
+  readonly ifAvailable?: boolean | undefined
+  /**
+   * Gives the wait up after so many milliseconds, with LockTimeoutError; 0: at once, unless all is
+   * free. It never ends a holding. Default: waits as long as it takes.
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * Reports a wait, and then a holding, that lasts longer than so many milliseconds, by the event
+   * `slow`; nothing is given up or released. Default: reports nothing.
+   */
+  readonly warnAfterMs?: number | undefined
+  /** What the request is called in reports and by `query()`. Default: its number. */
+  readonly label?: string | undefined
+  /**
+   * A nested request that its holder does not wait for: it closes no deadlock, and may wait for what
+   * its holder has. Default: false.
+   */
+  readonly detached?: boolean | undefined
+}
+
+/** Options of `request()`. */
+export interface RequestOptions extends AcquireOptions {
+  /**
+   * Takes the locks from whoever holds them, whose promise rejects with an `AbortError` while their
+   * code runs on. Only in mode `'exclusive'`, and only as a last resort. Default: false.
+   */
+  readonly steal?: boolean | undefined
+}

@@ -1,0 +1,86 @@
+/**
+ * Where requests were made. A call stack costs more than a microsecond, many times the request itself,
+ * so by default it is kept for the first requests of a manager and for every so many afterwards; the
+ * last one kept for a class stands for others of it.
+ */
+
+import type { Caller } from '../core/errors.ts'
+import { classOf } from '../core/names.ts'
+import type { Request } from './request.ts'
+
+/** Which requests' call stacks are kept. */
+export type KeepPlaces = 'sampled' | 'always' | 'never'
+
+/** Of the first so many requests, every call stack is kept; then one of so many. */
+const FIRST = 128
+/** Places are remembered for so many classes. */
+const MOST_CLASSES = 1024
+
+/** The places of a manager's requests. */
+export class Places {
+  readonly #keep: KeepPlaces
+  readonly #ofClass = new Map<string, { readonly stack?: string }>()
+  #requests = 0
+
+  constructor(keep: KeepPlaces) {
+    this.#keep = keep
+  }
+
+  /** Keeps the place of a request, now and then. */
+  keepSome(request: Request, caller: Caller): void {
+    const count = this.#requests++
+    if (
+      this.#keep === 'always' ||
+      (this.#keep === 'sampled' && (count < FIRST || count % FIRST === 0))
+    ) {
+      this.keep(request, caller)
+    }
+  }
+
+  /** Keeps the place of a request. */
+  keep(request: Request, caller: Caller): void {
+    if (this.#keep === 'never' || request.place) return
+    request.place = capture(caller)
+    for (const { name } of request.plan) {
+      const cls = classOf(name)
+      if (this.#ofClass.size < MOST_CLASSES || this.#ofClass.has(cls)) {
+        this.#ofClass.set(cls, request.place)
+      }
+    }
+  }
+
+  /** Where a request was made; of another one of the same class if its own place was not kept. */
+  of(request: Request, name: string = request.plan[0]?.name ?? ''): string {
+    return linesOf(request.place ?? this.#ofClass.get(classOf(name)))
+  }
+}
+
+/** Lets an error that was made later say where the request was made. */
+export function stackAt(error: Error, place: string): string {
+  return [
+    `${error.name}: ${error.message}`,
+    ...place.split('\n').map((call) => `    ${call}`),
+  ].join('\n')
+}
+
+function capture(caller: Caller): { readonly stack?: string } {
+  const place: { stack?: string } = {}
+  if (Error.captureStackTrace) Error.captureStackTrace(place, caller)
+  else place.stack = new Error('here').stack ?? ''
+  return place
+}
+
+/** Our own call of the callback, where a stack goes on beyond it. */
+const OWN_CALL = /^at async (\w+\.)?#serve /
+
+/** A stack's calls, a line each, without heading, indentation and our own. */
+function linesOf(place: { readonly stack?: string } | undefined): string {
+  const stack = place?.stack
+  if (typeof stack !== 'string') return ''
+  return stack
+    .split('\n')
+    .filter((line) => /^\s+at |@/.test(line))
+    .map((line) => line.trim())
+    .filter((line) => !OWN_CALL.test(line))
+    .join('\n')
+}

@@ -1,0 +1,54 @@
+/** Who holds and who waits: Web Locks' `query()`, with labels and blockers. */
+
+import { blockersOf, isGranted, type Queues, type Ticket } from '../backends/local/queues.ts'
+import type { LockMode } from '../core/modes.ts'
+import { labelOf, type Request } from './request.ts'
+
+/** A lock that is held or waited for: one entry for each name of a request. */
+export interface LockInfo {
+  readonly name: string
+  readonly mode: LockMode
+  /** The same for all requests of one JavaScript realm. */
+  readonly clientId: string
+  /** The request's label, or its number. */
+  readonly label: string
+  /** When it was asked for, in milliseconds since 1970. */
+  readonly since: number
+  /** Of one that waits for this name: the labels of those nearest before it. */
+  readonly blockedBy: readonly string[]
+}
+
+/** All locks of a manager at one moment, in the order of the requests. */
+export interface LockManagerSnapshot {
+  readonly held: LockInfo[]
+  readonly pending: LockInfo[]
+}
+
+let clientId: string | undefined
+
+/** The state of all queues. Cost: every ticket, once, and a sort. */
+export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
+  const held: Ticket<Request>[] = []
+  const pending: Ticket<Request>[] = []
+  for (const queue of queues.all()) {
+    for (let at = queue.first; at; at = at.after) (isGranted(at.claim) ? held : pending).push(at)
+  }
+  return { held: held.sort(byRequest).map(infoOf), pending: pending.sort(byRequest).map(infoOf) }
+}
+
+function byRequest(a: Ticket<Request>, b: Ticket<Request>): number {
+  return a.claim.id - b.claim.id
+}
+
+function infoOf(ticket: Ticket<Request>): LockInfo {
+  const { claim, mode, queue } = ticket
+  clientId ??= globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`.slice(2)
+  return {
+    name: queue.name,
+    mode,
+    clientId,
+    label: labelOf(claim),
+    since: claim.since,
+    blockedBy: blockersOf(ticket).map(labelOf),
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * One request, from the call to its end.
+ *
+ * | state     | means                                                     | next              |
+ * | --------- | --------------------------------------------------------- | ----------------- |
+ * | `waiting` | in its queues, does not lead them all                     | granted, ended    |
+ * | `granted` | leads them all; its callback has not begun                | holding, ended    |
+ * | `holding` | its callback runs, or its guard is out                    | ended             |
+ * | `ended`   | in no queue: done, given up, or its locks were stolen     |                   |
+ *
+ * `leave()` is the one way to `ended`; what settles the promise is settled before it or after it.
+ */
+
+import type { Claim, Ticket } from '../backends/local/queues.ts'
+import type { Plan } from '../core/plan.ts'
+import type { Options } from './arguments.ts'
+import type { Guard } from './guard.ts'
+
+/** See the table above. */
+export type State = 'waiting' | 'granted' | 'holding' | 'ended'
+
+/** A request, as the manager and its watch know it. */
+export class Request implements Claim {
+  tickets: readonly Ticket<Request>[] = []
+  missing = 0
+  state: State = 'waiting'
+  readonly id: number
+  readonly plan: Plan
+  readonly options: Options
+  /** The holder in whose callback it was made. */
+  readonly holder: Request | undefined
+  /** Set by whoever waits for the grant while it waits. */
+  wake: (() => void) | undefined = undefined
+  /** Settle the promise that the caller got. */
+  resolve: (value: unknown) => void = ignore
+  reject: (reason: unknown) => void = ignore
+  /** Takes away what was set up for the time of the wait: timers, listeners. */
+  stopWaiting: (() => void) | undefined = undefined
+  stopHolding: (() => void) | undefined = undefined
+  /** The guard that stands for the holding, of `acquire()` and `tryAcquire()`. */
+  guard: Guard | undefined = undefined
+  /** Whether somebody waits for its promise: its holder cannot end before it. */
+  isAwaited = false
+  /** Nested requests that have not ended, and guards that are out. */
+  nested: Set<Request> | undefined = undefined
+  /** Where it was asked for, if that was kept: an object with a `stack`. */
+  place: { readonly stack?: string } | undefined = undefined
+  /** Milliseconds since 1970: when it was asked for; when it was granted, from then on. */
+  since = 0
+
+  constructor(id: number, plan: Plan, options: Options, holder: Request | undefined) {
+    this.id = id
+    this.plan = plan
+    this.options = options
+    this.holder = holder
+  }
+
+  onGranted(): void {
+    this.state = 'granted'
+    this.wake?.()
+  }
+}
+
+/** The nearest holder from this one outwards that has not ended: the one whose end waits for it. */
+export function liveHolder(holder: Request | undefined): Request | undefined {
+  let live = holder
+  while (live !== undefined && live.state === 'ended') live = live.holder
+  return live
+}
+
+/** A holder and the holders that it is nested in, as far as they have not ended, innermost first. */
+export function* chainOf(holder: Request | undefined): Generator<Request> {
+  for (let at = liveHolder(holder); at !== undefined; at = liveHolder(at.holder)) yield at
+}
+
+/** What a request is called: by its own label, or the nearest around it, or its number. */
+export function labelOf(request: Request): string {
+  for (let at: Request | undefined = request; at !== undefined; at = at.holder) {
+    if (at.options.label !== undefined) return at.options.label
+  }
+  return `request ${request.id}`
+}
+
+function ignore(): void {}

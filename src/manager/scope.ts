@@ -1,0 +1,58 @@
+/** The scope of a holder: makes requests that are nested in it, on every runtime. */
+
+import type { Caller } from '../core/errors.ts'
+import type { Guard } from './guard.ts'
+import type { Lock } from './lock.ts'
+import type { AcquireOptions, Names, RequestOptions } from './options.ts'
+
+/** What a scope does with its holder known. */
+export interface ScopeCalls {
+  request(args: readonly unknown[], caller: Caller): Promise<unknown>
+  acquire(names: unknown, options: unknown, caller: Caller): Promise<Guard>
+  tryAcquire(names: unknown, options: unknown, caller: Caller): Guard | undefined
+}
+
+/**
+ * The second parameter of a callback. Its methods are those of the manager, and their requests are
+ * nested in the holder whose callback it was given to, wherever they are made.
+ */
+export class Scope<Name extends string = string> {
+  readonly #calls: ScopeCalls
+
+  /** @internal */
+  constructor(calls: ScopeCalls) {
+    this.#calls = calls
+  }
+
+  /** See `LockManager.request()`. */
+  request<Result>(
+    names: Names<Name>,
+    callback: (lock: Lock, scope: Scope<Name>) => Result,
+  ): Promise<Awaited<Result>>
+  request<Result>(
+    names: Names<Name>,
+    options: (RequestOptions & { readonly ifAvailable?: false | undefined }) | null | undefined,
+    callback: (lock: Lock, scope: Scope<Name>) => Result,
+  ): Promise<Awaited<Result>>
+  request<Result>(
+    names: Names<Name>,
+    options: RequestOptions | null | undefined,
+    callback: (lock: Lock | null, scope: Scope<Name>) => Result,
+  ): Promise<Awaited<Result>>
+  request(...args: unknown[]): Promise<unknown> {
+    return this.#calls.request(args, this.request)
+  }
+
+  /** See `LockManager.acquire()`. */
+  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
+    return this.#calls.acquire(names, options, this.acquire)
+  }
+
+  /** See `LockManager.tryAcquire()`. */
+  tryAcquire(
+    names: Names<Name>,
+    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
+  ): Guard | undefined {
+    return this.#calls.tryAcquire(names, options, this.tryAcquire)
+  }
+}

@@ -1,0 +1,96 @@
+/** What cannot be asked for: one clear error, and no lock taken. */
+
+import assert from 'node:assert/strict'
+import { afterEach, describe, it } from 'node:test'
+import { LockManager, LockUsageError } from '../../src/index.ts'
+import { settle, state } from './tools.ts'
+
+const locks = new LockManager()
+const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
+const acquire = locks.acquire.bind(locks) as (...args: unknown[]) => Promise<unknown>
+const no = (): never => assert.fail('called')
+
+describe('bad input', { timeout: 60_000 }, () => {
+  afterEach(async () => {
+    await settle()
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  const cases: [what: string, args: unknown[], message: RegExp][] = [
+    ['an empty list', [[], no], /list of names is empty/],
+    ['an element that is no string', [['a', 7], no], /not 7 \(element 1\)/],
+    ['a hole in the list', [['a', undefined, 'b'], no], /not undefined \(element 1\)/],
+    ['a nested list', [['a', ['b']], no], /not an array \(element 1\)/],
+    [
+      '1,025 names',
+      [Array.from({ length: 1025 }, (_, i) => `${i}`), no],
+      /1025 names, at most 1024/,
+    ],
+    [
+      'a megabyte of a name',
+      ['x'.repeat(2 ** 20), no],
+      /1048576 code units \('x{40}…'\), at most 65536/,
+    ],
+    ['one in a list', [['a', 'x'.repeat(2 ** 20)], no], /at most 65536/],
+    ['a mode without a name', [{ mode: 'shared', name: 3 }, no], /must be a string, not 3/],
+    [
+      'a negative timeout',
+      ['a', { timeoutMs: -1 }, no],
+      /timeoutMs must be a number from 0, not -1/,
+    ],
+    ['a timeout of NaN', ['a', { timeoutMs: Number.NaN }, no], /timeoutMs .* not NaN/],
+    ['a timeout in words', ['a', { timeoutMs: '5' }, no], /timeoutMs .* not '5'/],
+    ['a negative warnAfterMs', ['a', { warnAfterMs: -5 }, no], /warnAfterMs .* not -5/],
+    ['a label that is none', ['a', { label: 3 }, no], /label must be a string, not 3/],
+  ]
+  for (const [what, args, message] of cases) {
+    it(what, async () => {
+      await assert.rejects(request(...args), (error) => {
+        assert.ok(error instanceof LockUsageError)
+        assert.match(error.message, message)
+        return true
+      })
+      await assert.rejects(acquire(args[0], args.length > 2 ? args[1] : {}), LockUsageError)
+    })
+  }
+
+  it('options of the manager', () => {
+    for (const options of [
+      { deadlockAfterMs: -1 },
+      { deadlockAfterMs: Number.NaN },
+      { deadlockAfterMs: '1' },
+      { places: 'some' },
+      { order: [] },
+    ]) {
+      assert.throws(() => new LockManager(options as object), LockUsageError)
+    }
+    assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
+  })
+
+  it('a callback that never settles, aborted while it waits behind another', async () => {
+    const own = new LockManager()
+    const forever = own.request('a', () => new Promise(() => {}))
+    const controller = new AbortController()
+    const waiting = own.request('a', { signal: controller.signal }, no)
+    await settle()
+    controller.abort()
+    await assert.rejects(waiting, { name: 'AbortError' })
+    assert.deepEqual(await state(own), { held: ['a'], pending: [] })
+    const thief = own.request('a', { steal: true }, () => 'stolen')
+    await assert.rejects(forever, { name: 'AbortError' })
+    assert.equal(await thief, 'stolen')
+  })
+
+  it('what lasts too long is told, and nothing else happens', async () => {
+    const own = new LockManager()
+    own.on('slow', () => {})
+    const steps: string[] = []
+    const stop = own.on('slow', ({ state: how, names }) => steps.push(`${how} ${names}`))
+    const end = own.request('a', { warnAfterMs: 5 }, () => new Promise((r) => setTimeout(r, 30)))
+    const waits = own.request('a', { warnAfterMs: 5 }, () => 'done')
+    assert.equal(await waits, 'done')
+    await end
+    stop()
+    assert.deepEqual(steps.sort(), ['holding a', 'waiting a'])
+  })
+})

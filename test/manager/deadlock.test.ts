@@ -1,0 +1,243 @@
+/** Nested requests that wait for each other: found, told, and broken by one victim. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { deadlockText } from '../../src/explain/index.ts'
+import {
+  DeadlockError,
+  type DeadlockReport,
+  LockManager,
+  type Scope,
+  shared,
+} from '../../src/index.ts'
+import { gate, holding, pause, settle, state } from './tools.ts'
+
+/** Two tasks that nest two locks in opposite order, each with the other's first lock taken. */
+function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
+  const [one, two] = [gate(), gate()]
+  const task = (label: string, first: string, second: string, own = one, other = two) =>
+    locks.request(first, { label }, async () => {
+      own.open()
+      await other.opened
+      return locks.request(second, () => `${label} done`)
+    })
+  return Promise.allSettled([
+    task('transfer 1', 'account:a', 'account:b'),
+    task('transfer 2', 'account:b', 'account:a', two, one),
+  ])
+}
+
+describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
+  for (const deadlockAfterMs of [0, undefined]) {
+    it(`has one victim, whose report names all (deadlockAfterMs: ${deadlockAfterMs})`, async () => {
+      const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
+      const told: DeadlockReport[] = []
+      let toldAt = 0
+      locks.on('deadlock', (report) => {
+        told.push(report)
+        toldAt = performance.now()
+      })
+      const began = performance.now()
+      const results = await opposite(locks)
+      const took = performance.now() - began
+      assert.ok(toldAt - began < 500, 'it is told at once')
+      assert.ok(deadlockAfterMs === 0 ? took < 500 : took >= 990)
+      assert.deepEqual(results[0], { status: 'fulfilled', value: 'transfer 1 done' })
+      const error = results[1]?.status === 'rejected' ? results[1].reason : undefined
+      assert.ok(error instanceof DeadlockError)
+      assert.match(error.stack ?? '', /deadlock\.test/)
+      const { cycle, between } = error.report
+      assert.equal(told.length, 1)
+      assert.equal(between, 'tasks')
+      assert.deepEqual(
+        cycle.map(({ label, holds, waitsFor }) => [label, holds, waitsFor]),
+        [
+          ['transfer 2', ['account:b'], 'account:a'],
+          ['transfer 1', ['account:a'], 'account:b'],
+        ],
+      )
+      for (const { stack, heldAt } of cycle) {
+        assert.match(stack, /deadlock\.test/)
+        assert.match(heldAt ?? '', /deadlock\.test/)
+        assert.notEqual(stack, heldAt)
+        assert.doesNotMatch(stack, /lock-manager/)
+      }
+      const text = deadlockText(error.report)
+      assert.match(text, /^Deadlock: 2 tasks wait for each other/)
+      assert.match(text, /take them in one request: request\(\['account:a', 'account:b'\], …\)/)
+      assert.deepEqual(await state(locks), { held: [], pending: [] })
+    })
+  }
+
+  it('is found where a task asks for what it has itself', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const result = locks.request('a', { label: 'me' }, () => locks.request('a', () => 'never'))
+    await assert.rejects(result, (error) => {
+      assert.ok(error instanceof DeadlockError)
+      assert.match(error.message, /me asks for lock a, which it holds itself/)
+      return true
+    })
+    const deep = locks.request('a', () =>
+      locks.request('b', () => locks.request(['c', 'a'], () => 'never')),
+    )
+    await assert.rejects(deep, DeadlockError)
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is found through the callback’s second parameter too', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    let scope: Scope | undefined
+    const inside = gate()
+    const outer = locks.request('a', async (_lock, given) => {
+      scope = given
+      await inside.opened
+      return given.request('b', () => 'outer')
+    })
+    await settle()
+    const other = locks.request('b', async (_lock, given) => {
+      inside.open()
+      await settle()
+      return given.request('a', () => 'other')
+    })
+    const results = await Promise.allSettled([outer, other])
+    assert.ok(scope)
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  })
+
+  it('is found through shared holders', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const both = gate()
+    let inside = 0
+    const upgrade = (): Promise<string> =>
+      locks.request('a', { mode: 'shared' }, async () => {
+        if (++inside === 2) both.open()
+        await both.opened
+        return locks.request('a', () => 'upgraded')
+      })
+    const results = await Promise.allSettled([upgrade(), upgrade()])
+    assert.ok(results.some(({ status }) => status === 'rejected'))
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is found in a ring of five, and the other four go on', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const all = gate()
+    let inside = 0
+    const results = await Promise.allSettled(
+      Array.from({ length: 5 }, (_, i) =>
+        locks.request(`${i}`, async () => {
+          if (++inside === 5) all.open()
+          await all.opened
+          return locks.request(`${(i + 1) % 5}`, () => i)
+        }),
+      ),
+    )
+    assert.equal(results.filter(({ status }) => status === 'rejected').length, 1)
+  })
+
+  it('is none where nobody awaits the nested request, or it is detached', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    locks.on('deadlock', () => assert.fail('no deadlock'))
+    const steps: string[] = []
+    let detached: Promise<unknown> | undefined
+    await locks.request('a', async () => {
+      void locks.request('a', () => steps.push('nobody waited'))
+      locks.request('a', () => steps.push('only caught')).catch(() => {})
+      detached = locks.request('a', { detached: true }, () => steps.push('detached'))
+      void detached.then(() => steps.push('told'))
+      await pause(20)
+      steps.push('holder')
+    })
+    await detached
+    await settle()
+    assert.deepEqual(steps, ['holder', 'nobody waited', 'only caught', 'detached', 'told'])
+  })
+
+  it('ends where one who waits leaves: nobody is rejected', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 50, trackOrder: false })
+    const told: DeadlockReport[] = []
+    locks.on('deadlock', (report) => told.push(report))
+    const controller = new AbortController()
+    const [one, two] = [gate(), gate()]
+    const first = locks.request('a', async () => {
+      one.open()
+      await two.opened
+      return locks.request('b', () => 'first')
+    })
+    const second = locks.request('b', async () => {
+      two.open()
+      await one.opened
+      const nested = locks.request('a', { signal: controller.signal }, () => 'never')
+      await nested.catch(() => {})
+      return 'second'
+    })
+    await settle()
+    controller.abort()
+    assert.deepEqual(await Promise.all([first, second]), ['first', 'second'])
+    await pause(80)
+    assert.equal(told.length, 1)
+  })
+
+  it('is none between branches that run side by side', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    locks.on('deadlock', () => assert.fail('no deadlock'))
+    const done = await locks.request('outer', () =>
+      Promise.all([1, 2, 3].map((i) => locks.request('inner', () => settle().then(() => i)))),
+    )
+    assert.deepEqual(done, [1, 2, 3])
+  })
+
+  it('is only suspected where a guard and a wait for it share a context', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const suspected: DeadlockReport[] = []
+    locks.on('suspected', (report) => suspected.push(report))
+    await locks.request('outer', async () => {
+      const guard = await locks.acquire('a')
+      const branch = locks.request('a', () => 'went on')
+      setTimeout(() => guard.release(), 20)
+      assert.equal(await branch, 'went on')
+    })
+    assert.equal(suspected.length, 1)
+    assert.equal(suspected[0]?.suspected, true)
+    assert.match(deadlockText(suspected[0] as DeadlockReport), /Nothing was rejected/)
+  })
+
+  it('is found where tasks hold by guards', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const both = gate()
+    let inside = 0
+    const task = (own: string, first: string, second: string): Promise<string> =>
+      locks.request(own, async () => {
+        using _one = await locks.acquire(first)
+        if (++inside === 2) both.open()
+        await both.opened
+        using _two = await locks.acquire(second)
+        return own
+      })
+    const results = await Promise.allSettled([task('t1', 'a', 'b'), task('t2', 'b', 'a')])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is not made by being nested: who waits for our holder is passed', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const steps: string[] = []
+    let other: Promise<unknown> | undefined
+    await locks.request('a', async () => {
+      other = locks.request(['a', 'b'], { detached: true }, () => steps.push('both'))
+      await settle()
+      await locks.request('b', () => steps.push('nested'))
+      await locks.request(shared('b'), () => steps.push('nested, shared'))
+    })
+    await other
+    assert.deepEqual(steps, ['nested', 'nested, shared', 'both'])
+    // But nobody passes one who waits for somebody else.
+    const end = await holding(locks, 'c')
+    const first = locks.request(['c', 'd'], () => steps.push('first'))
+    const second = locks.request('e', () => locks.request('d', () => steps.push('second')))
+    await settle()
+    await end()
+    await Promise.all([first, second])
+    assert.deepEqual(steps.slice(3), ['first', 'second'])
+  })
+})

@@ -1,0 +1,159 @@
+/** Many names in one request: granted whole or not at all, in one order, first come, first served. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  exclusive,
+  LockManager,
+  LockNotAvailableError,
+  LockTimeoutError,
+  shared,
+} from '../../src/index.ts'
+import { holding, pause, settle, state } from './tools.ts'
+
+describe('many names in one request', { timeout: 60_000 }, () => {
+  it('takes each once, in order, alone where it was asked for in both modes', async () => {
+    const locks = new LockManager()
+    const wanted = ['b', shared('c'), 'a', exclusive('c'), shared('b')]
+    const before = [...wanted]
+    const modes = await locks.request(wanted, async (lock) => {
+      const { held } = await locks.query()
+      return { names: lock.names, modes: held.map(({ mode }) => mode) }
+    })
+    assert.deepEqual(modes, {
+      names: ['a', 'b', 'c'],
+      modes: ['exclusive', 'exclusive', 'exclusive'],
+    })
+    assert.deepEqual(wanted, before)
+    const mixed = await locks.request(['x', exclusive('y')], { mode: 'shared' }, async () =>
+      (await locks.query()).held.map(({ name, mode }) => `${name} ${mode}`),
+    )
+    assert.deepEqual(mixed, ['x shared', 'y exclusive'])
+  })
+
+  it('holds nothing while it waits, and nobody passes it', async () => {
+    const locks = new LockManager()
+    const end = await holding(locks, 'b')
+    const steps: string[] = []
+    const many = locks.request(['a', 'b'], () => steps.push('many'))
+    const later = locks.request('a', () => steps.push('later'))
+    await settle()
+    assert.deepEqual(steps, [])
+    assert.deepEqual((await state(locks)).held, ['b'])
+    await end()
+    await Promise.all([many, later])
+    assert.deepEqual(steps, ['many', 'later'])
+  })
+
+  it('cannot deadlock, whatever the order of the names', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0 })
+    let balance = 0
+    const work = Array.from({ length: 300 }, (_, i) => {
+      const [a, b] = [`account:${i % 5}`, `account:${(i * 3 + 1) % 5}`]
+      return locks.request(i % 2 === 0 ? [a, b] : [b, a], async () => {
+        const seen = balance
+        if (i % 5 === 0) await settle()
+        balance = Math.max(balance, seen + 0)
+      })
+    })
+    await Promise.all(work)
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is not starved by a stream of small ones, nor they by it', async () => {
+    const locks = new LockManager()
+    let stop = false
+    let small = 0
+    const stream = (name: string): Promise<void> =>
+      locks
+        .request(name, async () => {
+          small++
+          await settle()
+        })
+        .then(() => (stop ? undefined : stream(name)))
+    const streams = [stream('a'), stream('a'), stream('b'), stream('b')]
+    for (let i = 0; i < 5; i++) await locks.request(['a', 'b'], settle)
+    const before = small
+    await pause(20)
+    stop = true
+    await Promise.all(streams)
+    assert.ok(small > before)
+  })
+
+  it('gives up after timeoutMs, and says behind whom it waited', async () => {
+    const locks = new LockManager()
+    const end = await holding(locks, 'b')
+    const behind = locks.request(['a', 'b'], { timeoutMs: 10, label: 'late' }, () => 'never')
+    const next = locks.request('a', () => 'next')
+    await assert.rejects(behind, (error) => {
+      assert.ok(error instanceof LockTimeoutError)
+      assert.match(
+        error.message,
+        /'a', 'b' could not be had within 10 ms: waits for 'b' behind request 1/,
+      )
+      assert.match(error.stack ?? '', /many\.test/)
+      return true
+    })
+    assert.equal(await next, 'next')
+    await assert.rejects(
+      locks.request('b', { timeoutMs: 0 }, () => {}),
+      LockTimeoutError,
+    )
+    assert.equal(await locks.request('free', { timeoutMs: 0 }, () => 'got it'), 'got it')
+    await end()
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('forgets names that nobody holds or waits for', async () => {
+    const locks = new LockManager()
+    for (let i = 0; i < 1000; i++) await locks.request([`a:${i}`, `b:${i}`], () => {})
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+})
+
+describe('a guard', { timeout: 60_000 }, () => {
+  it('holds until it is released, once', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire(['b', 'a'])
+    assert.deepEqual(
+      [guard.names, guard.name, guard.mode, guard.held],
+      [['a', 'b'], 'a', 'exclusive', true],
+    )
+    const next = locks.acquire('a')
+    guard.release()
+    guard.release()
+    const second = await next
+    guard.release()
+    assert.equal(second.held, true)
+    assert.equal(locks.tryAcquire('a'), undefined)
+    second.release()
+    const third = locks.tryAcquire(['a', shared('b')])
+    assert.deepEqual(third?.names, ['a', 'b'])
+    third?.[Symbol.dispose]()
+    const fourth = await locks.acquire('a')
+    await fourth[Symbol.asyncDispose]()
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('does not free the lock of a thief', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire('a')
+    await locks.request('a', { steal: true }, async () => {
+      assert.equal(guard.held, false)
+      guard.release()
+      assert.equal(locks.tryAcquire('a'), undefined)
+    })
+  })
+
+  it('is refused where ifAvailable finds the lock taken, and an abort right after acquire() wins', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire('a')
+    await assert.rejects(locks.acquire('a', { ifAvailable: true }), LockNotAvailableError)
+    guard.release()
+    const controller = new AbortController()
+    const aborted = locks.acquire('a', { signal: controller.signal })
+    controller.abort()
+    await assert.rejects(aborted, { name: 'AbortError' })
+    assert.ok(locks.tryAcquire('a'))
+  })
+})

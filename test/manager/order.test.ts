@@ -1,0 +1,149 @@
+/** Orders: a declared one that is kept, and one that is only seen. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { possibleDeadlockText } from '../../src/explain/index.ts'
+import {
+  defineOrder,
+  LockManager,
+  LockOrderError,
+  LockUsageError,
+  type PossibleDeadlockReport,
+} from '../../src/index.ts'
+import { settle } from './tools.ts'
+
+/** Possible deadlocks that a program makes. */
+async function seen(
+  program: (
+    locks: LockManager,
+    nest: (...names: (string | string[])[]) => Promise<void>,
+  ) => Promise<unknown>,
+): Promise<PossibleDeadlockReport[]> {
+  const locks = new LockManager()
+  const reports: PossibleDeadlockReport[] = []
+  locks.on('possible', (report) => reports.push(report))
+  const nest = async (...names: (string | string[])[]): Promise<void> => {
+    const [first, ...rest] = names
+    if (first !== undefined) await locks.request(first, () => nest(...rest))
+  }
+  await program(locks, nest)
+  await settle()
+  return reports
+}
+
+describe('a declared order', { timeout: 60_000 }, () => {
+  it('lets nested requests go up, sorts by it, and refuses the rest before it waits', async () => {
+    const bank = defineOrder('customer', 'account')
+    const steps = await bank.request(
+      ['account:2', 'customer:1', 'account:1'],
+      async (lock) => lock.names,
+    )
+    assert.deepEqual(steps, ['customer:1', 'account:1', 'account:2'])
+    await bank.request('customer:7', async (_lock, inside) => {
+      await inside.request(['account:1', 'account:2'], async () => {
+        await assert.rejects(
+          bank.request('account:3', () => 'never'),
+          (error) => {
+            assert.ok(error instanceof LockOrderError)
+            assert.match(
+              error.message,
+              /'account:3' was asked for while 'account:1' is held, against the declared order \(customer < account\)/,
+            )
+            return true
+          },
+        )
+        assert.throws(() => bank.tryAcquire('customer:1'), LockOrderError)
+        await assert.rejects(bank.acquire('customer:1'), LockOrderError)
+        await bank.request('customer:9', { detached: true }, () => 'detached')
+      })
+    })
+    await bank.request('account:1', () => 'free again')
+    await assert.rejects(
+      bank.request('nobody:1' as never, () => 'never'),
+      LockUsageError,
+    )
+    assert.deepEqual(await bank.query(), { held: [], pending: [] })
+  })
+
+  it('must name each class once', () => {
+    assert.throws(() => defineOrder(), LockUsageError)
+    assert.throws(() => defineOrder('a', 'a'), LockUsageError)
+    assert.throws(() => defineOrder('a:b'), LockUsageError)
+  })
+})
+
+describe('an order that is only seen', { timeout: 60_000 }, () => {
+  it('is told when it contradicts itself, with both places, though nothing hung', async () => {
+    const reports = await seen(async (locks) => {
+      await locks.request('customer:1', { label: 'open' }, () =>
+        locks.request('account:1', () => {}),
+      )
+      await locks.request('account:2', { label: 'close' }, () =>
+        locks.request('customer:2', () => {}),
+      )
+    })
+    assert.equal(reports.length, 1)
+    const { cycle } = reports[0] as PossibleDeadlockReport
+    assert.deepEqual(
+      cycle.map(({ held, wanted, label }) => [held, wanted, label]),
+      [
+        ['account', 'customer', 'close'],
+        ['customer', 'account', 'open'],
+      ],
+    )
+    for (const { heldAt, wantedAt } of cycle) {
+      assert.match(heldAt, /order\.test/)
+      assert.match(wantedAt, /order\.test/)
+    }
+    const text = possibleDeadlockText(reports[0] as PossibleDeadlockReport)
+    assert.match(
+      text,
+      /close: 'account', then 'customer' while holding it \('account:2', then 'customer:2'\)/,
+    )
+    assert.match(text, /in one request, or in the same order everywhere/)
+  })
+
+  it('goes by name within one class, and round more than one corner', async () => {
+    const two = await seen(async (_locks, nest) => {
+      await nest('a:1', 'a:2')
+      await nest('a:2', 'a:1')
+    })
+    assert.equal(two.length, 1)
+    const three = await seen(async (_locks, nest) => {
+      await nest('a', 'b')
+      await nest('b', 'c')
+      await nest('c', 'a')
+      await nest('c', 'a')
+    })
+    assert.deepEqual(
+      three[0]?.cycle.map(({ held }) => held),
+      ['c', 'a', 'b'],
+    )
+    assert.equal(three.length, 1)
+  })
+
+  it('is no contradiction under a common lock, in one request, shared, or detached', async () => {
+    const none = await seen(async (locks, nest) => {
+      await nest('gate', 'a', 'b')
+      await nest('gate', 'b', 'a')
+      await nest(['c', 'd'])
+      await nest(['d', 'c'])
+      const reads = (first: string, second: string): Promise<unknown> =>
+        locks.request(first, { mode: 'shared' }, () =>
+          locks.request(second, { mode: 'shared' }, () => {}),
+        )
+      await reads('e', 'f')
+      await reads('f', 'e')
+      await nest('g', 'h')
+      await locks.request('h', () => void locks.request('g', { detached: true }, () => {}))
+    })
+    assert.deepEqual(none, [])
+    const later = await seen(async (_locks, nest) => {
+      await nest('gate', 'a', 'b')
+      await nest('gate', 'b', 'a')
+      await nest('a', 'b')
+      await nest('b', 'a')
+    })
+    assert.equal(later.length, 1)
+  })
+})

@@ -1,0 +1,47 @@
+/** What the tests of the manager share. */
+
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import type { LockManager } from '../../src/index.ts'
+
+/** Lets everything happen that is under way. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i++) await setImmediate()
+}
+
+/** Milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return setTimeout(ms)
+}
+
+/** A promise, and how to settle it. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open: () => open() }
+}
+
+/** Holds locks until the answer is called. */
+export async function holding(
+  locks: Pick<LockManager, 'request'>,
+  names: string | string[],
+  mode: 'exclusive' | 'shared' = 'exclusive',
+): Promise<() => Promise<void>> {
+  const [held, end] = [gate(), gate()]
+  const done = locks.request(names, { mode }, async () => {
+    held.open()
+    await end.opened
+  })
+  await held.opened
+  return async () => {
+    end.open()
+    await done
+  }
+}
+
+/** The names that are held, and those that are waited for. */
+export async function state(locks: LockManager): Promise<{ held: string[]; pending: string[] }> {
+  const { held, pending } = await locks.query()
+  return { held: held.map(({ name }) => name), pending: pending.map(({ name }) => name) }
+}

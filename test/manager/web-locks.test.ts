@@ -1,0 +1,252 @@
+/** What the Web Locks specification says of `request()` and `query()`, section by section. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { LockManager } from '../../src/index.ts'
+import { gate, holding, settle, state } from './tools.ts'
+
+const free = { held: [], pending: [] }
+
+describe('Web Locks', { timeout: 60_000 }, () => {
+  it('calls back with the lock, and settles as the callback does', async () => {
+    const locks = new LockManager()
+    const got = await locks.request('a', (lock) => [lock.name, lock.mode, String(lock)])
+    assert.deepEqual(got, ['a', 'exclusive', '[object Lock]'])
+    assert.equal(await locks.request('a', { mode: 'shared' }, ({ mode }) => mode), 'shared')
+    await assert.rejects(
+      locks.request('a', () => Promise.reject(new RangeError('no'))),
+      RangeError,
+    )
+    assert.deepEqual(await state(locks), free)
+  })
+
+  it('never calls back inside of request()', async () => {
+    const locks = new LockManager()
+    const steps: string[] = []
+    const done = locks.request('a', () => steps.push('callback'))
+    const none = locks.request('a', { ifAvailable: true }, (lock) => steps.push(`null: ${lock}`))
+    steps.push('after')
+    await Promise.all([done, none])
+    assert.deepEqual(steps, ['after', 'callback', 'null: null'])
+  })
+
+  it('frees the lock after a synchronous throw', async () => {
+    const locks = new LockManager()
+    await assert.rejects(
+      locks.request('a', () => {
+        throw new SyntaxError('at once')
+      }),
+      SyntaxError,
+    )
+    assert.equal(await locks.request('a', () => 'free'), 'free')
+  })
+
+  it('holds until a thenable settles', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const then = (resolve: (value: string) => void): void => {
+      void end.opened.then(() => resolve('x'))
+    }
+    const thenable = Object.defineProperty({}, 'then', { value: then }) as PromiseLike<string>
+    const done = locks.request('a', () => thenable)
+    await settle()
+    assert.deepEqual((await state(locks)).held, ['a'])
+    end.open()
+    assert.equal(await done, 'x')
+    assert.deepEqual(await state(locks), free)
+  })
+
+  it('grants in the order of the requests, shared ones together, none past an exclusive one', async () => {
+    const locks = new LockManager()
+    const steps: string[] = []
+    const ends = new Map<string, () => void>()
+    const ask = (label: string, mode: 'exclusive' | 'shared'): Promise<void> =>
+      locks.request('a', { mode }, async () => {
+        steps.push(label)
+        const end = gate()
+        ends.set(label, end.open)
+        await end.opened
+      })
+    const all = [
+      ask('r1', 'shared'),
+      ask('r2', 'shared'),
+      ask('w', 'exclusive'),
+      ask('r3', 'shared'),
+    ]
+    await settle()
+    assert.deepEqual(steps, ['r1', 'r2'])
+    assert.equal(
+      await locks.request('a', { mode: 'shared', ifAvailable: true }, (lock) => lock),
+      null,
+    )
+    ends.get('r1')?.()
+    ends.get('r2')?.()
+    await settle()
+    assert.deepEqual(steps, ['r1', 'r2', 'w'])
+    ends.get('w')?.()
+    await settle()
+    assert.deepEqual(steps, ['r1', 'r2', 'w', 'r3'])
+    ends.get('r3')?.()
+    await Promise.all(all)
+  })
+
+  it('gives null to ifAvailable where it would wait, and the lock where it would not', async () => {
+    const locks = new LockManager()
+    const end = await holding(locks, 'a')
+    assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
+    await end()
+    const names = await locks.request('a', { ifAvailable: true }, (lock) => lock?.names)
+    assert.deepEqual(names, ['a'])
+  })
+
+  it('an abort right after request() wins, with its own reason', async () => {
+    const locks = new LockManager()
+    const controller = new AbortController()
+    const done = locks.request('a', { signal: controller.signal }, () => 'never')
+    controller.abort('changed my mind')
+    await assert.rejects(done, (reason) => reason === 'changed my mind')
+    assert.deepEqual(await state(locks), free)
+    const again = locks.request('a', { signal: controller.signal }, () => 'never')
+    await assert.rejects(again, (reason) => reason === 'changed my mind')
+    const plain = AbortSignal.abort()
+    await assert.rejects(
+      locks.request('a', { signal: plain }, () => 'never'),
+      { name: 'AbortError' },
+    )
+  })
+
+  it('an aborted exclusive request lets the shared ones behind it through', async () => {
+    const locks = new LockManager()
+    const end = await holding(locks, 'a', 'shared')
+    const controller = new AbortController()
+    const aborted = locks.request('a', { signal: controller.signal }, () => 'never')
+    const reader = locks.request('a', { mode: 'shared' }, () => 'read')
+    controller.abort()
+    await assert.rejects(aborted, { name: 'AbortError' })
+    assert.equal(await reader, 'read')
+    await end()
+  })
+
+  it('an abort after the grant changes nothing', async () => {
+    const locks = new LockManager()
+    const controller = new AbortController()
+    const value = await locks.request('a', { signal: controller.signal }, async () => {
+      controller.abort()
+      await settle()
+      return (await state(locks)).held
+    })
+    assert.deepEqual(value, ['a'])
+  })
+
+  it('a stolen holder rejects with AbortError, and its late end frees nothing', async () => {
+    const locks = new LockManager()
+    const [held, end, thiefEnd] = [gate(), gate(), gate()]
+    const victim = locks.request('a', async () => {
+      held.open()
+      await end.opened
+      return 'late'
+    })
+    await held.opened
+    const waiter = locks.request('a', () => 'waiter')
+    const thief = locks.request('a', { steal: true }, () => thiefEnd.opened)
+    await assert.rejects(victim, { constructor: DOMException, name: 'AbortError' })
+    end.open()
+    await settle()
+    assert.deepEqual(await state(locks), { held: ['a'], pending: ['a'] })
+    thiefEnd.open()
+    await thief
+    assert.equal(await waiter, 'waiter')
+  })
+
+  it('rejects what cannot be asked for, with the exceptions of the specification', async () => {
+    const locks = new LockManager()
+    const { signal } = new AbortController()
+    const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
+    const no = (): never => assert.fail('called')
+    for (const args of [
+      [],
+      ['a'],
+      ['a', 1],
+      ['a', {}],
+      ['a', { mode: 'x' }, no],
+      ['a', { mode: null }, no],
+      ['a', 7, no],
+      ['a', { signal: {} }, no],
+      ['a', { signal: null }, no],
+      [Symbol('a'), no],
+    ]) {
+      await assert.rejects(request(...args), { constructor: TypeError, code: 'LOCK_USAGE' })
+    }
+    for (const args of [
+      ['-a', no],
+      [['a', '-b'], no],
+      ['a', { steal: true, ifAvailable: true }, no],
+      ['a', { steal: true, mode: 'shared' }, no],
+      ['a', { steal: true, signal }, no],
+      ['a', { ifAvailable: true, signal }, no],
+    ]) {
+      await assert.rejects(request(...args), {
+        constructor: DOMException,
+        name: 'NotSupportedError',
+      })
+    }
+    assert.deepEqual(await state(locks), free)
+  })
+
+  it('converts a single name to a string, and takes any string', async () => {
+    const locks = new LockManager()
+    const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
+    const nameOf = (lock: { readonly name: string }): string => lock.name
+    assert.equal(await request(7, nameOf), '7')
+    assert.equal(await request(null, nameOf), 'null')
+    assert.equal(await request(undefined, undefined, nameOf), 'undefined')
+    assert.equal(await request({ toString: () => 'x' }, null, nameOf), 'x')
+    for (const name of ['', '\0', 'constructor', '__proto__', 'then', '\ud800', '\udc00', 'é']) {
+      const end = await holding(locks, name)
+      assert.deepEqual(await state(locks), { held: [name], pending: [] })
+      await end()
+    }
+    assert.deepEqual(await state(locks), free)
+  })
+
+  it('query() tells who holds and who waits, in order', async () => {
+    const locks = new LockManager()
+    const end = await holding(locks, ['b', 'a'])
+    const waiting = locks.request('b', { mode: 'shared', label: 'reader' }, () => {})
+    const { held, pending } = await locks.query()
+    assert.deepEqual(
+      held.map(({ name, mode }) => [name, mode]),
+      [
+        ['b', 'exclusive'],
+        ['a', 'exclusive'],
+      ].reverse(),
+    )
+    const [reader] = pending
+    assert.deepEqual(
+      [reader?.name, reader?.mode, reader?.label, reader?.blockedBy],
+      ['b', 'shared', 'reader', ['request 1']],
+    )
+    assert.equal(typeof reader?.clientId, 'string')
+    assert.equal(reader?.clientId, held[0]?.clientId)
+    await end()
+    await waiting
+  })
+
+  it('a program written for navigator.locks runs unchanged', async () => {
+    const program = async (navigator: { readonly locks: Pick<LockManager, 'request'> }) => {
+      const log: string[] = []
+      await Promise.all([
+        navigator.locks.request('res', async (lock) => {
+          log.push(`${lock.name} ${lock.mode}`)
+          await settle()
+          log.push('end')
+        }),
+        navigator.locks.request('res', { mode: 'shared' }, async () => log.push('reader 1')),
+        navigator.locks.request('res', { mode: 'shared' }, async () => log.push('reader 2')),
+      ])
+      return log
+    }
+    const expected = ['res exclusive', 'end', 'reader 1', 'reader 2']
+    assert.deepEqual(await program({ locks: new LockManager() }), expected)
+  })
+})
