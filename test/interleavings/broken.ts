@@ -68,6 +68,12 @@ export const broken: readonly Broken[] = [
     situation: 'three threads, one lock, one dies',
   },
   {
+    what: 'a sleep announced to an heir that has gone',
+    changes: [['waiter.js', ' && !isLeft(this.#table, seen)', '']],
+    situation: 'three threads, one lock, two die, the third repairs',
+    long: true,
+  },
+  {
     what: 'epoch left out',
     changes: [['deadlock.js', ' && step.epoch === other.epoch', '']],
     situation: 'a ring that opens and closes again',

@@ -15,7 +15,7 @@ for (const { name, shows, changes, preemptions, explorer } of situations.filter(
   const code = await loadCode(changes)
   const result = explorer(code).explore()
   code.remove()
-  const bound = preemptions === undefined ? 'all' : `at most ${preemptions} preemptions`
+  const bound = preemptions === undefined ? 'all' : `preemptions at most ${preemptions}`
   console.log(`${name} (${shows})\n  ${bound}: ${numbers(result)}`)
   if (!result.fault) continue
   faults++

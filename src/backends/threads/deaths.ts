@@ -35,6 +35,8 @@ import {
   SOUND_SLOT,
   TASK_SLOT,
   THREAD_SLOT,
+  WAITER,
+  WAKE_ALL,
 } from './layout.ts'
 import { hasEnded, onThreadEnd } from './lifelines.ts'
 import {
@@ -210,10 +212,13 @@ function sweepLock(table: Table, at: number): number {
   return left
 }
 
-/** What becomes of a dead owner's lock. One that it had only claimed, it never held. */
+/**
+ * What becomes of a dead owner's lock. One that it had only claimed, it never held. The waiter bits go,
+ * for all sleepers are woken: so who was about to sleep finds another word, and looks again.
+ */
 function sweptWord(seen: number, isSound: boolean): number {
   if (isClaimed(seen)) return SHARED
-  return isSound ? 0 : seen | ABANDONED
+  return isSound ? 0 : (seen & ~(WAITER | WAKE_ALL)) | ABANDONED
 }
 
 function isDead(table: Table, id: number): boolean {

@@ -23,9 +23,9 @@
  * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or whoever gives up a claim | nobody: all who wake find it open |
  * | any held state \| SHARED       | claimed by an owner that waits for the readers in the row to leave | the claimer | as above; the claimer on the row |
  *
- * The waiter bits are cleared only by freeing the lock; a taker that has slept sets WAITER again,
- * because others may still sleep behind it. The last reader to leave does not clear SHARED: the next
- * who wants the lock alone finds the row empty (readers.ts).
+ * The waiter bits are cleared only by freeing the lock, and by a sweep, which wakes all; a taker that
+ * has slept sets WAITER again, because others may still sleep behind it. The last reader to leave does
+ * not clear SHARED: the next who wants the lock alone finds the row empty (readers.ts).
  *
  * The link beside the word (LINK_OFFSET) is written by the holder alone.
  */

@@ -55,7 +55,7 @@ export async function takeForTask(
       }
     } else {
       wait ??= new Wait(table, owner, lock, mode, terms)
-      if (announceSleep(words, at, seen, BITS)) {
+      if (announceSleep(words, at, seen, BITS) && !isLeft(table, seen)) {
         wait.refuseDeadlock()
         await sleep(words, at, seen | BITS, wait)
         wait.refuseLate()

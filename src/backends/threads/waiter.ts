@@ -160,7 +160,8 @@ export class Waiter {
       }
       const { words } = this.#table
       const at = addressOf(this.#table, lock) >> 2
-      if (announceSleep(words, at, seen, bits)) {
+      // The heir that this waits for may have gone before it was announced: then nobody wakes us.
+      if (announceSleep(words, at, seen, bits) && !isLeft(this.#table, seen)) {
         wait.refuseDeadlock()
         this.#sleep(at, seen | bits, wait)
         wait.refuseLate()
