@@ -17,8 +17,9 @@ import { lecture } from './lecture.ts'
 import type { Native } from './programs.ts'
 import type { Setting } from './question.ts'
 import { repairs } from './repairs.ts'
+import { requests } from './requests.ts'
 
-const QUESTIONS = { languages, lecture, deadlocks, audits, fairness, repairs }
+const QUESTIONS = { languages, lecture, deadlocks, audits, fairness, repairs, requests }
 const { values } = parseArgs({
   options: {
     small: { type: 'boolean', default: false },

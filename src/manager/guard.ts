@@ -9,18 +9,23 @@ interface Holding {
   readonly state: string
 }
 
+/** What ends holdings. */
+interface Ender<Held extends Holding> {
+  end(holding: Held): void
+}
+
 /**
  * A holding that ends with `release()`, or at the end of a block with `using` or `await using`. A
  * single-use token: releasing it twice, or after its locks were stolen, changes nothing.
  */
 export class Guard implements Disposable, AsyncDisposable {
   readonly #holding: Holding
-  readonly #release: () => void
+  readonly #ender: Ender<Holding>
 
   /** @internal */
-  constructor(holding: Holding, release: () => void) {
+  constructor(holding: Holding, ender: Ender<never>) {
     this.#holding = holding
-    this.#release = release
+    this.#ender = ender as Ender<Holding>
   }
 
   /** All names, each once, in their order. */
@@ -45,7 +50,7 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding. */
   release(): void {
-    this.#release()
+    this.#ender.end(this.#holding)
   }
 
   [Symbol.dispose](): void {

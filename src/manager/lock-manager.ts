@@ -1,23 +1,15 @@
 /**
- * The lock manager: request → plan → queues → callback → release.
+ * The lock manager as its users see it: what they pass is checked and converted here, and then is the
+ * engine's.
  *
  * After the Web Locks API (W3C), of which it is a superset: many names in one request, guards, timeouts,
- * labels, and the knowledge of who is asking. The callback never runs inside `request()`: an `abort()`
- * right after it still wins.
+ * labels, and the knowledge of who is asking.
  */
 
-import { isGranted, Queues } from '../backends/local/queues.ts'
-import {
-  type Caller,
-  LockNotAvailableError,
-  LockOrderError,
-  LockTimeoutError,
-  LockUsageError,
-} from '../core/errors.ts'
+import { type Caller, LockUsageError } from '../core/errors.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import type { Plan } from '../core/plan.ts'
 import {
-  type Callback,
   type Compare,
   defaultCompare,
   mustBePossible,
@@ -25,20 +17,19 @@ import {
   toCallback,
   toOptions,
   toPlan,
-  webTypeError,
 } from './arguments.ts'
-import { Context } from './context.ts'
+import { Engine, LONGEST_MS } from './engine.ts'
 import { Listeners, type LockEvents } from './events.ts'
-import { Guard } from './guard.ts'
-import { Lock } from './lock.ts'
+import type { Guard } from './guard.ts'
+import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions } from './options.ts'
-import { type KeepPlaces, Places, stackAt } from './places.ts'
+import { type KeepPlaces, Places } from './places.ts'
 import { type LockManagerSnapshot, snapshot } from './query.ts'
-import { labelOf, liveHolder, Request } from './request.ts'
-import { Scope } from './scope.ts'
-import { TrackedPromise } from './tracked-promise.ts'
+import { againstOrder, notAvailable } from './refusals.ts'
+import type { Request } from './request.ts'
+import type { Scope } from './scope.ts'
 import { warn } from './warn.ts'
-import { locksOf, Watch } from './watch.ts'
+import { locksOf } from './watch.ts'
 
 /** Options of a {@link LockManager}. */
 export interface LockManagerOptions {
@@ -53,17 +44,14 @@ export interface LockManagerOptions {
    */
   readonly trackOrder?: boolean | undefined
   /**
-   * Of which requests the call stack is kept, for reports: of some (`'sampled'`, about 1 in 128 after
-   * the first 128; those that wait inside a holder always), of all (`'always'`, a microsecond or two
+   * Of which requests the call stack is kept, for reports: of some (`'sampled'`, 1 in 1,024 after the
+   * first 128; those that wait inside a holder always), of all (`'always'`, a microsecond or two
    * for each), or of none. Default: `'sampled'`.
    */
   readonly places?: KeepPlaces | undefined
   /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
   readonly order?: readonly string[] | undefined
 }
-
-/** The longest time that a timer can be set for. */
-const LONGEST_MS = 2 ** 31 - 1
 
 /**
  * Locks by name on one event loop.
@@ -72,14 +60,10 @@ const LONGEST_MS = 2 ** 31 - 1
  * together. Every name belongs to one manager: two managers know nothing of each other.
  */
 export class LockManager<Name extends string = string> {
-  readonly #queues = new Queues<Request>()
-  readonly #context = new Context<Request>()
   readonly #listeners = new Listeners()
-  readonly #places: Places
-  readonly #watch: Watch
   readonly #order: DeclaredOrder | undefined
   readonly #compare: Compare
-  #requests = 0
+  readonly #engine: Engine
 
   /** @throws LockUsageError for an option that cannot be. */
   constructor(options: LockManagerOptions = {}) {
@@ -97,17 +81,23 @@ export class LockManager<Name extends string = string> {
     const declared = order && new DeclaredOrder(order)
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
-    this.#places = new Places(places)
-    this.#watch = new Watch({
+    this.#engine = new Engine({
       deadlockAfterMs: Math.min(deadlockAfterMs, LONGEST_MS),
       trackOrder: trackOrder && declared === undefined,
-      places: this.#places,
+      places: new Places(places),
       tell: {
         deadlock: (report) => void this.#listeners.tell('deadlock', report),
         suspected: (report) => this.#tellOrWarn('suspected', report),
         possible: (report) => this.#tellOrWarn('possible', report),
+        slow: (report) => this.#tellOrWarn('slow', report),
       },
-      fail: (request, error) => this.#giveUp(request, error),
+      calls: {
+        request: ([names, second, ...rest], holder, caller) =>
+          this.#request(names, second, rest, holder, caller),
+        acquire: (names, options, holder, caller) => this.#acquire(names, options, holder, caller),
+        tryAcquire: (names, options, holder, caller) =>
+          this.#tryAcquire(names, options, holder, caller),
+      },
     })
   }
 
@@ -141,8 +131,8 @@ export class LockManager<Name extends string = string> {
     options: RequestOptions | null | undefined,
     callback: (lock: Lock | null, scope: Scope<Name>) => Result,
   ): Promise<Awaited<Result>>
-  request(...args: unknown[]): Promise<unknown> {
-    return this.#request(args, this.#context.current, this.request)
+  request(names: unknown, second: unknown, ...rest: unknown[]): Promise<unknown> {
+    return this.#request(names, second, rest, this.#engine.holder, this.request)
   }
 
   /**
@@ -153,7 +143,7 @@ export class LockManager<Name extends string = string> {
    * taken.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
-    return this.#acquire(names, options, this.#context.current, this.acquire)
+    return this.#acquire(names, options, this.#engine.holder, this.acquire)
   }
 
   /**
@@ -165,12 +155,12 @@ export class LockManager<Name extends string = string> {
     names: Names<Name>,
     options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
   ): Guard | undefined {
-    return this.#tryAcquire(names, options, this.#context.current, this.tryAcquire)
+    return this.#tryAcquire(names, options, this.#engine.holder, this.tryAcquire)
   }
 
   /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
   async query(): Promise<LockManagerSnapshot> {
-    return snapshot(this.#queues)
+    return snapshot(this.#engine.queues)
   }
 
   /**
@@ -191,30 +181,23 @@ export class LockManager<Name extends string = string> {
     return 'LockManager'
   }
 
+  /** `rest` is empty where there are no options. */
   #request(
-    args: readonly unknown[],
+    names: unknown,
+    second: unknown,
+    rest: readonly unknown[],
     holder: Request | undefined,
     caller: Caller,
   ): Promise<unknown> {
-    let plan: Plan
-    let options: Options
-    let callback: Callback
     try {
-      if (args.length < 2) throw webTypeError('request: expected a name and a function to call')
-      const isShort = args.length === 2
-      options = toOptions(isShort ? undefined : args[1])
-      plan = toPlan(args[0], options.mode, this.#compare)
-      callback = toCallback(isShort ? args[1] : args[2])
+      const options = toOptions(rest.length === 0 ? undefined : second)
+      const plan = toPlan(names, options.mode, this.#compare)
+      const callback = toCallback(rest.length === 0 ? second : rest[0])
       this.#mustBeAllowed(plan, options, holder, caller)
+      return this.#engine.request(plan, options, callback, holder, caller)
     } catch (error) {
       return Promise.reject(error)
     }
-    const request = new Request(++this.#requests, plan, options, liveHolder(holder))
-    const promise = this.#promiseOf(request)
-    if (options.ifAvailable && !this.#queues.isFree(plan))
-      void this.#callWithNull(request, callback)
-    else if (this.#enter(request, caller)) void this.#serve(request, callback)
-    return promise
   }
 
   #acquire(
@@ -223,21 +206,17 @@ export class LockManager<Name extends string = string> {
     holder: Request | undefined,
     caller: Caller,
   ): Promise<Guard> {
-    let plan: Plan
-    let options: Options
     try {
-      options = toOptions(given)
+      const options = toOptions(given)
       if (options.steal) throw new LockUsageError('acquire: only request() can steal', caller)
-      plan = toPlan(names, options.mode, this.#compare)
+      const plan = toPlan(names, options.mode, this.#compare)
       this.#mustBeAllowed(plan, options, holder, caller)
-      if (options.ifAvailable && !this.#queues.isFree(plan)) throw notAvailable(plan, caller)
+      const { queues } = this.#engine
+      if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
+      return this.#engine.request(plan, options, undefined, holder, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(error)
     }
-    const request = new Request(++this.#requests, plan, options, liveHolder(holder))
-    const promise = this.#promiseOf(request) as Promise<Guard>
-    if (this.#enter(request, caller)) void this.#serveGuard(request)
-    return promise
   }
 
   #tryAcquire(
@@ -249,178 +228,7 @@ export class LockManager<Name extends string = string> {
     const options = toOptions(given)
     const plan = toPlan(names, options.mode, this.#compare)
     this.#mustBeAllowed(plan, options, holder, caller)
-    if (!this.#queues.isFree(plan)) return undefined
-    const request = new Request(++this.#requests, plan, options, liveHolder(holder))
-    this.#enter(request, caller)
-    return this.#guardOf(request)
-  }
-
-  /** What the caller gets; of a nested request, one that tells when somebody waits for it. */
-  #promiseOf(request: Request): Promise<unknown> {
-    const executor = (
-      resolve: (value: unknown) => void,
-      reject: (reason: unknown) => void,
-    ): void => {
-      request.resolve = resolve
-      request.reject = reject
-    }
-    if (request.holder === undefined) return new Promise(executor)
-    return new TrackedPromise(executor, () => {
-      request.isAwaited = true
-      if (request.state !== 'ended' && !request.options.detached) this.#watch.check(request)
-    })
-  }
-
-  /**
-   * Enters the queues, with all that belongs to waiting; false where that was the end of it.
-   */
-  #enter(request: Request, caller: Caller): boolean {
-    const { options, plan, holder } = request
-    const isNested = holder !== undefined && !options.detached
-    this.#places.keepSome(request, caller)
-    if (isNested) {
-      this.#watch.wanted(request, caller)
-      holder.nested = (holder.nested ?? new Set()).add(request)
-    }
-    request.since = Date.now()
-    if (options.steal) this.#steal(request)
-    else if (isNested && !this.#queues.isFree(plan)) {
-      this.#places.keep(request, caller)
-      this.#queues.enter(request, plan, this.#watch.placeIn(request))
-    } else this.#queues.enter(request, plan)
-    if (request.missing === 0) request.state = 'granted'
-    if (options.signal) this.#endOnAbort(request, options.signal)
-    if (request.state === 'granted') return true
-    return this.#startWaiting(request, caller)
-  }
-
-  #startWaiting(request: Request, caller: Caller): boolean {
-    const { options } = request
-    if (options.timeoutMs !== undefined) {
-      this.#places.keep(request, caller)
-      const fail = (): void =>
-        this.#giveUp(request, timedOut(request, this.#places.of(request), caller))
-      if (options.timeoutMs === 0) {
-        fail()
-        return false
-      }
-      const timer = setTimeout(fail, Math.min(options.timeoutMs, LONGEST_MS))
-      onEndOfWait(request, () => clearTimeout(timer))
-    }
-    if (options.warnAfterMs !== undefined) {
-      const timer = this.#warnAfter(request, options.warnAfterMs)
-      onEndOfWait(request, () => clearTimeout(timer))
-    }
-    return true
-  }
-
-  #endOnAbort(request: Request, signal: AbortSignal): void {
-    const abort = (): void => this.#giveUp(request, signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    onEndOfWait(request, () => signal.removeEventListener('abort', abort))
-  }
-
-  /** Comes before all who wait; those who hold lose all that they have. */
-  #steal(request: Request): void {
-    const stolenFrom = new Set<Request>()
-    for (const { name } of request.plan) {
-      // Some who wait for other names may stand among those who hold this one.
-      for (let at = this.#queues.get(name)?.first; at?.leads; at = at.after) {
-        if (isGranted(at.claim)) stolenFrom.add(at.claim)
-      }
-    }
-    this.#queues.enter(request, request.plan, (queue) => queue.first)
-    for (const holder of stolenFrom) {
-      const names = holder.plan.map(({ name }) => `'${name}'`).join(', ')
-      this.#end(holder)
-      holder.reject(
-        new DOMException(`request: another request has stolen the lock ${names}`, 'AbortError'),
-      )
-    }
-  }
-
-  /** Waits for the grant, then calls back, in the context of the caller. */
-  async #serve(request: Request, callback: Callback): Promise<void> {
-    if (request.state === 'waiting') {
-      await new Promise<void>((resolve) => {
-        request.wake = resolve
-      })
-    } else await undefined
-    if (request.state !== 'granted') return
-    this.#begin(request)
-    let value: unknown
-    try {
-      this.#context.enter(request)
-      value = await callback(new Lock(request.plan), this.#scopeOf(request))
-    } catch (error) {
-      this.#end(request)
-      request.reject(error)
-      return
-    }
-    this.#end(request)
-    request.resolve(value)
-  }
-
-  async #serveGuard(request: Request): Promise<void> {
-    if (request.state === 'waiting') {
-      await new Promise<void>((resolve) => {
-        request.wake = resolve
-      })
-    } else await undefined
-    if (request.state === 'granted') request.resolve(this.#guardOf(request))
-  }
-
-  async #callWithNull(request: Request, callback: Callback): Promise<void> {
-    request.state = 'ended'
-    try {
-      await undefined
-      request.resolve(await callback(null, this.#scopeOf(request.holder)))
-    } catch (error) {
-      request.reject(error)
-    }
-  }
-
-  #guardOf(request: Request): Guard {
-    this.#begin(request)
-    request.guard = new Guard(request, () => this.#end(request))
-    return request.guard
-  }
-
-  #scopeOf(holder: Request | undefined): Scope<Name> {
-    return new Scope<Name>({
-      request: (args, caller) => this.#request(args, holder, caller),
-      acquire: (names, options, caller) => this.#acquire(names, options, holder, caller),
-      tryAcquire: (names, options, caller) => this.#tryAcquire(names, options, holder, caller),
-    })
-  }
-
-  /** granted → holding */
-  #begin(request: Request): void {
-    request.state = 'holding'
-    request.stopWaiting?.()
-    request.stopWaiting = undefined
-    const { warnAfterMs } = request.options
-    if (warnAfterMs === undefined) return
-    request.since = Date.now()
-    const timer = this.#warnAfter(request, warnAfterMs)
-    request.stopHolding = () => clearTimeout(timer)
-  }
-
-  /** waiting or granted → ended, with an error; nothing for one that has begun. */
-  #giveUp(request: Request, reason: unknown): void {
-    if (request.state !== 'waiting' && request.state !== 'granted') return
-    this.#end(request)
-    request.reject(reason)
-  }
-
-  /** any → ended; nothing for one that has ended. */
-  #end(request: Request): void {
-    if (request.state === 'ended') return
-    request.state = 'ended'
-    request.stopWaiting?.()
-    request.stopHolding?.()
-    request.holder?.nested?.delete(request)
-    this.#queues.leave(request)
+    return this.#engine.tryAcquire(plan, options, holder, caller)
   }
 
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
@@ -433,31 +241,8 @@ export class LockManager<Name extends string = string> {
     for (const [{ name }] of locksOf(holder)) {
       const held = this.#order.rankOf(name)
       const at = ranks.findIndex((rank) => rank <= held)
-      if (at >= 0) throw against(this.#order, plan[at]?.name ?? '', name, caller)
+      if (at >= 0) throw againstOrder(this.#order, plan[at]?.name ?? '', name, caller)
     }
-  }
-
-  #warnAfter(request: Request, afterMs: number): ReturnType<typeof setTimeout> {
-    const timer = setTimeout(
-      () => {
-        const blockers = new Set(
-          request.tickets.flatMap((ticket) =>
-            ticket.leads || !ticket.before ? [] : [labelOf(ticket.before.claim)],
-          ),
-        )
-        this.#tellOrWarn('slow', {
-          kind: 'slow',
-          state: request.state === 'holding' ? 'holding' : 'waiting',
-          label: labelOf(request),
-          names: request.plan.map(({ name }) => name),
-          lastsMs: Date.now() - request.since,
-          blockers: [...blockers],
-        })
-      },
-      Math.min(afterMs, LONGEST_MS),
-    )
-    ;(timer as { unref?(): void }).unref?.()
-    return timer
   }
 
   #tellOrWarn<Kind extends 'suspected' | 'possible' | 'slow'>(
@@ -466,55 +251,4 @@ export class LockManager<Name extends string = string> {
   ): void {
     if (!this.#listeners.tell(kind, report)) warn(report)
   }
-}
-
-function onEndOfWait(request: Request, stop: () => void): void {
-  const before = request.stopWaiting
-  request.stopWaiting = before
-    ? () => {
-        before()
-        stop()
-      }
-    : stop
-}
-
-function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError {
-  return new LockNotAvailableError(
-    `acquire: ${namesOf(plan)} cannot be had at once, and ifAvailable was asked for`,
-    caller,
-  )
-}
-
-function timedOut(request: Request, place: string, caller: Caller): LockTimeoutError {
-  const { plan, options } = request
-  const blockers = new Set(
-    request.tickets.flatMap(({ leads, before }) =>
-      leads || !before ? [] : [`'${before.queue.name}' behind ${labelOf(before.claim)}`],
-    ),
-  )
-  const error = new LockTimeoutError(
-    `${namesOf(plan)} could not be had within ${options.timeoutMs} ms: waits for ` +
-      `${[...blockers].join(', ')}`,
-    caller,
-  )
-  if (place !== '') error.stack = stackAt(error, place)
-  return error
-}
-
-function against(
-  order: DeclaredOrder,
-  wanted: string,
-  held: string,
-  caller: Caller,
-): LockOrderError {
-  return new LockOrderError(
-    `'${wanted}' was asked for while '${held}' is held, against the declared order ` +
-      `(${order.classes.join(' < ')}): take both in one request, or '${wanted}' first`,
-    caller,
-  )
-}
-
-function namesOf(plan: Plan): string {
-  const names = plan.slice(0, 10).map(({ name }) => `'${name}'`)
-  return names.join(', ') + (plan.length > 10 ? `, … (${plan.length} in all)` : '')
 }

@@ -13,6 +13,7 @@ export type KeepPlaces = 'sampled' | 'always' | 'never'
 
 /** Of the first so many requests, every call stack is kept; then one of so many. */
 const FIRST = 128
+const EVERY = 1024
 /** Places are remembered for so many classes. */
 const MOST_CLASSES = 1024
 
@@ -31,7 +32,7 @@ export class Places {
     const count = this.#requests++
     if (
       this.#keep === 'always' ||
-      (this.#keep === 'sampled' && (count < FIRST || count % FIRST === 0))
+      (this.#keep === 'sampled' && (count < FIRST || count % EVERY === 0))
     ) {
       this.keep(request, caller)
     }
@@ -70,8 +71,8 @@ function capture(caller: Caller): { readonly stack?: string } {
   return place
 }
 
-/** Our own call of the callback, where a stack goes on beyond it. */
-const OWN_CALL = /^at async (\w+\.)?#serve /
+/** Our own calls of the callback, where a stack goes on beyond it. */
+const OWN_CALL = /^at (async )?(\w+\.)?(startGranted|#callBack|#endWith) /
 
 /** A stack's calls, a line each, without heading, indentation and our own. */
 function linesOf(place: { readonly stack?: string } | undefined): string {

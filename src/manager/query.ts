@@ -1,6 +1,12 @@
 /** Who holds and who waits: Web Locks' `query()`, with labels and blockers. */
 
-import { blockersOf, isGranted, type Queues, type Ticket } from '../backends/local/queues.ts'
+import {
+  blockersOf,
+  isGranted,
+  type Queues,
+  type Ticket,
+  ticketsOf,
+} from '../backends/local/queues.ts'
 import type { LockMode } from '../core/modes.ts'
 import { labelOf, type Request } from './request.ts'
 
@@ -28,16 +34,17 @@ let clientId: string | undefined
 
 /** The state of all queues. Cost: every ticket, once, and a sort. */
 export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
-  const held: Ticket<Request>[] = []
-  const pending: Ticket<Request>[] = []
+  const requests = new Set<Request>()
   for (const queue of queues.all()) {
-    for (let at = queue.first; at; at = at.after) (isGranted(at.claim) ? held : pending).push(at)
+    for (let at = queue.first; at; at = at.after) requests.add(at.claim)
   }
-  return { held: held.sort(byRequest).map(infoOf), pending: pending.sort(byRequest).map(infoOf) }
-}
-
-function byRequest(a: Ticket<Request>, b: Ticket<Request>): number {
-  return a.claim.id - b.claim.id
+  const held: LockInfo[] = []
+  const pending: LockInfo[] = []
+  for (const request of [...requests].sort((a, b) => a.id - b.id)) {
+    const infos = isGranted(request) ? held : pending
+    for (const ticket of ticketsOf(request)) infos.push(infoOf(ticket))
+  }
+  return { held, pending }
 }
 
 function infoOf(ticket: Ticket<Request>): LockInfo {

@@ -13,7 +13,7 @@
 
 import type { Claim, Ticket } from '../backends/local/queues.ts'
 import type { Plan } from '../core/plan.ts'
-import type { Options } from './arguments.ts'
+import type { Callback, Options } from './arguments.ts'
 import type { Guard } from './guard.ts'
 
 /** See the table above. */
@@ -21,7 +21,7 @@ export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 
 /** A request, as the manager and its watch know it. */
 export class Request implements Claim {
-  tickets: readonly Ticket<Request>[] = []
+  ticket: Ticket<Request> | undefined = undefined
   missing = 0
   state: State = 'waiting'
   readonly id: number
@@ -29,14 +29,15 @@ export class Request implements Claim {
   readonly options: Options
   /** The holder in whose callback it was made. */
   readonly holder: Request | undefined
-  /** Set by whoever waits for the grant while it waits. */
+  /** What to call with the locks held; without one, the caller gets a guard. */
+  readonly callback: Callback | undefined
+  /** Of one that waits: begins its holding, in the context of its caller. */
   wake: (() => void) | undefined = undefined
   /** Settle the promise that the caller got. */
   resolve: (value: unknown) => void = ignore
   reject: (reason: unknown) => void = ignore
-  /** Takes away what was set up for the time of the wait: timers, listeners. */
-  stopWaiting: (() => void) | undefined = undefined
-  stopHolding: (() => void) | undefined = undefined
+  /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
+  stop: (() => void) | undefined = undefined
   /** The guard that stands for the holding, of `acquire()` and `tryAcquire()`. */
   guard: Guard | undefined = undefined
   /** Whether somebody waits for its promise: its holder cannot end before it. */
@@ -45,14 +46,21 @@ export class Request implements Claim {
   nested: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
-  /** Milliseconds since 1970: when it was asked for; when it was granted, from then on. */
+  /** When it was asked for, in milliseconds since 1970. */
   since = 0
 
-  constructor(id: number, plan: Plan, options: Options, holder: Request | undefined) {
+  constructor(
+    id: number,
+    plan: Plan,
+    options: Options,
+    holder: Request | undefined,
+    callback: Callback | undefined,
+  ) {
     this.id = id
     this.plan = plan
     this.options = options
-    this.holder = holder
+    this.holder = liveHolder(holder)
+    this.callback = callback
   }
 
   onGranted(): void {

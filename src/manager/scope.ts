@@ -5,11 +5,11 @@ import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions } from './options.ts'
 
-/** What a scope does with its holder known. */
-export interface ScopeCalls {
-  request(args: readonly unknown[], caller: Caller): Promise<unknown>
-  acquire(names: unknown, options: unknown, caller: Caller): Promise<Guard>
-  tryAcquire(names: unknown, options: unknown, caller: Caller): Guard | undefined
+/** What makes the requests of a manager's scopes. */
+export interface ScopeCalls<Holder> {
+  request(args: readonly unknown[], holder: Holder, caller: Caller): Promise<unknown>
+  acquire(names: unknown, options: unknown, holder: Holder, caller: Caller): Promise<Guard>
+  tryAcquire(names: unknown, options: unknown, holder: Holder, caller: Caller): Guard | undefined
 }
 
 /**
@@ -17,11 +17,13 @@ export interface ScopeCalls {
  * nested in the holder whose callback it was given to, wherever they are made.
  */
 export class Scope<Name extends string = string> {
-  readonly #calls: ScopeCalls
+  readonly #calls: ScopeCalls<unknown>
+  readonly #holder: unknown
 
   /** @internal */
-  constructor(calls: ScopeCalls) {
+  constructor(calls: ScopeCalls<unknown>, holder: unknown) {
     this.#calls = calls
+    this.#holder = holder
   }
 
   /** See `LockManager.request()`. */
@@ -40,12 +42,12 @@ export class Scope<Name extends string = string> {
     callback: (lock: Lock | null, scope: Scope<Name>) => Result,
   ): Promise<Awaited<Result>>
   request(...args: unknown[]): Promise<unknown> {
-    return this.#calls.request(args, this.request)
+    return this.#calls.request(args, this.#holder, this.request)
   }
 
   /** See `LockManager.acquire()`. */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
-    return this.#calls.acquire(names, options, this.acquire)
+    return this.#calls.acquire(names, options, this.#holder, this.acquire)
   }
 
   /** See `LockManager.tryAcquire()`. */
@@ -53,6 +55,6 @@ export class Scope<Name extends string = string> {
     names: Names<Name>,
     options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
   ): Guard | undefined {
-    return this.#calls.tryAcquire(names, options, this.tryAcquire)
+    return this.#calls.tryAcquire(names, options, this.#holder, this.tryAcquire)
   }
 }

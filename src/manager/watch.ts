@@ -16,7 +16,13 @@
  * wanted; if it must wait, a search through those whom it waits for.
  */
 
-import { blockersOf, isGranted, type Queue, type Ticket } from '../backends/local/queues.ts'
+import {
+  blockersOf,
+  isGranted,
+  type Queue,
+  type Ticket,
+  ticketsOf,
+} from '../backends/local/queues.ts'
 import { type Caller, DeadlockError } from '../core/errors.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
@@ -181,7 +187,7 @@ export function* locksOf(
 /** The wait-for graph: whose end a request or a holding waits for. */
 function* waitsFor(request: Request): Generator<Request> {
   if (request.state === 'waiting') {
-    for (const ticket of request.tickets) yield* blockersOf(ticket)
+    for (const ticket of ticketsOf(request)) yield* blockersOf(ticket)
     return
   }
   const holder = request.guard ? liveHolder(request.holder) : request
@@ -220,8 +226,8 @@ function after(cycle: readonly Request[], request: Request): Request {
 
 /** The lock that a request waits for because of this blocker. */
 function waitOf(request: Request, blocker: Request): WantedLock<string> {
-  const ticket =
-    request.tickets.find((one) => blockersOf(one).includes(blocker)) ?? request.tickets[0]
+  const tickets = [...ticketsOf(request)]
+  const ticket = tickets.find((one) => blockersOf(one).includes(blocker)) ?? tickets[0]
   const name = ticket?.queue.name ?? ''
   return { name, mode: ticket?.mode ?? 'exclusive' }
 }

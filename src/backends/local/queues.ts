@@ -7,7 +7,7 @@
  *
  * Invariant  in each queue those who lead come first, then those who do not (among the first, one that
  *            waits for other names may stand before one that is granted: both are shared); only who
- *            leads all its queues is granted; a queue is forgotten with its last ticket.
+ *            leads all its queues is granted; of the empty queues only a few are not forgotten.
  * Why no deadlock  of two requests, one stands before the other in every queue that they share: who
  *            waits, waits only for earlier ones. (Who waits while it *holds* is another matter: see
  *            manager/watch.ts.)
@@ -19,8 +19,8 @@ import type { Plan } from '../../core/plan.ts'
 
 /** Who wants locks: the queues keep its tickets, and tell it when all of them lead. */
 export interface Claim {
-  /** One for each name of its plan while it is in the queues; written here only. */
-  tickets: readonly Ticket[]
+  /** Its ticket for the first name of its plan while it is in the queues; written here only. */
+  ticket: Ticket | undefined
   /** How many of its tickets do not lead; written here only. */
   missing: number
   /** Called when the last missing ticket leads, unless that was so on entering. */
@@ -33,8 +33,11 @@ export class Ticket<Owner extends Claim = Claim> {
   readonly queue: Queue<Owner>
   readonly mode: LockMode
   leads = false
+  /** Its neighbours in the queue. */
   before: Ticket<Owner> | undefined = undefined
   after: Ticket<Owner> | undefined = undefined
+  /** The same claim's ticket for the next name of its plan. */
+  next: Ticket<Owner> | undefined = undefined
 
   constructor(claim: Owner, queue: Queue<Owner>, mode: LockMode) {
     this.claim = claim
@@ -48,19 +51,30 @@ export class Queue<Owner extends Claim = Claim> {
   readonly name: string
   first: Ticket<Owner> | undefined = undefined
   last: Ticket<Owner> | undefined = undefined
+  /** Whether it stays when it is empty. */
+  isKept = false
 
   constructor(name: string) {
     this.name = name
   }
 }
 
+/** So many empty queues stay for the next who wants their names: to make and forget one is dear. */
+const KEPT_QUEUES = 64
+/** Queues of longer names do not stay: they would keep the memory of the name. */
+const KEPT_LENGTH = 256
+
 /** The queues of all names in use. */
 export class Queues<Owner extends Claim> {
   readonly #queues = new Map<string, Queue<Owner>>()
+  /** A ring. Every queue that is empty stands in it, or is forgotten. */
+  readonly #kept = new Array<Queue<Owner> | undefined>(KEPT_QUEUES).fill(undefined)
+  #nextKept = 0
 
   /** Whether a request for all of this would be granted at once. */
   isFree(plan: Plan): boolean {
-    for (const { name, mode } of plan) {
+    for (let i = 0; i < plan.length; i++) {
+      const { name, mode } = plan[i] as Plan[number]
       const last = this.#queues.get(name)?.last
       if (last && !leadsBehind(last, mode)) return false
     }
@@ -77,7 +91,7 @@ export class Queues<Owner extends Claim> {
     plan: Plan,
     placeIn?: (queue: Queue<Owner>, mode: LockMode) => Ticket<Owner> | undefined,
   ): void {
-    const tickets: Ticket<Owner>[] = []
+    let before: Ticket<Owner> | undefined
     let missing = 0
     for (let i = 0; i < plan.length; i++) {
       const { name, mode } = plan[i] as Plan[number]
@@ -89,26 +103,26 @@ export class Queues<Owner extends Claim> {
       const ticket = new Ticket(claim, queue, mode)
       insert(ticket, placeIn?.(queue, mode))
       if (!ticket.leads) missing++
-      tickets.push(ticket)
+      if (before) before.next = ticket
+      else claim.ticket = ticket
+      before = ticket
     }
-    claim.tickets = tickets
     claim.missing = missing
   }
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
   leave(claim: Owner): void {
-    const { tickets } = claim
-    claim.tickets = NONE
-    for (let i = 0; i < tickets.length; i++) {
-      const ticket = tickets[i] as Ticket<Owner>
+    let ticket = claim.ticket as Ticket<Owner> | undefined
+    claim.ticket = undefined
+    for (; ticket; ticket = ticket.next) {
       const { queue, after } = ticket
       unlink(ticket)
-      if (queue.first === undefined) this.#queues.delete(queue.name)
+      if (queue.first === undefined) this.#keepOrForget(queue)
       else if (after && !after.leads) promote(after)
     }
   }
 
-  /** Every queue, in the order in which their names came into use. */
+  /** Every queue, in no order. */
   all(): Iterable<Queue<Owner>> {
     return this.#queues.values()
   }
@@ -118,17 +132,31 @@ export class Queues<Owner extends Claim> {
     return this.#queues.get(name)
   }
 
-  /** How many names somebody holds or waits for. */
-  get size(): number {
-    return this.#queues.size
+  #keepOrForget(queue: Queue<Owner>): void {
+    if (queue.isKept) return
+    if (queue.name.length > KEPT_LENGTH) {
+      this.#queues.delete(queue.name)
+      return
+    }
+    const old = this.#kept[this.#nextKept]
+    this.#kept[this.#nextKept] = queue
+    this.#nextKept = (this.#nextKept + 1) % KEPT_QUEUES
+    queue.isKept = true
+    if (old === undefined) return
+    old.isKept = false
+    if (old.first === undefined) this.#queues.delete(old.name)
   }
 }
 
-const NONE: readonly never[] = []
-
 /** Whether a claim is granted: it is in the queues, and leads them all. */
 export function isGranted(claim: Claim): boolean {
-  return claim.missing === 0 && claim.tickets.length > 0
+  return claim.missing === 0 && claim.ticket !== undefined
+}
+
+/** A claim's tickets, in the order of its plan; none when it is in no queue. */
+export function* ticketsOf<Owner extends Claim>(claim: Owner): Generator<Ticket<Owner>> {
+  let ticket = claim.ticket as Ticket<Owner> | undefined
+  for (; ticket; ticket = ticket.next) yield ticket
 }
 
 /**

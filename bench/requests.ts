@@ -1,0 +1,157 @@
+/** What does a request cost on one event loop, beside what people use today? */
+
+import { LockManager, type LockManagerOptions } from '../src/index.ts'
+import { divided, some } from './cells.ts'
+import { inTurn } from './compare.ts'
+import { lockwiseManager, type Manager, managers } from './managers.ts'
+import { grouped, median, type Setting, table } from './question.ts'
+
+/** What is done to a manager: so many requests, and no more after it has settled. */
+interface Load {
+  readonly id: string
+  readonly requests: number
+  readonly run: (manager: Manager, requests: number) => Promise<unknown>
+}
+
+const LOADS: readonly Load[] = [
+  { id: 'one free name', requests: 40_000, run: oneAfterAnother(['account:7']) },
+  { id: 'two free names', requests: 40_000, run: oneAfterAnother(['account:7', 'account:3']) },
+  { id: 'one name, 10 waiters', requests: 40_000, run: together(10) },
+  { id: 'one name, 10,000 waiters', requests: 40_000, run: together(10_000) },
+  { id: 'two of 1,000 names, 100 tasks', requests: 40_000, run: atRandom(1000, 100) },
+]
+const REPETITIONS = 3
+
+export async function requests(setting: Setting): Promise<string> {
+  return [
+    '## Requests on one event loop',
+    await besideOthers(setting),
+    'Nanoseconds for a request with an empty callback, from the call until its promise has settled, and ' +
+      'in brackets how many times lockwise would fit into it. Those that know one name at a time take ' +
+      'two nested, in ascending order. Managers in turn, medians; the ratio is taken within a round.',
+    await ownWays(setting),
+    'The same for what lockwise offers beside: `nested` is a request within the callback of another ' +
+      '(with the order graph and without), in nanoseconds for the two of them.',
+  ].join('\n\n')
+}
+
+async function besideOthers({ size, tick }: Setting): Promise<string> {
+  const ids = managers.map((make) => make().id)
+  const rows: string[][] = []
+  for (const load of some(LOADS, size)) {
+    const count = divided(load.requests, size, 100)
+    const times = ids.map((): number[] => [])
+    for (let round = 0; round <= size.rounds * REPETITIONS; round++) {
+      for (const [i, make] of inTurn([...managers.entries()], round)) {
+        const ns = await timed(() => load.run(make(), count))
+        // The first round warms up.
+        if (round > 0) times[i]?.push(ns / count)
+        tick()
+      }
+    }
+    const [own = []] = times
+    rows.push([
+      load.id,
+      ...times.map((each, i) => {
+        const ratio = median(each.map((ns, round) => ns / (own[round] ?? Number.NaN)))
+        return grouped(median(each)) + (i === 0 ? '' : ` (${ratio.toFixed(1)})`)
+      }),
+    ])
+  }
+  return table(['ns for a request', ...ids], rows)
+}
+
+async function ownWays({ size, tick }: Setting): Promise<string> {
+  const count = divided(40_000, size, 100)
+  const ways = [
+    { id: 'tryAcquire and release', run: tryAcquire },
+    { id: 'acquire and release', run: acquire },
+    { id: 'nested', run: nested({}) },
+    { id: 'nested, trackOrder: false', run: nested({ trackOrder: false }) },
+  ]
+  const times = ways.map((): number[] => [])
+  for (let round = 0; round <= size.rounds * REPETITIONS; round++) {
+    for (const [i, { run }] of inTurn([...ways.entries()], round)) {
+      const ns = await timed(() => run(count))
+      if (round > 0) times[i]?.push(ns / count)
+      tick()
+    }
+  }
+  const [tracked = [], plain = []] = times.slice(-2)
+  const ratio = median(tracked.map((ns, round) => ns / (plain[round] ?? Number.NaN)))
+  const rows = ways.map(({ id }, i) => [id, grouped(median(times[i] ?? []))])
+  return table(
+    ['lockwise', 'ns'],
+    [...rows, ['the order graph costs', `${ratio.toFixed(2)} times`]],
+  )
+}
+
+function oneAfterAnother(names: readonly string[]): Load['run'] {
+  return async ({ hold }, requests) => {
+    for (let i = 0; i < requests; i++) await hold(names, nothing)
+  }
+}
+
+/** So many requests for one name are made at once, again and again. */
+function together(waiters: number): Load['run'] {
+  return async ({ hold }, requests) => {
+    const names = ['account:7']
+    const most = Math.min(waiters, requests)
+    for (let left = requests; left > 0; left -= most) {
+      const all: Promise<unknown>[] = []
+      for (let i = 0; i < most; i++) all.push(hold(names, nothing))
+      await Promise.all(all)
+    }
+  }
+}
+
+function atRandom(names: number, tasks: number): Load['run'] {
+  return async ({ hold }, requests) => {
+    let seed = 7
+    const next = (): string => {
+      seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff
+      return `account:${(seed >> 8) % names}`
+    }
+    const task = async (): Promise<void> => {
+      for (let i = 0; i < requests / tasks; i++) {
+        const first = next()
+        let second = next()
+        while (second === first) second = next()
+        await hold([first, second], step)
+      }
+    }
+    await Promise.all(Array.from({ length: tasks }, task))
+  }
+}
+
+async function tryAcquire(count: number): Promise<void> {
+  const locks = new LockManager()
+  for (let i = 0; i < count; i++) locks.tryAcquire('account:7')?.release()
+}
+
+async function acquire(count: number): Promise<void> {
+  const locks = new LockManager()
+  for (let i = 0; i < count; i++) (await locks.acquire('account:7')).release()
+}
+
+function nested(options: LockManagerOptions): (count: number) => Promise<void> {
+  return async (count) => {
+    const { hold } = lockwiseManager('', options)
+    for (let i = 0; i < count; i++) {
+      await hold(['customer:1'], () => hold(['account:7'], nothing))
+    }
+  }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return (performance.now() - start) * 1e6
+}
+
+function nothing(): void {}
+
+/** Lets others go on while it holds. */
+async function step(): Promise<void> {
+  await undefined
+}
