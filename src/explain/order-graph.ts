@@ -9,8 +9,8 @@
  * - a *gate*, a lock held alone on all edges of the circle, keeps its ways apart; or
  * - at some node both who wants it and who holds it want it shared.
  *
- * Cost: for an edge that is known and has no gates, two look-ups; for a new one, a search. Memory: one
- * entry for each edge, at most {@link MOST_EDGES}; what comes later is not recorded.
+ * Cost: for an edge that is known, two look-ups and a look at its gates; for a new one, a search.
+ * Memory: one entry for each edge, at most {@link MOST_EDGES}; what comes later is not recorded.
  */
 
 import type { WantedLock } from '../core/modes.ts'
@@ -22,17 +22,13 @@ export const MOST_EDGES = 16_384
 /** A search for a circle gives up after so many steps. */
 const MOST_STEPS = 100_000
 
-/** A lock that is held, and what is known of whoever took it. */
-export interface Held extends WantedLock<string> {
-  /** The call stack at which it was asked for; `''` if it was not kept. */
-  readonly place: string
-}
-
 /** Who wants more, described only where it is asked for. */
-export interface Wisher {
-  readonly label: string
+export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
+  label(): string
   /** The call stack of the wish. */
-  place(): string
+  wantedAt(): string
+  /** The call stack at which a lock that is held was asked for; `''` if it was not kept. */
+  heldAt(held: Held): string
 }
 
 interface Edge extends PossibleDeadlockEdge {
@@ -58,11 +54,26 @@ export class OrderGraph {
     return this.#edges
   }
 
+  /** Whether to record this would change nothing: every edge of it is known, as it is now. */
+  isKnown(held: readonly WantedLock<string>[], wanted: readonly WantedLock<string>[]): boolean {
+    for (let i = 0; i < held.length; i++) {
+      const from = held[i] as WantedLock<string>
+      for (let j = 0; j < wanted.length; j++) {
+        const to = wanted[j] as WantedLock<string>
+        if (from.name === to.name) continue
+        const edge = this.#edgeFor(from.name, to.name)
+        if (edge === undefined || isStronger(edge, from, to)) return false
+        if (edge.gates.length > 0 && !edge.gates.every((gate) => isGate(gate, held))) return false
+      }
+    }
+    return true
+  }
+
   /** Records that `wanted` was asked for while `held` was held; the circles which that closes. */
-  record(
+  record<Held extends WantedLock<string>>(
     held: readonly Held[],
     wanted: readonly WantedLock<string>[],
-    wisher: Wisher,
+    wisher: Wisher<Held>,
   ): PossibleDeadlockReport[] {
     let reports: PossibleDeadlockReport[] | undefined
     for (const from of held) {
@@ -74,11 +85,19 @@ export class OrderGraph {
     return reports ?? NONE
   }
 
-  #record(
+  #edgeFor(from: string, to: string): Edge | undefined {
+    const fromClass = classOf(from)
+    const toClass = classOf(to)
+    return fromClass === toClass
+      ? this.#names.get(from)?.get(to)
+      : this.#classes.get(fromClass)?.get(toClass)
+  }
+
+  #record<Held extends WantedLock<string>>(
     from: Held,
     to: WantedLock<string>,
     held: readonly Held[],
-    wisher: Wisher,
+    wisher: Wisher<Held>,
   ): PossibleDeadlockReport | undefined {
     if (from.name === to.name) return undefined
     const [fromClass, toClass] = [classOf(from.name), classOf(to.name)]
@@ -97,9 +116,9 @@ export class OrderGraph {
       wanted: toNode,
       heldAs: from.name,
       wantedAs: to.name,
-      label: wisher.label,
-      heldAt: from.place,
-      wantedAt: wisher.place(),
+      label: wisher.label(),
+      heldAt: wisher.heldAt(from),
+      wantedAt: wisher.wantedAt(),
       gates: gatesOf(from, held),
       heldShared: from.mode === 'shared',
       wantedShared: to.mode === 'shared',
@@ -156,22 +175,23 @@ function meet(wanting: Edge, holding: Edge): boolean {
   return !(wanting.wantedShared && holding.heldShared)
 }
 
+/** Whether an edge is now seen in a stronger mode than ever before. */
+function isStronger(edge: Edge, from: WantedLock<string>, to: WantedLock<string>): boolean {
+  return (
+    (edge.heldShared && from.mode === 'exclusive') || (edge.wantedShared && to.mode === 'exclusive')
+  )
+}
+
 /** Whether a known edge was now seen with fewer gates, or in a stronger mode; it remembers that. */
 function weaken(
   edge: Edge,
   from: WantedLock<string>,
   to: WantedLock<string>,
-  held: readonly Held[],
+  held: readonly WantedLock<string>[],
 ): boolean {
-  let isWeaker = false
-  if (edge.heldShared && from.mode === 'exclusive') {
-    edge.heldShared = false
-    isWeaker = true
-  }
-  if (edge.wantedShared && to.mode === 'exclusive') {
-    edge.wantedShared = false
-    isWeaker = true
-  }
+  const isWeaker = isStronger(edge, from, to)
+  edge.heldShared &&= from.mode === 'shared'
+  edge.wantedShared &&= to.mode === 'shared'
   if (edge.gates.length === 0) return isWeaker
   const now = gatesOf(from, held)
   const gates = edge.gates.filter((gate) => now.includes(gate))
@@ -180,8 +200,13 @@ function weaken(
   return true
 }
 
+/** Whether a gate is still one: held alone. */
+function isGate(gate: string, held: readonly WantedLock<string>[]): boolean {
+  return held.some(({ name, mode }) => name === gate && mode === 'exclusive')
+}
+
 /** The locks held alone beside this one. */
-function gatesOf(from: WantedLock<string>, held: readonly Held[]): string[] {
+function gatesOf(from: WantedLock<string>, held: readonly WantedLock<string>[]): string[] {
   return held
     .filter(({ name, mode }) => mode === 'exclusive' && name !== from.name)
     .map(({ name }) => name)

@@ -238,7 +238,7 @@ export class LockManager<Name extends string = string> {
     if (this.#order === undefined) return
     const ranks = plan.map(({ name }) => (this.#order as DeclaredOrder).rankOf(name))
     if (holder === undefined || options.detached) return
-    for (const [{ name }] of locksOf(holder)) {
+    for (const { name } of locksOf(holder)) {
       const held = this.#order.rankOf(name)
       const at = ranks.findIndex((rank) => rank <= held)
       if (at >= 0) throw againstOrder(this.#order, plan[at]?.name ?? '', name, caller)

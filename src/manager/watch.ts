@@ -27,7 +27,7 @@ import { type Caller, DeadlockError } from '../core/errors.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { canReach, findCycle } from '../explain/cycle.ts'
-import { type Held, OrderGraph } from '../explain/order-graph.ts'
+import { OrderGraph } from '../explain/order-graph.ts'
 import { type Places, stackAt } from './places.ts'
 import { chainOf, labelOf, liveHolder, type Request } from './request.ts'
 
@@ -59,22 +59,17 @@ export class Watch {
   /** A nested request is about to enter its queues: what that says of the order of locks. */
   wanted(request: Request, caller: Caller): void {
     if (this.#order === undefined) return
+    const held = locksOf(request.holder)
+    if (this.#order.isKnown(held, request.plan)) return
     const { places, tell } = this.#options
-    const held: Held[] = []
-    for (const [want, holding] of locksOf(request.holder)) {
-      // Reading a place is dear, and only a new edge does it.
-      held.push({
-        ...want,
-        get place() {
-          return places.of(holding, want.name)
-        },
-      })
-    }
-    const place = (): string => {
-      places.keep(request, caller)
-      return places.of(request)
-    }
-    const reports = this.#order.record(held, request.plan, { label: labelOf(request), place })
+    const reports = this.#order.record(held, request.plan, {
+      label: () => labelOf(request),
+      heldAt: ({ by, name }) => places.of(by, name),
+      wantedAt: () => {
+        places.keep(request, caller)
+        return places.of(request)
+      },
+    })
     for (const report of reports) tell.possible(report)
   }
 
@@ -142,7 +137,7 @@ export class Watch {
       const request = waiting[(first + i) % waiting.length] as Request
       const next = waiting[(first + i + 1) % waiting.length] as Request
       const before = waiting[(first + i - 1 + waiting.length) % waiting.length] as Request
-      const held = [...locksOf(request.holder)].map(([want]) => want)
+      const held = locksOf(request.holder)
       const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
       const wants = waitOf(request, after(cycle, request))
       const wantedFromUs = waitOf(before, after(cycle, before))
@@ -170,17 +165,28 @@ export class Watch {
   }
 }
 
-/** The locks that a holder has, with those around it and the guards of their contexts: who took each. */
-export function* locksOf(
-  holder: Request | undefined,
-): Generator<[lock: WantedLock<string>, by: Request]> {
-  for (const at of chainOf(holder)) {
-    for (const want of at.plan) yield [want, at]
-    for (const nested of at.nested ?? NOBODY) {
-      if (nested.guard && nested.state === 'holding') {
-        for (const want of nested.plan) yield [want, nested]
-      }
+/** A lock that is held, and who took it. */
+interface HeldLock extends WantedLock<string> {
+  readonly by: Request
+}
+
+/** The locks that a holder has, with those around it and the guards of their contexts. */
+export function locksOf(holder: Request | undefined): HeldLock[] {
+  const held: HeldLock[] = []
+  for (let at = liveHolder(holder); at; at = liveHolder(at.holder)) {
+    addLocks(held, at)
+    if (at.nested === undefined) continue
+    for (const nested of at.nested) {
+      if (nested.guard && nested.state === 'holding') addLocks(held, nested)
     }
+  }
+  return held
+}
+
+function addLocks(held: HeldLock[], by: Request): void {
+  for (let i = 0; i < by.plan.length; i++) {
+    const { name, mode } = by.plan[i] as WantedLock<string>
+    held.push({ name, mode, by })
   }
 }
 
