@@ -10,14 +10,11 @@ export function findCycle<Node>(
   start: Node,
   next: (node: Node) => Iterable<Node>,
 ): Node[] | undefined {
-  return findPath(start, (node) => node === start, next)
+  return findPath(start, (node) => node === start, next)?.slice(0, -1)
 }
 
-/**
- * The shortest way of at least one step from `start` to a node that `isEnd`: all nodes on it but the
- * last.
- */
-function findPath<Node>(
+/** The shortest way of at least one step from `start` to a node that `isEnd`: all nodes on it. */
+export function findPath<Node>(
   start: Node,
   isEnd: (node: Node) => boolean,
   next: (node: Node) => Iterable<Node>,
@@ -25,7 +22,7 @@ function findPath<Node>(
   const from = new Map<Node, Node | undefined>([[start, undefined]])
   for (const node of from.keys()) {
     for (const neighbour of next(node)) {
-      if (isEnd(neighbour)) return wayTo(node, from)
+      if (isEnd(neighbour)) return [...wayTo(node, from), neighbour]
       if (!from.has(neighbour)) from.set(neighbour, node)
     }
   }

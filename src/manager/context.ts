@@ -9,6 +9,7 @@
 interface Storage<Value> {
   getStore(): Value | undefined
   enterWith(value: Value): void
+  run(value: Value, work: () => void): void
 }
 
 interface Runtime {
@@ -17,24 +18,51 @@ interface Runtime {
   }
 }
 
-/** Carries a value along an asynchronous call. */
-export class Context<Value> {
-  readonly #storage: Storage<Value> | undefined = newStorage()
+/** A holder, as far as it must be known here. */
+export interface Carried {
+  readonly state: string
+  /** The context of its manager. */
+  readonly context: object
+  /** The holder in whose callback its own callback was called, of any manager. */
+  around: Carried | undefined
+}
 
-  /** Whether values travel by themselves on this runtime. */
-  get travels(): boolean {
-    return this.#storage !== undefined
+/** One for all managers: what a runtime does for each storage, it may do for each promise from then on. */
+const storage = newStorage<Carried>()
+let isOn = false
+
+/** Carries the holders of one manager along asynchronous calls. */
+export class Context<Own extends Carried> {
+  /** The holder that the running code belongs to; `undefined` where there is none. */
+  get current(): Own | undefined {
+    // Before it is first used, a storage does not see promises: the first holder would be everybody's.
+    if (!isOn) turnOn()
+    let at = storage?.getStore()
+    while (at !== undefined && at.context !== this) at = at.around
+    return at as Own | undefined
   }
 
-  /** The value of the running code; `undefined` where none was entered. */
-  get current(): Value | undefined {
-    return this.#storage?.getStore()
+  /** Makes the rest of the running microtask, and all that it starts, a holder's. */
+  enter(holder: Own): void {
+    if (storage === undefined) return
+    const around = unended(storage.getStore())
+    // Whoever is kept in memory must not keep all who were before it.
+    if (around !== undefined) around.around = unended(around.around)
+    holder.around = around
+    storage.enterWith(holder)
   }
+}
 
-  /** Gives a value to the rest of the running microtask, and to all that it starts. */
-  enter(value: Value): void {
-    this.#storage?.enterWith(value)
-  }
+function unended(from: Carried | undefined): Carried | undefined {
+  let at = from
+  while (at?.state === 'ended') at = at.around
+  return at
+}
+
+function turnOn(): void {
+  isOn = true
+  // To enter nothing would turn nothing on.
+  storage?.run({ state: 'ended', context: {}, around: undefined }, () => {})
 }
 
 function newStorage<Value>(): Storage<Value> | undefined {

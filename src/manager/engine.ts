@@ -18,13 +18,13 @@ import { Guard } from './guard.ts'
 import { Lock } from './lock.ts'
 import type { Places } from './places.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { labelOf, Request } from './request.ts'
+import { labelOf, liveHolder, Request } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 import { Watch, type WatchOptions } from './watch.ts'
 
 /** What an engine works with. */
-export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'tell'> {
+export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'queues' | 'tell'> {
   readonly places: Places
   readonly tell: WatchOptions['tell'] & { slow(report: LockEvents['slow']): void }
   /** What makes the nested requests of callbacks. */
@@ -44,7 +44,11 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.#watch = new Watch({ ...options, fail: (request, error) => this.#giveUp(request, error) })
+    this.#watch = new Watch({
+      ...options,
+      queues: this.queues,
+      fail: (request, error) => this.#giveUp(request, error),
+    })
   }
 
   /** The holder in whose callback the running code is, as far as the runtime can tell. */
@@ -60,7 +64,7 @@ export class Engine {
     holder: Request | undefined,
     caller: Caller,
   ): Promise<unknown> {
-    const request = new Request(++this.#requests, plan, options, holder, callback)
+    const request = new Request(this.#context, ++this.#requests, plan, options, holder, callback)
     const promise =
       request.holder === undefined
         ? new Promise(take)
@@ -81,7 +85,7 @@ export class Engine {
     caller: Caller,
   ): Guard | undefined {
     if (!this.queues.isFree(plan)) return undefined
-    const request = new Request(++this.#requests, plan, options, holder, undefined)
+    const request = new Request(this.#context, ++this.#requests, plan, options, holder, undefined)
     this.#enter(request, caller)
     return this.#guardOf(request)
   }
@@ -92,6 +96,7 @@ export class Engine {
     request.state = 'ended'
     request.stop?.()
     request.holder?.nested?.delete(request)
+    request.holder = liveHolder(request.holder)
     this.queues.leave(request)
   }
 
@@ -176,14 +181,14 @@ export class Engine {
     else if (this.queues.isFree(plan)) this.queues.enter(request, plan)
     else {
       this.#options.places.keep(request, caller)
-      this.queues.enter(request, plan, this.#watch.placeIn(request))
+      this.#watch.enter(request)
     }
   }
 
   /** Whoever gets this request's promise now waits for it. */
   #onAwaited(request: Request): void {
     request.isAwaited = true
-    if (request.state !== 'ended' && !request.options.detached) this.#watch.check(request)
+    if (request.state !== 'ended') this.#watch.check(request)
   }
 
   #wait(request: Request, caller: Caller): void {
@@ -221,7 +226,7 @@ export class Engine {
         if (isGranted(at.claim)) stolenFrom.add(at.claim)
       }
     }
-    this.queues.enter(request, request.plan, (queue) => queue.first)
+    this.queues.enterFirst(request, request.plan)
     for (const holder of stolenFrom) {
       this.end(holder)
       holder.reject(stolen(holder.plan))

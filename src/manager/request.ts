@@ -14,21 +14,28 @@
 import type { Claim, Ticket } from '../backends/local/queues.ts'
 import type { Plan } from '../core/plan.ts'
 import type { Callback, Options } from './arguments.ts'
+import type { Carried } from './context.ts'
 import type { Guard } from './guard.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 
 /** A request, as the manager and its watch know it. */
-export class Request implements Claim {
+export class Request implements Claim, Carried {
+  path: readonly number[] | undefined = undefined
   ticket: Ticket<Request> | undefined = undefined
   missing = 0
   state: State = 'waiting'
   readonly id: number
   readonly plan: Plan
   readonly options: Options
-  /** The holder in whose callback it was made. */
-  readonly holder: Request | undefined
+  readonly context: object
+  around: Carried | undefined = undefined
+  /**
+   * The holder in whose callback it was made, or the nearest around that one that had not ended. Looked
+   * for again at its end, so that whoever is kept in memory does not keep all who were before it.
+   */
+  holder: Request | undefined
   /** What to call with the locks held; without one, the caller gets a guard. */
   readonly callback: Callback | undefined
   /** Of one that waits: begins its holding, in the context of its caller. */
@@ -50,12 +57,14 @@ export class Request implements Claim {
   since = 0
 
   constructor(
+    context: object,
     id: number,
     plan: Plan,
     options: Options,
     holder: Request | undefined,
     callback: Callback | undefined,
   ) {
+    this.context = context
     this.id = id
     this.plan = plan
     this.options = options

@@ -9,8 +9,8 @@
  * The victim is the youngest nested request of the circle, whoever found it.
  *
  * To be nested must not make a deadlock where there is none: a request that only stands before us, and
- * itself waits for our holder, is passed. It cannot be granted before our holder has ended, and that
- * waits for us.
+ * itself waits for our holder, is passed, with all who come after it. It cannot be granted before our
+ * holder has ended, and that waits for us.
  *
  * Cost: nothing for a request that is not nested. For one that is, two look-ups for each lock held and
  * wanted; if it must wait, a search through those whom it waits for.
@@ -18,21 +18,22 @@
 
 import {
   blockersOf,
+  comesBefore,
   isGranted,
-  type Queue,
-  type Ticket,
+  type Queues,
   ticketsOf,
 } from '../backends/local/queues.ts'
 import { type Caller, DeadlockError } from '../core/errors.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
-import { canReach, findCycle } from '../explain/cycle.ts'
+import { canReach, findCycle, findPath } from '../explain/cycle.ts'
 import { OrderGraph } from '../explain/order-graph.ts'
 import { type Places, stackAt } from './places.ts'
 import { chainOf, labelOf, liveHolder, type Request } from './request.ts'
 
 /** What a watch is told, and tells. */
 export interface WatchOptions {
+  readonly queues: Queues<Request>
   readonly deadlockAfterMs: number
   /** Whether to keep an order graph. */
   readonly trackOrder: boolean
@@ -50,6 +51,8 @@ export interface WatchOptions {
 export class Watch {
   readonly #options: WatchOptions
   readonly #order: OrderGraph | undefined
+  /** Circles that were told and may still stand. */
+  readonly #standing = new Set<string>()
 
   constructor(options: WatchOptions) {
     this.#options = options
@@ -73,52 +76,75 @@ export class Watch {
     for (const report of reports) tell.possible(report)
   }
 
-  /** Where a nested request enters a queue: before the first who waits for its holder, if any does. */
-  placeIn(
-    request: Request,
-  ): (queue: Queue<Request>, mode: WantedLock['mode']) => Ticket<Request> | undefined {
+  /** Enters the queues for a nested request that must wait. */
+  enter(request: Request): void {
+    const { queues } = this.#options
+    const passed = this.#firstToPass(request)
+    if (passed !== undefined) {
+      queues.enterBefore(passed, request, request.plan)
+      if (findCycle(request, waitsFor) === undefined) return
+      // It waits for whom it passed, some other way: a deadlock if its holder waits for it, and none else.
+      queues.leave(request)
+      request.path = undefined
+    }
+    queues.enter(request, request.plan)
+  }
+
+  /**
+   * Before whom a nested request must enter the queues: the first of those who wait for one of its names
+   * and, by whatever way, for its own holder.
+   */
+  #firstToPass(request: Request): Request | undefined {
     const chain = new Set(chainOf(request.holder))
     const independent = new Set<Request>()
     const isOurs = (other: Request): boolean =>
       chain.has(other) ||
       (other.guard !== undefined && chain.has(liveHolder(other.holder) as Request))
-    return (queue, mode) => {
-      let place: Ticket<Request> | undefined
-      for (let at = queue.first; at; at = at.after) {
+    let first: Request | undefined
+    for (const { name } of request.plan) {
+      for (let at = this.#options.queues.get(name)?.first; at; at = at.after) {
         if (isGranted(at.claim)) {
           // Who asks again for what it has gets no place before others: that is what it must not do.
-          // And alone nobody can come before one who holds.
-          if (isOurs(at.claim) || (place && mode === 'exclusive')) return undefined
-        } else if (place === undefined && canReach(at.claim, isOurs, waitsFor, independent)) {
-          place = at
-        }
-        if (place && !at.leads) break
+          if (isOurs(at.claim)) return undefined
+        } else if (first && !comesBefore(at.claim, first)) {
+          if (!at.leads) break
+        } else if (canReach(at.claim, isOurs, waitsFor, independent)) first = at.claim
       }
-      return place
     }
+    return first
   }
 
-  /** An edge of the wait-for graph has appeared: to a request from its holder, or by its passing. */
+  /** An edge of the wait-for graph has appeared, from its holder to a request: the circle that it closes. */
   check(request: Request): void {
-    const cycle = findCycle(request, waitsFor)
-    if (cycle === undefined) return
     const { deadlockAfterMs, tell } = this.#options
-    const victim = victimOf(cycle)
-    if (victim === undefined || isSuspected(cycle)) {
-      tell.suspected({ ...this.#reportOf(cycle, victim), suspected: true })
+    const { holder, options } = request
+    if (holder === undefined || holder.state === 'ended' || options.detached || request.guard)
+      return
+    const isHolder = (node: Request): boolean => codeOf(node) === holder
+    const cycle = findPath(request, isHolder, surelyWaitsFor)
+    const victim = cycle && victimOf(cycle)
+    if (cycle === undefined || victim === undefined) {
+      const doubtful = findPath(request, isHolder, waitsFor)
+      if (doubtful) {
+        tell.suspected({ ...this.#reportOf(doubtful, victimOf(doubtful)), suspected: true })
+      }
       return
     }
-    const report = this.#reportOf(cycle, victim)
-    tell.deadlock(report)
-    if (deadlockAfterMs === 0) this.#reject(victim, report)
-    else setTimeout(() => this.#rejectIfItStands(request, victim), deadlockAfterMs)
+    const key = keyOf(cycle)
+    if (this.#standing.has(key)) return
+    this.#standing.add(key)
+    tell.deadlock(this.#reportOf(cycle, victim))
+    if (deadlockAfterMs === 0) this.#rejectIfItStands(cycle, victim)
+    else setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
   }
 
-  #rejectIfItStands(request: Request, victim: Request): void {
-    const cycle = victim.state === 'waiting' ? findCycle(victim, waitsFor) : undefined
-    if (cycle && !isSuspected(cycle)) this.#reject(victim, this.#reportOf(cycle, victim))
-    // It may have closed more than one circle.
-    if (cycle && request.state === 'waiting') this.check(request)
+  #rejectIfItStands(cycle: readonly Request[], victim: Request): void {
+    this.#standing.delete(keyOf(cycle))
+    // The victim may also wait in other circles by now: with another victim, or with itself.
+    const now = stands(cycle) ? cycle : findCycle(victim, surelyWaitsFor)
+    if (now && victimOf(now) === victim) this.#reject(victim, this.#reportOf(now, victim))
+    // More circles than one may have gone through each.
+    for (const member of cycle) if (member.isAwaited && member.state !== 'ended') this.check(member)
   }
 
   #reject(victim: Request, report: DeadlockReport): void {
@@ -196,10 +222,15 @@ function* waitsFor(request: Request): Generator<Request> {
     for (const ticket of ticketsOf(request)) yield* blockersOf(ticket)
     return
   }
-  const holder = request.guard ? liveHolder(request.holder) : request
-  for (const nested of holder?.nested ?? NOBODY) {
+  for (const nested of codeOf(request)?.nested ?? NOBODY) {
     if (nested.isAwaited && nested.guard === undefined) yield nested
   }
+}
+
+/** In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. */
+function codeOf(request: Request): Request | undefined {
+  if (request.state !== 'holding') return undefined
+  return request.guard ? liveHolder(request.holder) : request
 }
 
 const NOBODY: readonly Request[] = []
@@ -214,16 +245,26 @@ function victimOf(cycle: readonly Request[]): Request | undefined {
   return victim
 }
 
-/** Whether somebody waits for a guard of its own context: they may be two branches, or one. */
-function isSuspected(cycle: readonly Request[]): boolean {
-  return cycle.some((request) => {
-    const blocker = after(cycle, request)
-    return (
+/** The wait-for graph without the edges to guards of one's own context: they may be two branches, or one. */
+function* surelyWaitsFor(request: Request): Generator<Request> {
+  for (const blocker of waitsFor(request)) {
+    const isOwnGuard =
       request.state === 'waiting' &&
       blocker.guard !== undefined &&
       liveHolder(blocker.holder) === liveHolder(request.holder)
-    )
-  })
+    if (!isOwnGuard) yield blocker
+  }
+}
+
+function stands(cycle: readonly Request[]): boolean {
+  return cycle.every((request) => [...surelyWaitsFor(request)].includes(after(cycle, request)))
+}
+
+/** What tells a circle from others, wherever one begins. */
+function keyOf(cycle: readonly Request[]): string {
+  const ids = cycle.map(({ id }) => id)
+  const first = ids.indexOf(Math.min(...ids))
+  return [...ids.slice(first), ...ids.slice(0, first)].join()
 }
 
 function after(cycle: readonly Request[], request: Request): Request {

@@ -5,13 +5,15 @@
  * them all. It *leads* a queue when nobody before it is in its way: it is the first, or it is shared
  * and everybody before it is. Holders stay in their queues until they release.
  *
- * Invariant  in each queue those who lead come first, then those who do not (among the first, one that
- *            waits for other names may stand before one that is granted: both are shared); only who
- *            leads all its queues is granted; of the empty queues only a few are not forgotten.
- * Why no deadlock  of two requests, one stands before the other in every queue that they share: who
- *            waits, waits only for earlier ones. (Who waits while it *holds* is another matter: see
- *            manager/watch.ts.)
- * Cost       O(names) to enter, to leave and to grant, however many wait.
+ * Invariants  In each queue those who lead come first, then those who do not (among the first, one that
+ *             waits for other names may stand before one that is granted: both are shared). Those who
+ *             wait stand in one order, the same in every queue: by age, but that one who enters before
+ *             another stands directly before that one, for good. Only who leads all its queues is
+ *             granted. Of the empty queues only a few are not forgotten.
+ * Why no deadlock  who waits, waits for earlier ones only, in that one order, and for holders. (Who
+ *             waits while it *holds* is another matter: see manager/watch.ts.)
+ * Cost        O(names) to enter, to leave and to grant, however many wait; to enter before another,
+ *             a walk along the queues.
  */
 
 import type { LockMode } from '../../core/modes.ts'
@@ -19,6 +21,10 @@ import type { Plan } from '../../core/plan.ts'
 
 /** Who wants locks: the queues keep its tickets, and tell it when all of them lead. */
 export interface Claim {
+  /** Younger claims have larger numbers. */
+  readonly id: number
+  /** Where it stands in the one order of those who wait; by its number alone if undefined. */
+  path: readonly number[] | undefined
   /** Its ticket for the first name of its plan while it is in the queues; written here only. */
   ticket: Ticket | undefined
   /** How many of its tickets do not lead; written here only. */
@@ -81,33 +87,29 @@ export class Queues<Owner extends Claim> {
     return true
   }
 
-  /**
-   * Enters all queues of a plan: at their ends, or before the tickets that `placeIn` names. Holders who
-   * lose the lead by that must leave before anything else happens. Granted at once if the claim misses
-   * nothing afterwards.
-   */
-  enter(
-    claim: Owner,
-    plan: Plan,
-    placeIn?: (queue: Queue<Owner>, mode: LockMode) => Ticket<Owner> | undefined,
-  ): void {
-    let before: Ticket<Owner> | undefined
-    let missing = 0
-    for (let i = 0; i < plan.length; i++) {
-      const { name, mode } = plan[i] as Plan[number]
-      let queue = this.#queues.get(name)
-      if (queue === undefined) {
-        queue = new Queue(name)
-        this.#queues.set(name, queue)
+  /** Enters all queues of a plan at their ends. Granted at once if the claim misses nothing then. */
+  enter(claim: Owner, plan: Plan): void {
+    this.#enter(claim, plan, nowhere)
+  }
+
+  /** The same, but where `other` waits, or who comes after it, before that one. */
+  enterBefore(other: Claim, claim: Owner, plan: Plan): void {
+    claim.path = [...pathOf(other), claim.id]
+    this.#enter(claim, plan, (queue) => {
+      let place = queue.first
+      while (place && (isGranted(place.claim) || comesBefore(place.claim, claim)))
+        place = place.after
+      for (let at = place; at?.leads; at = at.after) {
+        // Of those who lead, holders first: nobody comes in before one who holds.
+        if (isGranted(at.claim)) moveBefore(place as Ticket<Owner>, at)
       }
-      const ticket = new Ticket(claim, queue, mode)
-      insert(ticket, placeIn?.(queue, mode))
-      if (!ticket.leads) missing++
-      if (before) before.next = ticket
-      else claim.ticket = ticket
-      before = ticket
-    }
-    claim.missing = missing
+      return place
+    })
+  }
+
+  /** The same, before everybody. Holders who lose the lead must leave before anything else happens. */
+  enterFirst(claim: Owner, plan: Plan): void {
+    this.#enter(claim, plan, (queue) => queue.first)
   }
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
@@ -130,6 +132,30 @@ export class Queues<Owner extends Claim> {
   /** The queue of a name that somebody holds or waits for. */
   get(name: string): Queue<Owner> | undefined {
     return this.#queues.get(name)
+  }
+
+  #enter(
+    claim: Owner,
+    plan: Plan,
+    placeIn: (queue: Queue<Owner>) => Ticket<Owner> | undefined,
+  ): void {
+    let before: Ticket<Owner> | undefined
+    let missing = 0
+    for (let i = 0; i < plan.length; i++) {
+      const { name, mode } = plan[i] as Plan[number]
+      let queue = this.#queues.get(name)
+      if (queue === undefined) {
+        queue = new Queue(name)
+        this.#queues.set(name, queue)
+      }
+      const ticket = new Ticket(claim, queue, mode)
+      insert(ticket, placeIn === nowhere ? undefined : placeIn(queue))
+      if (!ticket.leads) missing++
+      if (before) before.next = ticket
+      else claim.ticket = ticket
+      before = ticket
+    }
+    claim.missing = missing
   }
 
   #keepOrForget(queue: Queue<Owner>): void {
@@ -176,6 +202,24 @@ export function blockersOf<Owner extends Claim>(ticket: Ticket<Owner>): Owner[] 
   return blockers
 }
 
+/** Whether one claim comes before another in the one order of those who wait. */
+export function comesBefore(a: Claim, b: Claim): boolean {
+  if (a.path === undefined && b.path === undefined) return a.id < b.id
+  const [ours, theirs] = [pathOf(a), pathOf(b)]
+  const length = Math.min(ours.length, theirs.length)
+  for (let i = 0; i < length; i++) {
+    if (ours[i] !== theirs[i]) return (ours[i] as number) < (theirs[i] as number)
+  }
+  // Who entered before another has that one's path and its own number.
+  return ours.length > theirs.length
+}
+
+function pathOf(claim: Claim): readonly number[] {
+  return claim.path ?? [claim.id]
+}
+
+function nowhere(): undefined {}
+
 function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
   return before === undefined || (mode === 'shared' && before.mode === 'shared' && before.leads)
 }
@@ -206,6 +250,12 @@ function unlink(ticket: Ticket): void {
   else queue.first = after
   if (after) after.before = before
   else queue.last = before
+}
+
+/** Two tickets that lead, both shared: nobody's lead changes. */
+function moveBefore<Owner extends Claim>(place: Ticket<Owner>, ticket: Ticket<Owner>): void {
+  unlink(ticket)
+  insert(ticket, place)
 }
 
 /** From this ticket on, whoever now leads and did not. */

@@ -1,0 +1,193 @@
+/**
+ * The lock manager once more, as naively as it can be said: one list of all requests, and every question
+ * answered by looking at everything.
+ *
+ * A request holds when no holder and nobody before it in the list is in its way. A holder waits for the
+ * nested requests that its code awaits; a deadlock is a circle of waiting. A nested request that finds
+ * its locks taken goes before the first in the list who wants one of them and waits for its own holder;
+ * but not where one of its own holders has one of them, nor where that alone would make it wait for
+ * itself.
+ */
+
+import type { LockMode } from '../../src/index.ts'
+
+/** How a request ended. */
+export type Outcome = 'value' | 'thrown' | 'aborted' | 'timeout' | 'stolen' | 'deadlock' | 'null'
+
+/** What is asked for. */
+export interface Wish {
+  readonly wants: ReadonlyMap<string, LockMode>
+  readonly how: 'plain' | 'steal' | 'ifAvailable' | 'detached'
+  /** From the asking on, in milliseconds. */
+  readonly timeoutMs: number | undefined
+  /** What its callback does: stays until it is told to end, or ends at once. */
+  readonly onHold: 'stay' | 'return' | 'throw'
+}
+
+/** A request, as the model knows it. */
+export class Asked {
+  readonly id: number
+  readonly wish: Wish
+  /** The holder in whose callback it was made. */
+  readonly parent: Asked | undefined
+  readonly deadline: number
+  state: 'pending' | 'holding' | 'ended' = 'pending'
+  outcome: Outcome | undefined
+  isAwaited = false
+
+  constructor(id: number, wish: Wish, parent: Asked | undefined, now: number) {
+    this.id = id
+    this.wish = wish
+    this.parent = parent
+    this.deadline = now + (wish.timeoutMs ?? Number.POSITIVE_INFINITY)
+  }
+
+  get isNested(): boolean {
+    return this.parent !== undefined && this.wish.how !== 'detached'
+  }
+
+  /** The holders that it is nested in and that have not ended, innermost first. */
+  get holders(): Asked[] {
+    const around = this.parent ? [this.parent, ...this.parent.holders] : []
+    return around.filter(({ state }) => state !== 'ended')
+  }
+}
+
+/** All requests of one manager. */
+export class Model {
+  /** In the order of their asking. */
+  readonly all: Asked[] = []
+  /** In the order of their turn. */
+  readonly #list: Asked[] = []
+
+  /** Those that have not ended. */
+  get alive(): Asked[] {
+    return this.all.filter(({ state }) => state !== 'ended')
+  }
+
+  get pending(): Asked[] {
+    return this.all.filter(({ state }) => state === 'pending')
+  }
+
+  get holding(): Asked[] {
+    return this.all.filter(({ state }) => state === 'holding')
+  }
+
+  /** Takes its place. Nothing is granted before `grant()`, but to who steals. */
+  ask(asked: Asked): void {
+    const { wants, how } = asked.wish
+    this.all.push(asked)
+    this.#list.push(asked)
+    if (how === 'steal') {
+      const robbed = this.holding.filter((other) =>
+        [...wants.keys()].some((n) => other.wish.wants.has(n)),
+      )
+      asked.state = 'holding'
+      for (const holder of robbed) this.leave(holder, 'stolen')
+      if (asked.wish.onHold !== 'stay') this.leave(asked, endOf(asked, 'value'))
+      return
+    }
+    const isFree = this.#blockersOf(asked).length === 0
+    if (how === 'ifAvailable' && !isFree) this.leave(asked, endOf(asked, 'null'))
+    else if (asked.isNested && !isFree) this.#pass(asked)
+  }
+
+  /** Ends a request. */
+  leave(asked: Asked, outcome: Outcome): void {
+    asked.state = 'ended'
+    asked.outcome = outcome
+  }
+
+  /** Grants whatever can be granted, until nothing can; `isGone`: gave up at that very moment. */
+  grant(isGone: (asked: Asked) => Outcome | undefined): void {
+    for (;;) {
+      const asked = this.pending.find((one) => this.#blockersOf(one).length === 0)
+      if (asked === undefined) return
+      const outcome = isGone(asked)
+      if (outcome) this.leave(asked, outcome)
+      else if (asked.wish.onHold === 'stay') asked.state = 'holding'
+      else this.leave(asked, endOf(asked, 'value'))
+    }
+  }
+
+  /** Whether a request waits for itself. */
+  isDeadlocked(asked: Asked): boolean {
+    return this.#reaches(asked, (other) => other === asked)
+  }
+
+  /** Whether that somebody waits for a nested request closes a circle. */
+  closesCircle(asked: Asked): boolean {
+    const { parent, isNested, state } = asked
+    return (
+      isNested &&
+      state !== 'ended' &&
+      parent?.state === 'holding' &&
+      this.#reaches(asked, (other) => other === parent)
+    )
+  }
+
+  /** Whether `waiting` waits for `name` because of `next`, or of one in whom `next` is nested. */
+  waitsBecauseOf(waiting: Asked, name: string, next: Asked): boolean {
+    return this.#blockersOf(waiting).some(
+      (other) =>
+        areAtOdds(waiting, other, name) && (other === next || next.holders.includes(other)),
+    )
+  }
+
+  #pass(asked: Asked): void {
+    const ours = asked.holders
+    const rivals = this.#list.filter(
+      (other) =>
+        other.state !== 'ended' &&
+        [...asked.wish.wants.keys()].some((n) => other.wish.wants.has(n)),
+    )
+    if (rivals.some((other) => ours.includes(other))) return
+    const first = rivals.find(
+      (other) => other.state === 'pending' && this.#reaches(other, (one) => ours.includes(one)),
+    )
+    if (first === undefined || first === asked) return
+    this.#list.pop()
+    this.#list.splice(this.#list.indexOf(first), 0, asked)
+    if (!this.isDeadlocked(asked)) return
+    this.#list.splice(this.#list.indexOf(asked), 1)
+    this.#list.push(asked)
+  }
+
+  /** The holders, and those who come first, with whom it cannot hold together. */
+  #blockersOf(asked: Asked): Asked[] {
+    const before = this.#list.slice(0, this.#list.indexOf(asked))
+    const rivals = [...this.holding, ...before.filter(({ state }) => state === 'pending')]
+    return rivals.filter((other) =>
+      [...asked.wish.wants.keys()].some((name) => areAtOdds(asked, other, name)),
+    )
+  }
+
+  #waitsFor(asked: Asked): Asked[] {
+    if (asked.state === 'pending') return this.#blockersOf(asked)
+    return this.alive.filter(
+      (one) => one.isNested && one.isAwaited && one.parent === asked && asked.state === 'holding',
+    )
+  }
+
+  #reaches(from: Asked, isEnd: (asked: Asked) => boolean): boolean {
+    const seen = new Set<Asked>()
+    const visit = (asked: Asked): boolean =>
+      this.#waitsFor(asked).some((other) => {
+        if (isEnd(other)) return true
+        if (seen.has(other)) return false
+        seen.add(other)
+        return visit(other)
+      })
+    return visit(from)
+  }
+}
+
+function areAtOdds(a: Asked, b: Asked, name: string): boolean {
+  const modes = [a.wish.wants.get(name), b.wish.wants.get(name)]
+  return !modes.includes(undefined) && modes.includes('exclusive')
+}
+
+/** How a callback that runs to its end at once ends a request. */
+function endOf(asked: Asked, otherwise: 'value' | 'null'): Outcome {
+  return asked.wish.onHold === 'throw' ? 'thrown' : otherwise
+}

@@ -1,0 +1,469 @@
+/**
+ * Random programs of nested requests for many names, run on the real manager and on the naive model
+ * side by side: after each step both must agree on who holds, who waits, how each request ended, and on
+ * every deadlock.
+ *
+ * Time stands still but for the steps that let it pass, so that timers can be made to race with grants.
+ * Where two things happen in one and the same turn of the event loop, either may win, and the model
+ * follows the manager; everywhere else it must be right beforehand.
+ */
+
+import assert from 'node:assert/strict'
+import type { MockTimers } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import fc from 'fast-check'
+import {
+  DeadlockError,
+  type DeadlockReport,
+  LockManager,
+  type LockMode,
+  LockTimeoutError,
+  type Scope,
+} from '../../src/index.ts'
+import { gate } from '../manager/tools.ts'
+import { Asked, Model, type Outcome, type Wish } from './model.ts'
+
+type Step =
+  | { readonly do: 'ask'; readonly wish: Wish; readonly within: number; readonly awaits: boolean }
+  | { readonly do: 'await'; readonly which: number }
+  | { readonly do: 'end'; readonly which: number; readonly throws: boolean }
+  | { readonly do: 'abort'; readonly which: number }
+  | { readonly do: 'pass'; readonly ms: number }
+  | {
+      readonly do: 'race'
+      readonly end: number
+      readonly against: 'abort' | 'time'
+      readonly which: number
+      readonly microtasks: number
+    }
+
+/** A program, and the manager's option. */
+export interface Program {
+  readonly deadlockAfterMs: number
+  readonly steps: readonly Step[]
+}
+
+const NAMES = ['a', 'b', 'c', 'd'] as const
+const mode = fc.constantFrom<LockMode>('exclusive', 'exclusive', 'shared')
+const onHold = fc.oneof(
+  { weight: 8, arbitrary: fc.constant('stay' as const) },
+  { weight: 1, arbitrary: fc.constantFrom('return' as const, 'throw' as const) },
+)
+const wants = fc
+  .uniqueArray(fc.tuple(fc.constantFrom(...NAMES), mode), {
+    minLength: 1,
+    maxLength: 3,
+    selector: ([name]) => name,
+  })
+  .map((entries) => new Map<string, LockMode>(entries))
+const timeoutMs = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(undefined) },
+  { weight: 1, arbitrary: fc.nat(4) },
+)
+const wish: fc.Arbitrary<Wish> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({ wants, how: fc.constant('plain' as const), timeoutMs, onHold }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ wants, how: fc.constant('detached' as const), timeoutMs, onHold }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      wants,
+      how: fc.constant('ifAvailable' as const),
+      timeoutMs: fc.constant(undefined),
+      onHold,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      wants: wants.map(
+        (map) => new Map([...map.keys()].map((name) => [name, 'exclusive' as const])),
+      ),
+      how: fc.constant('steal' as const),
+      timeoutMs: fc.constant(undefined),
+      onHold,
+    }),
+  },
+)
+const which = fc.nat(11)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant('ask' as const),
+      wish,
+      within: which,
+      awaits: fc.constantFrom(true, true, true, false),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('await' as const), which }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('end' as const), which, throws: fc.boolean() }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 4 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('race' as const),
+      end: which,
+      against: fc.constantFrom('abort' as const, 'time' as const),
+      which,
+      microtasks: fc.nat(8),
+    }),
+  },
+)
+
+/** Any program. */
+export const program: fc.Arbitrary<Program> = fc.record({
+  deadlockAfterMs: fc.constantFrom(0, 3),
+  steps: fc.array(step, { minLength: 4, maxLength: 24 }),
+})
+
+/** What came of some programs. */
+export interface Tally {
+  programs: number
+  steps: number
+  requests: number
+  nested: number
+  deadlocks: number
+  ended: Record<Outcome, number>
+  /** How often a request that could have been granted in that very turn gave up instead, and not. */
+  races: { lost: number; won: number }
+}
+
+/** An empty tally. */
+export function newTally(): Tally {
+  const ended = { value: 0, thrown: 0, aborted: 0, timeout: 0, stolen: 0, deadlock: 0, null: 0 }
+  return {
+    programs: 0,
+    steps: 0,
+    requests: 0,
+    nested: 0,
+    deadlocks: 0,
+    ended,
+    races: { lost: 0, won: 0 },
+  }
+}
+
+/** Runs a program on both, and throws where they differ. `timers` has taken setTimeout's place. */
+export async function run(program: Program, timers: MockTimers, tally: Tally): Promise<void> {
+  await new Run(program, timers, tally).run()
+}
+
+/** The real side of a request. */
+interface Real {
+  readonly promise: Promise<unknown>
+  readonly controller: AbortController
+  /** How its callback is to end. */
+  finish(how: 'value' | 'thrown'): void
+  scope: Scope | undefined
+  begun: boolean
+  outcome: Outcome | undefined
+}
+
+class Run {
+  readonly #locks: LockManager
+  readonly #model = new Model()
+  readonly #reals = new Map<Asked, Real>()
+  readonly #program: Program
+  readonly #timers: MockTimers
+  readonly #tally: Tally
+  #now = 0
+  /** Reports of the step under way. */
+  #reports: DeadlockReport[] = []
+  /** Circles that were told and stand, each with the time of its telling. */
+  #told: { readonly members: readonly Asked[]; readonly names: readonly string[]; at: number }[] =
+    []
+  readonly #victims = new Set<Asked>()
+  /** Those that may give up in the turn in which they could be granted. */
+  readonly #racing = new Set<Asked>()
+
+  constructor(program: Program, timers: MockTimers, tally: Tally) {
+    this.#program = program
+    this.#timers = timers
+    this.#tally = tally
+    this.#locks = new LockManager({
+      places: 'never',
+      trackOrder: false,
+      deadlockAfterMs: program.deadlockAfterMs,
+    })
+    this.#locks.on('deadlock', (report) => this.#reports.push(report))
+    this.#locks.on('suspected', () => assert.fail('suspected, and no guard anywhere'))
+  }
+
+  async run(): Promise<void> {
+    for (const step of this.#program.steps) {
+      await this.#do(step)
+      await this.#compare()
+      this.#tally.steps++
+    }
+    await this.#endAll()
+    this.#tally.programs++
+  }
+
+  async #do(step: Step): Promise<void> {
+    const model = this.#model
+    if (step.do === 'ask') {
+      const asked = this.#ask(step.wish, step.within)
+      if (step.awaits) await this.#await(asked)
+    } else if (step.do === 'await') {
+      const asked = pick(
+        model.alive.filter(({ isAwaited }) => !isAwaited),
+        step.which,
+      )
+      if (asked) await this.#await(asked)
+    } else if (step.do === 'end') {
+      const holder = pick(this.#endable, step.which)
+      if (holder) this.#end(holder, step.throws ? 'thrown' : 'value')
+    } else if (step.do === 'abort') {
+      const waiter = pick(this.#abortable, step.which)
+      if (waiter) {
+        this.#reals.get(waiter)?.controller.abort()
+        model.leave(waiter, 'aborted')
+      }
+    } else if (step.do === 'pass') {
+      for (let ms = 0; ms < step.ms; ms++) {
+        this.#tick()
+        await this.#adopt()
+      }
+    } else await this.#race(step)
+  }
+
+  /** A holder ends, and some microtasks later somebody gives up who may have been granted meanwhile. */
+  async #race(step: Extract<Step, { do: 'race' }>): Promise<void> {
+    const holder = pick(this.#endable, step.end)
+    if (holder === undefined) return
+    const waiter = pick(this.#abortable, step.which)
+    this.#end(holder, 'value')
+    for (let i = 0; i < step.microtasks; i++) await undefined
+    if (step.against === 'time') this.#tick()
+    else if (waiter) {
+      this.#racing.add(waiter)
+      this.#reals.get(waiter)?.controller.abort()
+    }
+  }
+
+  #ask(wish: Wish, within: number): Asked {
+    // One place more than there are holders: outside of all.
+    const holders = this.#model.holding
+    const parent = holders[within % (holders.length + 1)]
+    const asked = new Asked(this.#model.all.length + 1, wish, parent, this.#now)
+    const end = gate()
+    let how: 'value' | 'thrown' = 'value'
+    const fail = (): never => {
+      throw new Thrown()
+    }
+    const controller = new AbortController()
+    const on = parent ? (this.#reals.get(parent)?.scope as Scope) : this.#locks
+    const promise = on.request(
+      [...wish.wants].map(([name, mode]) => ({ name, mode })),
+      {
+        label: `${asked.id}`,
+        ...(wish.how === 'plain' && { signal: controller.signal }),
+        ...(wish.how === 'steal' && { steal: true }),
+        ...(wish.how === 'ifAvailable' && { ifAvailable: true }),
+        ...(wish.how === 'detached' && { detached: true, signal: controller.signal }),
+        timeoutMs: wish.timeoutMs,
+      },
+      (lock, scope) => {
+        if (lock === null) return wish.onHold === 'throw' ? fail() : null
+        real.begun = true
+        real.scope = scope
+        if (wish.onHold === 'return') return
+        if (wish.onHold === 'throw') fail()
+        return end.opened.then(() => (how === 'thrown' ? fail() : undefined))
+      },
+    )
+    const real: Real = {
+      promise,
+      controller,
+      finish: (as) => {
+        how = as
+        end.open()
+      },
+      scope: undefined,
+      begun: false,
+      outcome: undefined,
+    }
+    this.#reals.set(asked, real)
+    // To catch is not to wait.
+    promise.catch((error: unknown) => {
+      real.outcome = outcomeOf(error)
+    })
+    // Before anybody can wait for it, it is granted, or a time limit of 0 is over.
+    this.#model.ask(asked)
+    this.#model.grant(() => undefined)
+    if (asked.state === 'pending' && wish.timeoutMs === 0) this.#model.leave(asked, 'timeout')
+    this.#tally.requests++
+    if (asked.isNested) this.#tally.nested++
+    return asked
+  }
+
+  /** Somebody waits for a request; if that closes a circle, both must say so now. */
+  async #await(asked: Asked): Promise<void> {
+    const real = this.#reals.get(asked) as Real
+    void real.promise.then(
+      (value) => {
+        real.outcome = value === null ? 'null' : 'value'
+      },
+      () => {},
+    )
+    const isCircle = this.#model.closesCircle(asked)
+    asked.isAwaited = true
+    // Listeners are told in a microtask of their own.
+    await undefined
+    await undefined
+    assert.equal(this.#reports.length > 0, isCircle, `a deadlock through ${asked.id}`)
+    for (const report of this.#reports.splice(0)) this.#expectTrue(report)
+  }
+
+  #end(holder: Asked, how: 'value' | 'thrown'): void {
+    this.#reals.get(holder)?.finish(how)
+    this.#model.leave(holder, how)
+  }
+
+  #tick(): void {
+    this.#now++
+    this.#timers.tick(1)
+  }
+
+  /** A report must be a circle of the model: each member waits for the next. */
+  #expectTrue(report: DeadlockReport): void {
+    const members = report.cycle.map(({ label }) => this.#model.all[Number(label) - 1] as Asked)
+    const names = report.cycle.map(({ waitsFor }) => `${waitsFor}`)
+    assert.ok(this.#isCircle(members, names), `a circle: ${members.map(({ id }) => id)}`)
+    const nested = members.filter(({ isNested, holders }) => isNested && holders.length > 0)
+    const youngest = nested.reduce((a, b) => (a.id > b.id ? a : b))
+    assert.equal(report.victim, report.cycle[0]?.thread)
+    assert.equal(members[0], youngest)
+    this.#victims.add(youngest)
+    this.#told.push({ members, names, at: this.#now })
+    this.#tally.deadlocks++
+  }
+
+  /** Whether each waits for the next one, for these names. */
+  #isCircle(members: readonly Asked[], names: readonly string[]): boolean {
+    return members.every((member, i) => {
+      const next = members[(i + 1) % members.length] as Asked
+      return (
+        member.state === 'pending' && this.#model.waitsBecauseOf(member, names[i] as string, next)
+      )
+    })
+  }
+
+  /** Brings the model to where the manager must be after a step. */
+  async #adopt(): Promise<void> {
+    await setImmediate()
+    const model = this.#model
+    for (const report of this.#reports.splice(0)) this.#expectTrue(report)
+    const victims = model.pending.filter((asked) => this.#reals.get(asked)?.outcome === 'deadlock')
+    for (const asked of victims) {
+      assert.ok(this.#victims.has(asked), `${asked.id} is a victim of a deadlock that was told`)
+      assert.ok(model.isDeadlocked(asked), `${asked.id} is rejected for a deadlock`)
+    }
+    for (const asked of victims) model.leave(asked, 'deadlock')
+    const gaveUp = (asked: Asked): Outcome | undefined => {
+      if (!this.#racing.has(asked)) return undefined
+      const { outcome } = this.#reals.get(asked) as Real
+      const isGone = outcome === 'timeout' || outcome === 'aborted'
+      this.#tally.races[isGone ? 'lost' : 'won']++
+      return isGone ? outcome : undefined
+    }
+    for (const asked of model.pending) if (asked.deadline <= this.#now) this.#racing.add(asked)
+    model.grant(gaveUp)
+    for (;;) {
+      // Who cannot be granted must have given up: its time is over, or it was aborted.
+      const gone = model.pending.find((asked) => this.#racing.has(asked))
+      if (gone === undefined) break
+      model.leave(gone, gone.deadline <= this.#now ? 'timeout' : 'aborted')
+      model.grant(gaveUp)
+    }
+    this.#racing.clear()
+    this.#told = this.#told.filter(({ members, names }) => this.#isCircle(members, names))
+    for (const { members, at } of this.#told) {
+      assert.ok(this.#now < at + this.#program.deadlockAfterMs, `${members[0]?.id} stays stuck`)
+    }
+  }
+
+  async #compare(): Promise<void> {
+    await this.#adopt()
+    const { held, pending } = await this.#locks.query()
+    assert.deepEqual(labels(held), ids(this.#model.holding), 'who holds')
+    assert.deepEqual(labels(pending), ids(this.#model.pending), 'who waits')
+    for (const [asked, real] of this.#reals) {
+      if (asked.state === 'holding') assert.ok(real.begun)
+      if (asked.state === 'pending') assert.ok(!real.begun)
+      // A good end shows only where somebody waits for it.
+      const isShown = asked.isAwaited || (asked.outcome !== 'value' && asked.outcome !== 'null')
+      if (isShown) assert.equal(real.outcome, asked.outcome, `${asked.id}`)
+    }
+  }
+
+  /** Time passes until no circle is left; then all end, and everything must have settled. */
+  async #endAll(): Promise<void> {
+    const model = this.#model
+    for (let turns = 0; model.alive.length > 0; turns++) {
+      assert.ok(turns < 10 * model.all.length + 50, 'nothing moves any more')
+      this.#tick()
+      for (const holder of this.#endable) this.#end(holder, 'value')
+      await this.#compare()
+    }
+    for (const [asked, real] of this.#reals) {
+      real.finish('value')
+      const settled = await real.promise.then(
+        (value): Outcome => (value === null ? 'null' : 'value'),
+        outcomeOf,
+      )
+      assert.equal(settled, asked.outcome, `${asked.id}`)
+      this.#tally.ended[settled]++
+    }
+    assert.deepEqual(await this.#locks.query(), { held: [], pending: [] })
+  }
+
+  /** Holders whose code does not wait for anything. */
+  get #endable(): Asked[] {
+    const { alive, holding } = this.#model
+    return holding.filter(
+      (holder) => !alive.some((one) => one.isNested && one.isAwaited && one.parent === holder),
+    )
+  }
+
+  get #abortable(): Asked[] {
+    return this.#model.pending.filter(({ wish: { how } }) => how === 'plain' || how === 'detached')
+  }
+}
+
+/** What a callback throws. */
+class Thrown extends Error {}
+
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof Thrown) return 'thrown'
+  if (error instanceof LockTimeoutError) return 'timeout'
+  if (error instanceof DeadlockError) return 'deadlock'
+  if (error instanceof DOMException && error.name === 'AbortError') {
+    return error.message.includes('stolen') ? 'stolen' : 'aborted'
+  }
+  throw error
+}
+
+function pick<Some>(some: readonly Some[], which: number): Some | undefined {
+  return some[which % Math.max(1, some.length)]
+}
+
+function labels(of: readonly { readonly label: string }[]): string[] {
+  return [...new Set(of.map(({ label }) => label))].sort()
+}
+
+function ids(of: readonly Asked[]): string[] {
+  return of.map(({ id }) => `${id}`).sort()
+}

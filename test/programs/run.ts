@@ -1,0 +1,40 @@
+/** Runs many random programs and prints what was in them: `npm run programs -- --programs N --seed S`. */
+
+import { mock } from 'node:test'
+import { parseArgs } from 'node:util'
+import fc from 'fast-check'
+import { newTally, program, run } from './program.ts'
+
+const { values } = parseArgs({
+  options: {
+    programs: { type: 'string', default: '100000' },
+    seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+  },
+})
+const numRuns = Number(values.programs)
+const tally = newTally()
+const start = performance.now()
+mock.timers.enable({ apis: ['setTimeout'] })
+await fc.assert(
+  fc.asyncProperty(program, async (one) => {
+    await run(one, mock.timers, tally)
+    if (process.stderr.isTTY && tally.programs % 1000 === 0) {
+      process.stderr.write(`\r${tally.programs} of ${numRuns} programs `)
+    }
+  }),
+  { numRuns, seed: Number(values.seed) },
+)
+if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+const seconds = (performance.now() - start) / 1000
+const { ended, races } = tally
+const grouped = (count: number): string => count.toLocaleString('en-US')
+const ways = Object.entries(ended).map(([how, count]) => `${how} ${grouped(count)}`)
+console.log(
+  [
+    `${grouped(tally.programs)} programs, all as the model says: ${grouped(tally.steps)} steps,`,
+    `${grouped(tally.requests)} requests (${grouped(tally.nested)} of them nested),`,
+    `${grouped(tally.deadlocks)} deadlocks told; ended: ${ways.join(', ')};`,
+    `of those that gave up in the very turn of their grant ${grouped(races.lost)} got nothing and`,
+    `${grouped(races.won)} were granted; ${seconds.toFixed(0)} s, seed ${values.seed}`,
+  ].join(' '),
+)
