@@ -126,11 +126,18 @@ export class Model {
     )
   }
 
-  /** Whether `waiting` waits for `name` because of `next`, or of one in whom `next` is nested. */
+  /** Whether `waiting` waits for `name` because of `next`, or of one whose code waits for `next`. */
   waitsBecauseOf(waiting: Asked, name: string, next: Asked): boolean {
+    const awaiting = [next]
+    for (
+      let at = next;
+      at.isNested && at.isAwaited && at.parent?.state === 'holding';
+      at = at.parent
+    ) {
+      awaiting.push(at.parent)
+    }
     return this.#blockersOf(waiting).some(
-      (other) =>
-        areAtOdds(waiting, other, name) && (other === next || next.holders.includes(other)),
+      (other) => areAtOdds(waiting, other, name) && awaiting.includes(other),
     )
   }
 

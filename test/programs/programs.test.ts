@@ -11,7 +11,7 @@ describe('the manager and a naive model', { timeout: 300_000 }, () => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
     await fc.assert(
       fc.asyncProperty(program, (one) => run(one, t.mock.timers, tally)),
-      { numRuns: 2000, seed },
+      { numRuns: 5000, seed },
     )
     t.mock.timers.reset()
     t.diagnostic(`seed ${seed}: ${JSON.stringify(tally)}`)
