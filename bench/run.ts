@@ -12,6 +12,7 @@ import { audits } from './audits.ts'
 import { FULL, type Size, SMALL } from './cells.ts'
 import { deadlocks } from './deadlocks.ts'
 import { fairness } from './fairness.ts'
+import { growth } from './growth.ts'
 import { languages } from './languages.ts'
 import { lecture } from './lecture.ts'
 import type { Native } from './programs.ts'
@@ -19,7 +20,7 @@ import type { Setting } from './question.ts'
 import { repairs } from './repairs.ts'
 import { requests } from './requests.ts'
 
-const QUESTIONS = { languages, lecture, deadlocks, audits, fairness, repairs, requests }
+const QUESTIONS = { languages, lecture, deadlocks, audits, fairness, repairs, requests, growth }
 const { values } = parseArgs({
   options: {
     small: { type: 'boolean', default: false },
