@@ -18,7 +18,7 @@ import { Guard } from './guard.ts'
 import { Lock } from './lock.ts'
 import type { Places } from './places.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { labelOf, liveHolder, Request } from './request.ts'
+import { labelOf, liveHolder, Request, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 import { Watch, type WatchOptions } from './watch.ts'
@@ -68,7 +68,7 @@ export class Engine {
     const promise =
       request.holder === undefined
         ? new Promise(take)
-        : new TrackedPromise(take, () => this.#onAwaited(request))
+        : new TrackedPromise(take, () => this.#watch.awaited(request))
     request.resolve = takenResolve
     request.reject = takenReject
     if (options.ifAvailable && !this.queues.isFree(plan)) void this.#callWithNull(request)
@@ -94,9 +94,11 @@ export class Engine {
   end(request: Request): void {
     if (request.state === 'ended') return
     request.state = 'ended'
-    request.stop?.()
-    request.holder?.nested?.delete(request)
-    request.holder = liveHolder(request.holder)
+    const { holder, stop, nested } = request
+    stop?.()
+    holder?.nested?.delete(request)
+    request.holder = liveHolder(holder)
+    if (nested) handOn(nested, request.holder)
     this.queues.leave(request)
   }
 
@@ -157,6 +159,7 @@ export class Engine {
   #guardOf(request: Request): Guard {
     this.#begin(request)
     request.guard = new Guard(request, this)
+    if (request.holder) this.#watch.guarded(request)
     return request.guard
   }
 
@@ -178,17 +181,8 @@ export class Engine {
     this.#watch.wanted(request, caller)
     holder.nested = (holder.nested ?? new Set()).add(request)
     if (options.steal) this.#steal(request)
-    else if (this.queues.isFree(plan)) this.queues.enter(request, plan)
-    else {
-      this.#options.places.keep(request, caller)
-      this.#watch.enter(request)
-    }
-  }
-
-  /** Whoever gets this request's promise now waits for it. */
-  #onAwaited(request: Request): void {
-    request.isAwaited = true
-    if (request.state !== 'ended') this.#watch.check(request)
+    else this.queues.enter(request, plan)
+    if (request.missing > 0) this.#options.places.keep(request, caller)
   }
 
   #wait(request: Request, caller: Caller): void {
@@ -276,6 +270,18 @@ export class Engine {
 const SETTLED = Promise.resolve()
 
 /**
+ * What a holder has not waited for is the code's around it: that may, and none other can. A guard that
+ * is out stays too.
+ */
+function handOn(nested: Iterable<Request>, holder: Request | undefined): void {
+  for (const request of nested) {
+    request.holder = holder
+    request.isAwaited = false
+    if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
+  }
+}
+
+/**
  * How the promise that was made last is settled. (An executor that is a new closure for each promise
  * costs as much again as the promise.)
  */
@@ -285,14 +291,4 @@ let takenReject: (reason: unknown) => void
 function take(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
   takenResolve = resolve
   takenReject = reject
-}
-
-function stopBy(request: Request, stop: () => void): void {
-  const before = request.stop
-  request.stop = before
-    ? () => {
-        before()
-        stop()
-      }
-    : stop
 }

@@ -99,3 +99,14 @@ export function labelOf(request: Request): string {
 }
 
 function ignore(): void {}
+
+/** Has something more done when the wait is over, or the holding. */
+export function stopBy(request: Request, stop: () => void): void {
+  const before = request.stop
+  request.stop = before
+    ? () => {
+        before()
+        stop()
+      }
+    : stop
+}

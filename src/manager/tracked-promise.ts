@@ -1,12 +1,12 @@
 /**
- * A promise that tells when somebody first waits for it.
+ * A promise that tells when somebody waits for it: each time.
  *
  * `await` and `Promise.all` read the `then` of a promise whose constructor is not `Promise`, so a
  * subclass sees all who subscribe. Who only adds a `catch` does not wait; but what the `catch` returns
  * can be waited for, and is tracked in its place.
  */
 export class TrackedPromise<Value> extends Promise<Value> {
-  #onSubscribed: (() => void) | undefined
+  readonly #onSubscribed: (() => void) | undefined
 
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
@@ -28,7 +28,6 @@ export class TrackedPromise<Value> extends Promise<Value> {
     if (typeof onFulfilled !== 'function') {
       return new TrackedPromise((resolve, reject) => derived.then(resolve, reject), onSubscribed)
     }
-    this.#onSubscribed = undefined
     onSubscribed()
     return derived
   }

@@ -1,16 +1,16 @@
 /**
  * Watches requests that are made while their holder holds something: the only ones that can deadlock.
  *
- * A request waits for those before it in its queues; a holder waits for the nested requests that its
- * code awaits. Both kinds of edges appear only when a nested request is made, or when somebody
- * subscribes to its promise, so only then a circle is looked for, and only through that request. A
- * guard's release waits for all that is awaited in the context that asked for the guard.
+ * Two graphs. In the *wait-for graph* a request waits for those who hold its locks, and a holder for the
+ * nested requests that its code awaits: a circle is a deadlock. In the *order graph of the queues* a
+ * request also waits for those who only stand before it. A circle that needs such an edge is none of the
+ * user's making: the nested request in it passes whoever waits for its own holder.
+ *
+ * Both get an edge that can close a circle only when somebody subscribes to the promise of a nested
+ * request, or when a guard is granted: its release waits for all that is awaited in the context that
+ * asked for it. So only then, and only through that edge, a circle is looked for.
  *
  * The victim is the youngest nested request of the circle, whoever found it.
- *
- * To be nested must not make a deadlock where there is none: a request that only stands before us, and
- * itself waits for our holder, is passed, with all who come after it. It cannot be granted before our
- * holder has ended, and that waits for us.
  *
  * Cost: nothing for a request that is not nested. For one that is, two look-ups for each lock held and
  * wanted; if it must wait, a search through those whom it waits for.
@@ -19,7 +19,7 @@
 import {
   blockersOf,
   comesBefore,
-  isGranted,
+  holdersBefore,
   type Queues,
   ticketsOf,
 } from '../backends/local/queues.ts'
@@ -29,7 +29,7 @@ import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { canReach, findCycle, findPath } from '../explain/cycle.ts'
 import { OrderGraph } from '../explain/order-graph.ts'
 import { type Places, stackAt } from './places.ts'
-import { chainOf, labelOf, liveHolder, type Request } from './request.ts'
+import { chainOf, labelOf, liveHolder, type Request, stopBy } from './request.ts'
 
 /** What a watch is told, and tells. */
 export interface WatchOptions {
@@ -76,66 +76,54 @@ export class Watch {
     for (const report of reports) tell.possible(report)
   }
 
-  /** Enters the queues for a nested request that must wait. */
-  enter(request: Request): void {
-    const { queues } = this.#options
-    const passed = this.#firstToPass(request)
-    if (passed !== undefined) {
-      queues.enterBefore(passed, request, request.plan)
-      if (findCycle(request, waitsFor) === undefined) return
-      // It waits for whom it passed, some other way: a deadlock if its holder waits for it, and none else.
-      queues.leave(request)
-      request.path = undefined
-    }
-    queues.enter(request, request.plan)
+  /** Whoever gets a nested request's promise now waits for it. */
+  awaited(request: Request): void {
+    request.isAwaited = true
+    this.#check(request)
   }
 
-  /**
-   * Before whom a nested request must enter the queues: the first of those who wait for one of its names
-   * and, by whatever way, for its own holder.
-   */
-  #firstToPass(request: Request): Request | undefined {
-    const chain = new Set(chainOf(request.holder))
-    const independent = new Set<Request>()
-    const isOurs = (other: Request): boolean =>
-      chain.has(other) ||
-      (other.guard !== undefined && chain.has(liveHolder(other.holder) as Request))
-    let first: Request | undefined
-    for (const { name } of request.plan) {
-      for (let at = this.#options.queues.get(name)?.first; at; at = at.after) {
-        if (isGranted(at.claim)) {
-          // Who asks again for what it has gets no place before others: that is what it must not do.
-          if (isOurs(at.claim)) return undefined
-        } else if (first && !comesBefore(at.claim, first)) {
-          if (!at.leads) break
-        } else if (canReach(at.claim, isOurs, waitsFor, independent)) first = at.claim
-      }
-    }
-    return first
+  /** A guard is out: its release waits for what the code awaits that asked for it. */
+  guarded(guard: Request): void {
+    for (const nested of codeOf(guard)?.nested ?? NOBODY) this.#check(nested)
   }
 
-  /** An edge of the wait-for graph has appeared, from its holder to a request: the circle that it closes. */
-  check(request: Request): void {
-    const { deadlockAfterMs, tell } = this.#options
+  /** The circle that a request closes, whose code waits for it: told, or opened where it can be. */
+  #check(request: Request): void {
     const { holder, options } = request
-    if (holder === undefined || holder.state === 'ended' || options.detached || request.guard)
-      return
+    if (request.state === 'ended' || !request.isAwaited || options.detached || request.guard) return
+    if (holder === undefined || holder.state === 'ended') return
     const isHolder = (node: Request): boolean => codeOf(node) === holder
     const cycle = findPath(request, isHolder, surelyWaitsFor)
-    const victim = cycle && victimOf(cycle)
-    if (cycle === undefined || victim === undefined) {
+    if (cycle) this.#tell(cycle)
+    else {
       const doubtful = findPath(request, isHolder, waitsFor)
-      if (doubtful) {
-        tell.suspected({ ...this.#reportOf(doubtful, victimOf(doubtful)), suspected: true })
-      }
-      return
+      if (doubtful) this.#suspect(doubtful)
     }
+    this.#letPass(request)
+  }
+
+  /** A deadlock. One that was told before is not told again while it may stand. */
+  #tell(cycle: readonly Request[]): void {
+    const { deadlockAfterMs, tell } = this.#options
     const key = keyOf(cycle)
-    if (this.#standing.has(key)) return
+    const victim = victimOf(cycle)
+    if (victim === undefined || this.#standing.has(key)) return
     this.#standing.add(key)
     tell.deadlock(this.#reportOf(cycle, victim))
-    if (deadlockAfterMs === 0) this.#rejectIfItStands(cycle, victim)
-    else setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
+    if (deadlockAfterMs === 0) {
+      this.#rejectIfItStands(cycle, victim)
+      return
+    }
+    const timer = setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
+    stopBy(victim, () => {
+      clearTimeout(timer)
+      if (this.#standing.delete(key)) void SETTLED.then(() => this.#checkAgain(cycle))
+    })
+  }
+
+  #suspect(cycle: readonly Request[]): void {
+    const report = this.#reportOf(cycle, victimOf(cycle))
+    this.#options.tell.suspected({ ...report, suspected: true })
   }
 
   #rejectIfItStands(cycle: readonly Request[], victim: Request): void {
@@ -143,8 +131,33 @@ export class Watch {
     // The victim may also wait in other circles by now: with another victim, or with itself.
     const now = stands(cycle) ? cycle : findCycle(victim, surelyWaitsFor)
     if (now && victimOf(now) === victim) this.#reject(victim, this.#reportOf(now, victim))
-    // More circles than one may have gone through each.
-    for (const member of cycle) if (member.isAwaited && member.state !== 'ended') this.check(member)
+    this.#checkAgain(cycle)
+  }
+
+  /** A circle is open. More circles than one may have gone through each of its members. */
+  #checkAgain(members: readonly Request[]): void {
+    for (const member of members) this.#check(member)
+  }
+
+  /**
+   * Lets requests pass others who only stand before them, and wait for their holders: those who do so
+   * because a request is now waited for. Each passes each once: where a deadlock stands, some circles
+   * cannot be opened.
+   */
+  #letPass(awaited: Request): void {
+    const passed = new Map<Request, Set<Request>>()
+    for (let isMoved = true; isMoved; ) {
+      isMoved = false
+      for (const request of nestedWaitersFrom(awaited)) {
+        const before = passed.get(request) ?? new Set()
+        const other = firstToPass(request, before)
+        if (other === undefined) continue
+        passed.set(request, before.add(other))
+        this.#options.queues.moveBefore(other, request)
+        isMoved = true
+        break
+      }
+    }
   }
 
   #reject(victim: Request, report: DeadlockReport): void {
@@ -218,13 +231,60 @@ function addLocks(held: HeldLock[], by: Request): void {
 
 /** The wait-for graph: whose end a request or a holding waits for. */
 function* waitsFor(request: Request): Generator<Request> {
-  if (request.state === 'waiting') {
-    for (const ticket of ticketsOf(request)) yield* blockersOf(ticket)
-    return
-  }
-  for (const nested of codeOf(request)?.nested ?? NOBODY) {
+  if (request.state !== 'waiting') yield* awaitedBy(request)
+  else for (const ticket of ticketsOf(request)) yield* holdersBefore(ticket)
+}
+
+/** The same with those who only stand before it. */
+function* standsBehind(request: Request): Generator<Request> {
+  if (request.state !== 'waiting') yield* awaitedBy(request)
+  else for (const ticket of ticketsOf(request)) yield* blockersOf(ticket)
+}
+
+function* awaitedBy(holding: Request): Generator<Request> {
+  for (const nested of codeOf(holding)?.nested ?? NOBODY) {
     if (nested.isAwaited && nested.guard === undefined) yield nested
   }
+}
+
+/** The nested requests that wait and are awaited, of all whom this one waits for; oldest first. */
+function nestedWaitersFrom(request: Request): Request[] {
+  const found = new Set([request])
+  for (const one of found) for (const other of standsBehind(one)) found.add(other)
+  const waiters = [...found].filter(
+    ({ state, isAwaited, holder, options }) =>
+      state === 'waiting' && isAwaited && holder !== undefined && !options.detached,
+  )
+  return waiters.sort((a, b) => a.id - b.id)
+}
+
+/** The first who stands in a request's way and only waits, by whatever way for its holder. */
+function firstToPass(request: Request, but: ReadonlySet<Request>): Request | undefined {
+  const { holder } = request
+  if (holder === undefined || !isWaitedFor(holder)) return undefined
+  const isHolder = (node: Request): boolean => codeOf(node) === holder
+  const independent = new Set<Request>()
+  let first: Request | undefined
+  for (const ticket of ticketsOf(request)) {
+    for (let at = ticket.queue.first; at && at !== ticket; at = at.after) {
+      const { claim } = at
+      if (claim.state !== 'waiting' || but.has(claim)) continue
+      if (at.mode === 'shared' && ticket.mode === 'shared') continue
+      if (first && !comesBefore(claim, first)) continue
+      if (canReach(claim, isHolder, standsBehind, independent)) first = claim
+    }
+  }
+  return first
+}
+
+/** Whether anybody waits for what is held around here: most often nobody does, and that is seen at once. */
+function isWaitedFor(holder: Request): boolean {
+  for (const at of chainOf(holder)) {
+    for (const one of [at, ...(at.nested ?? NOBODY)]) {
+      for (const { queue } of ticketsOf(one)) if (queue.last && !queue.last.leads) return true
+    }
+  }
+  return false
 }
 
 /** In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. */
@@ -234,6 +294,7 @@ function codeOf(request: Request): Request | undefined {
 }
 
 const NOBODY: readonly Request[] = []
+const SETTLED = Promise.resolve()
 
 /** The youngest nested request that waits. */
 function victimOf(cycle: readonly Request[]): Request | undefined {
@@ -274,7 +335,7 @@ function after(cycle: readonly Request[], request: Request): Request {
 /** The lock that a request waits for because of this blocker. */
 function waitOf(request: Request, blocker: Request): WantedLock<string> {
   const tickets = [...ticketsOf(request)]
-  const ticket = tickets.find((one) => blockersOf(one).includes(blocker)) ?? tickets[0]
+  const ticket = tickets.find((one) => [...holdersBefore(one)].includes(blocker)) ?? tickets[0]
   const name = ticket?.queue.name ?? ''
   return { name, mode: ticket?.mode ?? 'exclusive' }
 }

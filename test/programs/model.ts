@@ -3,10 +3,9 @@
  * answered by looking at everything.
  *
  * A request holds when no holder and nobody before it in the list is in its way. A holder waits for the
- * nested requests that its code awaits; a deadlock is a circle of waiting. A nested request that finds
- * its locks taken goes before the first in the list who wants one of them and waits for its own holder;
- * but not where one of its own holders has one of them, nor where that alone would make it wait for
- * itself.
+ * nested requests that its code awaits. A circle of waiting for holders is a deadlock. Where there would
+ * be a circle only because somebody stands before a nested request that is awaited, that request goes
+ * before the first who stands in its way and waits for its holder.
  */
 
 import type { LockMode } from '../../src/index.ts'
@@ -29,7 +28,7 @@ export class Asked {
   readonly id: number
   readonly wish: Wish
   /** The holder in whose callback it was made. */
-  readonly parent: Asked | undefined
+  parent: Asked | undefined
   readonly deadline: number
   state: 'pending' | 'holding' | 'ended' = 'pending'
   outcome: Outcome | undefined
@@ -89,13 +88,36 @@ export class Model {
     }
     const isFree = this.#blockersOf(asked).length === 0
     if (how === 'ifAvailable' && !isFree) this.leave(asked, endOf(asked, 'null'))
-    else if (asked.isNested && !isFree) this.#pass(asked)
   }
 
   /** Ends a request. */
   leave(asked: Asked, outcome: Outcome): void {
     asked.state = 'ended'
     asked.outcome = outcome
+    // What it has not waited for is its own holder's to wait for.
+    for (const nested of this.alive) {
+      if (nested.parent !== asked) continue
+      nested.parent = asked.holders[0]
+      nested.isAwaited = false
+    }
+  }
+
+  /** Lets go before others whoever must, of those whom a request waits for. */
+  letPass(awaited: Asked): void {
+    if (!awaited.isNested || awaited.state === 'ended') return
+    const moved = new Set<string>()
+    for (;;) {
+      const move = this.#reachedFrom(awaited)
+        .filter((one) => one.state === 'pending' && one.isNested && one.isAwaited)
+        .sort((a, b) => a.id - b.id)
+        .map((one) => [one, this.#firstToPass(one, moved)] as const)
+        .find(([, first]) => first !== undefined)
+      if (move === undefined) return
+      const [one, first] = move
+      moved.add(`${one.id} before ${first?.id}`)
+      this.#list.splice(this.#list.indexOf(one), 1)
+      this.#list.splice(this.#list.indexOf(first as Asked), 0, one)
+    }
   }
 
   /** Grants whatever can be granted, until nothing can; `isGone`: gave up at that very moment. */
@@ -112,7 +134,7 @@ export class Model {
 
   /** Whether a request waits for itself. */
   isDeadlocked(asked: Asked): boolean {
-    return this.#reaches(asked, (other) => other === asked)
+    return this.#reaches(asked, (other) => other === asked, holdersOnly)
   }
 
   /** Whether that somebody waits for a nested request closes a circle. */
@@ -122,7 +144,7 @@ export class Model {
       isNested &&
       state !== 'ended' &&
       parent?.state === 'holding' &&
-      this.#reaches(asked, (other) => other === parent)
+      this.#reaches(asked, (other) => other === parent, holdersOnly)
     )
   }
 
@@ -137,27 +159,18 @@ export class Model {
       awaiting.push(at.parent)
     }
     return this.#blockersOf(waiting).some(
-      (other) => areAtOdds(waiting, other, name) && awaiting.includes(other),
+      (other) =>
+        other.state === 'holding' && areAtOdds(waiting, other, name) && awaiting.includes(other),
     )
   }
 
-  #pass(asked: Asked): void {
-    const ours = asked.holders
-    const rivals = this.#list.filter(
+  #firstToPass(asked: Asked, moved: ReadonlySet<string>): Asked | undefined {
+    return this.#blockersOf(asked).find(
       (other) =>
-        other.state !== 'ended' &&
-        [...asked.wish.wants.keys()].some((n) => other.wish.wants.has(n)),
+        other.state === 'pending' &&
+        !moved.has(`${asked.id} before ${other.id}`) &&
+        this.#reaches(other, (one) => one === asked.parent),
     )
-    if (rivals.some((other) => ours.includes(other))) return
-    const first = rivals.find(
-      (other) => other.state === 'pending' && this.#reaches(other, (one) => ours.includes(one)),
-    )
-    if (first === undefined || first === asked) return
-    this.#list.pop()
-    this.#list.splice(this.#list.indexOf(first), 0, asked)
-    if (!this.isDeadlocked(asked)) return
-    this.#list.splice(this.#list.indexOf(asked), 1)
-    this.#list.push(asked)
   }
 
   /** The holders, and those who come first, with whom it cannot hold together. */
@@ -176,17 +189,28 @@ export class Model {
     )
   }
 
-  #reaches(from: Asked, isEnd: (asked: Asked) => boolean): boolean {
-    const seen = new Set<Asked>()
-    const visit = (asked: Asked): boolean =>
-      this.#waitsFor(asked).some((other) => {
-        if (isEnd(other)) return true
-        if (seen.has(other)) return false
-        seen.add(other)
-        return visit(other)
-      })
-    return visit(from)
+  #reaches(
+    from: Asked,
+    isEnd: (asked: Asked) => boolean,
+    isWay: (from: Asked, to: Asked) => boolean = () => true,
+  ): boolean {
+    return this.#reachedFrom(from, isWay).some((one) =>
+      this.#waitsFor(one).some((other) => isWay(one, other) && isEnd(other)),
+    )
   }
+
+  #reachedFrom(from: Asked, isWay: (from: Asked, to: Asked) => boolean = () => true): Asked[] {
+    const reached = new Set([from])
+    for (const one of reached) {
+      for (const other of this.#waitsFor(one)) if (isWay(one, other)) reached.add(other)
+    }
+    return [...reached]
+  }
+}
+
+/** To wait for a holder, or as a holder: not for somebody who only stands before one. */
+function holdersOnly(from: Asked, to: Asked): boolean {
+  return from.state === 'holding' || to.state === 'holding'
 }
 
 function areAtOdds(a: Asked, b: Asked, name: string): boolean {

@@ -171,6 +171,13 @@ interface Real {
   outcome: Outcome | undefined
 }
 
+/** A circle that was told, its victim first, and when. */
+interface Told {
+  readonly members: readonly Asked[]
+  readonly names: readonly string[]
+  readonly at: number
+}
+
 class Run {
   readonly #locks: LockManager
   readonly #model = new Model()
@@ -181,9 +188,8 @@ class Run {
   #now = 0
   /** Reports of the step under way. */
   #reports: DeadlockReport[] = []
-  /** Circles that were told and stand, each with the time of its telling. */
-  #told: { readonly members: readonly Asked[]; readonly names: readonly string[]; at: number }[] =
-    []
+  /** Circles of which nothing has come yet. */
+  #told: Told[] = []
   readonly #victims = new Set<Asked>()
   /** Those that may give up in the turn in which they could be granted. */
   readonly #racing = new Set<Asked>()
@@ -318,13 +324,15 @@ class Run {
       },
       () => {},
     )
-    const isCircle = this.#model.closesCircle(asked)
+    const model = this.#model
+    const isCircle = model.closesCircle(asked)
     asked.isAwaited = true
     // Listeners are told in a microtask of their own.
-    await undefined
-    await undefined
+    await setImmediate()
     assert.equal(this.#reports.length > 0, isCircle, `a deadlock through ${asked.id}`)
-    for (const report of this.#reports.splice(0)) this.#expectTrue(report)
+    this.#rejectVictims()
+    this.#openCircles()
+    model.letPass(asked)
   }
 
   #end(holder: Asked, how: 'value' | 'thrown'): void {
@@ -361,9 +369,8 @@ class Run {
     })
   }
 
-  /** Brings the model to where the manager must be after a step. */
-  async #adopt(): Promise<void> {
-    await setImmediate()
+  /** Those of a deadlock that was told, when its time is over; some others may pass then. */
+  #rejectVictims(): void {
     const model = this.#model
     for (const report of this.#reports.splice(0)) this.#expectTrue(report)
     const victims = model.pending.filter((asked) => this.#reals.get(asked)?.outcome === 'deadlock')
@@ -372,6 +379,27 @@ class Run {
       assert.ok(model.isDeadlocked(asked), `${asked.id} is rejected for a deadlock`)
     }
     for (const asked of victims) model.leave(asked, 'deadlock')
+  }
+
+  /** When a victim has ended, or its time is over, others may pass whom the circle kept from it. */
+  #openCircles(): void {
+    const isOver = ({ members: [victim], at }: Told): boolean =>
+      victim?.state === 'ended' || this.#now >= at + this.#program.deadlockAfterMs
+    for (const told of this.#told.filter(isOver)) {
+      const { members, names } = told
+      assert.ok(!this.#isCircle(members, names), `${members[0]?.id} stays stuck`)
+    }
+    const isOpen = this.#told.some(isOver)
+    this.#told = this.#told.filter((told) => !isOver(told))
+    if (!isOpen) return
+    for (const asked of this.#model.alive) if (asked.isAwaited) this.#model.letPass(asked)
+  }
+
+  /** Brings the model to where the manager must be after a step. */
+  async #adopt(): Promise<void> {
+    await setImmediate()
+    const model = this.#model
+    this.#rejectVictims()
     const gaveUp = (asked: Asked): Outcome | undefined => {
       if (!this.#racing.has(asked)) return undefined
       const { outcome } = this.#reals.get(asked) as Real
@@ -389,10 +417,8 @@ class Run {
       model.grant(gaveUp)
     }
     this.#racing.clear()
-    this.#told = this.#told.filter(({ members, names }) => this.#isCircle(members, names))
-    for (const { members, at } of this.#told) {
-      assert.ok(this.#now < at + this.#program.deadlockAfterMs, `${members[0]?.id} stays stuck`)
-    }
+    this.#openCircles()
+    model.grant(() => undefined)
   }
 
   async #compare(): Promise<void> {

@@ -7,13 +7,13 @@
  *
  * Invariants  In each queue those who lead come first, then those who do not (among the first, one that
  *             waits for other names may stand before one that is granted: both are shared). Those who
- *             wait stand in one order, the same in every queue: by age, but that one who enters before
- *             another stands directly before that one, for good. Only who leads all its queues is
+ *             wait stand in one order, the same in every queue: by age, but that one who was moved
+ *             before another stands directly before that one. Only who leads all its queues is
  *             granted. Of the empty queues only a few are not forgotten.
  * Why no deadlock  who waits, waits for earlier ones only, in that one order, and for holders. (Who
  *             waits while it *holds* is another matter: see manager/watch.ts.)
- * Cost        O(names) to enter, to leave and to grant, however many wait; to enter before another,
- *             a walk along the queues.
+ * Cost        O(names) to enter, to leave and to grant, however many wait; to be moved, a walk along
+ *             the queues.
  */
 
 import type { LockMode } from '../../core/modes.ts'
@@ -76,6 +76,7 @@ export class Queues<Owner extends Claim> {
   /** A ring. Every queue that is empty stands in it, or is forgotten. */
   readonly #kept = new Array<Queue<Owner> | undefined>(KEPT_QUEUES).fill(undefined)
   #nextKept = 0
+  #moves = 0
 
   /** Whether a request for all of this would be granted at once. */
   isFree(plan: Plan): boolean {
@@ -92,24 +93,38 @@ export class Queues<Owner extends Claim> {
     this.#enter(claim, plan, nowhere)
   }
 
-  /** The same, but where `other` waits, or who comes after it, before that one. */
-  enterBefore(other: Claim, claim: Owner, plan: Plan): void {
-    claim.path = [...pathOf(other), claim.id]
-    this.#enter(claim, plan, (queue) => {
+  /** Enters them before everybody. Holders who lose the lead must leave before anything else happens. */
+  enterFirst(claim: Owner, plan: Plan): void {
+    this.#enter(claim, plan, (queue) => queue.first)
+  }
+
+  /**
+   * Moves a claim that waits, in all its queues, directly before another one that waits and comes before
+   * it. It may be granted by that.
+   */
+  moveBefore(other: Claim, claim: Owner): void {
+    claim.path = [...pathOf(other), ++this.#moves]
+    let missing = 0
+    for (const ticket of ticketsOf(claim)) {
+      const { queue } = ticket
+      unlink(ticket)
       let place = queue.first
       while (place && (isGranted(place.claim) || comesBefore(place.claim, claim)))
         place = place.after
-      for (let at = place; at?.leads; at = at.after) {
+      for (let at = place; at?.leads; ) {
+        const next = at.after
         // Of those who lead, holders first: nobody comes in before one who holds.
-        if (isGranted(at.claim)) moveBefore(place as Ticket<Owner>, at)
+        if (isGranted(at.claim)) {
+          unlink(at)
+          insert(at, place)
+        }
+        at = next
       }
-      return place
-    })
-  }
-
-  /** The same, before everybody. Holders who lose the lead must leave before anything else happens. */
-  enterFirst(claim: Owner, plan: Plan): void {
-    this.#enter(claim, plan, (queue) => queue.first)
+      insert(ticket, place)
+      if (!ticket.leads) missing++
+    }
+    claim.missing = missing
+    if (missing === 0) claim.onGranted()
   }
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
@@ -210,7 +225,7 @@ export function comesBefore(a: Claim, b: Claim): boolean {
   for (let i = 0; i < length; i++) {
     if (ours[i] !== theirs[i]) return (ours[i] as number) < (theirs[i] as number)
   }
-  // Who entered before another has that one's path and its own number.
+  // Who was moved before another has that one's path and one number more.
   return ours.length > theirs.length
 }
 
@@ -219,6 +234,15 @@ function pathOf(claim: Claim): readonly number[] {
 }
 
 function nowhere(): undefined {}
+
+/** Those who hold a name that a ticket does not lead, and cannot hold it together with this one. */
+export function* holdersBefore<Owner extends Claim>(ticket: Ticket<Owner>): Generator<Owner> {
+  if (ticket.leads) return
+  for (let at = ticket.queue.first; at?.leads; at = at.after) {
+    const isInTheWay = ticket.mode === 'exclusive' || at.mode === 'exclusive'
+    if (isInTheWay && isGranted(at.claim)) yield at.claim
+  }
+}
 
 function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
   return before === undefined || (mode === 'shared' && before.mode === 'shared' && before.leads)
@@ -250,12 +274,6 @@ function unlink(ticket: Ticket): void {
   else queue.first = after
   if (after) after.before = before
   else queue.last = before
-}
-
-/** Two tickets that lead, both shared: nobody's lead changes. */
-function moveBefore<Owner extends Claim>(place: Ticket<Owner>, ticket: Ticket<Owner>): void {
-  unlink(ticket)
-  insert(ticket, place)
 }
 
 /** From this ticket on, whoever now leads and did not. */
