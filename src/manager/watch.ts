@@ -53,6 +53,7 @@ export class Watch {
   readonly #order: OrderGraph | undefined
   /** Circles that were told and may still stand. */
   readonly #standing = new Set<string>()
+  #isToCheckAgain = false
 
   constructor(options: WatchOptions) {
     this.#options = options
@@ -117,7 +118,7 @@ export class Watch {
     const timer = setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
     stopBy(victim, () => {
       clearTimeout(timer)
-      if (this.#standing.delete(key)) void SETTLED.then(() => this.#checkAgain(cycle))
+      if (this.#standing.delete(key)) this.#checkAgainSoon()
     })
   }
 
@@ -131,18 +132,31 @@ export class Watch {
     // The victim may also wait in other circles by now: with another victim, or with itself.
     const now = stands(cycle) ? cycle : findCycle(victim, surelyWaitsFor)
     if (now && victimOf(now) === victim) this.#reject(victim, this.#reportOf(now, victim))
-    this.#checkAgain(cycle)
+    this.#checkAgainSoon()
   }
 
-  /** A circle is open. More circles than one may have gone through each of its members. */
-  #checkAgain(members: readonly Request[]): void {
-    for (const member of members) this.#check(member)
+  /** When all has happened that happens now. */
+  #checkAgainSoon(): void {
+    if (this.#isToCheckAgain) return
+    this.#isToCheckAgain = true
+    void SETTLED.then(() => {
+      this.#isToCheckAgain = false
+      this.#checkAgain()
+    })
+  }
+
+  /** A circle is open. There may be others, and requests that it kept from passing. */
+  #checkAgain(): void {
+    const waiters = new Set<Request>()
+    for (const queue of this.#options.queues.all()) {
+      for (let at = queue.first; at; at = at.after) if (at.claim.isAwaited) waiters.add(at.claim)
+    }
+    for (const waiter of [...waiters].sort((a, b) => a.id - b.id)) this.#check(waiter)
   }
 
   /**
    * Lets requests pass others who only stand before them, and wait for their holders: those who do so
-   * because a request is now waited for. Each passes each once: where a deadlock stands, some circles
-   * cannot be opened.
+   * because a request is now waited for. Each passes each once at most.
    */
   #letPass(awaited: Request): void {
     const passed = new Map<Request, Set<Request>>()
@@ -263,6 +277,8 @@ function firstToPass(request: Request, but: ReadonlySet<Request>): Request | und
   const { holder } = request
   if (holder === undefined || !isWaitedFor(holder)) return undefined
   const isHolder = (node: Request): boolean => codeOf(node) === holder
+  // In a deadlock nobody gets further by passing.
+  if (findPath(request, isHolder, waitsFor)) return undefined
   const independent = new Set<Request>()
   let first: Request | undefined
   for (const ticket of ticketsOf(request)) {

@@ -83,7 +83,6 @@ export class Model {
       )
       asked.state = 'holding'
       for (const holder of robbed) this.leave(holder, 'stolen')
-      if (asked.wish.onHold !== 'stay') this.leave(asked, endOf(asked, 'value'))
       return
     }
     const isFree = this.#blockersOf(asked).length === 0
@@ -120,15 +119,24 @@ export class Model {
     }
   }
 
-  /** Grants whatever can be granted, until nothing can; `isGone`: gave up at that very moment. */
-  grant(isGone: (asked: Asked) => Outcome | undefined): void {
+  /** Grants whatever can be granted; `isGone`: gave up at that very moment. */
+  grant(isGone: (asked: Asked) => Outcome | undefined = () => undefined): void {
     for (;;) {
       const asked = this.pending.find((one) => this.#blockersOf(one).length === 0)
       if (asked === undefined) return
       const outcome = isGone(asked)
       if (outcome) this.leave(asked, outcome)
-      else if (asked.wish.onHold === 'stay') asked.state = 'holding'
-      else this.leave(asked, endOf(asked, 'value'))
+      else asked.state = 'holding'
+    }
+  }
+
+  /** Begins what was granted, and grants what that frees, until nothing happens any more. */
+  begin(isGone?: (asked: Asked) => Outcome | undefined): void {
+    for (;;) {
+      this.grant(isGone)
+      const [done] = this.holding.filter(({ wish }) => wish.onHold !== 'stay')
+      if (done === undefined) return
+      this.leave(done, endOf(done, 'value'))
     }
   }
 
@@ -165,6 +173,7 @@ export class Model {
   }
 
   #firstToPass(asked: Asked, moved: ReadonlySet<string>): Asked | undefined {
+    if (this.#reaches(asked, (one) => one === asked.parent, holdersOnly)) return undefined
     return this.#blockersOf(asked).find(
       (other) =>
         other.state === 'pending' &&

@@ -193,6 +193,8 @@ class Run {
   readonly #victims = new Set<Asked>()
   /** Those that may give up in the turn in which they could be granted. */
   readonly #racing = new Set<Asked>()
+  /** Whether grants may have begun, and ended, before somebody gave up. */
+  #isRace = false
 
   constructor(program: Program, timers: MockTimers, tally: Tally) {
     this.#program = program
@@ -251,6 +253,7 @@ class Run {
     if (holder === undefined) return
     const waiter = pick(this.#abortable, step.which)
     this.#end(holder, 'value')
+    this.#isRace = true
     for (let i = 0; i < step.microtasks; i++) await undefined
     if (step.against === 'time') this.#tick()
     else if (waiter) {
@@ -308,7 +311,7 @@ class Run {
     })
     // Before anybody can wait for it, it is granted, or a time limit of 0 is over.
     this.#model.ask(asked)
-    this.#model.grant(() => undefined)
+    this.#model.grant()
     if (asked.state === 'pending' && wish.timeoutMs === 0) this.#model.leave(asked, 'timeout')
     this.#tally.requests++
     if (asked.isNested) this.#tally.nested++
@@ -331,8 +334,9 @@ class Run {
     await setImmediate()
     assert.equal(this.#reports.length > 0, isCircle, `a deadlock through ${asked.id}`)
     this.#rejectVictims()
-    this.#openCircles()
+    model.grant()
     model.letPass(asked)
+    this.#openCircles()
   }
 
   #end(holder: Asked, how: 'value' | 'thrown'): void {
@@ -381,18 +385,20 @@ class Run {
     for (const asked of victims) model.leave(asked, 'deadlock')
   }
 
-  /** When a victim has ended, or its time is over, others may pass whom the circle kept from it. */
-  #openCircles(): void {
+  /** When a victim waits no longer, or its time is over, others may pass whom the circle kept from it. */
+  #openCircles(): boolean {
     const isOver = ({ members: [victim], at }: Told): boolean =>
-      victim?.state === 'ended' || this.#now >= at + this.#program.deadlockAfterMs
+      victim?.state !== 'pending' || this.#now >= at + this.#program.deadlockAfterMs
     for (const told of this.#told.filter(isOver)) {
       const { members, names } = told
       assert.ok(!this.#isCircle(members, names), `${members[0]?.id} stays stuck`)
     }
     const isOpen = this.#told.some(isOver)
     this.#told = this.#told.filter((told) => !isOver(told))
-    if (!isOpen) return
-    for (const asked of this.#model.alive) if (asked.isAwaited) this.#model.letPass(asked)
+    if (isOpen) {
+      for (const asked of this.#model.alive) if (asked.isAwaited) this.#model.letPass(asked)
+    }
+    return isOpen
   }
 
   /** Brings the model to where the manager must be after a step. */
@@ -408,7 +414,8 @@ class Run {
       return isGone ? outcome : undefined
     }
     for (const asked of model.pending) if (asked.deadline <= this.#now) this.#racing.add(asked)
-    model.grant(gaveUp)
+    if (this.#isRace) model.begin(gaveUp)
+    else model.grant(gaveUp)
     for (;;) {
       // Who cannot be granted must have given up: its time is over, or it was aborted.
       const gone = model.pending.find((asked) => this.#racing.has(asked))
@@ -417,8 +424,10 @@ class Run {
       model.grant(gaveUp)
     }
     this.#racing.clear()
+    this.#isRace = false
     this.#openCircles()
-    model.grant(() => undefined)
+    do model.begin()
+    while (this.#openCircles())
   }
 
   async #compare(): Promise<void> {
