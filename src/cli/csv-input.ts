@@ -24,12 +24,6 @@ export interface OrdersFile {
   readonly orders: Orders
 }
 
-/** One data row: its fields by column name, and where it stands. */
-interface Row {
-  readonly line: number
-  readonly fields: Readonly<Record<string, string>>
-}
-
 /** The most that all accounts together may hold, in cents. */
 const LARGEST_TOTAL = Number.MAX_SAFE_INTEGER
 
@@ -42,23 +36,22 @@ export function readAccounts(file: string): AccountsFile {
   const balances: number[] = []
   const lineOf = new Map<string, number>()
   let total = 0
-  for (const { line, fields } of readRows(file, ['account', 'balance'])) {
-    const name = fields.account as string
+  readRows(file, ['account', 'balance'], (line, [name = '', text = '']) => {
     if (name === '') throw fault(file, line, 'account', 'the name of an account', name)
     const before = lineOf.get(name)
     if (before !== undefined) {
       throw fault(file, line, 'account', `an account that line ${before} does not have`, name)
     }
     lineOf.set(name, line)
-    const balance = cents(file, line, 'balance', fields.balance as string)
+    const balance = cents(file, line, 'balance', text)
     total += balance
     if (total > LARGEST_TOTAL) {
       const most = `opening balances of at most ${formatCents(LARGEST_TOTAL)} together`
-      throw fault(file, line, 'balance', most, fields.balance as string)
+      throw fault(file, line, 'balance', most, text)
     }
     names.push(name)
     balances.push(balance)
-  }
+  })
   if (names.length < 2) {
     throw new InputError(`${visible(file)}: expected at least 2 accounts, not ${names.length}`)
   }
@@ -68,26 +61,32 @@ export function readAccounts(file: string): AccountsFile {
 /** Reads `id,from,to,amount`; payer and payee must be among the accounts. */
 export function readOrders(file: string, accounts: readonly string[]): OrdersFile {
   const numberOf = new Map(accounts.map((name, number) => [name, number]))
-  const rows = readRows(file, ['id', 'from', 'to', 'amount'])
-  const orders = allocateOrders(rows.length)
-  for (const [i, { line, fields }] of rows.entries()) {
-    for (const column of ['from', 'to'] as const) {
-      const number = numberOf.get(fields[column] as string)
-      if (number === undefined) {
-        throw fault(file, line, column, 'an account of the accounts file', fields[column] as string)
+  const ids: string[] = []
+  const lines: number[] = []
+  const columns = { from: [] as number[], to: [] as number[], amounts: [] as number[] }
+  readRows(
+    file,
+    ['id', 'from', 'to', 'amount'],
+    (line, [id = '', from = '', to = '', amount = '']) => {
+      for (const [column, name] of [
+        ['from', from],
+        ['to', to],
+      ] as const) {
+        const number = numberOf.get(name)
+        if (number === undefined) {
+          throw fault(file, line, column, 'an account of the accounts file', name)
+        }
+        columns[column].push(number)
       }
-      orders[column][i] = number
-    }
-    if (fields.from === fields.to) {
-      throw fault(file, line, 'to', 'another account than the payer', fields.to as string)
-    }
-    orders.amounts[i] = cents(file, line, 'amount', fields.amount as string)
-  }
-  return {
-    ids: rows.map(({ fields }) => fields.id as string),
-    lines: rows.map(({ line }) => line),
-    orders,
-  }
+      if (from === to) throw fault(file, line, 'to', 'another account than the payer', to)
+      columns.amounts.push(cents(file, line, 'amount', amount))
+      ids.push(id)
+      lines.push(line)
+    },
+  )
+  const orders = allocateOrders(ids.length)
+  for (const column of ['from', 'to', 'amounts'] as const) orders[column].set(columns[column])
+  return { ids, lines, orders }
 }
 
 function cents(file: string, line: number, column: string, text: string): number {
@@ -99,55 +98,77 @@ function cents(file: string, line: number, column: string, text: string): number
   }
 }
 
-/** The rows below the header, which must name all of `columns`; further ones are left alone. */
-function readRows(file: string, columns: readonly string[]): Row[] {
-  const records = parseRecords(file, readText(file))
-  const [header, ...rows] = records
-  if (!header)
+/**
+ * Visits the rows below the header with the fields of `columns`, which the header must name; further ones
+ * are left alone. A row is visited as soon as it is read: the first fault ends the reading.
+ */
+function readRows(
+  file: string,
+  columns: readonly string[],
+  visit: (line: number, fields: readonly string[]) => void,
+): void {
+  let header: { readonly names: readonly string[]; readonly places: readonly number[] } | undefined
+  eachRecord(file, (line, record) => {
+    if (header === undefined) {
+      header = { names: record, places: placesIn(file, line, record, columns) }
+      return
+    }
+    const { names, places } = header
+    if (record.length !== names.length) {
+      const column = names[record.length] ?? names.at(-1)
+      throw new InputError(
+        `${visible(file)}, line ${line}, column "${visible(column ?? '')}": expected ` +
+          `${names.length} fields, found ${record.length}`,
+      )
+    }
+    visit(
+      line,
+      places.map((place) => record[place] as string),
+    )
+  })
+  if (header === undefined) {
     throw new InputError(
       `${visible(file)}, line 1: expected a header ${columns.join(',')}, found an empty file`,
     )
-  for (const column of columns) {
-    if (header.record.indexOf(column) !== header.record.lastIndexOf(column)) {
-      throw new InputError(
-        `${visible(file)}, line ${header.line}, column "${column}": expected one column of this name`,
-      )
-    }
-    if (header.record.includes(column)) continue
-    throw new InputError(
-      `${visible(file)}, line ${header.line}: expected a column "${column}" in the header, found ` +
-        visible(header.record.map((name) => `"${name}"`).join(', ')).slice(0, 80),
-    )
   }
-  return rows.map(({ record, line }) => {
-    if (record.length !== header.record.length) {
-      const column = header.record[record.length] ?? header.record.at(-1)
+}
+
+/** Where in a row the columns stand. */
+function placesIn(
+  file: string,
+  line: number,
+  header: readonly string[],
+  columns: readonly string[],
+): number[] {
+  return columns.map((column) => {
+    const place = header.indexOf(column)
+    if (place !== header.lastIndexOf(column)) {
       throw new InputError(
-        `${visible(file)}, line ${line}, column "${visible(column ?? '')}": expected ` +
-          `${header.record.length} fields, found ${record.length}`,
+        `${visible(file)}, line ${line}, column "${column}": expected one column of this name`,
       )
     }
-    return {
-      line,
-      fields: Object.fromEntries(header.record.map((name, i) => [name, record[i] as string])),
-    }
+    if (place >= 0) return place
+    throw new InputError(
+      `${visible(file)}, line ${line}: expected a column "${column}" in the header, found ` +
+        visible(header.map((name) => `"${name}"`).join(', ')).slice(0, 80),
+    )
   })
 }
 
-function parseRecords(file: string, text: string): { record: string[]; line: number }[] {
+function eachRecord(file: string, visit: (line: number, record: string[]) => void): void {
+  const text = readText(file)
+  const lineAt = lineCounter(Buffer.from(text))
+  let end = 0
   try {
-    const parsed = parse(text, {
-      info: true,
+    parse(text, {
       relaxColumnCount: true,
       recordDelimiter: ['\r\n', '\n', '\r'],
       skipEmptyLines: true,
-    }) as unknown as { record: string[]; info: { bytes: number } }[]
-    const lineAt = lineCounter(Buffer.from(text))
-    let end = 0
-    return parsed.map(({ record, info }) => {
-      const line = lineAt(end)
-      end = info.bytes
-      return { record, line }
+      // What it answers is kept: nothing.
+      onRecord: (record: string[], { bytes }: { bytes: number }) => {
+        visit(lineAt(end), record)
+        end = bytes
+      },
     })
   } catch (error) {
     if (!(error instanceof CsvError)) throw error
@@ -194,10 +215,12 @@ function readBytes(file: string): Buffer {
   const stats = attempt(file, () => statSync(file))
   // A terminal or a device has no end.
   if (stats.isCharacterDevice() || stats.isBlockDevice()) throw unreadable(file, 'a device')
-  if (stats.size > LARGEST_FILE) {
+  // A pipe has no size before it is read.
+  const bytes = stats.size > LARGEST_FILE ? undefined : attempt(file, () => readFileSync(file))
+  if (bytes === undefined || bytes.length > LARGEST_FILE) {
     throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
   }
-  return attempt(file, () => readFileSync(file))
+  return bytes
 }
 
 /** What `read` gives; its error in our words. */

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
+  fchmodSync,
   fsyncSync,
   openSync,
   realpathSync,
@@ -69,6 +70,8 @@ export function writeBalances(
     const mode = statSync(file, { throwIfNoEntry: false })?.mode
     const descriptor = openSync(temporary, 'wx', mode)
     try {
+      // What the umask took away.
+      if (mode !== undefined) fchmodSync(descriptor, mode)
       const bytes = Buffer.from(text)
       for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done)
       fsyncSync(descriptor)
