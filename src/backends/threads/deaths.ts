@@ -57,7 +57,8 @@ import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
 
 /**
  * Makes sound what a thread left that ended while it held locks. All of them are held while it runs,
- * by whoever met one of them; they are free when it returns, and stay abandoned when it throws.
+ * by whoever met one of them, so it need not ask for them, and must not; they are free when it returns,
+ * and stay abandoned when it throws.
  */
 export type OnOwnerDied = (abandoned: AbandonedLocks) => void
 

@@ -2,7 +2,8 @@
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { describeSelfDeadlock } from './deadlock.ts'
-import { FREE_SLOT, SHARED } from './layout.ts'
+import { heirOf } from './deaths.ts'
+import { ABANDONED, FREE_SLOT, SHARED } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
 import { holdsFrom, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
 import type { Plan } from './plan.ts'
@@ -87,6 +88,22 @@ function refuseOwn(
   throw new LockUsageError(
     `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
       'same thread, which has opened this table more than once. Open a table once in a thread',
+    caller,
+  )
+}
+
+/** Throws where `onOwnerDied` asks for what it has: a lock of the dead thread whose locks it repairs. */
+export function refuseRepaired(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  seen: number,
+  caller: Caller | undefined,
+): void {
+  if ((seen & ABANDONED) === 0 || heirOf(table, ownerIn(seen)) !== owner.id) return
+  throw new LockUsageError(
+    `lock ${lock} was left by ${labelOf(table, ownerIn(seen))}, and onOwnerDied has it already: repair ` +
+      'what it guards without asking for it',
     caller,
   )
 }

@@ -3,7 +3,7 @@
  * must wake someone or is out of turn. All numbers here are locks' own, checked before.
  */
 
-import type { Caller } from '../../core/errors.ts'
+import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP } from './kernel.ts'
@@ -11,7 +11,14 @@ import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
 import { lastTaken, type Owner, pushHeld, removeHeld } from './owners.ts'
 import { modeIn, type Plan, planFor } from './plan.ts'
 import { leave } from './readers.ts'
-import { holdsAlone, mustNotBlock, notHeld, refuse, refuseOwnThread } from './refusals.ts'
+import {
+  holdsAlone,
+  mustNotBlock,
+  notHeld,
+  refuse,
+  refuseOwnThread,
+  refuseRepaired,
+} from './refusals.ts'
 import { addressOf, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
 import { type Terms, wake } from './wait.ts'
@@ -31,6 +38,9 @@ export class Requests {
   readonly #lockCount: number
   /** In a re-entrant table: how often more than once each lock is held shared. */
   readonly #sharedAgain = new Map<number, number>()
+  /** There too: how often each lock is held shared by who holds it alone, which is to hold it again. */
+  readonly #sharedAlone = new Map<number, number>()
+  #repairs = 0
   #hasWoken = false
 
   constructor(
@@ -166,6 +176,11 @@ export class Requests {
   /** False if this thread does not hold the lock so; then nothing has changed. */
   #freeOne(lock: number, mode: LockMode): boolean {
     const isAlone = this.#table.layout.reentrant && !this.#owner.shared.has(lock)
+    if (mode === 'shared' && isAlone) {
+      const times = this.#sharedAlone.get(lock) ?? 0
+      if (times === 0) return false
+      this.#sharedAlone.set(lock, times - 1)
+    }
     if (mode === 'exclusive' || isAlone) {
       const answer = this.#kernel.unlock(lock)
       return answer === 0 || this.#finishFreeingOne(lock, answer)
@@ -257,7 +272,10 @@ export class Requests {
   #takeFree(lock: number, mode: LockMode): boolean {
     if (mode === 'exclusive') return this.#kernel.lock(lock) === 0
     if (!this.#table.layout.reentrant || !this.#holds(lock)) return false
-    if (!this.#owner.shared.has(lock)) return this.#kernel.lock(lock) === 0
+    if (!this.#owner.shared.has(lock)) {
+      this.#sharedAlone.set(lock, (this.#sharedAlone.get(lock) ?? 0) + 1)
+      return this.#kernel.lock(lock) === 0
+    }
     this.#sharedAgain.set(lock, (this.#sharedAgain.get(lock) ?? 0) + 1)
     return true
   }
@@ -271,9 +289,25 @@ export class Requests {
 
   /** Of a lock whose owner died and which nobody repairs: makes it sound, or throws. */
   #inheritIfLeft(lock: number, seen: number, caller: Caller | undefined): boolean {
-    if (!isLeft(this.#table, seen)) return false
-    inherit(this.#table, this.#owner, lock, this.#onOwnerDied, caller)
+    if (!isLeft(this.#table, seen)) {
+      if (this.#repairs > 0) refuseRepaired(this.#table, this.#owner, lock, seen, caller)
+      return false
+    }
+    this.#repairs++
+    try {
+      inherit(this.#table, this.#owner, lock, this.#onOwnerDied, caller)
+    } finally {
+      this.#repairs--
+    }
     return true
+  }
+
+  /** Throws while `onOwnerDied` runs in this thread. */
+  refuseIfRepairing(): void {
+    if (this.#repairs === 0) return
+    throw new LockUsageError(
+      'close: onOwnerDied is repairing what another thread left; close the table when it has returned',
+    )
   }
 
   #freeDownFrom(last: number): void {

@@ -246,8 +246,8 @@ export class SharedLocks {
     wanted: Iterable<Wanted>,
     ...rest: [fn: () => Result] | [options: HoldOptions, fn: () => Result]
   ): Result {
-    const plan = this.#plan(wanted, this.hold)
     const { terms, fn } = parseCall(rest, this.hold)
+    const plan = this.#plan(wanted, this.hold)
     this.#requests.takeAll(plan, terms)
     try {
       return settled(fn())
@@ -313,8 +313,8 @@ export class SharedLocks {
       | [fn: () => Result | PromiseLike<Result>]
       | [options: HoldOptions, fn: () => Result | PromiseLike<Result>]
   ): Promise<Result> {
-    const plan = this.#plan(wanted, this.holdAsync)
     const { terms, fn } = parseCall(rest, this.holdAsync)
+    const plan = this.#plan(wanted, this.holdAsync)
     return this.#tasks.hold(plan, terms, fn)
   }
 
@@ -390,7 +390,7 @@ export class SharedLocks {
   /**
    * Gives this thread's place in the table back to others; the object cannot be used after it.
    *
-   * @throws LockUsageError if it still holds locks.
+   * @throws LockUsageError if it still holds locks, or repairs those that another thread left.
    */
   close(): void {
     if (this.#count === 0) return
@@ -401,6 +401,7 @@ export class SharedLocks {
       )
     }
     this.#tasks.refuseIfBusy()
+    this.#requests.refuseIfRepairing()
     this.#count = 0
     unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)

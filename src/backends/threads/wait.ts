@@ -18,6 +18,9 @@ import { addressOf, ownerIn, type Table } from './table.ts'
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
 
+/** Of those in the way so many are named. */
+const MOST_NAMED = 4
+
 /** On what terms a request waits. */
 export interface Terms {
   /** Errors and published stacks begin above this. */
@@ -96,7 +99,13 @@ export class Wait {
     this.end()
     const at = addressOf(this.#table, this.#lock) >> 2
     const holder = ownerIn(Atomics.load(this.#table.words, at))
-    const held = holder === 0 ? '' : `, held by ${labelOf(this.#table, holder)}`
+    // Who has claimed it waits for its readers.
+    const holders =
+      holder === 0 || holder === this.#owner.id ? readersOf(this.#table, this.#lock) : [holder]
+    const others = [...holders].filter((id) => id !== this.#owner.id)
+    const labels = others.slice(0, MOST_NAMED).map((id) => labelOf(this.#table, id))
+    if (others.length > MOST_NAMED) labels.push(`${others.length - MOST_NAMED} more`)
+    const held = labels.length === 0 ? '' : `, held by ${labels.join(', ')}`
     // A wake-up that came too late for this wait is for the next.
     Atomics.notify(this.#table.words, at, 1)
     throw new LockTimeoutError(

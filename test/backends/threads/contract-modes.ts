@@ -260,6 +260,19 @@ export function describeReentrant(create: Create): void {
     assert.equal(modes(locks), '........')
   })
 
+  it('frees shared only what was taken shared', () => {
+    const locks = create({ reentrant: true })
+    locks.lock(3)
+    assert.throws(() => locks.unlockShared(3), LockUsageError)
+    assert.equal(modes(locks)[3], 'x')
+    locks.lockShared(3)
+    locks.unlockShared(3)
+    assert.throws(() => locks.unlockShared(3), LockUsageError)
+    assert.equal(modes(locks)[3], 'x')
+    locks.unlock(3)
+    assert.equal(modes(locks)[3], '.')
+  })
+
   it('counts in shared mode too, and does not make more of it', () => {
     const locks = create({ reentrant: true })
     locks.lockShared(3)
@@ -322,6 +335,23 @@ export function describeTimeouts(create: Create): void {
       locks.hold([3], { timeoutMs: 0 }, () => 'held'),
       'held',
     )
+    assert.equal(modes(locks), '........')
+  })
+
+  it('names the readers that a wait was for, and not the one that waits', async () => {
+    const locks = create({ label: 'main' })
+    const flags = newFlags()
+    const other = inThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 }, 'reader')
+    await flagIsSet(flags, 0)
+    const told = {
+      name: 'LockTimeoutError',
+      message: /lock 3, held by reader: it has none of them/,
+    }
+    assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), told)
+    await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), told)
+    Atomics.store(flags, 1, 1)
+    Atomics.notify(flags, 1)
+    await other
     assert.equal(modes(locks), '........')
   })
 

@@ -191,6 +191,38 @@ function describeRepair(create: Create): void {
     assert.throws(() => create({ onOwnerDied: 3 as never }), usage)
   })
 
+  it('refuses a repair that asks for what it has, or closes the table', async () => {
+    for (const reentrant of [false, true]) {
+      const makers = create({ reentrant })
+      const said: unknown[] = []
+      const locks = SharedLocks.open(makers.handle, {
+        onOwnerDied: ({ locks: abandoned }) => {
+          for (const call of [
+            () => locks.hold(abandoned, () => assert.fail()),
+            () => locks.lock(2),
+            () => locks.close(),
+          ]) {
+            try {
+              call()
+            } catch (error) {
+              said.push((error as Error).message)
+            }
+          }
+        },
+      })
+      await endHolding(makers, 2)
+      assert.equal(
+        locks.hold([2], () => 'held'),
+        'held',
+      )
+      assert.equal(said.length, 3)
+      assert.match(`${said[0]}`, /^lock 2 was left by the dead one, and onOwnerDied has it already/)
+      assert.match(`${said[1]}`, /^lock 2 was left by the dead one, and onOwnerDied has it already/)
+      assert.match(`${said[2]}`, /^close: onOwnerDied is repairing/)
+      locks.close()
+    }
+  })
+
   it('survives the end of the heir', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
