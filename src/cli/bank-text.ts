@@ -65,7 +65,11 @@ function refusedText(runs: readonly FinishedRun[]): string {
   const lines: string[] = []
   for (const { strategy, refusedOrders } of runs) {
     if (refusedOrders.length === 0) continue
-    lines.push(strong(`Refused by ${strategy}: ${count(refusedOrders.length)} orders`))
+    lines.push(
+      strong(
+        `Refused by ${strategy}: ${count(refusedOrders.length)} order${refusedOrders.length === 1 ? '' : 's'}`,
+      ),
+    )
     for (const { line, id, from, to, amount, reason } of refusedOrders) {
       lines.push(
         `  line ${line}: order ${visible(id)}, ${formatCents(amount)} from ${visible(from)} to ` +
@@ -87,20 +91,52 @@ function tableText(runs: readonly FinishedRun[], width: number): string {
     count(Math.round(run.transfersPerSecond)),
     count(run.sleeps),
   ])
+  const fits = (text: string): boolean => plainWidth(text.split('\n')[0] ?? '') <= width
+  const wide = bordered(HEAD, rows)
+  if (fits(wide)) return wide
+  // Of the audits, only how many failed.
+  const short = rows.map((row) => row.map((cell) => cell.replace(/ of .*/, '')))
+  const tight = borderless(['strategy', 'outcome', ...HEAD.slice(2).map(twoLines)], short)
+  return fits(tight) ? tight : listText(rows)
+}
+
+const ALIGNMENTS = ['left', 'left', ...HEAD.slice(2).map(() => 'right' as const)] as const
+
+function bordered(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const table = new Table({
-    head: HEAD,
-    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'right'],
+    head: [...head],
+    colAligns: [...ALIGNMENTS],
     style: { head: [], border: [], compact: true },
   })
-  const marked = rows.map(([strategy = '', outcome = '', ...rest]) => [
-    strong(strategy),
-    paint(outcome === 'consistent' ? 'green' : 'red', outcome),
-    ...rest,
+  table.push(...rows.map(marked))
+  return table.toString()
+}
+
+/** Without lines, for a narrower terminal. */
+function borderless(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const sides = ['left', 'mid', 'right', 'top', 'bottom']
+  const parts = ['', 'top', 'bottom', 'left', 'right', 'mid'].flatMap((part) => [
+    part,
+    ...sides.map((side) => `${part}-${side}`),
   ])
-  table.push(...marked)
-  const text = table.toString()
-  const needed = plainWidth(text.split('\n')[0] ?? '')
-  return needed <= width ? text : listText(rows)
+  const table = new Table({
+    head: [...head],
+    colAligns: [...ALIGNMENTS],
+    chars: Object.fromEntries([...parts, 'middle'].map((part) => [part, ''])),
+    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 1 },
+  })
+  table.push(...rows.map(marked))
+  return table.toString()
+}
+
+/** One row, with the strategy and its outcome emphasised. */
+function marked([strategy = '', outcome = '', ...rest]: readonly string[]): string[] {
+  const color = outcome === 'consistent' ? 'green' : 'red'
+  return [strong(strategy), paint(color, outcome), ...rest]
+}
+
+function twoLines(head: string): string {
+  return head === 'transfers/s' ? 'per second' : head.replace(' ', '\n')
 }
 
 /** The same as one block for each run, for terminals too narrow for the table. */
@@ -115,7 +151,8 @@ function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]
   const width = widthOf(process.stdout)
   const text = deadlockText(first, { strong, faint: (line) => paint('dim', line) })
     .split('\n')
-    .map((line) => (line.startsWith('What to change') ? wrap(line, width) : line))
+    // What is indented stays on its line, to be copied.
+    .map((line) => (plainWidth(line) > width && !line.startsWith(' ') ? wrap(line, width) : line))
     .join('\n')
   const more =
     run.deadlocksBroken > 1

@@ -21,7 +21,10 @@ export type LockErrorCode =
 // biome-ignore lint/complexity/noBannedTypes: any function will do, none is called
 export type Caller = Function
 
-/** The base class: `error instanceof LockwiseError` catches everything this library throws. */
+/**
+ * The base class of this library's own errors. What Web Locks defines is thrown as it defines it:
+ * `TypeError`, and `DOMException` with the name `NotSupportedError` or `AbortError`.
+ */
 export abstract class LockwiseError extends Error {
   /** What went wrong; see {@link LockErrorCode}. */
   abstract readonly code: LockErrorCode

@@ -15,6 +15,9 @@ export class DeclaredOrder {
 
   /** @throws LockUsageError for no class, a class twice, or a class with a `:` in it. */
   constructor(classes: readonly string[]) {
+    if (!Array.isArray(classes)) {
+      throw new LockUsageError(`defineOrder: expected classes, not ${String(classes)}`)
+    }
     if (classes.length === 0) throw new LockUsageError('defineOrder: expected at least one class')
     for (const [i, cls] of classes.entries()) {
       if (typeof cls !== 'string' || cls.includes(':')) {

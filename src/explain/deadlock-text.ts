@@ -45,11 +45,15 @@ function calls(stack: string, word: string): string[] {
   return lines.map((call, i) => (i === 0 ? word : ' '.repeat(word.length)) + visible(call))
 }
 
-function ending({ suspected, victim, cycle }: DeadlockReport): string {
+function ending({ suspected, victim, cycle, between }: DeadlockReport): string {
   const label = cycle.find((member) => member.thread === victim)?.label ?? cycle[0]?.label ?? ''
   return suspected
     ? 'Nothing was rejected: a guard and a wait for it share one context, so they may be one task or two.'
-    : `Victim: ${visible(label)}; its request was rejected with DeadlockError.`
+    : `Victim: ${visible(label)}; its request ${
+        between === 'tasks'
+          ? 'is rejected with DeadlockError when this has lasted for deadlockAfterMs.'
+          : 'was rejected with DeadlockError.'
+      }`
 }
 
 function heading({ cycle, between, suspected }: DeadlockReport): string {
@@ -60,7 +64,7 @@ function heading({ cycle, between, suspected }: DeadlockReport): string {
 }
 
 function advice({ cycle, between }: DeadlockReport): string {
-  const locks = [...new Set(cycle.map((member) => member.waitsFor))]
+  const locks = [...new Set(cycle.map((member) => member.waitsFor))].sort(ascending)
   if (locks.length === 1) {
     return `locks are not re-entrant; do not ask for ${name(locks[0] as LockLabel)} again while holding it.`
   }
@@ -72,6 +76,10 @@ function advice({ cycle, between }: DeadlockReport): string {
     `take ${names(locks)} in one request (holdPair, hold), which always takes the lower one ` +
     'first; or take them in the same order everywhere.'
   )
+}
+
+function ascending(a: LockLabel, b: LockLabel): number {
+  return a < b ? -1 : 1
 }
 
 function holdings({ holds, holdsShared = [] }: DeadlockMember): string {

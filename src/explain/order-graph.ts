@@ -9,6 +9,9 @@
  * - a *gate*, a lock held alone on all edges of the circle, keeps its ways apart; or
  * - at some node both who wants it and who holds it want it shared.
  *
+ * Between two nodes there is an edge for each pair of modes that was seen, so that a circle is made of
+ * what did happen.
+ *
  * Cost: for an edge that is known, two look-ups and a look at its gates; for a new one, a search.
  * Memory: one entry for each edge, at most {@link MOST_EDGES}; what comes later is not recorded.
  */
@@ -33,14 +36,14 @@ export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
 
 interface Edge extends PossibleDeadlockEdge {
   gates: readonly string[]
-  heldShared: boolean
-  wantedShared: boolean
+  readonly heldShared: boolean
+  readonly wantedShared: boolean
 }
 
 /** What was ever wanted while something was held. */
 export class OrderGraph {
-  readonly #classes = new Map<string, Map<string, Edge>>()
-  readonly #names = new Map<string, Map<string, Edge>>()
+  readonly #classes = new Map<string, Map<string, Edge[]>>()
+  readonly #names = new Map<string, Map<string, Edge[]>>()
   readonly #told = new Set<string>()
   readonly #maxEdges: number
   #edges = 0
@@ -61,8 +64,8 @@ export class OrderGraph {
       for (let j = 0; j < wanted.length; j++) {
         const to = wanted[j] as WantedLock<string>
         if (from.name === to.name) continue
-        const edge = this.#edgeFor(from.name, to.name)
-        if (edge === undefined || isStronger(edge, from, to)) return false
+        const edge = inModes(this.#edgesFor(from.name, to.name), from, to)
+        if (edge === undefined) return false
         if (edge.gates.length > 0 && !edge.gates.every((gate) => isGate(gate, held))) return false
       }
     }
@@ -85,7 +88,7 @@ export class OrderGraph {
     return reports ?? NONE
   }
 
-  #edgeFor(from: string, to: string): Edge | undefined {
+  #edgesFor(from: string, to: string): readonly Edge[] | undefined {
     const fromClass = classOf(from)
     const toClass = classOf(to)
     return fromClass === toClass
@@ -104,11 +107,9 @@ export class OrderGraph {
     const isInside = fromClass === toClass
     const graph = isInside ? this.#names : this.#classes
     const [fromNode, toNode] = isInside ? [from.name, to.name] : [fromClass, toClass]
-    const known = graph.get(fromNode)?.get(toNode)
-    if (known) {
-      if (!weaken(known, from, to, held)) return undefined
-      return this.#circleThrough(known, graph)
-    }
+    const known = inModes(graph.get(fromNode)?.get(toNode), from, to)
+    if (known)
+      return hasFewerGates(known, from, held) ? this.#circleThrough(known, graph) : undefined
     if (this.#edges >= this.#maxEdges) return undefined
     this.#edges++
     const edge: Edge = {
@@ -123,21 +124,20 @@ export class OrderGraph {
       heldShared: from.mode === 'shared',
       wantedShared: to.mode === 'shared',
     }
-    const edges = graph.get(fromNode)
-    if (edges) edges.set(toNode, edge)
-    else graph.set(fromNode, new Map([[toNode, edge]]))
+    const edges = graph.get(fromNode) ?? new Map<string, Edge[]>()
+    graph.set(fromNode, edges.set(toNode, [...(edges.get(toNode) ?? []), edge]))
     return this.#circleThrough(edge, graph)
   }
 
   /** The circle that an edge closes, if it is one in which all could wait for each other. */
   #circleThrough(
     closing: Edge,
-    graph: ReadonlyMap<string, ReadonlyMap<string, Edge>>,
+    graph: ReadonlyMap<string, ReadonlyMap<string, readonly Edge[]>>,
   ): PossibleDeadlockReport | undefined {
     let steps = 0
     const visit = (way: Edge[], gates: readonly string[]): Edge[] | undefined => {
       const last = way.at(-1) as Edge
-      for (const edge of graph.get(last.wanted)?.values() ?? []) {
+      for (const edge of [...(graph.get(last.wanted)?.values() ?? [])].flat()) {
         if (steps++ > MOST_STEPS) return undefined
         if (
           !meet(last, edge) ||
@@ -175,27 +175,28 @@ function meet(wanting: Edge, holding: Edge): boolean {
   return !(wanting.wantedShared && holding.heldShared)
 }
 
-/** Whether an edge is now seen in a stronger mode than ever before. */
-function isStronger(edge: Edge, from: WantedLock<string>, to: WantedLock<string>): boolean {
-  return (
-    (edge.heldShared && from.mode === 'exclusive') || (edge.wantedShared && to.mode === 'exclusive')
+/** Of the edges between two nodes, the one of these modes. */
+function inModes(
+  edges: readonly Edge[] | undefined,
+  from: WantedLock<string>,
+  to: WantedLock<string>,
+): Edge | undefined {
+  return edges?.find(
+    ({ heldShared, wantedShared }) =>
+      heldShared === (from.mode === 'shared') && wantedShared === (to.mode === 'shared'),
   )
 }
 
-/** Whether a known edge was now seen with fewer gates, or in a stronger mode; it remembers that. */
-function weaken(
+/** Whether a known edge was now seen with fewer gates; it remembers that. */
+function hasFewerGates(
   edge: Edge,
   from: WantedLock<string>,
-  to: WantedLock<string>,
   held: readonly WantedLock<string>[],
 ): boolean {
-  const isWeaker = isStronger(edge, from, to)
-  edge.heldShared &&= from.mode === 'shared'
-  edge.wantedShared &&= to.mode === 'shared'
-  if (edge.gates.length === 0) return isWeaker
+  if (edge.gates.length === 0) return false
   const now = gatesOf(from, held)
   const gates = edge.gates.filter((gate) => now.includes(gate))
-  if (gates.length === edge.gates.length) return isWeaker
+  if (gates.length === edge.gates.length) return false
   edge.gates = gates
   return true
 }

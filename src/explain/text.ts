@@ -16,7 +16,8 @@ export function possibleDeadlockText({ cycle }: PossibleDeadlockReport): string 
     lines.push(visible(`  ${label}: '${held}', then '${wanted}' while holding it${example}`))
     lines.push(...placeLines('held at', edge.heldAt), ...placeLines('wanted at', edge.wantedAt))
   }
-  const names = cycle.map(({ held }) => `'${visible(held)}'`)
+  const isOfClasses = cycle.some(({ held, heldAs }) => held !== heldAs)
+  const names = cycle.map(({ held }) => `'${visible(held)}${isOfClasses ? ':…' : ''}'`).sort()
   lines.push(
     '',
     `What to change: take ${names.slice(0, -1).join(', ')} and ${names.at(-1)} in one request, or in the ` +
@@ -38,5 +39,5 @@ function placeLines(what: string, place: string): string[] {
   if (place === '') return [`    ${what}: not kept (places: 'always' keeps all)`]
   return place
     .split('\n')
-    .map((call, i) => visible(`    ${(i === 0 ? what : '').padEnd(9)} ${call}`))
+    .map((call, i) => visible(`    ${(i === 0 ? what : '').padEnd(9)} ${call.replace(/^at /, '')}`))
 }

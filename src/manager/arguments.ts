@@ -46,11 +46,18 @@ export type Callback = (lock: Lock | null, scope: unknown) => unknown
 /** A function that orders two names. */
 export type Compare = (a: string, b: string) => number
 
-/** The plan for names as the caller gives them: one, or a list. */
-export function toPlan(names: unknown, mode: LockMode, compare: Compare): Plan {
+/** What a caller gives as names: one, converted to a string as Web IDL does it, or a list. */
+export function toNames(names: unknown): string | WantedLock<string> | readonly unknown[] {
+  if (typeof names === 'string') return names
+  if (typeof names === 'object' && names !== null && (isList(names) || isWanted(names)))
+    return names
+  return toText(names)
+}
+
+/** The plan for names. */
+export function toPlan(names: ReturnType<typeof toNames>, mode: LockMode, compare: Compare): Plan {
   if (typeof names === 'string') return [toWanted(names, mode)]
-  if (isWanted(names)) return [toWanted(names.name, names.mode)]
-  if (!Array.isArray(names)) return [toWanted(toText(names), mode)]
+  if (!isList(names)) return [toWanted(names.name, names.mode)]
   if (names.length === 0) throw new LockUsageError('request: the list of names is empty')
   if (names.length > MOST_NAMES) {
     throw new LockUsageError(
@@ -136,6 +143,10 @@ function toWanted(name: string, mode: LockMode): WantedLock<string> {
     )
   }
   return { name, mode }
+}
+
+function isList(names: object): names is readonly unknown[] {
+  return Array.isArray(names)
 }
 
 function isWanted(value: unknown): value is WantedLock<string> {

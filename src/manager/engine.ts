@@ -105,8 +105,14 @@ export class Engine {
   /** What starts its holding, unless it has given up meanwhile. */
   #starterOf(request: Request): () => void {
     const startGranted = (): void => {
-      if (request.state !== 'granted') return
-      if (request.callback) this.#callBack(request, request.callback)
+      if (request.state !== 'granted') {
+        if (request.isRobbed) this.#callRobbed(request)
+        return
+      }
+      // A listener of the signal may have kept ours from hearing of it.
+      const { signal } = request.options
+      if (signal && isAborted(signal)) this.#giveUp(request, signal.reason)
+      else if (request.callback) this.#callBack(request, request.callback)
       else request.resolve(this.#guardOf(request))
     }
     return startGranted
@@ -128,6 +134,16 @@ export class Engine {
     } else {
       this.end(request)
       request.resolve(value)
+    }
+  }
+
+  /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
+  #callRobbed({ callback, plan, holder }: Request): void {
+    try {
+      const value = callback?.(new Lock(plan), new Scope(this.#options.calls, holder))
+      Promise.resolve(value).catch(() => {})
+    } catch {
+      // Its promise has been rejected for the theft.
     }
   }
 
@@ -206,9 +222,12 @@ export class Engine {
   }
 
   #endOnAbort(request: Request, signal: AbortSignal): void {
-    const abort = (): void => this.#giveUp(request, signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    stopBy(request, () => signal.removeEventListener('abort', abort))
+    const abort = (): void => {
+      if (isAborted(signal)) this.#giveUp(request, signal.reason)
+    }
+    // Not the signal's own methods: they may have been replaced.
+    addListener.call(signal, 'abort', abort)
+    stopBy(request, () => removeListener.call(signal, 'abort', abort))
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
@@ -222,6 +241,7 @@ export class Engine {
     }
     this.queues.enterFirst(request, request.plan)
     for (const holder of stolenFrom) {
+      holder.isRobbed = holder.state === 'granted'
       this.end(holder)
       holder.reject(stolen(holder.plan))
     }
@@ -268,6 +288,14 @@ export class Engine {
 }
 
 const SETTLED = Promise.resolve()
+const { addEventListener: addListener, removeEventListener: removeListener } = EventTarget.prototype
+const isAborted = accessor(AbortSignal.prototype, 'aborted')
+
+/** Reads an object's own kind of property, whatever it was replaced by. */
+function accessor(prototype: AbortSignal, name: 'aborted'): (signal: AbortSignal) => boolean {
+  const get = Object.getOwnPropertyDescriptor(prototype, name)?.get
+  return (signal) => (get ? (get.call(signal) as boolean) : signal[name])
+}
 
 /**
  * What a holder has not waited for is the code's around it: that may, and none other can. A guard that

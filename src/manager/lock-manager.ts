@@ -15,8 +15,10 @@ import {
   mustBePossible,
   type Options,
   toCallback,
+  toNames,
   toOptions,
   toPlan,
+  webTypeError,
 } from './arguments.ts'
 import { Engine, LONGEST_MS } from './engine.ts'
 import { Listeners, type LockEvents } from './events.ts'
@@ -34,8 +36,8 @@ import { locksOf } from './watch.ts'
 /** Options of a {@link LockManager}. */
 export interface LockManagerOptions {
   /**
-   * For how long a deadlock must stand before its victim is rejected, in milliseconds; 0: not at all.
-   * It is reported at once in any case. Default: 1000.
+   * How long a deadlock must stand before its victim is rejected, in milliseconds; with 0 it is
+   * rejected at once. It is reported at once in any case. Default: 1000.
    */
   readonly deadlockAfterMs?: number | undefined
   /**
@@ -53,6 +55,8 @@ export interface LockManagerOptions {
   readonly order?: readonly string[] | undefined
 }
 
+const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow']
+
 /**
  * Locks by name on one event loop.
  *
@@ -67,6 +71,9 @@ export class LockManager<Name extends string = string> {
 
   /** @throws LockUsageError for an option that cannot be. */
   constructor(options: LockManagerOptions = {}) {
+    if (typeof options !== 'object' || options === null) {
+      throw new LockUsageError(`LockManager: expected options, not ${String(options)}`)
+    }
     const { deadlockAfterMs = 1000, trackOrder = true, places = 'sampled', order } = options
     if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
       throw new LockUsageError(
@@ -78,7 +85,7 @@ export class LockManager<Name extends string = string> {
         `places must be 'sampled', 'always' or 'never', not ${String(places)}`,
       )
     }
-    const declared = order && new DeclaredOrder(order)
+    const declared = order === undefined ? undefined : new DeclaredOrder(order)
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
     this.#engine = new Engine({
@@ -132,17 +139,20 @@ export class LockManager<Name extends string = string> {
     callback: (lock: Lock | null, scope: Scope<Name>) => Result,
   ): Promise<Awaited<Result>>
   request(names: unknown, second: unknown, ...rest: unknown[]): Promise<unknown> {
+    if (!isManager(this)) return Promise.reject(webTypeError('request: this is no LockManager'))
     return this.#request(names, second, rest, this.#engine.holder, this.request)
   }
 
   /**
    * Takes one lock or several for code that cannot be a callback; they are held until the guard is
-   * released. A guard that nobody releases holds for ever: prefer {@link request}.
+   * released. A guard that nobody releases holds for ever, and one that was asked for outside of all
+   * callbacks is nobody's: a deadlock through it is not seen. Prefer {@link request}.
    *
    * Rejects as {@link request} does, and with LockNotAvailableError where `ifAvailable` finds them
    * taken.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
+    if (!isManager(this)) return Promise.reject(webTypeError('acquire: this is no LockManager'))
     return this.#acquire(names, options, this.#engine.holder, this.acquire)
   }
 
@@ -171,6 +181,12 @@ export class LockManager<Name extends string = string> {
     kind: Kind,
     listener: (report: LockEvents[Kind]) => void,
   ): () => void {
+    if (!KINDS.includes(kind)) {
+      throw new LockUsageError(
+        `on: there is no event ${String(kind)}, only ${KINDS.join(', ')}`,
+        this.on,
+      )
+    }
     if (typeof listener !== 'function') {
       throw new LockUsageError(`on: expected a function to call with the reports`, this.on)
     }
@@ -190,8 +206,10 @@ export class LockManager<Name extends string = string> {
     caller: Caller,
   ): Promise<unknown> {
     try {
+      // In this order, as each can throw, or call the caller's code.
+      const wanted = toNames(names)
       const options = toOptions(rest.length === 0 ? undefined : second)
-      const plan = toPlan(names, options.mode, this.#compare)
+      const plan = toPlan(wanted, options.mode, this.#compare)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
       this.#mustBeAllowed(plan, options, holder, caller)
       return this.#engine.request(plan, options, callback, holder, caller)
@@ -207,9 +225,10 @@ export class LockManager<Name extends string = string> {
     caller: Caller,
   ): Promise<Guard> {
     try {
+      const wanted = toNames(names)
       const options = toOptions(given)
       if (options.steal) throw new LockUsageError('acquire: only request() can steal', caller)
-      const plan = toPlan(names, options.mode, this.#compare)
+      const plan = toPlan(wanted, options.mode, this.#compare)
       this.#mustBeAllowed(plan, options, holder, caller)
       const { queues } = this.#engine
       if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
@@ -225,8 +244,9 @@ export class LockManager<Name extends string = string> {
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
+    const wanted = toNames(names)
     const options = toOptions(given)
-    const plan = toPlan(names, options.mode, this.#compare)
+    const plan = toPlan(wanted, options.mode, this.#compare)
     this.#mustBeAllowed(plan, options, holder, caller)
     return this.#engine.tryAcquire(plan, options, holder, caller)
   }
@@ -251,4 +271,9 @@ export class LockManager<Name extends string = string> {
   ): void {
     if (!this.#listeners.tell(kind, report)) warn(report)
   }
+}
+
+/** Whether a method was called on a manager, and not taken off it. */
+function isManager(value: unknown): boolean {
+  return value instanceof LockManager
 }

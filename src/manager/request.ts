@@ -53,6 +53,8 @@ export class Request implements Claim, Carried {
   nested: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
+  /** Whether its locks were stolen before its callback began. */
+  isRobbed = false
   /** When it was asked for, in milliseconds since 1970. */
   since = 0
 

@@ -61,10 +61,16 @@ describe('bad input', { timeout: 60_000 }, () => {
       { deadlockAfterMs: '1' },
       { places: 'some' },
       { order: [] },
+      { order: null },
+      { order: 'abc' },
+      { order: {} },
+      null,
+      5,
     ]) {
       assert.throws(() => new LockManager(options as object), LockUsageError)
     }
     assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
+    assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event bogus, only deadlock/)
   })
 
   it('a callback that never settles, aborted while it waits behind another', async () => {
@@ -79,6 +85,51 @@ describe('bad input', { timeout: 60_000 }, () => {
     const thief = own.request('a', { steal: true }, () => 'stolen')
     await assert.rejects(forever, { name: 'AbortError' })
     assert.equal(await thief, 'stolen')
+  })
+
+  it('converts its arguments in the order in which Web IDL does', async () => {
+    const read: string[] = []
+    const name = { toString: () => `${read.push('name')}` }
+    const options = Object.defineProperties(
+      {},
+      Object.fromEntries(
+        ['mode', 'steal', 'signal', 'ifAvailable'].map((key) => [
+          key,
+          { get: () => void read.push(key) },
+        ]),
+      ),
+    )
+    await request(name, options, () => {})
+    assert.deepEqual(read, ['name', 'ifAvailable', 'mode', 'signal', 'steal'])
+    const fails = { toString: () => assert.fail('the name first') }
+    await assert.rejects(request(fails, 5, no), /the name first/)
+  })
+
+  it('methods that were taken off their manager answer with a rejected promise', async () => {
+    const { request: loose, acquire: looser } = LockManager.prototype
+    await assert.rejects(Reflect.apply(loose, undefined, ['a', no]), TypeError)
+    await assert.rejects(Reflect.apply(looser, {}, ['a']), TypeError)
+  })
+
+  it('a signal that was tampered with keeps no lock and calls nothing', async () => {
+    const broken = new AbortController()
+    broken.signal.addEventListener = () => assert.fail('its own')
+    assert.equal(await request('a', { signal: broken.signal }, () => 'held'), 'held')
+
+    const stopped = new AbortController()
+    stopped.signal.addEventListener('abort', (event) => event.stopImmediatePropagation())
+    const first = request('a', () => settle())
+    const second = request('a', { signal: stopped.signal }, no)
+    stopped.abort()
+    await first
+    await assert.rejects(second, { name: 'AbortError' })
+
+    const forged = new AbortController()
+    const holding = request('a', () => settle())
+    const waiting = request('a', { signal: forged.signal }, () => 'not aborted')
+    forged.signal.dispatchEvent(new Event('abort'))
+    await holding
+    assert.equal(await waiting, 'not aborted')
   })
 
   it('what lasts too long is told, and nothing else happens', async () => {

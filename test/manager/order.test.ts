@@ -5,10 +5,13 @@ import { describe, it } from 'node:test'
 import { possibleDeadlockText } from '../../src/explain/index.ts'
 import {
   defineOrder,
+  exclusive,
   LockManager,
   LockOrderError,
   LockUsageError,
   type PossibleDeadlockReport,
+  shared,
+  type WantedLock,
 } from '../../src/index.ts'
 import { settle } from './tools.ts'
 
@@ -145,5 +148,19 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
       await nest('b', 'a')
     })
     assert.equal(later.length, 1)
+  })
+
+  it('is made of what did happen, not of modes that were never seen together', async () => {
+    const locks = new LockManager()
+    const told: unknown[] = []
+    locks.on('possible', (report) => told.push(report))
+    const nest = (outer: WantedLock<string>, inner: WantedLock<string>): Promise<void> =>
+      locks.request(outer, (_lock, scope) => scope.request(inner, () => {}))
+    await nest(exclusive('a'), shared('b'))
+    await nest(shared('a'), exclusive('b'))
+    await nest(shared('b'), shared('a'))
+    assert.deepEqual(told, [])
+    await nest(exclusive('b'), shared('a'))
+    assert.equal(told.length, 1)
   })
 })

@@ -116,6 +116,7 @@ export class Model {
       moved.add(`${one.id} before ${first?.id}`)
       this.#list.splice(this.#list.indexOf(one), 1)
       this.#list.splice(this.#list.indexOf(first as Asked), 0, one)
+      this.grant()
     }
   }
 

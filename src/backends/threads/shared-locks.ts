@@ -37,42 +37,42 @@ export interface SharedLocksOptions extends OpenOptions {
    * up to thousands of records; 16 or 32 is better for many more. Where every record has a lock of its
    * own the first 8 bytes are the lock's and the rest are yours; in a striped table all are yours.
    */
-  readonly recordBytes?: number
+  readonly recordBytes?: number | undefined
   /**
    * Share this many locks among all records (record `i` has lock `i % stripes`). Default: a lock for
    * every record. 64 to 1,024 stripes keep memory flat and make {@link SharedLocks.holdAll} cheap;
    * 1 is a global lock.
    */
-  readonly stripes?: number
+  readonly stripes?: number | undefined
   /**
    * `'ascending'` (default): taking a lower number while holding a higher one throws
    * `LockOrderError`, so a deadlock cannot happen. `'free'`: any order; a deadlock is detected when
    * it closes and one of its threads gets `DeadlockError`.
    */
-  readonly order?: LockOrder
+  readonly order?: LockOrder | undefined
   /**
    * Lets a thread take a lock again that it holds: it is free when it was freed as often. Default false:
    * then it is an error, since it mostly is one. For asynchronous holdings it means those inside one
    * another; a blocking call inside one is still another owner's. Costs some ten nanoseconds a lock.
    */
-  readonly reentrant?: boolean
+  readonly reentrant?: boolean | undefined
   /** How many threads and asynchronous holdings can have the table open at once. Default 128. */
-  readonly owners?: number
+  readonly owners?: number | undefined
   /** Default `'wasm'`: a shared WebAssembly memory. `'buffer'`: a plain SharedArrayBuffer. */
-  readonly memory?: 'wasm' | 'buffer'
+  readonly memory?: 'wasm' | 'buffer' | undefined
 }
 
 /** How a thread opens a table. */
 export interface OpenOptions {
   /** What this thread is called in reports. Default `thread N`. */
-  readonly label?: string
+  readonly label?: string | undefined
   /**
    * Repairs what a thread left that ended while it held locks: called with all of that thread's locks
    * held, inside whatever call of this thread met one of them. When it returns, all of them are free
    * and the call goes on; when it throws, they stay abandoned and the call throws the same. Must not
    * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
    */
-  readonly onOwnerDied?: OnOwnerDied
+  readonly onOwnerDied?: OnOwnerDied | undefined
 }
 
 /**
@@ -420,7 +420,7 @@ export class SharedLocks {
 /** On what terms a holding is asked for. */
 export interface HoldOptions {
   /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
 }
 
 /** What stands behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
@@ -468,7 +468,7 @@ function kernelFor(table: Table, owner: Owner): Kernel {
   const kernel =
     wasm === undefined || 'Bun' in globalThis
       ? atomicsKernel(words, setting)
-      : wasmKernel(wasm, setting)
+      : wasmKernel(wasm as WebAssembly.Memory, setting)
   return layout.reentrant ? reentrantKernel(kernel, words, setting) : kernel
 }
 

@@ -32,7 +32,12 @@ export interface Table {
   readonly floats: Float64Array
   readonly bytes: Uint8Array
   /** The memory to which the buffer belongs, where it is WebAssembly's. */
-  readonly wasm: WebAssembly.Memory | undefined
+  readonly wasm: WasmMemory | undefined
+}
+
+/** A WebAssembly.Memory, for those who have no types of it. */
+interface WasmMemory {
+  readonly buffer: object
 }
 
 /** Makes the memory of a new table. */
@@ -67,20 +72,16 @@ export function handleOf(table: Table): SharedLocksHandle {
 }
 
 /** A shared memory's buffer, which TypeScript takes for an ArrayBuffer. */
-function sharedBufferOf(memory: WebAssembly.Memory): SharedArrayBuffer {
-  return memory.buffer as unknown as SharedArrayBuffer
+function sharedBufferOf(memory: WasmMemory): SharedArrayBuffer {
+  return memory.buffer as SharedArrayBuffer
 }
 
-function viewExisting(buffer: SharedArrayBuffer, wasm: WebAssembly.Memory | undefined): Table {
+function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
   const words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
   return viewTable(readHeader(words), buffer, wasm)
 }
 
-function viewTable(
-  layout: Layout,
-  buffer: SharedArrayBuffer,
-  wasm: WebAssembly.Memory | undefined,
-): Table {
+function viewTable(layout: Layout, buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
   return {
     layout,
     buffer,

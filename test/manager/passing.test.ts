@@ -1,0 +1,134 @@
+/** Nested requests and those who stand before them: what must not become a deadlock, and what is one. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type Guard, LockManager, type Scope, shared } from '../../src/index.ts'
+import { gate, pause, settle } from './tools.ts'
+
+/** A holder that does what it is told. */
+async function holder(
+  locks: LockManager,
+  name: string,
+): Promise<{ inside: Scope; end: () => void; done: Promise<unknown> }> {
+  const [begun, end] = [gate(), gate()]
+  let inside: Scope | undefined
+  const done = locks.request(name, async (_lock, scope) => {
+    inside = scope
+    begun.open()
+    await end.opened
+  })
+  await begun.opened
+  return { inside: inside as Scope, end: end.open, done }
+}
+
+describe('a nested request', { timeout: 20_000 }, () => {
+  it('passes, when it must, whoever came to wait for its holder only later', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    locks.on('deadlock', () => assert.fail('a deadlock'))
+    const [z, h] = [await holder(locks, 'z'), await holder(locks, 'h')]
+    const many = locks.request(['y', 'z'], () => 'many')
+    const inH = h.inside.request('y', () => 'in h')
+    void inH.then(h.end)
+    await settle()
+    const inZ = z.inside.request('h', () => 'in z')
+    void inZ.then(z.end)
+    assert.deepEqual(await Promise.all([inH, inZ, many]), ['in h', 'in z', 'many'])
+  })
+
+  it('keeps its place among the others in every queue alike', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    const h = await holder(locks, 'h')
+    const z = await holder(locks, 'z')
+    const nested = h.inside.request(['y', 'z'], () => 'nested')
+    const first = locks.request(['h', shared('y')], () => 'first')
+    const second = locks.request([shared('y'), 'z'], () => 'second')
+    h.end()
+    await settle()
+    z.end()
+    assert.deepEqual(await Promise.all([nested, first, second]), ['nested', 'first', 'second'])
+  })
+
+  it('is the outer holder’s to wait for when the holder around it has ended', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const handed = gate()
+    const one = locks.request('a', async (_lock, scope) => {
+      const { later } = await scope.request('inner', (_inner, inside) => ({
+        later: inside.request('b', () => 'b'),
+      }))
+      await handed.opened
+      return later
+    })
+    const other = locks.request('b', async (_lock, scope) => {
+      await settle()
+      handed.open()
+      return scope.request('a', () => 'a')
+    })
+    const results = await Promise.allSettled([one, other])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  })
+
+  it('is suspected when a guard of its context turns out to be in the way', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    const suspected: unknown[] = []
+    const deadlocks: unknown[] = []
+    locks.on('suspected', (report) => suspected.push(report))
+    locks.on('deadlock', (report) => deadlocks.push(report))
+    const x = await holder(locks, 'x')
+    const y = await holder(locks, 'y')
+    const h = await holder(locks, 'h')
+    const guard = h.inside.acquire('x')
+    const wantsX = y.inside.request('x', { timeoutMs: 200 }, () => {})
+    wantsX.catch(() => {})
+    const wantsY = h.inside.request('y', { timeoutMs: 200 }, () => {})
+    wantsY.catch(() => {})
+    await settle()
+    assert.deepEqual([suspected.length, deadlocks.length], [0, 0])
+    void wantsX.then(() => {})
+    void wantsY.then(() => {}).catch(() => {})
+    x.end()
+    const held = (await guard) as Guard
+    await settle()
+    assert.equal(suspected.length + deadlocks.length, 1)
+    held.release()
+    await Promise.allSettled([wantsX, wantsY])
+    y.end()
+    h.end()
+  })
+
+  it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
+    const locks = new LockManager()
+    const done = gate()
+    let left = 100_000
+    const next = (): void => {
+      void locks.request('job', () => (--left > 0 ? next() : done.open()))
+    }
+    next()
+    await done.opened
+    assert.deepEqual(await locks.query(), { held: [], pending: [] })
+  })
+})
+
+describe('the victim of a deadlock', { timeout: 20_000 }, () => {
+  it('is that of the circle that stands, not of one before', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false })
+    const told: string[] = []
+    locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.label ?? ''))
+    const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]
+    const controller = new AbortController()
+    const y = b.inside.request('a', { signal: controller.signal, label: 'y' }, () => {})
+    void y.then(
+      () => {},
+      () => {},
+    )
+    const x = a.inside.request('b', { label: 'x' }, () => 'x')
+    void x.then(a.end)
+    await settle()
+    controller.abort()
+    await pause(75)
+    const again = b.inside.request('a', { label: 'y again' }, () => {})
+    await assert.rejects(again, { name: 'DeadlockError' })
+    b.end()
+    assert.equal(await x, 'x')
+    assert.deepEqual(told, ['x', 'y again'])
+  })
+})
