@@ -1,7 +1,7 @@
 /**
  * Who is asking: the holder in whose callback the code runs that makes a request.
  *
- * It travels in an AsyncLocalStorage where the runtime has one (Node from 20.16, Bun, Deno). Elsewhere,
+ * It travels in an AsyncLocalStorage where the runtime has one (Node, Bun, Deno). Elsewhere,
  * in browsers first of all, a nested request is made through the callback's second parameter.
  */
 

@@ -12,6 +12,8 @@
  *           run. A thread that ends unseen by both keeps its locks. The main thread ends last.
  */
 
+import { LockUsageError } from '../../core/errors.ts'
+
 /** A thread as others can watch it. */
 export interface Lifeline {
   /** The system's number of the thread: 0 for Node's main thread; a random one where there is none. */
@@ -39,6 +41,7 @@ interface Node {
 
 interface NodeProcess {
   readonly pid: number
+  readonly versions?: { readonly node?: string }
   getBuiltinModule?(id: string): unknown
   on?(event: 'worker', listener: (worker: StartedWorker) => void): void
 }
@@ -54,6 +57,12 @@ let own: Lifeline | undefined
 
 /** This thread's lifeline. */
 export function ownLifeline(): Lifeline {
+  if (node === undefined && process?.versions?.node !== undefined) {
+    throw new LockUsageError(
+      `lockwise/threads needs Node.js 20.16 or newer, not ${process.versions.node}: ` +
+        'it could not see a thread end that holds locks',
+    )
+  }
   own ??= { tag: node?.threads.threadId ?? Math.floor(Math.random() * 2 ** 28), ...openFile() }
   return own
 }
