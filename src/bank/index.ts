@@ -27,6 +27,7 @@ export {
   type Taking,
   tour,
 } from './strategies.ts'
+export { runBankOnTasks, type TaskRunOptions } from './tasks.ts'
 export {
   allocateOrders,
   DONE,

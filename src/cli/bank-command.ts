@@ -8,6 +8,7 @@ import {
   LECTURE_TRANSFERS,
   type RunOptions,
   runBank,
+  runBankOnTasks,
   type StrategyName,
   strategyNamed,
   strategyNames,
@@ -29,6 +30,7 @@ import { startProgress } from './progress.ts'
 /** The options as commander hands them over. */
 interface BankFlags {
   readonly strategy: StrategyName | 'tour'
+  readonly on: 'threads' | 'tasks'
   readonly threads: number
   readonly accounts?: number
   readonly transfers?: number
@@ -63,7 +65,16 @@ export function bankCommand(exit: (status: number) => void): Command {
         .choices(['tour', ...strategyNames])
         .default('tour'),
     )
-    .option('--threads <n>', 'threads that transfer', whole(1, 128), LECTURE_THREADS)
+    .addOption(
+      new Option(
+        '--on <what>',
+        'worker threads on shared memory, or asynchronous tasks on one event loop, which wait between ' +
+          'debit and credit as a service waits for its database',
+      )
+        .choices(['threads', 'tasks'])
+        .default('threads'),
+    )
+    .option('--threads <n>', 'threads, or tasks, that transfer', whole(1, 128), LECTURE_THREADS)
     .option(
       '--accounts <n>',
       `accounts (default: ${LECTURE_BALANCES.length})`,
@@ -143,7 +154,9 @@ async function runCommand(flags: BankFlags): Promise<number> {
   const unwritten =
     out !== undefined && (!sound || interrupt.signal.aborted) ? flags.out : undefined
   process.stdout.write(
-    flags.json ? bankJson(workload, runs) : bankText(workload, runs, flags, unwritten),
+    flags.json
+      ? bankJson(workload, runs)
+      : bankText(workload, runs, { ...flags, pause: isSlow(flags) }, unwritten),
   )
   if (interrupt.signal.aborted) {
     const done = last
@@ -153,6 +166,11 @@ async function runCommand(flags: BankFlags): Promise<number> {
     return EXIT.interrupted
   }
   return status(flags, runs)
+}
+
+/** Whether unsafe strategies wait in their first transfers; tasks do in all. */
+function isSlow({ pause, on }: BankFlags): boolean {
+  return pause && on === 'threads'
 }
 
 /** 1 when a safe strategy failed, or the one unsafe strategy that was asked for. */
@@ -177,7 +195,7 @@ async function runOnce(
     threads,
     auditEvery,
     onDeadlock: flags.onDeadlock,
-    slowTransfers: flags.pause && !strategyNamed(strategy).safe ? SLOW_TRANSFERS : 0,
+    slowTransfers: isSlow(flags) && !strategyNamed(strategy).safe ? SLOW_TRANSFERS : 0,
     trace: flags.trace === true,
     onProgress: progress.update,
     signal,
@@ -187,7 +205,7 @@ async function runOnce(
     ...(flags.stripes === undefined ? {} : { stripes: flags.stripes }),
   }
   try {
-    const result = await runBank(options)
+    const result = await (flags.on === 'tasks' ? runBankOnTasks(options) : runBank(options))
     return { ...result, refusedOrders: files ? refusedOf(workload) : [] }
   } finally {
     progress.end()

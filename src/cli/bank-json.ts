@@ -20,6 +20,7 @@ export function bankJson(workload: Workload, runs: readonly FinishedRun[]): stri
       ...(files
         ? { accountsFile: files.accountsFile, transfersFile: files.transfersFile }
         : { seed, transfersPerThread: workload.transfers / threads }),
+      on: workload.on,
       threads,
       accounts: workload.balances.length,
       transfers: workload.transfers,

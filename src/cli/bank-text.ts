@@ -10,6 +10,7 @@ import type { FinishedRun, Workload } from './bank-workload.ts'
 interface TextFlags {
   readonly pause: boolean
   readonly onDeadlock: 'stop' | 'retry'
+  readonly on: 'threads' | 'tasks'
 }
 
 type Style = Parameters<typeof styleText>[0]
@@ -178,6 +179,12 @@ function closing(workload: Workload, runs: readonly FinishedRun[], flags: TextFl
     sentences.push(
       'The unsafe strategies give up their time slice between debit and credit at first, so that ' +
         'their fault is seen at once: their seconds are no measure of speed.',
+    )
+  }
+  if (flags.on === 'tasks') {
+    sentences.push(
+      'Between debit and credit every transfer waited for a turn of the event loop, as a service ' +
+        'waits for its database; a sleep is a wait for locks that lasted such a turn.',
     )
   }
   return sentences.join(' ')

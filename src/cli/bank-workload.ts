@@ -15,6 +15,7 @@ export const AUDIT_FILES_EVERY = 1000
 
 /** What the runs work on. */
 export interface Workload {
+  readonly on: 'threads' | 'tasks'
   readonly threads: number
   readonly auditEvery: number
   readonly seed: number
@@ -47,6 +48,7 @@ export interface RefusedOrder {
 
 /** The options that say what to do. */
 export interface WorkloadFlags {
+  readonly on: 'threads' | 'tasks'
   readonly threads: number
   readonly seed?: number
   readonly accounts?: number
@@ -58,10 +60,11 @@ export interface WorkloadFlags {
 
 /** The workload of the options; files are read and checked whole. */
 export function readWorkload(flags: WorkloadFlags): Workload {
-  const { accountsFile, transfersFile, threads, seed = 1 } = flags
+  const { accountsFile, transfersFile, on, threads, seed = 1 } = flags
   if (accountsFile === undefined && transfersFile === undefined) {
     const transfers = flags.transfers ?? LECTURE_TRANSFERS
     return {
+      on,
       threads,
       seed,
       auditEvery: flags.auditEvery ?? 1,
@@ -72,13 +75,14 @@ export function readWorkload(flags: WorkloadFlags): Workload {
   if (accountsFile === undefined || transfersFile === undefined) {
     throw new InputError('--accounts-file and --transfers-file belong together: expected both')
   }
-  for (const option of ['accounts', 'transfers'] as const) {
+  for (const option of ['accounts', 'transfers', 'seed'] as const) {
     if (flags[option] === undefined) continue
     throw new InputError(`--${option} does not go with --accounts-file and --transfers-file`)
   }
   const accounts = readAccounts(accountsFile)
   const orders = readOrders(transfersFile, accounts.names)
   return {
+    on,
     threads,
     seed,
     auditEvery: flags.auditEvery ?? AUDIT_FILES_EVERY,
