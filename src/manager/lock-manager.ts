@@ -37,7 +37,7 @@ import { locksOf } from './watch.ts'
 export interface LockManagerOptions {
   /**
    * How long a deadlock must stand before its victim is rejected, in milliseconds; with 0 it is
-   * rejected at once. It is reported at once in any case. Default: 1000.
+   * rejected at once, with `Infinity` never. It is reported at once in any case. Default: 1000.
    */
   readonly deadlockAfterMs?: number | undefined
   /**
@@ -89,7 +89,10 @@ export class LockManager<Name extends string = string> {
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
     this.#engine = new Engine({
-      deadlockAfterMs: Math.min(deadlockAfterMs, LONGEST_MS),
+      deadlockAfterMs:
+        deadlockAfterMs === Number.POSITIVE_INFINITY
+          ? deadlockAfterMs
+          : Math.min(deadlockAfterMs, LONGEST_MS),
       trackOrder: trackOrder && declared === undefined,
       places: new Places(places),
       tell: {

@@ -115,7 +115,10 @@ export class Watch {
       this.#rejectIfItStands(cycle, victim)
       return
     }
-    const timer = setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
+    const timer =
+      deadlockAfterMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
     stopBy(victim, () => {
       clearTimeout(timer)
       if (this.#standing.delete(key)) this.#checkAgainSoon()

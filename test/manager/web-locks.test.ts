@@ -1,6 +1,7 @@
 /** What the Web Locks specification says of `request()` and `query()`, section by section. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
 import { gate, holding, settle, state } from './tools.ts'
@@ -97,6 +98,12 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     await end()
     const names = await locks.request('a', { ifAvailable: true }, (lock) => lock?.names)
     assert.deepEqual(names, ['a'])
+    const endReading = await holding(locks, 'a', 'shared')
+    const writer = locks.request('a', () => 'wrote')
+    const options = { mode: 'shared', ifAvailable: true } as const
+    assert.equal(await locks.request('a', options, (lock) => lock), null)
+    await endReading()
+    assert.equal(await writer, 'wrote')
   })
 
   it('an abort right after request() wins, with its own reason', async () => {
@@ -232,6 +239,36 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     await waiting
   })
 
+  it('a request that is robbed before its callback began is called back, and rejects', async () => {
+    const locks = new LockManager()
+    const steps: string[] = []
+    const robbed = locks.request('a', ({ name }) => {
+      steps.push(`called back for ${name}`)
+      throw new Error('nobody hears of this')
+    })
+    const thief = locks.request('a', { steal: true }, () => steps.push('thief'))
+    await assert.rejects(robbed, { name: 'AbortError' })
+    await thief
+    assert.deepEqual(steps, ['called back for a', 'thief'])
+  })
+
+  it('docs/web-locks.md names tests that there are', () => {
+    const read = (file: string): string =>
+      readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
+    const rows = read('docs/web-locks.md').matchAll(/^\| .* \| .* \| (.*) \|$/gm)
+    let count = 0
+    for (const [, cell = ''] of rows) {
+      if (/^(test|---)?$/.test(cell)) continue
+      const [, title = '', file = 'web-locks.test.ts'] = /^(.*?)(?: \((.*)\))?$/.exec(
+        cell.replace(/request\(\)|query\(\)/g, (call) => call.replace('()', '\u0001')),
+      ) as RegExpExecArray
+      const quoted = `it('${title.replaceAll('\u0001', '()')}'`
+      assert.ok(read(`test/manager/${file}`).includes(quoted), quoted)
+      count++
+    }
+    assert.ok(count > 20)
+  })
+
   it('a program written for navigator.locks runs unchanged', async () => {
     const program = async (navigator: { readonly locks: Pick<LockManager, 'request'> }) => {
       const log: string[] = []
@@ -248,5 +285,8 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     }
     const expected = ['res exclusive', 'end', 'reader 1', 'reader 2']
     assert.deepEqual(await program({ locks: new LockManager() }), expected)
+    // Where the runtime has its own, that says the same.
+    const { navigator } = globalThis as { navigator?: { locks?: Pick<LockManager, 'request'> } }
+    if (navigator?.locks) assert.deepEqual(await program({ locks: navigator.locks }), expected)
   })
 })
