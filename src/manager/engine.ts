@@ -10,6 +10,7 @@
 import { isGranted, Queues, ticketsOf } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
 import type { Plan } from '../core/plan.ts'
+import { isAborted, onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { coarseNow } from './clock.ts'
 import { Context } from './context.ts'
@@ -174,9 +175,9 @@ export class Engine {
 
   #guardOf(request: Request): Guard {
     this.#begin(request)
-    request.guard = new Guard(request, this)
+    request.isGuard = true
     if (request.holder) this.#watch.guarded(request)
-    return request.guard
+    return new Guard(request, this)
   }
 
   /** Enters the queues; whether all was free. */
@@ -188,7 +189,11 @@ export class Engine {
     else if (options.steal) this.#steal(request)
     else this.queues.enter(request, plan)
     if (request.missing === 0) request.state = 'granted'
-    if (options.signal) this.#endOnAbort(request, options.signal)
+    const { signal } = options
+    if (signal) {
+      const abort = (): void => this.#giveUp(request, signal.reason)
+      stopBy(request, onAbort(signal, abort))
+    }
     return request.state === 'granted'
   }
 
@@ -219,15 +224,6 @@ export class Engine {
     const granted = new Promise<unknown>(take)
     request.wake = takenResolve as () => void
     void granted.then(this.#starterOf(request))
-  }
-
-  #endOnAbort(request: Request, signal: AbortSignal): void {
-    const abort = (): void => {
-      if (isAborted(signal)) this.#giveUp(request, signal.reason)
-    }
-    // Not the signal's own methods: they may have been replaced.
-    addListener.call(signal, 'abort', abort)
-    stopBy(request, () => removeListener.call(signal, 'abort', abort))
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
@@ -288,15 +284,6 @@ export class Engine {
 }
 
 const SETTLED = Promise.resolve()
-const { addEventListener: addListener, removeEventListener: removeListener } = EventTarget.prototype
-const isAborted = accessor(AbortSignal.prototype, 'aborted')
-
-/** Reads an object's own kind of property, whatever it was replaced by. */
-function accessor(prototype: AbortSignal, name: 'aborted'): (signal: AbortSignal) => boolean {
-  const get = Object.getOwnPropertyDescriptor(prototype, name)?.get
-  return (signal) => (get ? (get.call(signal) as boolean) : signal[name])
-}
-
 /**
  * What a holder has not waited for is the code's around it: that may, and none other can. A guard that
  * is out stays too.

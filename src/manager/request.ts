@@ -15,7 +15,6 @@ import type { Claim, Ticket } from '../backends/local/queues.ts'
 import type { Plan } from '../core/plan.ts'
 import type { Callback, Options } from './arguments.ts'
 import type { Carried } from './context.ts'
-import type { Guard } from './guard.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
@@ -45,8 +44,8 @@ export class Request implements Claim, Carried {
   reject: (reason: unknown) => void = ignore
   /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
   stop: (() => void) | undefined = undefined
-  /** The guard that stands for the holding, of `acquire()` and `tryAcquire()`. */
-  guard: Guard | undefined = undefined
+  /** Whether a guard stands for its holding, of `acquire()` or `tryAcquire()`. */
+  isGuard = false
   /** Whether somebody waits for its promise: its holder cannot end before it. */
   isAwaited = false
   /** Nested requests that have not ended, and guards that are out. */

@@ -91,7 +91,8 @@ export class Watch {
   /** The circle that a request closes, whose code waits for it: told, or opened where it can be. */
   #check(request: Request): void {
     const { holder, options } = request
-    if (request.state === 'ended' || !request.isAwaited || options.detached || request.guard) return
+    if (request.state === 'ended' || !request.isAwaited || options.detached || request.isGuard)
+      return
     if (holder === undefined || holder.state === 'ended') return
     const isHolder = (node: Request): boolean => codeOf(node) === holder
     const cycle = findPath(request, isHolder, surelyWaitsFor)
@@ -233,7 +234,7 @@ export function locksOf(holder: Request | undefined): HeldLock[] {
     addLocks(held, at)
     if (at.nested === undefined) continue
     for (const nested of at.nested) {
-      if (nested.guard && nested.state === 'holding') addLocks(held, nested)
+      if (nested.isGuard && nested.state === 'holding') addLocks(held, nested)
     }
   }
   return held
@@ -260,7 +261,7 @@ function* standsBehind(request: Request): Generator<Request> {
 
 function* awaitedBy(holding: Request): Generator<Request> {
   for (const nested of codeOf(holding)?.nested ?? NOBODY) {
-    if (nested.isAwaited && nested.guard === undefined) yield nested
+    if (nested.isAwaited && !nested.isGuard) yield nested
   }
 }
 
@@ -309,7 +310,7 @@ function isWaitedFor(holder: Request): boolean {
 /** In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. */
 function codeOf(request: Request): Request | undefined {
   if (request.state !== 'holding') return undefined
-  return request.guard ? liveHolder(request.holder) : request
+  return request.isGuard ? liveHolder(request.holder) : request
 }
 
 const NOBODY: readonly Request[] = []
@@ -330,7 +331,7 @@ function* surelyWaitsFor(request: Request): Generator<Request> {
   for (const blocker of waitsFor(request)) {
     const isOwnGuard =
       request.state === 'waiting' &&
-      blocker.guard !== undefined &&
+      blocker.isGuard &&
       liveHolder(blocker.holder) === liveHolder(request.holder)
     if (!isOwnGuard) yield blocker
   }

@@ -286,7 +286,9 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     const expected = ['res exclusive', 'end', 'reader 1', 'reader 2']
     assert.deepEqual(await program({ locks: new LockManager() }), expected)
     // Where the runtime has its own, that says the same.
-    const { navigator } = globalThis as { navigator?: { locks?: Pick<LockManager, 'request'> } }
+    const { navigator } = globalThis as unknown as {
+      navigator?: { locks?: Pick<LockManager, 'request'> }
+    }
     if (navigator?.locks) assert.deepEqual(await program({ locks: navigator.locks }), expected)
   })
 })
