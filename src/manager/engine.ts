@@ -221,6 +221,11 @@ export class Engine {
       stopBy(request, () => clearTimeout(timer))
     }
     if (options.warnAfterMs !== undefined) this.#warnAfter(request, options.warnAfterMs)
+    if (request.callback === undefined) {
+      // No code of the caller's is called: its context is not needed.
+      request.wake = () => void SETTLED.then(this.#starterOf(request))
+      return
+    }
     const granted = new Promise<unknown>(take)
     request.wake = takenResolve as () => void
     void granted.then(this.#starterOf(request))
