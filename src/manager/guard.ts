@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /** A guard: what stands for a holding outside of a callback. */
 
 import type { LockMode } from '../core/modes.ts'

@@ -1,0 +1,83 @@
+/**
+ * The declarations as their users compile them: the type tests against the package, with the oldest and
+ * the newest TypeScript that are supported, and nothing skipped.
+ */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+const compilers = {
+  'TypeScript 5.4, the oldest': 'typescript-oldest/lib/tsc.js',
+  'the newest TypeScript': 'typescript/lib/tsc.js',
+}
+
+const forNode = { lib: ['es2022'], types: ['node'] }
+
+/** A browser's program, which has no types of Node. */
+const forBrowsers = `
+import { defineOrder, locks, shared } from 'lockwise'
+import { deadlockText } from 'lockwise/explain'
+import { SharedLocks } from 'lockwise/threads'
+const guard = await locks.acquire(['a', shared('b')])
+guard.release()
+guard[Symbol.dispose]()
+locks.on('deadlock', (report) => console.log(deadlockText(report)))
+await defineOrder('customer', 'account').request('account:7', () => {})
+SharedLocks.create({ count: 4 }).close()
+`
+
+describe('the declarations', { timeout: 300_000 }, () => {
+  for (const [what, file] of Object.entries(compilers)) {
+    it(`pass the type tests with ${what}`, () => {
+      const source = readFileSync(join(root, 'test/types.test.ts'), 'utf8')
+        .replace("'../src/index.ts'", "'lockwise'")
+        .replace("'../src/backends/threads/index.ts'", "'lockwise/threads'")
+        .replace("'../src/bank/index.ts'", "'lockwise/bank'")
+      assert.equal(compile(file, source, forNode), '')
+    })
+
+    it(`suit a browser's program with ${what}`, () => {
+      assert.equal(compile(file, forBrowsers, { lib: ['es2022', 'dom'], types: [] }), '')
+    })
+
+    it(`are not so loose that anything passes with ${what}`, () => {
+      const wrong = "import { locks } from 'lockwise'\nawait locks.request(7n, () => {})\n"
+      assert.match(compile(file, wrong, forNode), /TS2769|TS2345/)
+    })
+  }
+})
+
+/** What the compiler says of a program that uses the package. */
+function compile(compiler: string, source: string, options: object): string {
+  const folder = mkdtempSync(join(root, 'node_modules', '.consumer-'))
+  try {
+    mkdirSync(join(folder, 'node_modules'))
+    symlinkSync(root, join(folder, 'node_modules/lockwise'), 'dir')
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          noEmit: true,
+          strict: true,
+          module: 'nodenext',
+          target: 'es2022',
+          ...options,
+        },
+        files: ['program.ts'],
+      }),
+    )
+    writeFileSync(join(folder, 'program.ts'), source)
+    const args = [join(root, 'node_modules', compiler), '--project', folder]
+    const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
+    return stdout + stderr
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

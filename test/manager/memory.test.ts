@@ -1,0 +1,90 @@
+/** After whatever was asked for, the manager is as small as before. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { type Guard, LockManager } from '../../src/index.ts'
+import { gate, settle } from './tools.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** Bytes in use, when all that can be collected was. */
+async function heapUsed(): Promise<number> {
+  for (let i = 0; i < 3; i++) {
+    await settle()
+    collectGarbage()
+  }
+  return process.memoryUsage().heapUsed
+}
+
+describe('memory', { timeout: 300_000 }, () => {
+  const works: Record<string, (locks: LockManager) => Promise<unknown>> = {
+    'a million names, all held at once': async (locks) => {
+      const guards: Guard[] = []
+      for (let i = 0; i < 1_000_000; i++) guards.push(locks.tryAcquire(`account:${i}`) as Guard)
+      for (const guard of guards) guard.release()
+    },
+    'a million names, one after the other, nested': async (locks) => {
+      for (let i = 0; i < 500_000; i++) {
+        await locks.request(`customer:${i}`, () => locks.request(`account:${i}`, () => {}))
+      }
+    },
+    'a hundred thousand waiters': async (locks) => {
+      const end = gate()
+      const all = Array.from({ length: 100_000 }, () => locks.request('a', () => end.opened))
+      end.open()
+      await Promise.all(all)
+    },
+    'a hundred thousand aborted and late ones': async (locks) => {
+      const end = gate()
+      const holder = locks.request('a', () => end.opened)
+      const controller = new AbortController()
+      const { signal } = controller
+      const all: Promise<unknown>[] = []
+      for (let i = 0; i < 50_000; i++) {
+        all.push(locks.request([`b:${i}`, 'a'], { signal }, () => {}))
+        all.push(locks.request('a', { timeoutMs: 1 }, () => {}))
+      }
+      controller.abort()
+      const results = await Promise.allSettled(all)
+      assert.ok(results.every(({ status }) => status === 'rejected'))
+      end.open()
+      await holder
+    },
+    'fifty thousand thefts': async (locks) => {
+      const robbed: Promise<unknown>[] = []
+      for (let i = 0; i < 50_000; i++) {
+        robbed.push(locks.request('a', { steal: true }, () => new Promise(() => {})))
+      }
+      const last = locks.request('a', { steal: true }, () => {})
+      await Promise.allSettled(robbed)
+      await last
+    },
+    'each starts the next': async (locks) => {
+      const done = gate()
+      let left = 100_000
+      const next = (): void => {
+        void locks.request('job', () => (--left > 0 ? next() : done.open()))
+      }
+      next()
+      await done.opened
+    },
+  }
+
+  for (const [what, work] of Object.entries(works)) {
+    it(`is given back after ${what}`, async () => {
+      const locks = new LockManager()
+      locks.on('possible', () => {})
+      // Once, for all that is made once: compiled code, kept call stacks.
+      await locks.request('customer:1', () => locks.request('account:1', () => {}))
+      await work(locks)
+      const before = await heapUsed()
+      await work(locks)
+      const after = await heapUsed()
+      assert.ok(after < before * 1.05, `${before} bytes before, ${after} after`)
+      assert.deepEqual(await locks.query(), { held: [], pending: [] })
+    })
+  }
+})
