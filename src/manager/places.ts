@@ -72,7 +72,8 @@ function capture(caller: Caller): { readonly stack?: string } {
 }
 
 /** Our own calls of the callback, where a stack goes on beyond it. */
-const OWN_CALL = /^at (async )?(\w+\.)?(startGranted|#callBack|#endWith) /
+const OWN_CALL =
+  /^at (async )?(\w+\.)?(startGranted|#callBack|#endWith|#request|#acquire|#tryAcquire) /
 
 /** A stack's calls, a line each, without heading, indentation and our own. */
 function linesOf(place: { readonly stack?: string } | undefined): string {

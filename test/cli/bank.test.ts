@@ -70,6 +70,18 @@ describe('lockwise bank', { timeout }, () => {
     }
   })
 
+  it('runs the tour on tasks', () => {
+    const { status, stdout } = bank('--on', 'tasks', '--json', '--transfers', '500')
+    assert.equal(status, 0)
+    const { workload, runs } = JSON.parse(stdout)
+    assert.equal(workload.on, 'tasks')
+    assert.deepEqual(
+      runs.map((run: { outcome: string }) => run.outcome),
+      ['inconsistent', 'consistent', 'deadlock', 'consistent'],
+    )
+    assert.match(bank('--on', 'tasks', '--transfers', '500').stdout, /Deadlock: \d tasks wait/)
+  })
+
   it('carries out the orders of files, lists the refused ones, writes the balances', () => {
     const args = [
       '--accounts-file',

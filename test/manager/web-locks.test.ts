@@ -1,7 +1,6 @@
 /** What the Web Locks specification says of `request()` and `query()`, section by section. */
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
 import { gate, holding, settle, state } from './tools.ts'
@@ -250,23 +249,6 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     await assert.rejects(robbed, { name: 'AbortError' })
     await thief
     assert.deepEqual(steps, ['called back for a', 'thief'])
-  })
-
-  it('docs/web-locks.md names tests that there are', () => {
-    const read = (file: string): string =>
-      readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
-    const rows = read('docs/web-locks.md').matchAll(/^\| .* \| .* \| (.*) \|$/gm)
-    let count = 0
-    for (const [, cell = ''] of rows) {
-      if (/^(test|---)?$/.test(cell)) continue
-      const [, title = '', file = 'web-locks.test.ts'] = /^(.*?)(?: \((.*)\))?$/.exec(
-        cell.replace(/request\(\)|query\(\)/g, (call) => call.replace('()', '\u0001')),
-      ) as RegExpExecArray
-      const quoted = `it('${title.replaceAll('\u0001', '()')}'`
-      assert.ok(read(`test/manager/${file}`).includes(quoted), quoted)
-      count++
-    }
-    assert.ok(count > 20)
   })
 
   it('a program written for navigator.locks runs unchanged', async () => {

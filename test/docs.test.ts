@@ -1,0 +1,22 @@
+/** The documentation names what there is. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { it } from 'node:test'
+
+it('docs/web-locks.md names tests that there are', () => {
+  const read = (file: string): string =>
+    readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+  const rows = read('docs/web-locks.md').matchAll(/^\| .* \| .* \| (.*) \|$/gm)
+  let count = 0
+  for (const [, cell = ''] of rows) {
+    if (/^(test|---)?$/.test(cell)) continue
+    const [, title = '', file = 'web-locks.test.ts'] = /^(.*?)(?: \((.*)\))?$/.exec(
+      cell.replace(/request\(\)|query\(\)/g, (call) => call.replace('()', '\u0001')),
+    ) as RegExpExecArray
+    const quoted = `it('${title.replaceAll('\u0001', '()')}'`
+    assert.ok(read(`test/manager/${file}`).includes(quoted), quoted)
+    count++
+  }
+  assert.ok(count > 20)
+})

@@ -1,0 +1,144 @@
+/**
+ * Runs the manager's tests on other runtimes than Node: `npm run runtimes`. Bun and Deno come from npm,
+ * the browser is the machine's Chromium; what cannot be had is said to be left out, and the exit status
+ * is 1 where anything failed.
+ */
+
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const FILES = ['web-locks', 'many', 'passing', 'bad-input', 'context', 'deadlock', 'order']
+/** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
+const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input']
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+
+let isSound = true
+
+const bun = { name: 'Bun', npm: 'bun@1', command: 'bun test', summary: / (\d+) pass\n +(\d+) fail/ }
+const deno = {
+  name: 'Deno',
+  npm: 'deno@2',
+  command: 'deno test -A --no-check',
+  summary: /\((\d+) steps\) \| (\d+) failed/,
+}
+for (const { name, npm, command, summary } of [bun, deno]) {
+  const npx = (run: string): ReturnType<typeof spawnSync> =>
+    spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, NO_COLOR: '1' },
+    })
+  const version = npx(`${command.split(' ')[0]} --version`)
+  if (version.status !== 0) {
+    console.log(`${name}: LEFT OUT, npm could not give it: ${String(version.stderr).slice(-300)}`)
+    continue
+  }
+  for (const file of FILES) {
+    const run = npx(`${command} ./dist/test/manager/${file}.test.js`)
+    const text = `${run.stdout}${run.stderr}`
+    const [, passed, failed] = summary.exec(text) ?? []
+    tell(`${name} ${firstLine(version.stdout)}`, file, passed, failed)
+    if (run.status !== 0) process.stderr.write(text)
+    if (run.status !== 0) isSound = false
+  }
+}
+
+function tell(runtime: string, file: string, passed = '?', failed = '?'): void {
+  console.log(`${runtime.padEnd(24)} ${file.padEnd(10)} ${passed} passed, ${failed} failed`)
+}
+
+function firstLine(text: unknown): string {
+  return /[\d.]+/.exec(String(text))?.[0] ?? ''
+}
+
+/** Serves the built files, and a page that runs the tests and sends back what came of them. */
+async function inChromium(): Promise<void> {
+  const chromium = CHROMIUM.find((file) => existsSync(file))
+  if (chromium === undefined) {
+    console.log(`Chromium: LEFT OUT, it is none of ${CHROMIUM.join(', ')}`)
+    return
+  }
+  const results = await new Promise<PageResults | undefined>((resolve) => {
+    let finish = resolve
+    const server = createServer((request, response) => {
+      const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
+      if (path === '/results') {
+        let body = ''
+        request.on('data', (part) => {
+          body += part
+        })
+        request.on('end', () => {
+          response.end()
+          finish(JSON.parse(body))
+        })
+        return
+      }
+      const file = join(root, path)
+      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
+      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
+      if (path === '/') response.setHeader('Content-Type', 'text/html').end(PAGE)
+      else if (!path.startsWith('/dist/') || extname(path) !== '.js' || !existsSync(file)) {
+        response.writeHead(404).end()
+      } else response.setHeader('Content-Type', 'text/javascript').end(readFileSync(file))
+    })
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
+      const browser = spawn(chromium, [...flags, `http://127.0.0.1:${port}/`], { stdio: 'ignore' })
+      const timer = setTimeout(() => finish(undefined), 120_000)
+      finish = (results) => {
+        clearTimeout(timer)
+        browser.kill()
+        server.close()
+        server.closeAllConnections()
+        resolve(results)
+      }
+    })
+  })
+  if (results === undefined) {
+    console.log('Chromium: no answer after two minutes')
+    isSound = false
+    return
+  }
+  const runtime = `Chromium ${/Chrome\/(\d+)/.exec(results.agent)?.[1] ?? ''}`
+  for (const [file, tests] of Object.entries(results.files)) {
+    const failed = tests.filter(({ error }) => error !== undefined)
+    tell(runtime, file, `${tests.length - failed.length}`, `${failed.length}`)
+    for (const { name, error } of failed) process.stderr.write(`${name}\n${error}\n`)
+    if (failed.length > 0 || tests.length === 0) isSound = false
+  }
+}
+
+interface PageResults {
+  readonly agent: string
+  readonly files: Record<string, { name: string; error?: string }[]>
+}
+
+const SHIMS = '/dist/test/runtimes/shims.js'
+const IMPORTS = Object.fromEntries(
+  ['node:test', 'node:assert/strict', 'node:timers/promises'].map((id) => [id, SHIMS]),
+)
+const PAGE = `<!doctype html><title>lockwise</title>
+<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
+<script type="module">
+  import { runAll } from '${SHIMS}'
+  const files = {}
+  for (const file of ${JSON.stringify(FILES_IN_BROWSERS)}) {
+    try {
+      await import('/dist/test/manager/' + file + '.test.js')
+      files[file] = await runAll()
+    } catch (error) {
+      files[file] = [{ name: 'it loads', error: String(error) }]
+    }
+  }
+  const body = JSON.stringify({ agent: navigator.userAgent, files })
+  await fetch('/results', { method: 'POST', body })
+</script>`
+
+await inChromium()
+process.exitCode = isSound ? 0 : 1
