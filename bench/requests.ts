@@ -62,7 +62,7 @@ async function besideOthers({ size, tick }: Setting): Promise<string> {
 }
 
 async function ownWays({ size, tick }: Setting): Promise<string> {
-  const count = divided(40_000, size, 100)
+  const count = divided(200_000, size, 100)
   const ways = [
     { id: 'tryAcquire and release', run: tryAcquire },
     { id: 'acquire and release', run: acquire },

@@ -8,7 +8,7 @@
  * | `holding` | its callback runs, or its guard is out                    | ended             |
  * | `ended`   | in no queue: done, given up, or its locks were stolen     |                   |
  *
- * `leave()` is the one way to `ended`; what settles the promise is settled before it or after it.
+ * `Engine.end()` is the one way to `ended`; the promise is settled beside it.
  */
 
 import type { Claim, Ticket } from '../backends/local/queues.ts'

@@ -31,6 +31,9 @@ import { OrderGraph } from '../explain/order-graph.ts'
 import { type Places, stackAt } from './places.ts'
 import { chainOf, labelOf, liveHolder, type Request, stopBy } from './request.ts'
 
+/** So many suspicions are remembered. */
+const MOST_SUSPECTED = 1000
+
 /** What a watch is told, and tells. */
 export interface WatchOptions {
   readonly queues: Queues<Request>
@@ -53,6 +56,7 @@ export class Watch {
   readonly #order: OrderGraph | undefined
   /** Circles that were told and may still stand. */
   readonly #standing = new Set<string>()
+  readonly #suspected = new Set<string>()
   #isToCheckAgain = false
 
   constructor(options: WatchOptions) {
@@ -126,7 +130,12 @@ export class Watch {
     })
   }
 
+  /** What may be one. It is told once, as far as that is remembered. */
   #suspect(cycle: readonly Request[]): void {
+    const key = keyOf(cycle)
+    if (this.#suspected.has(key)) return
+    if (this.#suspected.size >= MOST_SUSPECTED) this.#suspected.clear()
+    this.#suspected.add(key)
     const report = this.#reportOf(cycle, victimOf(cycle))
     this.#options.tell.suspected({ ...report, suspected: true })
   }
