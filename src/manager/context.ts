@@ -7,6 +7,8 @@
 
 /** The little of `AsyncLocalStorage` that is used here. */
 interface Storage<Value> {
+  /** False while it does not watch promises; absent where it need not. */
+  readonly enabled?: boolean
   getStore(): Value | undefined
   enterWith(value: Value): void
   run(value: Value, work: () => void): void
@@ -59,10 +61,13 @@ function unended(from: Carried | undefined): Carried | undefined {
   return at
 }
 
+/** Where promises must be watched for a storage (Node below 24), that begins with its first use. */
 function turnOn(): void {
   isOn = true
+  // Elsewhere this would only leave an entry in every context.
+  if (storage?.enabled !== false) return
   // To enter nothing would turn nothing on.
-  storage?.run({ state: 'ended', context: {}, around: undefined }, () => {})
+  storage.run({ state: 'ended', context: {}, around: undefined }, () => {})
 }
 
 function newStorage<Value>(): Storage<Value> | undefined {
