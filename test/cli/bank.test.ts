@@ -66,7 +66,8 @@ describe('lockwise bank', { timeout }, () => {
     for (const run of runs) {
       assert.equal(run.totalBefore, 44_500)
       assert.equal(typeof run.seconds, 'number')
-      assert.equal(run.deadlocks.length, run.strategy === 'unordered' ? 1 : 0)
+      // Two circles can close before the run has ended.
+      assert.equal(run.deadlocks.length > 0, run.strategy === 'unordered')
     }
   })
 
