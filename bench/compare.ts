@@ -47,6 +47,31 @@ export async function compare(
   })
 }
 
+/**
+ * Measures things in turn, round after round; the first round only warms up. The answers of each, in the
+ * sequence of the rounds.
+ */
+export async function measureInTurn(
+  measures: readonly (() => Promise<number>)[],
+  rounds: number,
+  tick: () => void,
+): Promise<number[][]> {
+  const results = measures.map((): number[] => [])
+  for (let round = 0; round <= rounds; round++) {
+    for (const [i, measure] of inTurn([...measures.entries()], round)) {
+      const result = await measure()
+      if (round > 0) results[i]?.push(result)
+      tick()
+    }
+  }
+  return results
+}
+
+/** The median over the rounds of: what one came to, divided by what the other did. */
+export function medianRatio(of: readonly number[], to: readonly number[]): number {
+  return median(of.map((value, round) => value / (to[round] ?? Number.NaN)))
+}
+
 /** A list in the sequence of a round: every other round goes backwards. */
 export function inTurn<Item>(list: readonly Item[], round: number): Item[] {
   return round % 2 === 0 ? [...list] : [...list].reverse()

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Guard, LockManager } from '../src/index.ts'
 import { divided } from './cells.ts'
-import { inTurn } from './compare.ts'
+import { measureInTurn, medianRatio } from './compare.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
 /** One way of growing: the same work among few and among many. */
@@ -30,17 +30,10 @@ export async function growth({ size, tick }: Setting): Promise<string> {
   for (const { id, few, many, measure } of GROWTHS) {
     const times = divided(TIMES, size, 1000)
     const sizes = [few, Math.max(few, divided(many, size))]
-    const costs = sizes.map((): number[] => [])
-    for (let round = 0; round <= size.rounds * REPETITIONS; round++) {
-      for (const [i, among] of inTurn([...sizes.entries()], round)) {
-        const ns = await measure(among, times)
-        // The first round warms up.
-        if (round > 0) costs[i]?.push(ns)
-        tick()
-      }
-    }
+    const measures = sizes.map((among) => () => measure(among, times))
+    const costs = await measureInTurn(measures, size.rounds * REPETITIONS, tick)
     const [atFew = [], atMany = []] = costs
-    const ratio = median(atMany.map((ns, round) => ns / (atFew[round] ?? Number.NaN)))
+    const ratio = medianRatio(atMany, atFew)
     rows.push([
       id,
       ...sizes.flatMap((among, i) => [grouped(among), grouped(median(costs[i] ?? []))]),

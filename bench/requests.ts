@@ -2,7 +2,7 @@
 
 import { LockManager, type LockManagerOptions } from '../src/index.ts'
 import { divided, some } from './cells.ts'
-import { inTurn } from './compare.ts'
+import { measureInTurn, medianRatio } from './compare.ts'
 import { lockwiseManager, type Manager, managers } from './managers.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
@@ -40,20 +40,15 @@ async function besideOthers({ size, tick }: Setting): Promise<string> {
   const rows: string[][] = []
   for (const load of some(LOADS, size)) {
     const count = divided(load.requests, size, 100)
-    const times = ids.map((): number[] => [])
-    for (let round = 0; round <= size.rounds * REPETITIONS; round++) {
-      for (const [i, make] of inTurn([...managers.entries()], round)) {
-        const ns = await timed(() => load.run(make(), count))
-        // The first round warms up.
-        if (round > 0) times[i]?.push(ns / count)
-        tick()
-      }
-    }
+    const measures = managers.map(
+      (make) => async () => (await timed(() => load.run(make(), count))) / count,
+    )
+    const times = await measureInTurn(measures, size.rounds * REPETITIONS, tick)
     const [own = []] = times
     rows.push([
       load.id,
       ...times.map((each, i) => {
-        const ratio = median(each.map((ns, round) => ns / (own[round] ?? Number.NaN)))
+        const ratio = medianRatio(each, own)
         return grouped(median(each)) + (i === 0 ? '' : ` (${ratio.toFixed(1)})`)
       }),
     ])
@@ -69,16 +64,14 @@ async function ownWays({ size, tick }: Setting): Promise<string> {
     { id: 'nested', run: nested({}) },
     { id: 'nested, trackOrder: false', run: nested({ trackOrder: false }) },
   ]
-  const times = ways.map((): number[] => [])
-  for (let round = 0; round <= size.rounds * REPETITIONS; round++) {
-    for (const [i, { run }] of inTurn([...ways.entries()], round)) {
-      const ns = await timed(() => run(count))
-      if (round > 0) times[i]?.push(ns / count)
-      tick()
-    }
-  }
+  const measures = ways.map(
+    ({ run }) =>
+      async () =>
+        (await timed(() => run(count))) / count,
+  )
+  const times = await measureInTurn(measures, size.rounds * REPETITIONS, tick)
   const [tracked = [], plain = []] = times.slice(-2)
-  const ratio = median(tracked.map((ns, round) => ns / (plain[round] ?? Number.NaN)))
+  const ratio = medianRatio(tracked, plain)
   const rows = ways.map(({ id }, i) => [id, grouped(median(times[i] ?? []))])
   return table(
     ['lockwise', 'ns'],

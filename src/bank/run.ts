@@ -101,9 +101,7 @@ const PROGRESS_MS = 100
  * @throws LockUsageError for options out of range; and whatever a teller throws.
  */
 export async function runBank(options: RunOptions): Promise<RunResult> {
-  if (!Number.isInteger(options.threads) || options.threads < 1) {
-    throw new LockUsageError(`threads must be a whole number from 1, not ${options.threads}`)
-  }
+  mustHaveThreads(options)
   const bank = Bank.create({
     balances: options.balances,
     strategy: options.strategy,
@@ -225,9 +223,7 @@ class Run {
   }
 
   #traceMemory(): Int32Array {
-    const { generate, orders, threads } = this.#options
-    const transfers = generate ? generate.transfers * threads : (orders?.from.length ?? 0)
-    const events = Math.min(2 * transfers + threads, MOST_TRACED)
+    const events = Math.min(2 * transfersAsked(this.#options) + this.#options.threads, MOST_TRACED)
     return new Int32Array(new SharedArrayBuffer(8 * events))
   }
 
@@ -240,13 +236,12 @@ class Run {
   }
 
   #result(): RunResult {
-    const { strategy, generate, orders, threads } = this.#options
+    const { strategy } = this.#options
     const balances = this.#bank.balances()
     const totalAfter = sum(balances)
     const transfers = this.#counted(COUNTER.transfers)
     const failedAudits = this.#counted(COUNTER.failedAudits)
     const deadlocksBroken = this.#counted(COUNTER.deadlocks)
-    const asked = generate ? generate.transfers * threads : (orders?.from.length ?? 0)
     const stoppedByDeadlock = deadlocksBroken > 0 && this.#options.onDeadlock !== 'retry'
     const seconds = this.#seconds()
     return {
@@ -267,7 +262,7 @@ class Run {
       sleeps: this.#done.reduce((all, { sleeps }) => all + sleeps, 0),
       deadlocksBroken,
       deadlocks: this.#reports,
-      complete: transfers === asked || stoppedByDeadlock,
+      complete: transfers === transfersAsked(this.#options) || stoppedByDeadlock,
       balances,
       trace: this.#trace ? tracedLocks(this.#control, this.#trace) : [],
     }
@@ -280,7 +275,23 @@ class Run {
   }
 }
 
-function sum(balances: Float64Array): number {
+/** @throws LockUsageError for a number of threads that cannot be. */
+export function mustHaveThreads({ threads }: Pick<RunOptions, 'threads'>): void {
+  if (Number.isInteger(threads) && threads >= 1) return
+  throw new LockUsageError(`threads must be a whole number from 1, not ${threads}`)
+}
+
+/** How many transfers a run is to carry out. */
+export function transfersAsked({
+  generate,
+  orders,
+  threads,
+}: Pick<RunOptions, 'generate' | 'orders' | 'threads'>): number {
+  return generate ? generate.transfers * threads : (orders?.from.length ?? 0)
+}
+
+/** What all accounts hold together. */
+export function sum(balances: Float64Array): number {
   return balances.reduce((total, balance) => total + balance, 0)
 }
 

@@ -12,13 +12,20 @@ import {
   DeadlockError,
   type DeadlockReport,
   LockManager,
-  LockUsageError,
   relabelLocks,
   shared,
   type WantedLock,
 } from '../index.ts'
 import { MOST_TRACED, type TracedLock } from './control.ts'
-import { lockName, MOST_REPORTS, type RunOptions, type RunResult } from './run.ts'
+import {
+  lockName,
+  MOST_REPORTS,
+  mustHaveThreads,
+  type RunOptions,
+  type RunResult,
+  sum,
+  transfersAsked,
+} from './run.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
 import {
   below,
@@ -49,9 +56,7 @@ const WHOLE = 'bank'
  * @throws LockUsageError for options out of range.
  */
 export async function runBankOnTasks(options: TaskRunOptions): Promise<RunResult> {
-  if (!Number.isInteger(options.threads) || options.threads < 1) {
-    throw new LockUsageError(`threads must be a whole number from 1, not ${options.threads}`)
-  }
+  mustHaveThreads(options)
   return new TaskRun(options).toEnd()
 }
 
@@ -258,11 +263,10 @@ class TaskRun {
   }
 
   #result(seconds: number): RunResult {
-    const { strategy, generate, orders, threads, onDeadlock } = this.#options
+    const { strategy, onDeadlock } = this.#options
     const totalAfter = sum(this.#balances)
     const isSound = totalAfter === this.#totalBefore && this.#failedAudits === 0
     const isStuck = this.#deadlocks > 0 && onDeadlock !== 'retry'
-    const asked = generate ? generate.transfers * threads : (orders?.from.length ?? 0)
     return {
       strategy,
       outcome: isStuck ? 'deadlock' : isSound ? 'consistent' : 'inconsistent',
@@ -277,7 +281,7 @@ class TaskRun {
       sleeps: this.#waits,
       deadlocksBroken: this.#deadlocks,
       deadlocks: this.#reports,
-      complete: this.#transfers === asked || isStuck,
+      complete: this.#transfers === transfersAsked(this.#options) || isStuck,
       balances: this.#balances,
       trace: this.#trace,
     }
@@ -295,8 +299,4 @@ function labelOf(
   accountName: ((account: number) => string) | undefined,
 ): string {
   return name === WHOLE ? 'the whole bank' : lockName(strategy, Number(name.slice(8)), accountName)
-}
-
-function sum(balances: Float64Array): number {
-  return balances.reduce((total, balance) => total + balance, 0)
 }

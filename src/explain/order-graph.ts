@@ -66,7 +66,7 @@ export class OrderGraph {
         if (from.name === to.name) continue
         const edge = inModes(this.#edgesFor(from.name, to.name), from, to)
         if (edge === undefined) return false
-        if (edge.gates.length > 0 && !edge.gates.every((gate) => isGate(gate, held))) return false
+        if (!edge.gates.every((gate) => isGate(gate, from, held))) return false
       }
     }
     return true
@@ -193,24 +193,24 @@ function hasFewerGates(
   from: WantedLock<string>,
   held: readonly WantedLock<string>[],
 ): boolean {
-  if (edge.gates.length === 0) return false
-  const now = gatesOf(from, held)
-  const gates = edge.gates.filter((gate) => now.includes(gate))
+  const gates = edge.gates.filter((gate) => isGate(gate, from, held))
   if (gates.length === edge.gates.length) return false
   edge.gates = gates
   return true
 }
 
-/** Whether a gate is still one: held alone. */
-function isGate(gate: string, held: readonly WantedLock<string>[]): boolean {
-  return held.some(({ name, mode }) => name === gate && mode === 'exclusive')
+/** Whether a name is a gate: another lock than this one, held alone. */
+function isGate(
+  name: string,
+  from: WantedLock<string>,
+  held: readonly WantedLock<string>[],
+): boolean {
+  return name !== from.name && held.some((one) => one.name === name && one.mode === 'exclusive')
 }
 
 /** The locks held alone beside this one. */
 function gatesOf(from: WantedLock<string>, held: readonly WantedLock<string>[]): string[] {
-  return held
-    .filter(({ name, mode }) => mode === 'exclusive' && name !== from.name)
-    .map(({ name }) => name)
+  return held.map(({ name }) => name).filter((name) => isGate(name, from, held))
 }
 
 function toPlainEdge({ gates, heldShared, wantedShared, ...edge }: Edge): PossibleDeadlockEdge {

@@ -1,5 +1,7 @@
-/** The time of day, cheaply: to ask for it costs as much as a request's queues. */
+/** Time: of day, cheaply, since to ask for it costs as much as a request's queues; and timers. */
 
+/** The longest time that a timer can be set for. */
+const LONGEST_MS = 2 ** 31 - 1
 /** A time that was asked for stays good for so long. */
 const COARSE_MS = 10
 
@@ -14,10 +16,22 @@ export function coarseNow(): number {
   if (!isGood) {
     now = Date.now()
     isGood = true
-    const timer = setTimeout(() => {
+    callIdlyAfter(COARSE_MS, () => {
       isGood = false
-    }, COARSE_MS)
-    ;(timer as { unref?(): void }).unref?.()
+    })
   }
   return now
+}
+
+/** Calls `work` after so many milliseconds, unless the answer is called before. */
+export function callAfter(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, Math.min(ms, LONGEST_MS))
+  return () => clearTimeout(timer)
+}
+
+/** The same, but the process need not stay alive for it. */
+export function callIdlyAfter(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, Math.min(ms, LONGEST_MS))
+  ;(timer as { unref?(): void }).unref?.()
+  return () => clearTimeout(timer)
 }

@@ -4,7 +4,7 @@
  *
  * A holding begins in a microtask of its own, never inside of the call that asked for it, and in the
  * asynchronous context of that call. Cost: one promise for the caller and one reaction; one promise
- * more for who has to wait.
+ * more for a callback that has to wait.
  */
 
 import { isGranted, Queues, ticketsOf } from '../backends/local/queues.ts'
@@ -12,7 +12,7 @@ import type { Caller } from '../core/errors.ts'
 import type { Plan } from '../core/plan.ts'
 import { isAborted, onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
-import { coarseNow } from './clock.ts'
+import { callAfter, callIdlyAfter, coarseNow } from './clock.ts'
 import { Context } from './context.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
@@ -31,9 +31,6 @@ export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'queues' | 't
   /** What makes the nested requests of callbacks. */
   readonly calls: ScopeCalls<Request | undefined>
 }
-
-/** The longest time that a timer can be set for. */
-export const LONGEST_MS: number = 2 ** 31 - 1
 
 /** The requests of one manager. */
 export class Engine {
@@ -217,8 +214,7 @@ export class Engine {
         fail()
         return
       }
-      const timer = setTimeout(fail, Math.min(options.timeoutMs, LONGEST_MS))
-      stopBy(request, () => clearTimeout(timer))
+      stopBy(request, callAfter(options.timeoutMs, fail))
     }
     if (options.warnAfterMs !== undefined) this.#warnAfter(request, options.warnAfterMs)
     if (request.callback === undefined) {
@@ -282,13 +278,12 @@ export class Engine {
         blockers: [...blockers],
       })
     }
-    const timer = setTimeout(warn, Math.min(afterMs, LONGEST_MS))
-    ;(timer as { unref?(): void }).unref?.()
-    stopBy(request, () => clearTimeout(timer))
+    stopBy(request, callIdlyAfter(afterMs, warn))
   }
 }
 
 const SETTLED = Promise.resolve()
+
 /**
  * What a holder has not waited for is the code's around it: that may, and none other can. A guard that
  * is out stays too.

@@ -9,6 +9,7 @@
 import { type Caller, LockUsageError } from '../core/errors.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import type { Plan } from '../core/plan.ts'
+import { isAborted } from './aborts.ts'
 import {
   type Compare,
   defaultCompare,
@@ -20,7 +21,7 @@ import {
   toPlan,
   webTypeError,
 } from './arguments.ts'
-import { Engine, LONGEST_MS } from './engine.ts'
+import { Engine } from './engine.ts'
 import { Listeners, type LockEvents } from './events.ts'
 import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
@@ -89,10 +90,7 @@ export class LockManager<Name extends string = string> {
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
     this.#engine = new Engine({
-      deadlockAfterMs:
-        deadlockAfterMs === Number.POSITIVE_INFINITY
-          ? deadlockAfterMs
-          : Math.min(deadlockAfterMs, LONGEST_MS),
+      deadlockAfterMs,
       trackOrder: trackOrder && declared === undefined,
       places: new Places(places),
       tell: {
@@ -257,7 +255,8 @@ export class LockManager<Name extends string = string> {
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
   #mustBeAllowed(plan: Plan, options: Options, holder: Request | undefined, caller: Caller): void {
     mustBePossible(plan, options)
-    if (options.signal?.aborted) throw options.signal.reason
+    const { signal } = options
+    if (signal && isAborted(signal)) throw signal.reason
     if (this.#order === undefined) return
     const ranks = plan.map(({ name }) => (this.#order as DeclaredOrder).rankOf(name))
     if (holder === undefined || options.detached) return

@@ -28,6 +28,7 @@ import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { canReach, findCycle, findPath } from '../explain/cycle.ts'
 import { OrderGraph } from '../explain/order-graph.ts'
+import { callAfter } from './clock.ts'
 import { type Places, stackAt } from './places.ts'
 import { chainOf, labelOf, liveHolder, type Request, stopBy } from './request.ts'
 
@@ -120,12 +121,12 @@ export class Watch {
       this.#rejectIfItStands(cycle, victim)
       return
     }
-    const timer =
+    const cancel =
       deadlockAfterMs === Number.POSITIVE_INFINITY
         ? undefined
-        : setTimeout(() => this.#rejectIfItStands(cycle, victim), deadlockAfterMs)
+        : callAfter(deadlockAfterMs, () => this.#rejectIfItStands(cycle, victim))
     stopBy(victim, () => {
-      clearTimeout(timer)
+      cancel?.()
       if (this.#standing.delete(key)) this.#checkAgainSoon()
     })
   }

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Guard, LockManager } from '../../src/index.ts'
-import { gate, settle } from './tools.ts'
+import { gate, settle, startOneAnother } from './tools.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -62,15 +62,7 @@ describe('memory', { timeout: 300_000 }, () => {
       await Promise.allSettled(robbed)
       await last
     },
-    'each starts the next': async (locks) => {
-      const done = gate()
-      let left = 100_000
-      const next = (): void => {
-        void locks.request('job', () => (--left > 0 ? next() : done.open()))
-      }
-      next()
-      await done.opened
-    },
+    'each starts the next': (locks) => startOneAnother(locks, 100_000),
   }
 
   for (const [what, work] of Object.entries(works)) {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, LockManager, type Scope, shared } from '../../src/index.ts'
-import { gate, pause, settle } from './tools.ts'
+import { gate, pause, settle, startOneAnother } from './tools.ts'
 
 /** A holder that does what it is told. */
 async function holder(
@@ -97,13 +97,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
 
   it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
     const locks = new LockManager()
-    const done = gate()
-    let left = 100_000
-    const next = (): void => {
-      void locks.request('job', () => (--left > 0 ? next() : done.open()))
-    }
-    next()
-    await done.opened
+    await startOneAnother(locks, 100_000)
     assert.deepEqual(await locks.query(), { held: [], pending: [] })
   })
 })

@@ -40,6 +40,17 @@ export async function holding(
   }
 }
 
+/** Requests of which each starts the next and is not awaited by it, so many. */
+export async function startOneAnother(locks: LockManager, count: number): Promise<void> {
+  const done = gate()
+  let left = count
+  const next = (): void => {
+    void locks.request('job', () => (--left > 0 ? next() : done.open()))
+  }
+  next()
+  await done.opened
+}
+
 /** The names that are held, and those that are waited for. */
 export async function state(locks: LockManager): Promise<{ held: string[]; pending: string[] }> {
   const { held, pending } = await locks.query()

@@ -90,12 +90,12 @@ export class Queues<Owner extends Claim> {
 
   /** Enters all queues of a plan at their ends. Granted at once if the claim misses nothing then. */
   enter(claim: Owner, plan: Plan): void {
-    this.#enter(claim, plan, nowhere)
+    this.#enter(claim, plan, false)
   }
 
   /** Enters them before everybody. Holders who lose the lead must leave before anything else happens. */
   enterFirst(claim: Owner, plan: Plan): void {
-    this.#enter(claim, plan, (queue) => queue.first)
+    this.#enter(claim, plan, true)
   }
 
   /**
@@ -149,11 +149,7 @@ export class Queues<Owner extends Claim> {
     return this.#queues.get(name)
   }
 
-  #enter(
-    claim: Owner,
-    plan: Plan,
-    placeIn: (queue: Queue<Owner>) => Ticket<Owner> | undefined,
-  ): void {
+  #enter(claim: Owner, plan: Plan, isFirst: boolean): void {
     let before: Ticket<Owner> | undefined
     let missing = 0
     for (let i = 0; i < plan.length; i++) {
@@ -164,7 +160,7 @@ export class Queues<Owner extends Claim> {
         this.#queues.set(name, queue)
       }
       const ticket = new Ticket(claim, queue, mode)
-      insert(ticket, placeIn === nowhere ? undefined : placeIn(queue))
+      insert(ticket, isFirst ? queue.first : undefined)
       if (!ticket.leads) missing++
       if (before) before.next = ticket
       else claim.ticket = ticket
@@ -232,8 +228,6 @@ export function comesBefore(a: Claim, b: Claim): boolean {
 function pathOf(claim: Claim): readonly number[] {
   return claim.path ?? [claim.id]
 }
-
-function nowhere(): undefined {}
 
 /** Those who hold a name that a ticket does not lead, and cannot hold it together with this one. */
 export function* holdersBefore<Owner extends Claim>(ticket: Ticket<Owner>): Generator<Owner> {
