@@ -7,34 +7,35 @@ import type { WantedLock } from './modes.ts'
 import { compareNames } from './names.ts'
 
 /** What a request takes, in order. Never empty. */
-export type Plan = readonly WantedLock<string>[]
+export type Plan<Want extends WantedLock<string> = WantedLock<string>> = readonly Want[]
 
 /** Lists up to this length are sorted by insertion: the general sort costs more than a request. */
 const SHORT = 16
 
-/** The plan for what is wanted; `compare` orders two names. Cost: a sort. */
-export function planFor(
-  wanted: readonly WantedLock<string>[],
+/** The plan for what is wanted, made of that same list; `compare` orders two names. Cost: a sort. */
+export function planFor<Want extends WantedLock<string>>(
+  wanted: Want[],
   compare: (a: string, b: string) => number = compareNames,
-): Plan {
-  if (wanted.length > SHORT) return once([...wanted].sort((a, b) => compare(a.name, b.name)))
-  const plan: WantedLock<string>[] = []
-  for (let i = 0; i < wanted.length; i++) {
-    const want = wanted[i] as WantedLock<string>
-    let at = i
-    for (; at > 0 && compare((plan[at - 1] as WantedLock<string>).name, want.name) > 0; at--) {
-      plan[at] = plan[at - 1] as WantedLock<string>
+): Plan<Want> {
+  if (wanted.length > SHORT) wanted.sort((a, b) => compare(a.name, b.name))
+  else {
+    for (let i = 1; i < wanted.length; i++) {
+      const want = wanted[i] as Want
+      let at = i
+      for (; at > 0 && compare((wanted[at - 1] as Want).name, want.name) > 0; at--) {
+        wanted[at] = wanted[at - 1] as Want
+      }
+      wanted[at] = want
     }
-    plan[at] = want
   }
-  return once(plan)
+  return once(wanted)
 }
 
 /** Drops the repetitions of a sorted list, in place; the stronger mode stays. */
-function once(sorted: WantedLock<string>[]): Plan {
+function once<Want extends WantedLock<string>>(sorted: Want[]): Plan<Want> {
   let length = 1
   for (let i = 1; i < sorted.length; i++) {
-    const want = sorted[i] as WantedLock<string>
+    const want = sorted[i] as Want
     if (want.name !== sorted[length - 1]?.name) sorted[length++] = want
     else if (want.mode === 'exclusive') sorted[length - 1] = want
   }

@@ -5,10 +5,12 @@
  * order and with its exceptions; what goes beyond Web Locks throws LockUsageError.
  */
 
+import { type Claim, Ticket } from '../backends/local/queues.ts'
 import { LockUsageError } from '../core/errors.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { type Plan, planFor } from '../core/plan.ts'
+import { isAborted } from './aborts.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 
@@ -55,29 +57,22 @@ export function toNames(names: unknown): string | WantedLock<string> | readonly 
 }
 
 /** The plan for names. */
-export function toPlan(names: ReturnType<typeof toNames>, mode: LockMode, compare: Compare): Plan {
-  if (typeof names === 'string') return [toWanted(names, mode)]
-  if (!isList(names)) return [toWanted(names.name, names.mode)]
-  if (names.length === 0) throw new LockUsageError('request: the list of names is empty')
-  if (names.length > MOST_NAMES) {
-    throw new LockUsageError(
-      `request: ${names.length} names, at most ${MOST_NAMES} can be taken at once: ` +
-        'take one lock for many things instead',
-    )
-  }
-  const wanted: WantedLock<string>[] = []
+export function toPlan<Owner extends Claim>(
+  names: ReturnType<typeof toNames>,
+  mode: LockMode,
+  compare: Compare,
+): Plan<Ticket<Owner>> {
+  if (typeof names === 'string') return [toTicket(names, mode)]
+  if (!isList(names)) return [toTicket(names.name, names.mode)]
+  if (names.length === 0 || names.length > MOST_NAMES) throw wrongCount(names.length)
+  const wanted = new Array<Ticket<Owner>>(names.length)
   for (let i = 0; i < names.length; i++) {
     const element: unknown = names[i]
-    if (typeof element === 'string') wanted.push(toWanted(element, mode))
-    else if (isWanted(element)) wanted.push(toWanted(element.name, element.mode))
-    else {
-      throw new LockUsageError(
-        `request: expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
-          `(element ${i})`,
-      )
-    }
+    if (typeof element === 'string') wanted[i] = toTicket(element, mode)
+    else if (isWanted(element)) wanted[i] = toTicket(element.name, element.mode)
+    else throw wrongElement(element, i)
   }
-  return wanted.length === 1 ? wanted : planFor(wanted, compare)
+  return planFor(wanted, compare)
 }
 
 /** Checks options and fills in defaults. */
@@ -104,11 +99,8 @@ export function toOptions(options: unknown): Options {
   }
 }
 
-/** Refuses what cannot be asked for, as step by step in Web Locks' `request()`. */
+/** Refuses options that cannot be asked for, as step by step in Web Locks' `request()`. */
 export function mustBePossible(plan: Plan, options: Options): void {
-  for (let i = 0; i < plan.length; i++) {
-    if ((plan[i] as Plan[number]).name.charCodeAt(0) === 45) throw reservedName()
-  }
   if (options === DEFAULTS) return
   const { steal, ifAvailable, signal } = options
   if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
@@ -117,6 +109,7 @@ export function mustBePossible(plan: Plan, options: Options): void {
   }
   if (signal && steal) throw notSupported('signal and steal exclude each other')
   if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
+  if (signal && isAborted(signal)) throw signal.reason
 }
 
 /** The callback, or the error that Web Locks has for one that is none. */
@@ -135,14 +128,10 @@ export function webTypeError(message: string): TypeError {
 /** By default, names come in the order of their code units. */
 export const defaultCompare: Compare = compareNames
 
-function toWanted(name: string, mode: LockMode): WantedLock<string> {
-  if (name.length > LONGEST_NAME) {
-    throw new LockUsageError(
-      `request: a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
-        `${LONGEST_NAME} are possible: use a digest of it`,
-    )
-  }
-  return { name, mode }
+function toTicket<Owner extends Claim>(name: string, mode: LockMode): Ticket<Owner> {
+  if (name.charCodeAt(0) === 45) throw reservedName()
+  if (name.length > LONGEST_NAME) throw tooLong(name)
+  return new Ticket(name, mode)
 }
 
 function isList(names: object): names is readonly unknown[] {
@@ -186,6 +175,29 @@ function toMs(value: unknown, what: string): number | undefined {
 function toLabel(label: unknown): string | undefined {
   if (label === undefined || typeof label === 'string') return label
   throw new LockUsageError(`request: label must be a string, not ${show(label)}`)
+}
+
+function wrongCount(count: number): LockUsageError {
+  return new LockUsageError(
+    count === 0
+      ? 'request: the list of names is empty'
+      : `request: ${count} names, at most ${MOST_NAMES} can be taken at once: ` +
+          'take one lock for many things instead',
+  )
+}
+
+function wrongElement(element: unknown, index: number): LockUsageError {
+  return new LockUsageError(
+    `request: expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
+      `(element ${index})`,
+  )
+}
+
+function tooLong(name: string): LockUsageError {
+  return new LockUsageError(
+    `request: a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
+      `${LONGEST_NAME} are possible: use a digest of it`,
+  )
 }
 
 function reservedName(): DOMException {

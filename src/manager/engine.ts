@@ -3,11 +3,12 @@
  * (request.ts has the table).
  *
  * A holding begins in a microtask of its own, never inside of the call that asked for it, and in the
- * asynchronous context of that call. Cost: one promise for the caller and one reaction; one promise
- * more for a callback that has to wait.
+ * asynchronous context of that call: it is a reaction to a promise, and what it comes to is what the
+ * caller gets. Cost: one promise and one reaction; one promise more for a request that has to wait, and
+ * one for a callback that goes on after it has returned.
  */
 
-import { isGranted, Queues, ticketsOf } from '../backends/local/queues.ts'
+import { isGranted, Queues, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
 import type { Plan } from '../core/plan.ts'
 import { isAborted, onAbort } from './aborts.ts'
@@ -56,28 +57,23 @@ export class Engine {
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
   request(
-    plan: Plan,
+    plan: Plan<Ticket<Request>>,
     options: Options,
     callback: Callback | undefined,
     holder: Request | undefined,
     caller: Caller,
   ): Promise<unknown> {
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, callback)
-    const promise =
-      request.holder === undefined
-        ? new Promise(take)
-        : new TrackedPromise(take, () => this.#watch.awaited(request))
-    request.resolve = takenResolve
-    request.reject = takenReject
-    if (options.ifAvailable && !this.queues.isFree(plan)) void this.#callWithNull(request)
-    else if (this.#enter(request, caller)) void SETTLED.then(this.#starterOf(request))
-    else if (request.state === 'waiting') this.#wait(request, caller)
-    return promise
+    const promise = this.#outcomeOf(request, caller)
+    if (request.holder === undefined) return promise
+    const tracked = new TrackedPromise(take, () => this.#watch.awaited(request))
+    takenResolve(promise)
+    return tracked
   }
 
   /** A guard, if the plan is free. */
   tryAcquire(
-    plan: Plan,
+    plan: Plan<Ticket<Request>>,
     options: Options,
     holder: Request | undefined,
     caller: Caller,
@@ -85,6 +81,7 @@ export class Engine {
     if (!this.queues.isFree(plan)) return undefined
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, undefined)
     this.#enter(request, caller)
+    this.#begin(request)
     return this.#guardOf(request)
   }
 
@@ -100,39 +97,47 @@ export class Engine {
     this.queues.leave(request)
   }
 
-  /** What starts its holding, unless it has given up meanwhile. */
-  #starterOf(request: Request): () => void {
-    const startGranted = (): void => {
-      if (request.state !== 'granted') {
-        if (request.isRobbed) this.#callRobbed(request)
-        return
-      }
-      // A listener of the signal may have kept ours from hearing of it.
-      const { signal } = request.options
-      if (signal && isAborted(signal)) this.#giveUp(request, signal.reason)
-      else if (request.callback) this.#callBack(request, request.callback)
-      else request.resolve(this.#guardOf(request))
+  /** Enters the queues; what the request comes to. */
+  #outcomeOf(request: Request, caller: Caller): Promise<unknown> {
+    if (request.options.ifAvailable && !this.queues.isFree(request.plan)) {
+      request.state = 'ended'
+      return SETTLED.then(() => this.#callWithNull(request))
     }
-    return startGranted
+    if (this.#enter(request, caller)) return SETTLED.then(() => this.#start(request))
+    const turn = new Promise(take) as Promise<Request>
+    request.wake = takenResolve
+    if (request.state === 'waiting') this.#wait(request, caller)
+    else takenResolve(request)
+    return turn.then(this.#start)
   }
 
-  #callBack(request: Request, callback: Callback): void {
+  /** Its turn has come: begins its holding, unless it has given up meanwhile. */
+  readonly #start = (request: Request): unknown => {
+    const { signal } = request.options
+    // A listener of the signal may have kept ours from hearing of it.
+    if (signal && isAborted(signal)) this.#giveUp(request, signal.reason)
+    if (request.state !== 'granted') {
+      if (request.failure?.isTheft) this.#callRobbed(request)
+      throw request.failure?.reason
+    }
     this.#begin(request)
+    return request.callback ? this.#callBack(request, request.callback) : this.#guardOf(request)
+  }
+
+  #callBack(request: Request, callback: Callback): unknown {
     let value: unknown
     try {
       this.#context.enter(request)
       value = callback(new Lock(request.plan), new Scope(this.#options.calls, request))
     } catch (error) {
       this.end(request)
-      request.reject(error)
-      return
+      throw error
     }
     if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
-      void this.#endWith(request, value)
-    } else {
-      this.end(request)
-      request.resolve(value)
+      return this.#endWith(request, value)
     }
+    this.end(request)
+    return value
   }
 
   /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
@@ -146,45 +151,40 @@ export class Engine {
   }
 
   /** Ends the holding when the value has settled, if it is a promise or another thenable. */
-  async #endWith(request: Request, thenable: unknown): Promise<void> {
-    let value: unknown
-    try {
-      value = await thenable
-    } catch (error) {
-      this.end(request)
-      request.reject(error)
-      return
-    }
-    this.end(request)
-    request.resolve(value)
+  #endWith(request: Request, thenable: unknown): Promise<unknown> {
+    const outcome = new Promise(take)
+    const [resolve, reject] = [takenResolve, takenReject]
+    request.reject = reject
+    Promise.resolve(thenable).then(
+      (value) => {
+        this.end(request)
+        resolve(value)
+      },
+      (error) => {
+        this.end(request)
+        reject(error)
+      },
+    )
+    return outcome
   }
 
-  async #callWithNull(request: Request): Promise<void> {
-    request.state = 'ended'
-    try {
-      await undefined
-      const scope = new Scope(this.#options.calls, request.holder)
-      request.resolve(await request.callback?.(null, scope))
-    } catch (error) {
-      request.reject(error)
-    }
+  #callWithNull({ callback, holder }: Request): unknown {
+    return callback?.(null, new Scope(this.#options.calls, holder))
   }
 
   #guardOf(request: Request): Guard {
-    this.#begin(request)
-    request.isGuard = true
     if (request.holder) this.#watch.guarded(request)
     return new Guard(request, this)
   }
 
   /** Enters the queues; whether all was free. */
   #enter(request: Request, caller: Caller): boolean {
-    const { options, plan, holder } = request
-    this.#options.places.keepSome(request, caller)
+    const { options, holder } = request
     request.since = coarseNow()
+    this.#options.places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
     else if (options.steal) this.#steal(request)
-    else this.queues.enter(request, plan)
+    else this.queues.enter(request)
     if (request.missing === 0) request.state = 'granted'
     const { signal } = options
     if (signal) {
@@ -195,18 +195,19 @@ export class Engine {
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
-    const { options, plan } = request
+    const { options } = request
     this.#watch.wanted(request, caller)
     holder.nested = (holder.nested ?? new Set()).add(request)
     if (options.steal) this.#steal(request)
-    else this.queues.enter(request, plan)
-    if (request.missing > 0) this.#options.places.keep(request, caller)
+    else this.queues.enter(request)
+    if (request.missing === 0) return
+    request.since = Date.now()
+    this.#options.places.keep(request, caller)
   }
 
   #wait(request: Request, caller: Caller): void {
     const { options } = request
     const { places } = this.#options
-    request.since = Date.now()
     if (options.timeoutMs !== undefined) {
       places.keep(request, caller)
       const fail = (): void => this.#giveUp(request, timedOut(request, places.of(request), caller))
@@ -217,14 +218,6 @@ export class Engine {
       stopBy(request, callAfter(options.timeoutMs, fail))
     }
     if (options.warnAfterMs !== undefined) this.#warnAfter(request, options.warnAfterMs)
-    if (request.callback === undefined) {
-      // No code of the caller's is called: its context is not needed.
-      request.wake = () => void SETTLED.then(this.#starterOf(request))
-      return
-    }
-    const granted = new Promise<unknown>(take)
-    request.wake = takenResolve as () => void
-    void granted.then(this.#starterOf(request))
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
@@ -236,11 +229,12 @@ export class Engine {
         if (isGranted(at.claim)) stolenFrom.add(at.claim)
       }
     }
-    this.queues.enterFirst(request, request.plan)
+    this.queues.enterFirst(request)
     for (const holder of stolenFrom) {
-      holder.isRobbed = holder.state === 'granted'
+      const error = stolen(holder.plan)
+      if (holder.state === 'granted') holder.failure = { reason: error, isTheft: true }
       this.end(holder)
-      holder.reject(stolen(holder.plan))
+      holder.reject?.(error)
     }
   }
 
@@ -257,7 +251,8 @@ export class Engine {
   #giveUp(request: Request, reason: unknown): void {
     if (request.state !== 'waiting' && request.state !== 'granted') return
     this.end(request)
-    request.reject(reason)
+    request.failure = { reason, isTheft: false }
+    request.wake?.(request)
   }
 
   /** Tells of a wait, or of a holding, that lasts longer than so many milliseconds from now. */

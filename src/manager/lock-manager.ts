@@ -9,7 +9,6 @@
 import { type Caller, LockUsageError } from '../core/errors.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import type { Plan } from '../core/plan.ts'
-import { isAborted } from './aborts.ts'
 import {
   type Compare,
   defaultCompare,
@@ -47,9 +46,9 @@ export interface LockManagerOptions {
    */
   readonly trackOrder?: boolean | undefined
   /**
-   * Of which requests the call stack is kept, for reports: of some (`'sampled'`, 1 in 1,024 after the
-   * first 128; those that wait inside a holder always), of all (`'always'`, a microsecond or two
-   * for each), or of none. Default: `'sampled'`.
+   * Of which requests the call stack is kept, for reports: of some (`'sampled'`, one in 10 ms after the
+   * first 32; those that wait inside a holder always), of all (`'always'`, some microseconds for each),
+   * or of none. Default: `'sampled'`.
    */
   readonly places?: KeepPlaces | undefined
   /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
@@ -210,8 +209,8 @@ export class LockManager<Name extends string = string> {
       // In this order, as each can throw, or call the caller's code.
       const wanted = toNames(names)
       const options = toOptions(rest.length === 0 ? undefined : second)
-      const plan = toPlan(wanted, options.mode, this.#compare)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
+      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
       this.#mustBeAllowed(plan, options, holder, caller)
       return this.#engine.request(plan, options, callback, holder, caller)
     } catch (error) {
@@ -229,7 +228,7 @@ export class LockManager<Name extends string = string> {
       const wanted = toNames(names)
       const options = toOptions(given)
       if (options.steal) throw new LockUsageError('acquire: only request() can steal', caller)
-      const plan = toPlan(wanted, options.mode, this.#compare)
+      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
       this.#mustBeAllowed(plan, options, holder, caller)
       const { queues } = this.#engine
       if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
@@ -247,7 +246,7 @@ export class LockManager<Name extends string = string> {
   ): Guard | undefined {
     const wanted = toNames(names)
     const options = toOptions(given)
-    const plan = toPlan(wanted, options.mode, this.#compare)
+    const plan = toPlan<Request>(wanted, options.mode, this.#compare)
     this.#mustBeAllowed(plan, options, holder, caller)
     return this.#engine.tryAcquire(plan, options, holder, caller)
   }
@@ -255,16 +254,7 @@ export class LockManager<Name extends string = string> {
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
   #mustBeAllowed(plan: Plan, options: Options, holder: Request | undefined, caller: Caller): void {
     mustBePossible(plan, options)
-    const { signal } = options
-    if (signal && isAborted(signal)) throw signal.reason
-    if (this.#order === undefined) return
-    const ranks = plan.map(({ name }) => (this.#order as DeclaredOrder).rankOf(name))
-    if (holder === undefined || options.detached) return
-    for (const { name } of locksOf(holder)) {
-      const held = this.#order.rankOf(name)
-      const at = ranks.findIndex((rank) => rank <= held)
-      if (at >= 0) throw againstOrder(this.#order, plan[at]?.name ?? '', name, caller)
-    }
+    if (this.#order) mustFollow(this.#order, plan, options.detached ? undefined : holder, caller)
   }
 
   #tellOrWarn<Kind extends 'suspected' | 'possible' | 'slow'>(
@@ -272,6 +262,22 @@ export class LockManager<Name extends string = string> {
     report: LockEvents[Kind],
   ): void {
     if (!this.#listeners.tell(kind, report)) warn(report)
+  }
+}
+
+/** Refuses names of no declared class, and such as should have been taken before what is held. */
+function mustFollow(
+  order: DeclaredOrder,
+  plan: Plan,
+  holder: Request | undefined,
+  caller: Caller,
+): void {
+  const ranks = plan.map(({ name }) => order.rankOf(name))
+  if (holder === undefined) return
+  for (const { name } of locksOf(holder)) {
+    const held = order.rankOf(name)
+    const at = ranks.findIndex((rank) => rank <= held)
+    if (at >= 0) throw againstOrder(order, plan[at]?.name ?? '', name, caller)
   }
 }
 

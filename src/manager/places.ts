@@ -1,7 +1,7 @@
 /**
- * Where requests were made. A call stack costs more than a microsecond, many times the request itself,
- * so by default it is kept for the first requests of a manager and for every so many afterwards; the
- * last one kept for a class stands for others of it.
+ * Where requests were made. A call stack costs many times the request itself, so by default it is kept
+ * for the first requests of a manager, and afterwards for one in so many milliseconds; the last one kept
+ * for a class stands for others of it.
  */
 
 import type { Caller } from '../core/errors.ts'
@@ -11,9 +11,8 @@ import type { Request } from './request.ts'
 /** Which requests' call stacks are kept. */
 export type KeepPlaces = 'sampled' | 'always' | 'never'
 
-/** Of the first so many requests, every call stack is kept; then one of so many. */
-const FIRST = 128
-const EVERY = 1024
+/** Of the first so many requests, every call stack is kept. */
+const FIRST = 32
 /** Places are remembered for so many classes. */
 const MOST_CLASSES = 1024
 
@@ -21,21 +20,21 @@ const MOST_CLASSES = 1024
 export class Places {
   readonly #keep: KeepPlaces
   readonly #ofClass = new Map<string, { readonly stack?: string }>()
-  #requests = 0
+  #sampled = 0
+  /** When one was kept last, as requests know the time. */
+  #sampledAt = 0
 
   constructor(keep: KeepPlaces) {
     this.#keep = keep
   }
 
-  /** Keeps the place of a request, now and then. */
+  /** Keeps the place of a request, now and then: once for each reading of the coarse clock. */
   keepSome(request: Request, caller: Caller): void {
-    const count = this.#requests++
-    if (
-      this.#keep === 'always' ||
-      (this.#keep === 'sampled' && (count < FIRST || count % EVERY === 0))
-    ) {
-      this.keep(request, caller)
-    }
+    const { since } = request
+    if (this.#sampledAt === since && this.#sampled >= FIRST && this.#keep !== 'always') return
+    this.#sampledAt = since
+    this.#sampled++
+    this.keep(request, caller)
   }
 
   /** Keeps the place of a request. */

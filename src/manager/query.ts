@@ -18,7 +18,7 @@ export interface LockInfo {
   readonly clientId: string
   /** The request's label, or its number. */
   readonly label: string
-  /** When it was asked for, in milliseconds since 1970. */
+  /** When it was asked for, in milliseconds since 1970, to within 10 ms. */
   readonly since: number
   /** Of one that waits for this name: the labels of those nearest before it. */
   readonly blockedBy: readonly string[]

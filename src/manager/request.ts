@@ -11,7 +11,7 @@
  * `Engine.end()` is the one way to `ended`; the promise is settled beside it.
  */
 
-import type { Claim, Ticket } from '../backends/local/queues.ts'
+import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
 import type { Plan } from '../core/plan.ts'
 import type { Callback, Options } from './arguments.ts'
 import type { Carried } from './context.ts'
@@ -21,12 +21,11 @@ export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 
 /** A request, as the manager and its watch know it. */
 export class Request implements Claim, Carried {
-  path: readonly number[] | undefined = undefined
-  ticket: Ticket<Request> | undefined = undefined
-  missing = 0
-  state: State = 'waiting'
   readonly id: number
-  readonly plan: Plan
+  readonly plan: Plan<Ticket<Request>>
+  path: readonly number[] | undefined = undefined
+  missing: number = OUTSIDE
+  state: State = 'waiting'
   readonly options: Options
   readonly context: object
   around: Carried | undefined = undefined
@@ -37,30 +36,27 @@ export class Request implements Claim, Carried {
   holder: Request | undefined
   /** What to call with the locks held; without one, the caller gets a guard. */
   readonly callback: Callback | undefined
-  /** Of one that waits: begins its holding, in the context of its caller. */
-  wake: (() => void) | undefined = undefined
-  /** Settle the promise that the caller got. */
-  resolve: (value: unknown) => void = ignore
-  reject: (reason: unknown) => void = ignore
+  /** Of one that waits: its turn has come, to begin its holding or to fail. */
+  wake: ((request: Request) => void) | undefined = undefined
+  /** Of one that holds while its callback goes on: rejects the promise that the caller got. */
+  reject: ((reason: unknown) => void) | undefined = undefined
+  /** Why it ended before its holding began; of a theft, the callback hears all the same. */
+  failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined = undefined
   /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
   stop: (() => void) | undefined = undefined
-  /** Whether a guard stands for its holding, of `acquire()` or `tryAcquire()`. */
-  isGuard = false
   /** Whether somebody waits for its promise: its holder cannot end before it. */
   isAwaited = false
   /** Nested requests that have not ended, and guards that are out. */
   nested: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
-  /** Whether its locks were stolen before its callback began. */
-  isRobbed = false
-  /** When it was asked for, in milliseconds since 1970. */
+  /** When it was asked for, in milliseconds since 1970: coarse, but of nested requests that wait. */
   since = 0
 
   constructor(
     context: object,
     id: number,
-    plan: Plan,
+    plan: Plan<Ticket<Request>>,
     options: Options,
     holder: Request | undefined,
     callback: Callback | undefined,
@@ -73,9 +69,14 @@ export class Request implements Claim, Carried {
     this.callback = callback
   }
 
+  /** Whether a guard stands for its holding, of `acquire()` or `tryAcquire()`. */
+  get isGuard(): boolean {
+    return this.callback === undefined && this.state === 'holding'
+  }
+
   onGranted(): void {
     this.state = 'granted'
-    this.wake?.()
+    this.wake?.(this)
   }
 }
 
@@ -98,8 +99,6 @@ export function labelOf(request: Request): string {
   }
   return `request ${request.id}`
 }
-
-function ignore(): void {}
 
 /** Has something more done when the wait is over, or the holding. */
 export function stopBy(request: Request, stop: () => void): void {

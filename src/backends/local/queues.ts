@@ -16,38 +16,40 @@
  *             the queues.
  */
 
-import type { LockMode } from '../../core/modes.ts'
+import type { LockMode, WantedLock } from '../../core/modes.ts'
 import type { Plan } from '../../core/plan.ts'
 
 /** Who wants locks: the queues keep its tickets, and tell it when all of them lead. */
 export interface Claim {
   /** Younger claims have larger numbers. */
   readonly id: number
+  /** Its tickets: one for each name that it wants. */
+  readonly plan: Plan<Ticket>
   /** Where it stands in the one order of those who wait; by its number alone if undefined. */
   path: readonly number[] | undefined
-  /** Its ticket for the first name of its plan while it is in the queues; written here only. */
-  ticket: Ticket | undefined
-  /** How many of its tickets do not lead; written here only. */
+  /** How many of its tickets do not lead; {@link OUTSIDE} while it is in no queue. Written here only. */
   missing: number
   /** Called when the last missing ticket leads, unless that was so on entering. */
   onGranted(): void
 }
 
-/** A place in the queue of one name. */
-export class Ticket<Owner extends Claim = Claim> {
-  readonly claim: Owner
-  readonly queue: Queue<Owner>
+/** What `missing` is while a claim is in no queue: before it enters, and after it has left. */
+export const OUTSIDE = -1
+
+/** A lock as a claim wants it, and its place in the queue of that name. */
+export class Ticket<Owner extends Claim = Claim> implements WantedLock<string> {
+  readonly name: string
   readonly mode: LockMode
+  /** Whose it is, and where it stands: from when it enters. */
+  claim!: Owner
+  queue!: Queue<Owner>
   leads = false
   /** Its neighbours in the queue. */
   before: Ticket<Owner> | undefined = undefined
   after: Ticket<Owner> | undefined = undefined
-  /** The same claim's ticket for the next name of its plan. */
-  next: Ticket<Owner> | undefined = undefined
 
-  constructor(claim: Owner, queue: Queue<Owner>, mode: LockMode) {
-    this.claim = claim
-    this.queue = queue
+  constructor(name: string, mode: LockMode) {
+    this.name = name
     this.mode = mode
   }
 }
@@ -88,14 +90,14 @@ export class Queues<Owner extends Claim> {
     return true
   }
 
-  /** Enters all queues of a plan at their ends. Granted at once if the claim misses nothing then. */
-  enter(claim: Owner, plan: Plan): void {
-    this.#enter(claim, plan, false)
+  /** Enters all queues of its plan at their ends. Granted at once if the claim misses nothing then. */
+  enter(claim: Owner): void {
+    this.#enter(claim, false)
   }
 
   /** Enters them before everybody. Holders who lose the lead must leave before anything else happens. */
-  enterFirst(claim: Owner, plan: Plan): void {
-    this.#enter(claim, plan, true)
+  enterFirst(claim: Owner): void {
+    this.#enter(claim, true)
   }
 
   /**
@@ -129,9 +131,10 @@ export class Queues<Owner extends Claim> {
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
   leave(claim: Owner): void {
-    let ticket = claim.ticket as Ticket<Owner> | undefined
-    claim.ticket = undefined
-    for (; ticket; ticket = ticket.next) {
+    const tickets = ticketsOf(claim)
+    claim.missing = OUTSIDE
+    for (let i = 0; i < tickets.length; i++) {
+      const ticket = tickets[i] as Ticket<Owner>
       const { queue, after } = ticket
       unlink(ticket)
       if (queue.first === undefined) this.#keepOrForget(queue)
@@ -149,22 +152,20 @@ export class Queues<Owner extends Claim> {
     return this.#queues.get(name)
   }
 
-  #enter(claim: Owner, plan: Plan, isFirst: boolean): void {
-    let before: Ticket<Owner> | undefined
+  #enter(claim: Owner, isFirst: boolean): void {
+    const plan = claim.plan as Plan<Ticket<Owner>>
     let missing = 0
     for (let i = 0; i < plan.length; i++) {
-      const { name, mode } = plan[i] as Plan[number]
-      let queue = this.#queues.get(name)
+      const ticket = plan[i] as Ticket<Owner>
+      let queue = this.#queues.get(ticket.name)
       if (queue === undefined) {
-        queue = new Queue(name)
-        this.#queues.set(name, queue)
+        queue = new Queue(ticket.name)
+        this.#queues.set(ticket.name, queue)
       }
-      const ticket = new Ticket(claim, queue, mode)
+      ticket.claim = claim
+      ticket.queue = queue
       insert(ticket, isFirst ? queue.first : undefined)
       if (!ticket.leads) missing++
-      if (before) before.next = ticket
-      else claim.ticket = ticket
-      before = ticket
     }
     claim.missing = missing
   }
@@ -187,14 +188,15 @@ export class Queues<Owner extends Claim> {
 
 /** Whether a claim is granted: it is in the queues, and leads them all. */
 export function isGranted(claim: Claim): boolean {
-  return claim.missing === 0 && claim.ticket !== undefined
+  return claim.missing === 0
 }
 
 /** A claim's tickets, in the order of its plan; none when it is in no queue. */
-export function* ticketsOf<Owner extends Claim>(claim: Owner): Generator<Ticket<Owner>> {
-  let ticket = claim.ticket as Ticket<Owner> | undefined
-  for (; ticket; ticket = ticket.next) yield ticket
+export function ticketsOf<Owner extends Claim>(claim: Owner): Plan<Ticket<Owner>> {
+  return claim.missing === OUTSIDE ? NONE : (claim.plan as Plan<Ticket<Owner>>)
 }
+
+const NONE: Plan<never> = []
 
 /**
  * Those who must leave before a ticket can lead: the nearest ones only, for they wait for those before
@@ -262,12 +264,15 @@ function insert<Owner extends Claim>(
   }
 }
 
+/** Afterwards it knows no neighbours: whoever keeps it does not keep them in memory. */
 function unlink(ticket: Ticket): void {
   const { queue, before, after } = ticket
   if (before) before.after = after
   else queue.first = after
   if (after) after.before = before
   else queue.last = before
+  ticket.before = undefined
+  ticket.after = undefined
 }
 
 /** From this ticket on, whoever now leads and did not. */
