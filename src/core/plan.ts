@@ -1,44 +1,70 @@
 /**
  * The plan: a request made canonical. Every name once, in the one order in which all requests take
  * their locks; a name that was asked for in both modes is taken alone.
+ *
+ * It is a chain, not an array: most requests are for one name, and then nothing is needed beside it.
  */
 
 import type { WantedLock } from './modes.ts'
 import { compareNames } from './names.ts'
 
-/** What a request takes, in order. Never empty. */
-export type Plan<Want extends WantedLock<string> = WantedLock<string>> = readonly Want[]
+/** What a request takes, in order: the first lock, which leads to the others. */
+export interface Plan extends WantedLock<string> {
+  readonly next: Plan | undefined
+}
+
+/** What a plan can be made of. */
+type Link<Self> = WantedLock<string> & { next: Self | undefined }
 
 /** Lists up to this length are sorted by insertion: the general sort costs more than a request. */
 const SHORT = 16
 
-/** The plan for what is wanted, made of that same list; `compare` orders two names. Cost: a sort. */
-export function planFor<Want extends WantedLock<string>>(
-  wanted: Want[],
+/**
+ * The plan for what is wanted, of which there must be something; `compare` orders two names. Changes the
+ * list. Cost: a sort.
+ */
+export function planFor<Lock extends Link<Lock>>(
+  wanted: Lock[],
   compare: (a: string, b: string) => number = compareNames,
-): Plan<Want> {
+): Lock {
   if (wanted.length > SHORT) wanted.sort((a, b) => compare(a.name, b.name))
-  else {
-    for (let i = 1; i < wanted.length; i++) {
-      const want = wanted[i] as Want
-      let at = i
-      for (; at > 0 && compare((wanted[at - 1] as Want).name, want.name) > 0; at--) {
-        wanted[at] = wanted[at - 1] as Want
-      }
-      wanted[at] = want
+  else sortShort(wanted, compare)
+  let plan = wanted[wanted.length - 1] as Lock
+  for (let i = wanted.length - 2; i >= 0; i--) {
+    const want = wanted[i] as Lock
+    if (want.name !== plan.name) {
+      want.next = plan
+      plan = want
+    } else if (want.mode === 'exclusive') {
+      want.next = plan.next
+      plan = want
     }
   }
-  return once(wanted)
+  return plan
 }
 
-/** Drops the repetitions of a sorted list, in place; the stronger mode stays. */
-function once<Want extends WantedLock<string>>(sorted: Want[]): Plan<Want> {
-  let length = 1
-  for (let i = 1; i < sorted.length; i++) {
-    const want = sorted[i] as Want
-    if (want.name !== sorted[length - 1]?.name) sorted[length++] = want
-    else if (want.mode === 'exclusive') sorted[length - 1] = want
+/** The locks of a plan, in their order. */
+export function locksIn(plan: Plan): WantedLock<string>[] {
+  const locks: WantedLock<string>[] = []
+  for (let at: Plan | undefined = plan; at; at = at.next) locks.push(at)
+  return locks
+}
+
+/** The names of a plan, in their order. */
+export function namesIn(plan: Plan): string[] {
+  return locksIn(plan).map(({ name }) => name)
+}
+
+function sortShort<Lock extends WantedLock<string>>(
+  wanted: Lock[],
+  compare: (a: string, b: string) => number,
+): void {
+  for (let i = 1; i < wanted.length; i++) {
+    const want = wanted[i] as Lock
+    let at = i
+    for (; at > 0 && compare((wanted[at - 1] as Lock).name, want.name) > 0; at--) {
+      wanted[at] = wanted[at - 1] as Lock
+    }
+    wanted[at] = want
   }
-  if (length < sorted.length) sorted.length = length
-  return sorted
 }

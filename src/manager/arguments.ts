@@ -9,7 +9,7 @@ import { type Claim, Ticket } from '../backends/local/queues.ts'
 import { LockUsageError } from '../core/errors.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
-import { type Plan, planFor } from '../core/plan.ts'
+import { locksIn, type Plan, planFor } from '../core/plan.ts'
 import { isAborted } from './aborts.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
@@ -61,9 +61,9 @@ export function toPlan<Owner extends Claim>(
   names: ReturnType<typeof toNames>,
   mode: LockMode,
   compare: Compare,
-): Plan<Ticket<Owner>> {
-  if (typeof names === 'string') return [toTicket(names, mode)]
-  if (!isList(names)) return [toTicket(names.name, names.mode)]
+): Ticket<Owner> {
+  if (typeof names === 'string') return toTicket(names, mode)
+  if (!isList(names)) return toTicket(names.name, names.mode)
   if (names.length === 0 || names.length > MOST_NAMES) throw wrongCount(names.length)
   const wanted = new Array<Ticket<Owner>>(names.length)
   for (let i = 0; i < names.length; i++) {
@@ -104,7 +104,7 @@ export function mustBePossible(plan: Plan, options: Options): void {
   if (options === DEFAULTS) return
   const { steal, ifAvailable, signal } = options
   if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
-  if (steal && plan.some(({ mode }) => mode === 'shared')) {
+  if (steal && locksIn(plan).some(({ mode }) => mode === 'shared')) {
     throw notSupported("steal is possible in mode 'exclusive' only")
   }
   if (signal && steal) throw notSupported('signal and steal exclude each other')

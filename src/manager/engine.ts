@@ -10,7 +10,7 @@
 
 import { isGranted, Queues, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
-import type { Plan } from '../core/plan.ts'
+import { locksIn, namesIn } from '../core/plan.ts'
 import { isAborted, onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { callAfter, callIdlyAfter, coarseNow } from './clock.ts'
@@ -57,7 +57,7 @@ export class Engine {
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
   request(
-    plan: Plan<Ticket<Request>>,
+    plan: Ticket<Request>,
     options: Options,
     callback: Callback | undefined,
     holder: Request | undefined,
@@ -73,7 +73,7 @@ export class Engine {
 
   /** A guard, if the plan is free. */
   tryAcquire(
-    plan: Plan<Ticket<Request>>,
+    plan: Ticket<Request>,
     options: Options,
     holder: Request | undefined,
     caller: Caller,
@@ -223,7 +223,7 @@ export class Engine {
   /** Comes before all who wait; those who hold lose all that they have. */
   #steal(request: Request): void {
     const stolenFrom = new Set<Request>()
-    for (const { name } of request.plan) {
+    for (const { name } of locksIn(request.plan)) {
       // Some who wait for other names may stand among those who hold this one.
       for (let at = this.queues.get(name)?.first; at?.leads; at = at.after) {
         if (isGranted(at.claim)) stolenFrom.add(at.claim)
@@ -268,7 +268,7 @@ export class Engine {
         kind: 'slow',
         state: state === 'holding' ? 'holding' : 'waiting',
         label: labelOf(request),
-        names: request.plan.map(({ name }) => name),
+        names: namesIn(request.plan),
         lastsMs: Date.now() - from,
         blockers: [...blockers],
       })

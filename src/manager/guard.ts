@@ -3,7 +3,7 @@
 /** A guard: what stands for a holding outside of a callback. */
 
 import type { LockMode } from '../core/modes.ts'
-import type { Plan } from '../core/plan.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
 
 /** The holding that a guard stands for. */
 interface Holding {
@@ -32,17 +32,17 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** All names, each once, in their order. */
   get names(): readonly string[] {
-    return this.#holding.plan.map(({ name }) => name)
+    return namesIn(this.#holding.plan)
   }
 
   /** The first of the names. */
   get name(): string {
-    return this.#holding.plan[0]?.name as string
+    return this.#holding.plan.name
   }
 
   /** The mode of the lock called {@link name}. */
   get mode(): LockMode {
-    return this.#holding.plan[0]?.mode as LockMode
+    return this.#holding.plan.mode
   }
 
   /** Whether the locks are still held: not released, and not stolen. */

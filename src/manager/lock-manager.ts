@@ -8,7 +8,7 @@
 
 import { type Caller, LockUsageError } from '../core/errors.ts'
 import { DeclaredOrder } from '../core/order.ts'
-import type { Plan } from '../core/plan.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
 import {
   type Compare,
   defaultCompare,
@@ -272,12 +272,13 @@ function mustFollow(
   holder: Request | undefined,
   caller: Caller,
 ): void {
-  const ranks = plan.map(({ name }) => order.rankOf(name))
+  const wanted = namesIn(plan)
+  const ranks = wanted.map((name) => order.rankOf(name))
   if (holder === undefined) return
   for (const { name } of locksOf(holder)) {
     const held = order.rankOf(name)
     const at = ranks.findIndex((rank) => rank <= held)
-    if (at >= 0) throw againstOrder(order, plan[at]?.name ?? '', name, caller)
+    if (at >= 0) throw againstOrder(order, wanted[at] ?? '', name, caller)
   }
 }
 

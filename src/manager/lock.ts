@@ -1,7 +1,7 @@
 /** What a callback gets: the lock, as in Web Locks, and the scope for nested requests. */
 
 import type { LockMode } from '../core/modes.ts'
-import type { Plan } from '../core/plan.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
 
 /** A lock that is held, or several held as one. */
 export class Lock {
@@ -14,17 +14,17 @@ export class Lock {
 
   /** The name of the lock; of several, the first one in their order. */
   get name(): string {
-    return (this.#plan[0] as Plan[number]).name
+    return this.#plan.name
   }
 
   /** The mode of the lock called {@link name}. */
   get mode(): LockMode {
-    return (this.#plan[0] as Plan[number]).mode
+    return this.#plan.mode
   }
 
   /** All names, each once, in their order. */
   get names(): readonly string[] {
-    return this.#plan.map(({ name }) => name)
+    return namesIn(this.#plan)
   }
 
   get [Symbol.toStringTag](): string {

@@ -6,6 +6,7 @@
 
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
+import { namesIn } from '../core/plan.ts'
 import type { Request } from './request.ts'
 
 /** Which requests' call stacks are kept. */
@@ -41,7 +42,7 @@ export class Places {
   keep(request: Request, caller: Caller): void {
     if (this.#keep === 'never' || request.place) return
     request.place = capture(caller)
-    for (const { name } of request.plan) {
+    for (const name of namesIn(request.plan)) {
       const cls = classOf(name)
       if (this.#ofClass.size < MOST_CLASSES || this.#ofClass.has(cls)) {
         this.#ofClass.set(cls, request.place)
@@ -50,7 +51,7 @@ export class Places {
   }
 
   /** Where a request was made; of another one of the same class if its own place was not kept. */
-  of(request: Request, name: string = request.plan[0]?.name ?? ''): string {
+  of(request: Request, name: string = request.plan.name): string {
     return linesOf(request.place ?? this.#ofClass.get(classOf(name)))
   }
 }

@@ -8,7 +8,7 @@ import {
   LockTimeoutError,
 } from '../core/errors.ts'
 import type { DeclaredOrder } from '../core/order.ts'
-import type { Plan } from '../core/plan.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
 import { stackAt } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
@@ -18,7 +18,7 @@ const SHOWN_NAMES = 10
 /** For `acquire()` with `ifAvailable`. */
 export function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError {
   return new LockNotAvailableError(
-    `acquire: ${namesOf(plan)} cannot be had at once, and ifAvailable was asked for`,
+    `acquire: ${shown(plan)} cannot be had at once, and ifAvailable was asked for`,
     caller,
   )
 }
@@ -31,7 +31,7 @@ export function timedOut(request: Request, place: string, caller: Caller): LockT
     if (!leads && before) blockers.add(`'${before.queue.name}' behind ${labelOf(before.claim)}`)
   }
   const error = new LockTimeoutError(
-    `${namesOf(plan)} could not be had within ${options.timeoutMs} ms: waits for ` +
+    `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ` +
       `${[...blockers].join(', ')}`,
     caller,
   )
@@ -56,12 +56,15 @@ export function againstOrder(
 /** For whom a lock was stolen from, as Web Locks names it. */
 export function stolen(plan: Plan): DOMException {
   return new DOMException(
-    `request: another request has stolen the lock ${namesOf(plan)}`,
+    `request: another request has stolen the lock ${shown(plan)}`,
     'AbortError',
   )
 }
 
-function namesOf(plan: Plan): string {
-  const names = plan.slice(0, SHOWN_NAMES).map(({ name }) => `'${name}'`)
-  return names.join(', ') + (plan.length > SHOWN_NAMES ? `, … (${plan.length} in all)` : '')
+function shown(plan: Plan): string {
+  const names = namesIn(plan).map((name) => `'${name}'`)
+  return (
+    names.slice(0, SHOWN_NAMES).join(', ') +
+    (names.length > SHOWN_NAMES ? `, … (${names.length} in all)` : '')
+  )
 }

@@ -12,7 +12,6 @@
  */
 
 import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
-import type { Plan } from '../core/plan.ts'
 import type { Callback, Options } from './arguments.ts'
 import type { Carried } from './context.ts'
 
@@ -22,7 +21,7 @@ export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 /** A request, as the manager and its watch know it. */
 export class Request implements Claim, Carried {
   readonly id: number
-  readonly plan: Plan<Ticket<Request>>
+  readonly plan: Ticket<Request>
   path: readonly number[] | undefined = undefined
   missing: number = OUTSIDE
   state: State = 'waiting'
@@ -56,7 +55,7 @@ export class Request implements Claim, Carried {
   constructor(
     context: object,
     id: number,
-    plan: Plan<Ticket<Request>>,
+    plan: Ticket<Request>,
     options: Options,
     holder: Request | undefined,
     callback: Callback | undefined,

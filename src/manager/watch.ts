@@ -25,6 +25,7 @@ import {
 } from '../backends/local/queues.ts'
 import { type Caller, DeadlockError } from '../core/errors.ts'
 import type { WantedLock } from '../core/modes.ts'
+import { locksIn } from '../core/plan.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { canReach, findCycle, findPath } from '../explain/cycle.ts'
 import { OrderGraph } from '../explain/order-graph.ts'
@@ -69,9 +70,10 @@ export class Watch {
   wanted(request: Request, caller: Caller): void {
     if (this.#order === undefined) return
     const held = locksOf(request.holder)
-    if (this.#order.isKnown(held, request.plan)) return
+    const wanted = locksIn(request.plan)
+    if (this.#order.isKnown(held, wanted)) return
     const { places, tell } = this.#options
-    const reports = this.#order.record(held, request.plan, {
+    const reports = this.#order.record(held, wanted, {
       label: () => labelOf(request),
       heldAt: ({ by, name }) => places.of(by, name),
       wantedAt: () => {
@@ -251,10 +253,7 @@ export function locksOf(holder: Request | undefined): HeldLock[] {
 }
 
 function addLocks(held: HeldLock[], by: Request): void {
-  for (let i = 0; i < by.plan.length; i++) {
-    const { name, mode } = by.plan[i] as WantedLock<string>
-    held.push({ name, mode, by })
-  }
+  for (const { name, mode } of locksIn(by.plan)) held.push({ name, mode, by })
 }
 
 /** The wait-for graph: whose end a request or a holding waits for. */

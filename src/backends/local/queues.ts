@@ -16,15 +16,15 @@
  *             the queues.
  */
 
-import type { LockMode, WantedLock } from '../../core/modes.ts'
+import type { LockMode } from '../../core/modes.ts'
 import type { Plan } from '../../core/plan.ts'
 
 /** Who wants locks: the queues keep its tickets, and tell it when all of them lead. */
 export interface Claim {
   /** Younger claims have larger numbers. */
   readonly id: number
-  /** Its tickets: one for each name that it wants. */
-  readonly plan: Plan<Ticket>
+  /** Its tickets: the one for the first name that it wants, which leads to the others. */
+  readonly plan: Ticket
   /** Where it stands in the one order of those who wait; by its number alone if undefined. */
   path: readonly number[] | undefined
   /** How many of its tickets do not lead; {@link OUTSIDE} while it is in no queue. Written here only. */
@@ -37,9 +37,11 @@ export interface Claim {
 export const OUTSIDE = -1
 
 /** A lock as a claim wants it, and its place in the queue of that name. */
-export class Ticket<Owner extends Claim = Claim> implements WantedLock<string> {
+export class Ticket<Owner extends Claim = Claim> implements Plan {
   readonly name: string
   readonly mode: LockMode
+  /** The same claim's ticket for the next name of its plan. */
+  next: Ticket<Owner> | undefined = undefined
   /** Whose it is, and where it stands: from when it enters. */
   claim!: Owner
   queue!: Queue<Owner>
@@ -82,10 +84,9 @@ export class Queues<Owner extends Claim> {
 
   /** Whether a request for all of this would be granted at once. */
   isFree(plan: Plan): boolean {
-    for (let i = 0; i < plan.length; i++) {
-      const { name, mode } = plan[i] as Plan[number]
-      const last = this.#queues.get(name)?.last
-      if (last && !leadsBehind(last, mode)) return false
+    for (let at: Plan | undefined = plan; at; at = at.next) {
+      const last = this.#queues.get(at.name)?.last
+      if (last && !leadsBehind(last, at.mode)) return false
     }
     return true
   }
@@ -131,10 +132,10 @@ export class Queues<Owner extends Claim> {
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
   leave(claim: Owner): void {
-    const tickets = ticketsOf(claim)
+    if (claim.missing === OUTSIDE) return
     claim.missing = OUTSIDE
-    for (let i = 0; i < tickets.length; i++) {
-      const ticket = tickets[i] as Ticket<Owner>
+    let ticket = claim.plan as Ticket<Owner> | undefined
+    for (; ticket; ticket = ticket.next) {
       const { queue, after } = ticket
       unlink(ticket)
       if (queue.first === undefined) this.#keepOrForget(queue)
@@ -153,10 +154,9 @@ export class Queues<Owner extends Claim> {
   }
 
   #enter(claim: Owner, isFirst: boolean): void {
-    const plan = claim.plan as Plan<Ticket<Owner>>
     let missing = 0
-    for (let i = 0; i < plan.length; i++) {
-      const ticket = plan[i] as Ticket<Owner>
+    let ticket = claim.plan as Ticket<Owner> | undefined
+    for (; ticket; ticket = ticket.next) {
       let queue = this.#queues.get(ticket.name)
       if (queue === undefined) {
         queue = new Queue(ticket.name)
@@ -192,11 +192,11 @@ export function isGranted(claim: Claim): boolean {
 }
 
 /** A claim's tickets, in the order of its plan; none when it is in no queue. */
-export function ticketsOf<Owner extends Claim>(claim: Owner): Plan<Ticket<Owner>> {
-  return claim.missing === OUTSIDE ? NONE : (claim.plan as Plan<Ticket<Owner>>)
+export function* ticketsOf<Owner extends Claim>(claim: Owner): Generator<Ticket<Owner>> {
+  if (claim.missing === OUTSIDE) return
+  let ticket = claim.plan as Ticket<Owner> | undefined
+  for (; ticket; ticket = ticket.next) yield ticket
 }
-
-const NONE: Plan<never> = []
 
 /**
  * Those who must leave before a ticket can lead: the nearest ones only, for they wait for those before
