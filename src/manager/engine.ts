@@ -125,19 +125,18 @@ export class Engine {
   }
 
   #callBack(request: Request, callback: Callback): unknown {
-    let value: unknown
     try {
       this.#context.enter(request)
-      value = callback(new Lock(request.plan), new Scope(this.#options.calls, request))
+      const value = callback(new Lock(request.plan), new Scope(this.#options.calls, request))
+      if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
+        return this.#endWith(request, value)
+      }
+      this.end(request)
+      return value
     } catch (error) {
       this.end(request)
       throw error
     }
-    if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
-      return this.#endWith(request, value)
-    }
-    this.end(request)
-    return value
   }
 
   /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
@@ -155,7 +154,8 @@ export class Engine {
     const outcome = new Promise(take)
     const [resolve, reject] = [takenResolve, takenReject]
     request.reject = reject
-    Promise.resolve(thenable).then(
+    then.call(
+      Promise.resolve(thenable),
       (value) => {
         this.end(request)
         resolve(value)
@@ -278,6 +278,8 @@ export class Engine {
 }
 
 const SETTLED = Promise.resolve()
+/** Not the promise's own: it may have been replaced. */
+const { then } = Promise.prototype
 
 /**
  * What a holder has not waited for is the code's around it: that may, and none other can. A guard that

@@ -56,6 +56,32 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
+  it('holds until a promise settles, whatever stands on that promise, and frees when it cannot be waited for', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const opened = end.opened.then(() => 'x')
+    const replaced = Object.defineProperty(opened, 'then', {
+      value: () => {
+        throw new Error('not to be called')
+      },
+    })
+    const done = locks.request('a', () => replaced)
+    await settle()
+    assert.deepEqual((await state(locks)).held, ['a'])
+    end.open()
+    assert.equal(await done, 'x')
+    const hostile = Object.defineProperty(Promise.resolve(), 'constructor', {
+      get: () => {
+        throw new Error('no constructor')
+      },
+    })
+    await assert.rejects(
+      locks.request('a', () => hostile),
+      /no constructor/,
+    )
+    assert.deepEqual(await state(locks), free)
+  })
+
   it('grants in the order of the requests, shared ones together, none past an exclusive one', async () => {
     const locks = new LockManager()
     const steps: string[] = []
