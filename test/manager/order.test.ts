@@ -13,7 +13,7 @@ import {
   shared,
   type WantedLock,
 } from '../../src/index.ts'
-import { settle } from './tools.ts'
+import { holding, settle } from './tools.ts'
 
 /** Possible deadlocks that a program makes. */
 async function seen(
@@ -105,6 +105,20 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
       /close: 'account', then 'customer' while holding it \('account:2', then 'customer:2'\)/,
     )
     assert.match(text, /in one request, or in the same order everywhere/)
+  })
+
+  it('may be answered with an abort, at once', async () => {
+    const locks = new LockManager()
+    const controller = new AbortController()
+    locks.on('possible', () => controller.abort(new Error('wrong way round')))
+    await locks.request('a', async () => locks.request('b', () => {}))
+    const free = await holding(locks, 'a')
+    await assert.rejects(
+      locks.request('b', () => locks.request('a', { signal: controller.signal }, () => 'never')),
+      /wrong way round/,
+    )
+    await free()
+    assert.deepEqual(await locks.query(), { held: [], pending: [] })
   })
 
   it('goes by name within one class, and round more than one corner', async () => {
