@@ -18,6 +18,7 @@ interface Growth {
 
 const GROWTHS: readonly Growth[] = [
   { id: 'waiters on one name', few: 10, many: 100_000, measure: amongWaiters },
+  { id: 'holders who wait for one name', few: 10, many: 10_000, measure: amongHolders },
   { id: 'names in use, and one more', few: 10, many: 1_000_000, measure: amongNames },
   { id: 'names in use, any of them', few: 10, many: 1_000_000, measure: anyOfNames },
   { id: 'keys of a bare Map, any of them', few: 10, many: 1_000_000, measure: anyOfKeys },
@@ -25,6 +26,8 @@ const GROWTHS: readonly Growth[] = [
 ]
 const TIMES = 200_000
 const REPETITIONS = 3
+/** So many names are held in turn by those who wait for another. */
+const HELD = 10_000
 /** Of a walk that meets every name before it meets one again, and none beside the one before. */
 const STEP = 7919
 
@@ -47,7 +50,7 @@ export async function growth({ size, tick }: Setting): Promise<string> {
     '## Growth on one event loop',
     table(['among', 'few', 'ns', 'many', 'ns', 'ratio'], rows),
     'Nanoseconds to ask for a lock, have it granted and release it, among few and among many, in turn; ' +
-      'medians. To take any one of a million names in turn is to miss the processor’s caches each time, ' +
+      'medians. Holders who wait take two, one nested in the other. To take any one of a million names in turn is to miss the processor’s caches each time, ' +
       'as the bare Map does: there it is one look-up, a step of its entry’s counter and an `await`.',
   ].join('\n\n')
 }
@@ -68,6 +71,31 @@ async function amongWaiters(waiters: number, times: number): Promise<number> {
     ns += (performance.now() - start) * 1e6
   }
   return ns / (times - left)
+}
+
+/** All hold a name of their own and wait for the same one, which each gets from the one before it. */
+async function amongHolders(waiters: number, times: number): Promise<number> {
+  const locks = new LockManager()
+  let ns = 0
+  let done = 0
+  while (done < times) {
+    if (done === 0 || waiters > 1000) collectGarbage()
+    const first = await locks.acquire('bank')
+    const start = performance.now()
+    const all: Promise<void>[] = []
+    for (let i = 0; i < waiters; i++) {
+      const own = `account:${(done + i) % HELD}`
+      all.push(locks.request(own, (_lock, inside) => inside.request('bank', () => {})))
+    }
+    // The callbacks have begun, and asked, before this goes on.
+    await undefined
+    await undefined
+    first.release()
+    await Promise.all(all)
+    ns += (performance.now() - start) * 1e6
+    done += waiters
+  }
+  return ns / done
 }
 
 async function amongNames(names: number, times: number): Promise<number> {

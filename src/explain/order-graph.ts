@@ -4,25 +4,27 @@
  *
  * After the lock-order checker of Linux (lockdep) and Abseil's mutexes: nodes are classes of locks, so
  * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
- * a graph of their own by name. The first wish that closes a circle is told, once for each circle, unless
- *
- * - a *gate*, a lock held alone on all edges of the circle, keeps its ways apart; or
- * - at some node both who wants it and who holds it want it shared.
+ * a graph of their own by name. The first wish that closes a circle is told, once for each circle;
+ * order-circle.ts says which circles count.
  *
  * Between two nodes there is an edge for each pair of modes that was seen, so that a circle is made of
  * what did happen.
  *
- * Cost: for an edge that is known, two look-ups and a look at its gates; for a new one, a search.
- * Memory: one entry for each edge, at most {@link MOST_EDGES}; what comes later is not recorded.
+ * Cost: for a pair that is known, two look-ups, and a look at its gates; for a new one, a search. One
+ * request makes {@link MOST_PAIRS} look-ups at most, and {@link MOST_STEPS} steps of searches. Memory:
+ * one entry for each edge, at most {@link MOST_EDGES}. What goes beyond these is not recorded.
  */
 
 import type { WantedLock } from '../core/modes.ts'
 import { classOf } from '../core/names.ts'
 import type { PossibleDeadlockEdge, PossibleDeadlockReport } from '../core/report.ts'
+import { type Budget, circleThrough, isWithin, type OrderEdge } from './order-circle.ts'
 
 /** The graph never grows beyond so many edges. */
 export const MOST_EDGES = 16_384
-/** A search for a circle gives up after so many steps. */
+/** Of one request, so many pairs of a lock that is held and one that is wanted are looked at. */
+const MOST_PAIRS = 4096
+/** The searches for one request give up after so many steps. */
 const MOST_STEPS = 100_000
 
 /** Who wants more, described only where it is asked for. */
@@ -34,16 +36,30 @@ export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
   heldAt(held: Held): string
 }
 
-interface Edge extends PossibleDeadlockEdge {
-  gates: readonly string[]
-  readonly heldShared: boolean
-  readonly wantedShared: boolean
+/** Nodes and edges: those of the classes, or of the names in them. */
+class Graph {
+  /** From a node, by where they lead. */
+  readonly edges = new Map<string, Map<string, OrderEdge[]>>()
+  /** Every node to which an edge leads. */
+  readonly wanted = new Set<string>()
+
+  add(edge: OrderEdge): void {
+    const edges = this.edges.get(edge.held) ?? new Map<string, OrderEdge[]>()
+    this.edges.set(edge.held, edges.set(edge.wanted, [...(edges.get(edge.wanted) ?? []), edge]))
+    this.wanted.add(edge.wanted)
+  }
+
+  circleThrough(edge: OrderEdge, budget: Budget): OrderEdge[] | undefined {
+    // Most edges lead on from what nobody wants, or to where nothing leads on.
+    if (!this.wanted.has(edge.held) || !this.edges.has(edge.wanted)) return undefined
+    return circleThrough(edge, (node) => this.edges.get(node)?.values() ?? [], budget)
+  }
 }
 
 /** What was ever wanted while something was held. */
 export class OrderGraph {
-  readonly #classes = new Map<string, Map<string, Edge[]>>()
-  readonly #names = new Map<string, Map<string, Edge[]>>()
+  readonly #classes = new Graph()
+  readonly #names = new Graph()
   readonly #told = new Set<string>()
   readonly #maxEdges: number
   #edges = 0
@@ -59,17 +75,18 @@ export class OrderGraph {
 
   /** Whether to record this would change nothing: every edge of it is known, as it is now. */
   isKnown(held: readonly WantedLock<string>[], wanted: readonly WantedLock<string>[]): boolean {
-    for (let i = 0; i < held.length; i++) {
-      const from = held[i] as WantedLock<string>
-      for (let j = 0; j < wanted.length; j++) {
-        const to = wanted[j] as WantedLock<string>
-        if (from.name === to.name) continue
-        const edge = inModes(this.#edgesFor(from.name, to.name), from, to)
-        if (edge === undefined) return false
-        if (!edge.gates.every((gate) => isGate(gate, from, held))) return false
-      }
-    }
-    return true
+    let alone: ReadonlySet<string> | undefined
+    let within = NO_NAMES
+    return everyPair(held, wanted, (from, to, fromClass, toClass) => {
+      const edge = this.#edgeOf(from, to, fromClass, toClass)
+      if (edge === undefined) return false
+      // Edges that were recorded together share their gates.
+      if (edge.gates.size === 0 || edge.gates === within) return true
+      alone ??= namesAlone(held)
+      if (!isWithin(edge.gates, alone)) return false
+      within = edge.gates
+      return true
+    })
   }
 
   /** Records that `wanted` was asked for while `held` was held; the circles which that closes. */
@@ -78,87 +95,63 @@ export class OrderGraph {
     wanted: readonly WantedLock<string>[],
     wisher: Wisher<Held>,
   ): PossibleDeadlockReport[] {
-    let reports: PossibleDeadlockReport[] | undefined
-    for (const from of held) {
-      for (const to of wanted) {
-        const report = this.#record(from, to, held, wisher)
-        if (report) reports = [...(reports ?? []), report]
+    const reports: PossibleDeadlockReport[] = []
+    const alone = namesAlone(held)
+    const left = new Map<ReadonlySet<string>, ReadonlySet<string>>()
+    const budget: Budget = { steps: MOST_STEPS }
+    everyPair(held, wanted, (from, to, fromClass, toClass) => {
+      const isInside = fromClass === toClass
+      const graph = isInside ? this.#names : this.#classes
+      let edge = this.#edgeOf(from, to, fromClass, toClass)
+      if (edge) {
+        const { gates } = edge
+        if (!left.has(gates)) left.set(gates, common(gates, alone))
+        edge.gates = left.get(gates) ?? NO_NAMES
+        if (edge.gates.size === gates.size) return true
+      } else if (this.#edges < this.#maxEdges) {
+        this.#edges++
+        edge = {
+          held: isInside ? from.name : fromClass,
+          wanted: isInside ? to.name : toClass,
+          heldAs: from.name,
+          wantedAs: to.name,
+          label: wisher.label(),
+          heldAt: wisher.heldAt(from),
+          wantedAt: wisher.wantedAt(),
+          gates: isInside || from.mode === 'shared' ? alone : ofOtherClasses(alone, fromClass),
+          heldShared: from.mode === 'shared',
+          wantedShared: to.mode === 'shared',
+        }
+        graph.add(edge)
+      } else return true
+      const circle = graph.circleThrough(edge, budget)
+      if (circle && !this.#isTold(circle)) {
+        reports.push({ kind: 'possible-deadlock', cycle: circle.map(toPlainEdge) })
       }
-    }
-    return reports ?? NONE
+      return true
+    })
+    return reports
   }
 
-  #edgesFor(from: string, to: string): readonly Edge[] | undefined {
-    const fromClass = classOf(from)
-    const toClass = classOf(to)
-    return fromClass === toClass
-      ? this.#names.get(from)?.get(to)
-      : this.#classes.get(fromClass)?.get(toClass)
-  }
-
-  #record<Held extends WantedLock<string>>(
-    from: Held,
+  /** The edge for two locks, in their modes. */
+  #edgeOf(
+    from: WantedLock<string>,
     to: WantedLock<string>,
-    held: readonly Held[],
-    wisher: Wisher<Held>,
-  ): PossibleDeadlockReport | undefined {
-    if (from.name === to.name) return undefined
-    const [fromClass, toClass] = [classOf(from.name), classOf(to.name)]
-    const isInside = fromClass === toClass
-    const graph = isInside ? this.#names : this.#classes
-    const [fromNode, toNode] = isInside ? [from.name, to.name] : [fromClass, toClass]
-    const known = inModes(graph.get(fromNode)?.get(toNode), from, to)
-    if (known)
-      return hasFewerGates(known, from, held) ? this.#circleThrough(known, graph) : undefined
-    if (this.#edges >= this.#maxEdges) return undefined
-    this.#edges++
-    const edge: Edge = {
-      held: fromNode,
-      wanted: toNode,
-      heldAs: from.name,
-      wantedAs: to.name,
-      label: wisher.label(),
-      heldAt: wisher.heldAt(from),
-      wantedAt: wisher.wantedAt(),
-      gates: gatesOf(from, held),
-      heldShared: from.mode === 'shared',
-      wantedShared: to.mode === 'shared',
-    }
-    const edges = graph.get(fromNode) ?? new Map<string, Edge[]>()
-    graph.set(fromNode, edges.set(toNode, [...(edges.get(toNode) ?? []), edge]))
-    return this.#circleThrough(edge, graph)
-  }
-
-  /** The circle that an edge closes, if it is one in which all could wait for each other. */
-  #circleThrough(
-    closing: Edge,
-    graph: ReadonlyMap<string, ReadonlyMap<string, readonly Edge[]>>,
-  ): PossibleDeadlockReport | undefined {
-    let steps = 0
-    const visit = (way: Edge[], gates: readonly string[]): Edge[] | undefined => {
-      const last = way.at(-1) as Edge
-      for (const edge of [...(graph.get(last.wanted)?.values() ?? [])].flat()) {
-        if (steps++ > MOST_STEPS) return undefined
-        if (
-          !meet(last, edge) ||
-          way.some(({ held }) => held === edge.wanted && held !== closing.held)
-        )
-          continue
-        const left = gates.filter((gate) => edge.gates.includes(gate))
-        const isCircle = edge.wanted === closing.held
-        if (isCircle && left.length === 0 && meet(edge, closing)) return [...way, edge]
-        const found = isCircle ? undefined : visit([...way, edge], left)
-        if (found) return found
-      }
-      return undefined
-    }
-    const circle = visit([closing], closing.gates)
-    if (circle === undefined || this.#isTold(circle)) return undefined
-    return { kind: 'possible-deadlock', cycle: circle.map(toPlainEdge) }
+    fromClass: string,
+    toClass: string,
+  ): OrderEdge | undefined {
+    const edges =
+      fromClass === toClass
+        ? this.#names.edges.get(from.name)?.get(to.name)
+        : this.#classes.edges.get(fromClass)?.get(toClass)
+    return edges?.find(
+      ({ heldShared, wantedShared }) =>
+        heldShared === (from.mode === 'shared') && wantedShared === (to.mode === 'shared'),
+    )
   }
 
   /** Whether a circle was told before; it is from now on. */
-  #isTold(circle: readonly Edge[]): boolean {
+  #isTold(circle: readonly OrderEdge[]): boolean {
     const nodes = circle.map(({ held }) => held)
     const first = nodes.indexOf([...nodes].sort()[0] as string)
     const key = JSON.stringify([...nodes.slice(first), ...nodes.slice(0, first)])
@@ -168,51 +161,58 @@ export class OrderGraph {
   }
 }
 
-const NONE: PossibleDeadlockReport[] = []
+const NO_NAMES: ReadonlySet<string> = new Set()
 
-/** Whether who wants a lock on one edge may have to wait for who holds it on the next. */
-function meet(wanting: Edge, holding: Edge): boolean {
-  return !(wanting.wantedShared && holding.heldShared)
-}
-
-/** Of the edges between two nodes, the one of these modes. */
-function inModes(
-  edges: readonly Edge[] | undefined,
-  from: WantedLock<string>,
-  to: WantedLock<string>,
-): Edge | undefined {
-  return edges?.find(
-    ({ heldShared, wantedShared }) =>
-      heldShared === (from.mode === 'shared') && wantedShared === (to.mode === 'shared'),
-  )
-}
-
-/** Whether a known edge was now seen with fewer gates; it remembers that. */
-function hasFewerGates(
-  edge: Edge,
-  from: WantedLock<string>,
-  held: readonly WantedLock<string>[],
+/**
+ * Calls `see` with every pair that is an edge of its own, as long as it answers true; whether it always
+ * did. Locks that follow each other in one class and mode are one node to the locks of other classes.
+ */
+function everyPair<Held extends WantedLock<string>>(
+  held: readonly Held[],
+  wanted: readonly WantedLock<string>[],
+  see: (from: Held, to: WantedLock<string>, fromClass: string, toClass: string) => boolean,
 ): boolean {
-  const gates = edge.gates.filter((gate) => isGate(gate, from, held))
-  if (gates.length === edge.gates.length) return false
-  edge.gates = gates
+  const toClasses = wanted.map(({ name }) => classOf(name))
+  let lastClass: string | undefined
+  let lastMode: string | undefined
+  let pairs = 0
+  for (const from of held) {
+    const fromClass = classOf(from.name)
+    const isAsLast = fromClass === lastClass && from.mode === lastMode
+    lastClass = fromClass
+    lastMode = from.mode
+    for (let i = 0; i < wanted.length; i++) {
+      const to = wanted[i] as WantedLock<string>
+      const toClass = toClasses[i] as string
+      if (from.name === to.name) continue
+      if (fromClass !== toClass) {
+        if (isAsLast) continue
+        if (toClass === toClasses[i - 1] && to.mode === wanted[i - 1]?.mode) continue
+      }
+      if (++pairs > MOST_PAIRS) return true
+      if (!see(from, to, fromClass, toClass)) return false
+    }
+  }
   return true
 }
 
-/** Whether a name is a gate: another lock than this one, held alone. */
-function isGate(
-  name: string,
-  from: WantedLock<string>,
-  held: readonly WantedLock<string>[],
-): boolean {
-  return name !== from.name && held.some((one) => one.name === name && one.mode === 'exclusive')
+/** The names that are held alone. The one lock that is held is no gate: it is what the edge is about. */
+function namesAlone(held: readonly WantedLock<string>[]): ReadonlySet<string> {
+  if (held.length < 2) return NO_NAMES
+  return new Set(held.filter(({ mode }) => mode === 'exclusive').map(({ name }) => name))
 }
 
-/** The locks held alone beside this one. */
-function gatesOf(from: WantedLock<string>, held: readonly WantedLock<string>[]): string[] {
-  return held.map(({ name }) => name).filter((name) => isGate(name, from, held))
+/** The names that are in both; the first set itself where that is all of it. */
+function common(names: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {
+  return isWithin(names, others) ? names : new Set([...names].filter((name) => others.has(name)))
 }
 
-function toPlainEdge({ gates, heldShared, wantedShared, ...edge }: Edge): PossibleDeadlockEdge {
-  return edge
+/** An edge between classes is about every lock of its class that is held: none of them is a gate. */
+function ofOtherClasses(names: ReadonlySet<string>, cls: string): ReadonlySet<string> {
+  return new Set([...names].filter((name) => classOf(name) !== cls))
+}
+
+function toPlainEdge(edge: OrderEdge): PossibleDeadlockEdge {
+  const { gates, heldShared, wantedShared, ...plain } = edge
+  return plain
 }

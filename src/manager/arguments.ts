@@ -64,9 +64,11 @@ export function toPlan<Owner extends Claim>(
 ): Ticket<Owner> {
   if (typeof names === 'string') return toTicket(names, mode)
   if (!isList(names)) return toTicket(names.name, names.mode)
-  if (names.length === 0 || names.length > MOST_NAMES) throw wrongCount(names.length)
-  const wanted = new Array<Ticket<Owner>>(names.length)
-  for (let i = 0; i < names.length; i++) {
+  // Once: the elements are the caller's, and may change the list when they are read.
+  const { length } = names
+  if (length === 0 || length > MOST_NAMES) throw wrongCount(length)
+  const wanted = new Array<Ticket<Owner>>(length)
+  for (let i = 0; i < length; i++) {
     const element: unknown = names[i]
     if (typeof element === 'string') wanted[i] = toTicket(element, mode)
     else if (isWanted(element)) wanted[i] = toTicket(element.name, element.mode)

@@ -89,11 +89,12 @@ export class Engine {
   end(request: Request): void {
     if (request.state === 'ended') return
     request.state = 'ended'
-    const { holder, stop, nested } = request
+    const { holder, stop, nested, guards } = request
     stop?.()
-    holder?.nested?.delete(request)
+    if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.holder = liveHolder(holder)
     if (nested) handOn(nested, request.holder)
+    if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
   }
 
@@ -103,7 +104,10 @@ export class Engine {
       request.state = 'ended'
       return SETTLED.then(() => this.#callWithNull(request))
     }
-    if (this.#enter(request, caller)) return SETTLED.then(() => this.#start(request))
+    if (this.#enter(request, caller)) {
+      const startAtOnce = (): unknown => this.#start(request)
+      return SETTLED.then(startAtOnce)
+    }
     const turn = new Promise(take) as Promise<Request>
     request.wake = takenResolve
     if (request.state === 'waiting') this.#wait(request, caller)
@@ -132,10 +136,11 @@ export class Engine {
         return this.#endWith(request, value)
       }
       this.end(request)
+      if (request.failure) throw request.failure.reason
       return value
     } catch (error) {
       this.end(request)
-      throw error
+      throw request.failure ? request.failure.reason : error
     }
   }
 
@@ -154,6 +159,7 @@ export class Engine {
     const outcome = new Promise(take)
     const [resolve, reject] = [takenResolve, takenReject]
     request.reject = reject
+    if (request.failure) reject(request.failure.reason)
     then.call(
       Promise.resolve(thenable),
       (value) => {
@@ -173,7 +179,11 @@ export class Engine {
   }
 
   #guardOf(request: Request): Guard {
-    if (request.holder) this.#watch.guarded(request)
+    const { holder } = request
+    if (holder?.nested?.delete(request)) {
+      holder.guards = (holder.guards ?? new Set()).add(request)
+      this.#watch.guarded(request)
+    }
     return new Guard(request, this)
   }
 
@@ -232,9 +242,9 @@ export class Engine {
     this.queues.enterFirst(request)
     for (const holder of stolenFrom) {
       const error = stolen(holder.plan)
-      if (holder.state === 'granted') holder.failure = { reason: error, isTheft: true }
+      if (holder.reject) holder.reject(error)
+      else holder.failure = { reason: error, isTheft: true }
       this.end(holder)
-      holder.reject?.(error)
     }
   }
 
@@ -281,15 +291,20 @@ const SETTLED = Promise.resolve()
 /** Not the promise's own: it may have been replaced. */
 const { then } = Promise.prototype
 
-/**
- * What a holder has not waited for is the code's around it: that may, and none other can. A guard that
- * is out stays too.
- */
+/** What a holder has not waited for is the code's around it: that may, and none other can. */
 function handOn(nested: Iterable<Request>, holder: Request | undefined): void {
   for (const request of nested) {
     request.holder = holder
     request.isAwaited = false
     if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
+  }
+}
+
+/** A guard that is out stays so. */
+function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): void {
+  for (const guard of guards) {
+    guard.holder = holder
+    if (holder) holder.guards = (holder.guards ?? new Set()).add(guard)
   }
 }
 

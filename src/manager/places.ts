@@ -71,9 +71,9 @@ function capture(caller: Caller): { readonly stack?: string } {
   return place
 }
 
-/** Our own calls of the callback, where a stack goes on beyond it. */
+/** Our own calls of the callback, where a stack goes on beyond it: of the engine's, by name and file. */
 const OWN_CALL =
-  /^at (async )?(\w+\.)?(startGranted|#callBack|#endWith|#request|#acquire|#tryAcquire) /
+  /\b(startAtOnce|start|callBack|endWith|callRobbed|callWithNull)\b.*\bengine\.[cm]?[jt]s:\d/
 
 /** A stack's calls, a line each, without heading, indentation and our own. */
 function linesOf(place: { readonly stack?: string } | undefined): string {

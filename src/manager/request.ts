@@ -39,14 +39,19 @@ export class Request implements Claim, Carried {
   wake: ((request: Request) => void) | undefined = undefined
   /** Of one that holds while its callback goes on: rejects the promise that the caller got. */
   reject: ((reason: unknown) => void) | undefined = undefined
-  /** Why it ended before its holding began; of a theft, the callback hears all the same. */
+  /**
+   * Why it ended before its callback had returned. Of a theft the callback, if it was not called yet,
+   * hears all the same.
+   */
   failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined = undefined
   /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
   stop: (() => void) | undefined = undefined
   /** Whether somebody waits for its promise: its holder cannot end before it. */
   isAwaited = false
-  /** Nested requests that have not ended, and guards that are out. */
+  /** Nested requests that have not ended and are no guards. */
   nested: Set<Request> | undefined = undefined
+  /** Guards that are out and were asked for here. */
+  guards: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
   /** When it was asked for, in milliseconds since 1970: coarse, but of nested requests that wait. */
@@ -84,11 +89,6 @@ export function liveHolder(holder: Request | undefined): Request | undefined {
   let live = holder
   while (live !== undefined && live.state === 'ended') live = live.holder
   return live
-}
-
-/** A holder and the holders that it is nested in, as far as they have not ended, innermost first. */
-export function* chainOf(holder: Request | undefined): Generator<Request> {
-  for (let at = liveHolder(holder); at !== undefined; at = liveHolder(at.holder)) yield at
 }
 
 /** What a request is called: by its own label, or the nearest around it, or its number. */

@@ -13,10 +13,12 @@
  * The victim is the youngest nested request of the circle, whoever found it.
  *
  * Cost: nothing for a request that is not nested. For one that is, two look-ups for each lock held and
- * wanted; if it must wait, a search through those whom it waits for.
+ * wanted. If it must wait, and others wait for what its holder has: a search through the holders whom it
+ * waits for, and one through those who stand before it or wait for its holder, whichever are fewer.
  */
 
 import {
+  blockedBy,
   blockersOf,
   comesBefore,
   holdersBefore,
@@ -27,11 +29,18 @@ import { type Caller, DeadlockError } from '../core/errors.ts'
 import type { WantedLock } from '../core/modes.ts'
 import { locksIn } from '../core/plan.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
-import { canReach, findCycle, findPath } from '../explain/cycle.ts'
+import {
+  canReach,
+  findCycle,
+  findPath,
+  isJoined,
+  nodesBetween,
+  nodesOnCycles,
+} from '../explain/cycle.ts'
 import { OrderGraph } from '../explain/order-graph.ts'
 import { callAfter } from './clock.ts'
 import { type Places, stackAt } from './places.ts'
-import { chainOf, labelOf, liveHolder, type Request, stopBy } from './request.ts'
+import { labelOf, liveHolder, type Request, stopBy } from './request.ts'
 
 /** So many suspicions are remembered. */
 const MOST_SUSPECTED = 1000
@@ -92,6 +101,7 @@ export class Watch {
 
   /** A guard is out: its release waits for what the code awaits that asked for it. */
   guarded(guard: Request): void {
+    if (!isInTheWay(guard)) return
     for (const nested of codeOf(guard)?.nested ?? NOBODY) this.#check(nested)
   }
 
@@ -100,7 +110,7 @@ export class Watch {
     const { holder, options } = request
     if (request.state === 'ended' || !request.isAwaited || options.detached || request.isGuard)
       return
-    if (holder === undefined || holder.state === 'ended') return
+    if (holder === undefined || holder.state === 'ended' || !isInCircle(request)) return
     const isHolder = (node: Request): boolean => codeOf(node) === holder
     const cycle = findPath(request, isHolder, surelyWaitsFor)
     if (cycle) this.#tell(cycle)
@@ -167,7 +177,8 @@ export class Watch {
     for (const queue of this.#options.queues.all()) {
       for (let at = queue.first; at; at = at.after) if (at.claim.isAwaited) waiters.add(at.claim)
     }
-    for (const waiter of [...waiters].sort((a, b) => a.id - b.id)) this.#check(waiter)
+    const circular = [...nodesOnCycles(waiters, standsBehind)].filter((one) => waiters.has(one))
+    for (const waiter of circular.sort((a, b) => a.id - b.id)) this.#check(waiter)
   }
 
   /**
@@ -178,7 +189,7 @@ export class Watch {
     const passed = new Map<Request, Set<Request>>()
     for (let isMoved = true; isMoved; ) {
       isMoved = false
-      for (const request of nestedWaitersFrom(awaited)) {
+      for (const request of nestedWaitersAround(awaited)) {
         const before = passed.get(request) ?? new Set()
         const other = firstToPass(request, before)
         if (other === undefined) continue
@@ -199,31 +210,34 @@ export class Watch {
 
   #reportOf(cycle: readonly Request[], victim: Request | undefined): DeadlockReport {
     const { places } = this.#options
-    const waiting = cycle.filter((request) => request.state === 'waiting')
-    const first = Math.max(0, waiting.indexOf(victim as Request))
-    const members: DeadlockMember[] = []
-    for (let i = 0; i < waiting.length; i++) {
-      const request = waiting[(first + i) % waiting.length] as Request
-      const next = waiting[(first + i + 1) % waiting.length] as Request
-      const before = waiting[(first + i - 1 + waiting.length) % waiting.length] as Request
+    const waits = cycle
+      .map((request, i) => ({ request, blocker: cycle[(i + 1) % cycle.length] as Request }))
+      .filter(({ request }) => request.state === 'waiting')
+      .map((wait) => ({ ...wait, wants: waitOf(wait.request, wait.blocker) }))
+    const first = Math.max(
+      0,
+      waits.findIndex(({ request }) => request === victim),
+    )
+    const fromVictim = [...waits.slice(first), ...waits.slice(0, first)]
+    const members = fromVictim.map(({ request, wants }, i): DeadlockMember => {
+      const next = fromVictim[(i + 1) % waits.length]
+      const before = fromVictim.at(i - 1)
       const held = locksOf(request.holder)
       const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
-      const wants = waitOf(request, after(cycle, request))
-      const wantedFromUs = waitOf(before, after(cycle, before))
-      const heldAt = places.of(after(cycle, before), wantedFromUs.name)
-      members.push({
+      const heldAt = before ? places.of(before.blocker, before.wants.name) : ''
+      return {
         thread: request.id,
         label: labelOf(request),
         holds: held.map(({ name }) => name),
         ...(shared.length > 0 && { holdsShared: shared }),
         waitsFor: wants.name,
         ...(wants.mode === 'shared' && { mode: wants.mode }),
-        blocker: next.id,
+        blocker: next?.request.id ?? 0,
         waitedMs: Date.now() - request.since,
         stack: places.of(request, wants.name),
         ...(heldAt !== '' && { heldAt }),
-      })
-    }
+      }
+    })
     return {
       kind: 'deadlock',
       between: 'tasks',
@@ -244,10 +258,7 @@ export function locksOf(holder: Request | undefined): HeldLock[] {
   const held: HeldLock[] = []
   for (let at = liveHolder(holder); at; at = liveHolder(at.holder)) {
     addLocks(held, at)
-    if (at.nested === undefined) continue
-    for (const nested of at.nested) {
-      if (nested.isGuard && nested.state === 'holding') addLocks(held, nested)
-    }
+    if (at.guards) for (const guard of at.guards) addLocks(held, guard)
   }
   return held
 }
@@ -262,33 +273,57 @@ function* waitsFor(request: Request): Generator<Request> {
   else for (const ticket of ticketsOf(request)) yield* holdersBefore(ticket)
 }
 
-/** The same with those who only stand before it. */
+/** The same with those who only stand before it: the nearest, and the first holder as a short cut. */
 function* standsBehind(request: Request): Generator<Request> {
   if (request.state !== 'waiting') yield* awaitedBy(request)
-  else for (const ticket of ticketsOf(request)) yield* blockersOf(ticket)
-}
-
-function* awaitedBy(holding: Request): Generator<Request> {
-  for (const nested of codeOf(holding)?.nested ?? NOBODY) {
-    if (nested.isAwaited && !nested.isGuard) yield nested
+  else {
+    for (const ticket of ticketsOf(request)) {
+      for (const holder of holdersBefore(ticket)) {
+        yield holder
+        break
+      }
+      yield* blockersOf(ticket)
+    }
   }
 }
 
-/** The nested requests that wait and are awaited, of all whom this one waits for; oldest first. */
-function nestedWaitersFrom(request: Request): Request[] {
-  const found = new Set([request])
-  for (const one of found) for (const other of standsBehind(one)) found.add(other)
-  const waiters = [...found].filter(
-    ({ state, isAwaited, holder, options }) =>
-      state === 'waiting' && isAwaited && holder !== undefined && !options.detached,
-  )
-  return waiters.sort((a, b) => a.id - b.id)
+function* awaitedBy(holding: Request): Generator<Request> {
+  for (const nested of codeOf(holding)?.nested ?? NOBODY) if (nested.isAwaited) yield nested
+}
+
+/** `standsBehind` backwards: who stands behind a request, or waits for it in the code that made it. */
+function* standsBefore(request: Request): Generator<Request> {
+  if (request.isAwaited && request.holder?.nested?.has(request)) yield* holdingsOf(request.holder)
+  for (const ticket of ticketsOf(request)) yield* blockedBy(ticket)
+}
+
+/** Whether a nested request that is awaited stands behind others who wait for its holder. */
+function isInCircle(request: Request): boolean {
+  const { holder } = request
+  return holder !== undefined && isJoined(request, holdingsOf(holder), standsBehind, standsBefore)
+}
+
+/**
+ * The nested requests that wait and are awaited, in the circles through one: that one first, where it
+ * waits, then the oldest.
+ */
+function* nestedWaitersAround(request: Request): Generator<Request> {
+  const { holder } = request
+  if (holder === undefined || !isInCircle(request)) return
+  if (isNestedWaiter(request)) yield request
+  const around = nodesBetween(request, holdingsOf(holder), standsBehind, standsBefore)
+  around.delete(request)
+  yield* [...around].filter(isNestedWaiter).sort((a, b) => a.id - b.id)
+}
+
+function isNestedWaiter({ state, isAwaited, holder, options }: Request): boolean {
+  return state === 'waiting' && isAwaited && holder !== undefined && !options.detached
 }
 
 /** The first who stands in a request's way and only waits, by whatever way for its holder. */
 function firstToPass(request: Request, but: ReadonlySet<Request>): Request | undefined {
   const { holder } = request
-  if (holder === undefined || !isWaitedFor(holder)) return undefined
+  if (holder === undefined) return undefined
   const isHolder = (node: Request): boolean => codeOf(node) === holder
   // In a deadlock nobody gets further by passing.
   if (findPath(request, isHolder, waitsFor)) return undefined
@@ -306,20 +341,26 @@ function firstToPass(request: Request, but: ReadonlySet<Request>): Request | und
   return first
 }
 
-/** Whether anybody waits for what is held around here: most often nobody does, and that is seen at once. */
-function isWaitedFor(holder: Request): boolean {
-  for (const at of chainOf(holder)) {
-    for (const one of [at, ...(at.nested ?? NOBODY)]) {
-      for (const { queue } of ticketsOf(one)) if (queue.last && !queue.last.leads) return true
-    }
-  }
+/** Whether somebody waits in the queues of one that holds. */
+function isInTheWay(holding: Request): boolean {
+  for (const { queue } of ticketsOf(holding)) if (queue.last && !queue.last.leads) return true
   return false
 }
 
-/** In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. */
+/**
+ * In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. Nobody
+ * knows where a detached guard is released.
+ */
 function codeOf(request: Request): Request | undefined {
   if (request.state !== 'holding') return undefined
-  return request.isGuard ? liveHolder(request.holder) : request
+  if (!request.isGuard) return request
+  return request.options.detached ? undefined : liveHolder(request.holder)
+}
+
+/** The holdings that the code of a holder is to end: its own, and those of its guards. */
+function* holdingsOf(holder: Request): Generator<Request> {
+  yield holder
+  if (holder.guards) yield* holder.guards
 }
 
 const NOBODY: readonly Request[] = []
@@ -347,18 +388,16 @@ function* surelyWaitsFor(request: Request): Generator<Request> {
 }
 
 function stands(cycle: readonly Request[]): boolean {
-  return cycle.every((request) => [...surelyWaitsFor(request)].includes(after(cycle, request)))
+  return cycle.every((request, i) =>
+    [...surelyWaitsFor(request)].includes(cycle[(i + 1) % cycle.length] as Request),
+  )
 }
 
 /** What tells a circle from others, wherever one begins. */
 function keyOf(cycle: readonly Request[]): string {
   const ids = cycle.map(({ id }) => id)
-  const first = ids.indexOf(Math.min(...ids))
+  const first = ids.indexOf(ids.reduce((a, b) => Math.min(a, b)))
   return [...ids.slice(first), ...ids.slice(0, first)].join()
-}
-
-function after(cycle: readonly Request[], request: Request): Request {
-  return cycle[(cycle.indexOf(request) + 1) % cycle.length] as Request
 }
 
 /** The lock that a request waits for because of this blocker. */

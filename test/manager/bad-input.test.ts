@@ -54,6 +54,20 @@ describe('bad input', { timeout: 60_000 }, () => {
     })
   }
 
+  it('a list that changes while it is read', async () => {
+    const list: unknown[] = [
+      {
+        name: 'a',
+        get mode() {
+          list.length = 1
+          return 'exclusive'
+        },
+      },
+      'b',
+    ]
+    await assert.rejects(request(list, no), { message: /not undefined \(element 1\)/ })
+  })
+
   it('options of the manager', () => {
     for (const options of [
       { deadlockAfterMs: -1 },

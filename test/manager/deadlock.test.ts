@@ -135,6 +135,55 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.equal(results.filter(({ status }) => status === 'rejected').length, 1)
   })
 
+  it('is found in a ring of five thousand', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const count = 5000
+    const told: DeadlockReport[] = []
+    locks.on('deadlock', (report) => told.push(report))
+    const results = await Promise.allSettled(
+      Array.from({ length: count }, (_, i) =>
+        locks.request(`${i}`, async () => {
+          await settle()
+          return locks.request(`${(i + 1) % count}`, () => i)
+        }),
+      ),
+    )
+    assert.equal(results.filter(({ status }) => status === 'rejected').length, 1)
+    assert.deepEqual(
+      told.map(({ cycle }) => cycle.length),
+      [count],
+    )
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is told with the calls of who asked, and none of ours', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    class Service {
+      start(): Promise<unknown> {
+        return this.#start()
+      }
+      async #start(): Promise<unknown> {
+        return await locks.request('a', () => {})
+      }
+    }
+    const places: string[] = []
+    locks.on('deadlock', ({ cycle }) => {
+      for (const { stack, heldAt } of cycle) places.push(stack, heldAt ?? '')
+    })
+    const service = new Service()
+    await assert.rejects(
+      locks.request('a', async () => await service.start()),
+      DeadlockError,
+    )
+    const end = await holding(locks, 'a')
+    const later = locks.request('a', async () => await service.start())
+    await Promise.all([end(), assert.rejects(later, DeadlockError)])
+    assert.equal(places.length, 4)
+    for (const place of places) assert.doesNotMatch(place, /src.manager/)
+    assert.match(places[0] ?? '', /#start/)
+    assert.match(places[2] ?? '', /#start/)
+  })
+
   it('is none where nobody awaits the nested request, or it is detached', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))
@@ -217,6 +266,19 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     const results = await Promise.allSettled([task('t1', 'a', 'b'), task('t2', 'b', 'a')])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is not seen through a detached guard, which may be released anywhere', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    locks.on('deadlock', () => assert.fail('no deadlock'))
+    locks.on('suspected', () => assert.fail('not suspected'))
+    const steps: string[] = []
+    await locks.request('a', async () => {
+      const guard = await locks.acquire('b', { detached: true })
+      setTimeout(() => guard.release(), 20)
+      await locks.request('b', () => steps.push('released elsewhere'))
+    })
+    assert.deepEqual(steps, ['released elsewhere'])
   })
 
   it('is not made by being nested: who waits for our holder is passed', async () => {

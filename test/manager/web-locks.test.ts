@@ -190,6 +190,27 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.equal(await waiter, 'waiter')
   })
 
+  it('a holder that is robbed before its callback has returned rejects with AbortError', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    const rob = (): void => void locks.request('a', { steal: true }, () => {})
+    const ends: readonly (() => unknown)[] = [
+      () => 'a value',
+      () => Promise.resolve('a promise'),
+      () => Promise.reject(new Error('nobody hears of this')),
+      () => {
+        throw new Error('nor of this')
+      },
+    ]
+    for (const end of ends) {
+      const victim = locks.request('a', () => {
+        rob()
+        return end()
+      })
+      await assert.rejects(victim, { constructor: DOMException, name: 'AbortError' })
+      assert.equal(await locks.request('a', () => 'free again'), 'free again')
+    }
+  })
+
   it('rejects what cannot be asked for, with the exceptions of the specification', async () => {
     const locks = new LockManager()
     const { signal } = new AbortController()

@@ -108,7 +108,7 @@ export class Model {
     for (;;) {
       const move = this.#reachedFrom(awaited)
         .filter((one) => one.state === 'pending' && one.isNested && one.isAwaited)
-        .sort((a, b) => a.id - b.id)
+        .sort((a, b) => Number(b === awaited) - Number(a === awaited) || a.id - b.id)
         .map((one) => [one, this.#firstToPass(one, moved)] as const)
         .find(([, first]) => first !== undefined)
       if (move === undefined) return

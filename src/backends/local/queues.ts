@@ -215,6 +215,17 @@ export function blockersOf<Owner extends Claim>(ticket: Ticket<Owner>): Owner[] 
   return blockers
 }
 
+/** Those who have a ticket among their blockers. */
+export function* blockedBy<Owner extends Claim>(ticket: Ticket<Owner>): Generator<Owner> {
+  for (let at = ticket.after; at; at = at.after) {
+    if (at.mode === 'exclusive') {
+      yield at.claim
+      return
+    }
+    if (ticket.mode === 'exclusive') yield at.claim
+  }
+}
+
 /** Whether one claim comes before another in the one order of those who wait. */
 export function comesBefore(a: Claim, b: Claim): boolean {
   if (a.path === undefined && b.path === undefined) return a.id < b.id

@@ -1,0 +1,151 @@
+/** The order graph: which circles are told, against every way there is, and what it costs at most. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import type { WantedLock } from '../../src/core/modes.ts'
+import { circleThrough, type OrderEdge } from '../../src/explain/order-circle.ts'
+import { MOST_EDGES, OrderGraph, type Wisher } from '../../src/explain/order-graph.ts'
+import { exclusive, shared } from '../../src/index.ts'
+
+const somebody: Wisher = { label: () => 'somebody', wantedAt: () => '', heldAt: () => '' }
+
+function names(cls: string, count: number, from = 0): WantedLock<string>[] {
+  return Array.from({ length: count }, (_, i) => exclusive(`${cls}:${from + i}`))
+}
+
+/** One more sighting; how many circles it closed. */
+function see(
+  graph: OrderGraph,
+  held: readonly WantedLock<string>[],
+  wanted: readonly WantedLock<string>[],
+): number {
+  const isKnown = graph.isKnown(held, wanted)
+  const before = graph.size
+  const { length } = graph.record(held, wanted, somebody)
+  if (isKnown) assert.deepEqual([length, graph.size], [0, before], 'what is known changes nothing')
+  return length
+}
+
+describe('a circle in the order graph', () => {
+  const NODES = ['a', 'b', 'c', 'd', 'e']
+  const node = fc.constantFrom(...NODES)
+  const edges = fc.array(
+    fc
+      .record({
+        held: node,
+        wanted: node,
+        gates: fc.uniqueArray(fc.constantFrom('g', 'h', ...NODES), { maxLength: 3 }),
+        heldShared: fc.boolean(),
+        wantedShared: fc.boolean(),
+      })
+      .filter(({ held, wanted }) => held !== wanted)
+      .map(({ gates, ...edge }): OrderEdge => {
+        const others = gates.filter((gate) => gate !== edge.held)
+        const { held, wanted } = edge
+        const told = { heldAs: held, wantedAs: wanted, label: '', heldAt: '', wantedAt: '' }
+        return { ...edge, ...told, gates: new Set(others) }
+      }),
+    { minLength: 1, maxLength: 9 },
+  )
+
+  /** Whether all on it could wait for each other. */
+  function isCircle(way: readonly OrderEdge[]): boolean {
+    const isClosed = way.every((edge, i) => {
+      const next = way[(i + 1) % way.length] as OrderEdge
+      return edge.wanted === next.held && !(edge.wantedShared && next.heldShared)
+    })
+    const [first] = way
+    const isSimple = new Set(way.map(({ held }) => held)).size === way.length
+    const gates = [...(first?.gates ?? [])].filter((gate) => way.every((e) => e.gates.has(gate)))
+    return isClosed && isSimple && gates.length === 0
+  }
+
+  /** All ways that begin with those, and come to no node twice. */
+  function* allWays(way: OrderEdge[], all: readonly OrderEdge[]): Generator<OrderEdge[]> {
+    yield way
+    for (const edge of all) {
+      if (way.at(-1)?.wanted !== edge.held || way.some(({ held }) => held === edge.held)) continue
+      yield* allWays([...way, edge], all)
+    }
+  }
+
+  const search = (all: OrderEdge[]): OrderEdge[] | undefined =>
+    circleThrough(all[0] as OrderEdge, (from) => [all.filter(({ held }) => held === from)], {
+      steps: 10_000,
+    })
+
+  it('is one, and the shortest', () => {
+    fc.assert(
+      fc.property(edges, (all) => {
+        const found = search(all)
+        if (found === undefined) return
+        assert.equal(found[0], all[0])
+        assert.ok(isCircle(found))
+        for (const way of allWays([all[0] as OrderEdge], all)) {
+          if (isCircle(way)) assert.ok(way.length >= found.length)
+        }
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it('is found where there is one, if no gate makes it go round', () => {
+    const ungated = edges.map((all) => all.map((edge) => ({ ...edge, gates: new Set<string>() })))
+    fc.assert(
+      fc.property(ungated, (all) => {
+        const isOne = [...allWays([all[0] as OrderEdge], all)].some(isCircle)
+        assert.equal(search(all) !== undefined, isOne)
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
+
+describe('the order graph', () => {
+  it('knows a lock for a gate that is held alone on every edge, and no longer where it was not', () => {
+    const graph = new OrderGraph()
+    const [gate, other] = [exclusive('gate'), exclusive('other')]
+    assert.equal(see(graph, [gate, other, exclusive('a:1')], [exclusive('b:1')]), 0)
+    assert.equal(see(graph, [gate, exclusive('b:1')], [exclusive('a:2')]), 0)
+    assert.equal(see(graph, [shared('gate'), other, exclusive('a:1')], [exclusive('b:1')]), 1)
+  })
+
+  it('takes no lock of the class that is held for a gate between classes', () => {
+    const graph = new OrderGraph()
+    assert.equal(see(graph, names('a', 2), [exclusive('b')]), 0)
+    assert.equal(see(graph, [exclusive('b')], names('a', 1)), 1)
+  })
+
+  it('speaks of all names of a class, where a request holds and wants many', () => {
+    const graph = new OrderGraph()
+    assert.equal(see(graph, names('a', 500), names('b', 500)), 0)
+    assert.equal(graph.size, 1)
+    assert.equal(see(graph, [exclusive('b:77')], [exclusive('a:3')]), 1)
+    const mixed = names('c', 40).map(({ name }, i) => (i % 2 ? shared(name) : exclusive(name)))
+    see(graph, mixed, names('d', 1))
+    assert.equal(graph.size, 4, 'one edge for each pair of modes')
+  })
+
+  it('looks at so many pairs of one request and no more, and is then done with it', () => {
+    const graph = new OrderGraph()
+    const [held, wanted] = [names('a', 1000), names('a', 1000, 1000)]
+    see(graph, held, wanted)
+    assert.equal(graph.size, 4096)
+    assert.ok(graph.isKnown(held, wanted))
+  })
+
+  it('follows a way of any length, and stops growing at its limit', () => {
+    const graph = new OrderGraph()
+    for (let i = 0; i < MOST_EDGES + 10; i++) {
+      assert.equal(see(graph, [exclusive(`node:${i}`)], [exclusive(`node:${i + 1}`)]), 0)
+    }
+    assert.equal(graph.size, MOST_EDGES)
+    const long = new OrderGraph()
+    for (let i = 0; i < 10_000; i++) {
+      see(long, [exclusive(`node:${i}`)], [exclusive(`node:${i + 1}`)])
+    }
+    const [report] = long.record([exclusive('node:10000')], [exclusive('node:0')], somebody)
+    assert.equal(report?.cycle.length, 10_001)
+  })
+})
