@@ -71,9 +71,12 @@ function capture(caller: Caller): { readonly stack?: string } {
   return place
 }
 
-/** Our own calls of the callback, where a stack goes on beyond it: of the engine's, by name and file. */
+/**
+ * Our own calls, by name and file: of the callback, where a stack goes on beyond it; and those in which
+ * JavaScriptCore leaves the caller's.
+ */
 const OWN_CALL =
-  /\b(startAtOnce|start|callBack|endWith|callRobbed|callWithNull)\b.*\bengine\.[cm]?[jt]s:\d/
+  /\b(startAtOnce|start|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
 
 /** A stack's calls, a line each, without heading, indentation and our own. */
 function linesOf(place: { readonly stack?: string } | undefined): string {
