@@ -110,7 +110,8 @@ export class Watch {
     const { holder, options } = request
     if (request.state === 'ended' || !request.isAwaited || options.detached || request.isGuard)
       return
-    if (holder === undefined || holder.state === 'ended' || !isInCircle(request)) return
+    if (holder === undefined || holder.state === 'ended') return
+    if (!isInCircle(request, waitingFor(request))) return
     const isHolder = (node: Request): boolean => codeOf(node) === holder
     const cycle = findPath(request, isHolder, surelyWaitsFor)
     if (cycle) this.#tell(cycle)
@@ -183,18 +184,21 @@ export class Watch {
 
   /**
    * Lets requests pass others who only stand before them, and wait for their holders: those who do so
-   * because a request is now waited for. Each passes each once at most.
+   * because a request is now waited for, or has passed somebody. Each passes each once at most.
    */
   #letPass(awaited: Request): void {
     const passed = new Map<Request, Set<Request>>()
+    /** New circles lead to those, by those before: who waits for it now, and who was passed by it. */
+    const changed = new Map([[awaited, waitingFor(awaited)]])
     for (let isMoved = true; isMoved; ) {
       isMoved = false
-      for (const request of nestedWaitersAround(awaited)) {
+      for (const request of nestedWaitersAround(changed)) {
         const before = passed.get(request) ?? new Set()
         const other = firstToPass(request, before)
         if (other === undefined) continue
         passed.set(request, before.add(other))
         this.#options.queues.moveBefore(other, request)
+        changed.set(request, [request])
         isMoved = true
         break
       }
@@ -297,23 +301,31 @@ function* standsBefore(request: Request): Generator<Request> {
   for (const ticket of ticketsOf(request)) yield* blockedBy(ticket)
 }
 
-/** Whether a nested request that is awaited stands behind others who wait for its holder. */
-function isInCircle(request: Request): boolean {
-  const { holder } = request
-  return holder !== undefined && isJoined(request, holdingsOf(holder), standsBehind, standsBefore)
+/** Whose end waits for a nested request that is awaited: its holder's, and that of its holder's guards. */
+function waitingFor({ holder }: Request): Request[] {
+  return holder ? [...holdingsOf(holder)] : []
+}
+
+/** Whether a request stands behind some by whom it is waited for. */
+function isInCircle(request: Request, by: Iterable<Request>): boolean {
+  return isJoined(request, by, standsBehind, standsBefore)
 }
 
 /**
- * The nested requests that wait and are awaited, in the circles through one: that one first, where it
- * waits, then the oldest.
+ * The nested requests that wait and are awaited, in the circles through some by those who wait for them:
+ * the first of these first, where it waits, then the oldest.
  */
-function* nestedWaitersAround(request: Request): Generator<Request> {
-  const { holder } = request
-  if (holder === undefined || !isInCircle(request)) return
-  if (isNestedWaiter(request)) yield request
-  const around = nodesBetween(request, holdingsOf(holder), standsBehind, standsBefore)
-  around.delete(request)
-  yield* [...around].filter(isNestedWaiter).sort((a, b) => a.id - b.id)
+function* nestedWaitersAround(changed: ReadonlyMap<Request, Request[]>): Generator<Request> {
+  const circular = [...changed].filter(([request, by]) => isInCircle(request, by))
+  const [first] = changed.keys()
+  if (first && first === circular[0]?.[0] && isNestedWaiter(first)) yield first
+  const waiters = new Set<Request>()
+  for (const [request, by] of circular) {
+    for (const one of nodesBetween(request, by, standsBehind, standsBefore)) {
+      if (one !== first && isNestedWaiter(one)) waiters.add(one)
+    }
+  }
+  yield* [...waiters].sort((a, b) => a.id - b.id)
 }
 
 function isNestedWaiter({ state, isAwaited, holder, options }: Request): boolean {
