@@ -32,6 +32,17 @@ await defineOrder('customer', 'account').request('account:7', () => {})
 SharedLocks.create({ count: 4 }).close()
 `
 
+/** Against the order, and why the compiler says so. */
+const refused: readonly [request: string, why: string][] = [
+  ["'account:2'", "'account' is held: take all of one class in one request"],
+  [
+    "'customer:1'",
+    "'customer' does not stand above what is held: take both in one request, or 'customer' first",
+  ],
+  ["'nobody:1'", "'nobody' is no class of the declared order"],
+  ['text', 'the type of this name does not tell its class: write it as `class:…`'],
+]
+
 describe('the declarations', { timeout: 300_000 }, () => {
   for (const [what, file] of Object.entries(compilers)) {
     it(`pass the type tests with ${what}`, () => {
@@ -44,6 +55,20 @@ describe('the declarations', { timeout: 300_000 }, () => {
 
     it(`suit a browser's program with ${what}`, () => {
       assert.equal(compile(file, forBrowsers, { lib: ['es2022', 'dom'], types: [] }), '')
+    })
+
+    it(`say why a request is against the order with ${what}`, () => {
+      const program = [
+        "import { defineOrder } from 'lockwise'",
+        'declare const text: string',
+        "const bank = defineOrder('customer', 'account', 'audit')",
+        "await bank.request('account:1', async (_lock, inside) => {",
+        ...refused.map(([request]) => `  await inside.request(${request}, () => {})`),
+        '})',
+      ].join('\n')
+      const said = compile(file, program, forNode)
+      assert.equal(said.match(/error TS/g)?.length, refused.length, said)
+      for (const [, why] of refused) assert.ok(said.includes(why), `${why}, not ${said}`)
     })
 
     it(`are not so loose that anything passes with ${what}`, () => {

@@ -106,17 +106,22 @@ function summaryOf({ cycle }: DeadlockReport): string {
     )
   }
   const circle = cycle
+    .slice(0, SHOWN)
     .map((member) => `${member.label} holds ${list(member.holds)}, waits for ${member.waitsFor}`)
     .join('; ')
+  const others = cycle.length > SHOWN ? `; and ${cycle.length - SHOWN} more` : ''
   return (
-    `deadlock of ${cycle.length}: ${circle}. Take the locks in one request, or always in the same ` +
+    `deadlock of ${cycle.length}: ${circle}${others}. Take the locks in one request, or always in the same ` +
     'order; error.report has the call stacks.'
   )
 }
 
+/** So many members of a circle, or names, are shown in a message. */
+const SHOWN = 10
+
 function list(names: readonly (string | number)[]): string {
   if (names.length === 0) return 'nothing'
-  return names.length > 10
-    ? `${names.slice(0, 9).join(', ')}, … (${names.length} in all)`
+  return names.length > SHOWN
+    ? `${names.slice(0, SHOWN - 1).join(', ')}, … (${names.length} in all)`
     : names.join(', ')
 }

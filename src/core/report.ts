@@ -35,6 +35,11 @@ export interface DeadlockMember {
    * where that was not kept.
    */
   readonly heldAt?: string
+  /**
+   * Where `heldAt` was not kept: the call stack at which another lock of the same class was asked for;
+   * the last that was kept.
+   */
+  readonly similarHeldAt?: string
 }
 
 /** A deadlock that really happened: a circle in the wait-for graph. */
@@ -69,6 +74,8 @@ export interface PossibleDeadlockEdge {
   readonly label: string
   /** The call stack at which `heldAs` was asked for; `''` where it was not kept. */
   readonly heldAt: string
+  /** Where `heldAt` was not kept: that of another lock of the same class, the last that was kept. */
+  readonly similarHeldAt?: string
   /** The call stack at which `wantedAs` was asked for. */
   readonly wantedAt: string
 }

@@ -20,20 +20,24 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   const { strong = same, faint = same } = options
   const { cycle } = report
   const lines = [strong(heading(report)), '']
-  const width = Math.max(...cycle.map((member) => visible(member.label).length))
-  for (const member of cycle) {
-    const blocker = cycle[(cycle.indexOf(member) + 1) % cycle.length] as DeadlockMember
+  const width = cycle.reduce((most, { label }) => Math.max(most, visible(label).length), 0)
+  for (const [i, member] of cycle.entries()) {
+    const blocker = cycle[(i + 1) % cycle.length] as DeadlockMember
     const relation = blocker.holds.includes(member.waitsFor) ? 'held by' : 'behind'
     lines.push(
       `  ${strong(visible(member.label).padEnd(width))}  holds ${holdings(member)}, ` +
         `waits for ${wanted(member)} (${relation} ${visible(blocker.label)}) ` +
         `for ${duration(member.waitedMs)}`,
     )
+    const { stack, heldAt = '', similarHeldAt = '' } = member
     const indent = `  ${' '.repeat(width)}    `
-    lines.push(
-      ...calls(member.stack, member.heldAt ? 'waits ' : '').map((call) => faint(indent + call)),
-    )
-    lines.push(...calls(member.heldAt ?? '', 'holds ').map((call) => faint(indent + call)))
+    const places = [
+      ...calls(stack, heldAt + similarHeldAt === '' ? '' : 'waits '),
+      ...calls(heldAt, 'holds '),
+      ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
+      ...calls(similarHeldAt, '      '),
+    ]
+    lines.push(...places.map((call) => faint(indent + call)))
   }
   lines.push('', ending(report), `What to change: ${advice(report)}`)
   return lines.join('\n')
@@ -60,7 +64,8 @@ function heading({ cycle, between, suspected }: DeadlockReport): string {
   const [one, many] = between === 'tasks' ? ['task', 'tasks'] : ['thread', 'threads']
   const what = suspected ? 'Suspected deadlock' : 'Deadlock'
   if (cycle.length === 1) return `${what}: a ${one} waits for a lock that it holds itself.`
-  return `${what}: ${cycle.length} ${many} wait for each other in a circle; none could ever go on.`
+  const outlook = between === 'tasks' ? '' : '; none could ever go on'
+  return `${what}: ${cycle.length} ${many} wait for each other in a circle${outlook}.`
 }
 
 function advice({ cycle, between }: DeadlockReport): string {

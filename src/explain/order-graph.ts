@@ -32,8 +32,8 @@ export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
   label(): string
   /** The call stack of the wish. */
   wantedAt(): string
-  /** The call stack at which a lock that is held was asked for; `''` if it was not kept. */
-  heldAt(held: Held): string
+  /** The call stack at which a lock that is held was asked for, or a similar one. */
+  heldAt(held: Held): Pick<PossibleDeadlockEdge, 'heldAt' | 'similarHeldAt'>
 }
 
 /** Nodes and edges: those of the classes, or of the names in them. */
@@ -116,7 +116,7 @@ export class OrderGraph {
           heldAs: from.name,
           wantedAs: to.name,
           label: wisher.label(),
-          heldAt: wisher.heldAt(from),
+          ...wisher.heldAt(from),
           wantedAt: wisher.wantedAt(),
           gates: isInside || from.mode === 'shared' ? alone : ofOtherClasses(alone, fromClass),
           heldShared: from.mode === 'shared',

@@ -14,10 +14,13 @@ export function possibleDeadlockText({ cycle }: PossibleDeadlockReport): string 
     const example =
       held === heldAs && wanted === wantedAs ? '' : ` ('${heldAs}', then '${wantedAs}')`
     lines.push(visible(`  ${label}: '${held}', then '${wanted}' while holding it${example}`))
-    lines.push(...placeLines('held at', edge.heldAt), ...placeLines('wanted at', edge.wantedAt))
+    lines.push(...placeLines('held at', edge.heldAt))
+    if (edge.similarHeldAt) lines.push(...placeLines('like', edge.similarHeldAt))
+    lines.push(...placeLines('wanted at', edge.wantedAt))
   }
-  const isOfClasses = cycle.some(({ held, heldAs }) => held !== heldAs)
-  const names = cycle.map(({ held }) => `'${visible(held)}${isOfClasses ? ':…' : ''}'`).sort()
+  const names = cycle
+    .map(({ held, heldAs }) => `'${visible(held)}${held === heldAs ? '' : ':…'}'`)
+    .sort()
   lines.push(
     '',
     `What to change: take ${names.slice(0, -1).join(', ')} and ${names.at(-1)} in one request, or in the ` +

@@ -40,14 +40,23 @@ type Above<Order extends readonly string[], Held> = Order extends readonly [
     : Above<Rest, Held>
   : Order
 
+/** The highest class that is held: the one below those that are allowed. */
+type Highest<
+  Allowed extends readonly string[],
+  All extends readonly string[],
+> = All extends readonly [...string[], infer Held, ...Allowed] ? Held : never
+
 /** What the compiler says of a wish that may not be. */
-type Refusal<Class, All extends readonly string[]> = Class extends All[number]
-  ? `'${Class}' does not stand above what is held: take both in one request, or '${Class}' first`
-  : Class extends string
-    ? string extends Class
-      ? 'the type of this name does not tell its class: write it as `class:…`'
-      : `'${Class}' is no class of the declared order`
-    : never
+type Refusal<Class, Allowed extends readonly string[], All extends readonly string[]> =
+  Class extends Highest<Allowed, All>
+    ? `'${Class & string}' is held: take all of one class in one request`
+    : Class extends All[number]
+      ? `'${Class}' does not stand above what is held: take both in one request, or '${Class}' first`
+      : Class extends string
+        ? string extends Class
+          ? 'the type of this name does not tell its class: write it as `class:…`'
+          : `'${Class}' is no class of the declared order`
+        : never
 
 /** What no request is: the compiler shows why. */
 interface Refused<Reason> {
@@ -59,7 +68,7 @@ type Checked<Asked, Allowed extends readonly string[], All extends readonly stri
   Exclude<ClassesIn<Asked>, Allowed[number]>,
 ] extends [never]
   ? unknown
-  : Refused<Refusal<Exclude<ClassesIn<Asked>, Allowed[number]>, All>>
+  : Refused<Refusal<Exclude<ClassesIn<Asked>, Allowed[number]>, Allowed, All>>
 
 /** Makes requests for the classes in `Allowed`, of all those in `All`. */
 export interface OrderedRequests<

@@ -214,7 +214,7 @@ export class LockManager<Name extends string = string> {
       this.#mustBeAllowed(plan, options, holder, caller)
       return this.#engine.request(plan, options, callback, holder, caller)
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(fromCaller(error, caller))
     }
   }
 
@@ -234,7 +234,7 @@ export class LockManager<Name extends string = string> {
       if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
       return this.#engine.request(plan, options, undefined, holder, caller) as Promise<Guard>
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(fromCaller(error, caller))
     }
   }
 
@@ -244,11 +244,15 @@ export class LockManager<Name extends string = string> {
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
-    const wanted = toNames(names)
-    const options = toOptions(given)
-    const plan = toPlan<Request>(wanted, options.mode, this.#compare)
-    this.#mustBeAllowed(plan, options, holder, caller)
-    return this.#engine.tryAcquire(plan, options, holder, caller)
+    try {
+      const wanted = toNames(names)
+      const options = toOptions(given)
+      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
+      this.#mustBeAllowed(plan, options, holder, caller)
+      return this.#engine.tryAcquire(plan, options, holder, caller)
+    } catch (error) {
+      throw fromCaller(error, caller)
+    }
   }
 
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
@@ -280,6 +284,12 @@ function mustFollow(
     const at = ranks.findIndex((rank) => rank <= held)
     if (at >= 0) throw againstOrder(order, wanted[at] ?? '', name, caller)
   }
+}
+
+/** What is wrong with a call is the caller's: the stack begins there. */
+function fromCaller(error: unknown, caller: Caller): unknown {
+  if (error instanceof LockUsageError) Error.captureStackTrace?.(error, caller)
+  return error
 }
 
 /** Whether a method was called on a manager, and not taken off it. */

@@ -1,7 +1,7 @@
 /**
  * Where requests were made. A call stack costs many times the request itself, so by default it is kept
- * for the first requests of a manager, and afterwards for one in so many milliseconds; the last one kept
- * for a class stands for others of it.
+ * for the first requests of a manager, and afterwards for one in so many milliseconds. Of a request whose
+ * own was not kept, the last that was kept for one of its class is at least similar.
  */
 
 import type { Caller } from '../core/errors.ts'
@@ -36,12 +36,7 @@ export class Places {
     this.#sampledAt = since
     this.#sampled++
     this.keep(request, caller)
-  }
-
-  /** Keeps the place of a request. */
-  keep(request: Request, caller: Caller): void {
-    if (this.#keep === 'never' || request.place) return
-    request.place = capture(caller)
+    if (request.place === undefined) return
     for (const name of namesIn(request.plan)) {
       const cls = classOf(name)
       if (this.#ofClass.size < MOST_CLASSES || this.#ofClass.has(cls)) {
@@ -50,9 +45,25 @@ export class Places {
     }
   }
 
-  /** Where a request was made; of another one of the same class if its own place was not kept. */
-  of(request: Request, name: string = request.plan.name): string {
-    return linesOf(request.place ?? this.#ofClass.get(classOf(name)))
+  /** Keeps the place of a request. */
+  keep(request: Request, caller: Caller): void {
+    if (this.#keep !== 'never') request.place ??= capture(caller)
+  }
+
+  /** Where a request was made; `''` if that was not kept. */
+  of(request: Request): string {
+    return linesOf(request.place)
+  }
+
+  /** Where the holder of a lock asked for it; where that was not kept, a similar place. */
+  ofHeld(
+    holder: Request,
+    name: string,
+  ): { readonly heldAt?: string; readonly similarHeldAt?: string } {
+    const heldAt = this.of(holder)
+    if (heldAt !== '') return { heldAt }
+    const similarHeldAt = linesOf(this.#ofClass.get(classOf(name)))
+    return similarHeldAt === '' ? {} : { similarHeldAt }
   }
 }
 

@@ -7,6 +7,7 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
+import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { stackAt } from './places.ts'
@@ -46,9 +47,10 @@ export function againstOrder(
   held: string,
   caller: Caller,
 ): LockOrderError {
+  const cure = classOf(wanted) === classOf(held) ? '' : `, or '${wanted}' first`
   return new LockOrderError(
     `'${wanted}' was asked for while '${held}' is held, against the declared order ` +
-      `(${order.classes.join(' < ')}): take both in one request, or '${wanted}' first`,
+      `(${order.classes.join(' < ')}): take both in one request${cure}`,
     caller,
   )
 }

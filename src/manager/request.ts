@@ -91,12 +91,18 @@ export function liveHolder(holder: Request | undefined): Request | undefined {
   return live
 }
 
-/** What a request is called: by its own label, or the nearest around it, or its number. */
+/**
+ * What a request is called: by its own label, or the nearest around it, or its number and that of the
+ * outermost around it.
+ */
 export function labelOf(request: Request): string {
+  let outermost = request
   for (let at: Request | undefined = request; at !== undefined; at = at.holder) {
     if (at.options.label !== undefined) return at.options.label
+    outermost = at
   }
-  return `request ${request.id}`
+  const own = `request ${request.id}`
+  return outermost === request ? own : `${own} in request ${outermost.id}`
 }
 
 /** Has something more done when the wait is over, or the holding. */

@@ -84,7 +84,7 @@ export class Watch {
     const { places, tell } = this.#options
     const reports = this.#order.record(held, wanted, {
       label: () => labelOf(request),
-      heldAt: ({ by, name }) => places.of(by, name),
+      heldAt: ({ by, name }) => ({ heldAt: '', ...places.ofHeld(by, name) }),
       wantedAt: () => {
         places.keep(request, caller)
         return places.of(request)
@@ -228,7 +228,6 @@ export class Watch {
       const before = fromVictim.at(i - 1)
       const held = locksOf(request.holder)
       const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
-      const heldAt = before ? places.of(before.blocker, before.wants.name) : ''
       return {
         thread: request.id,
         label: labelOf(request),
@@ -238,8 +237,8 @@ export class Watch {
         ...(wants.mode === 'shared' && { mode: wants.mode }),
         blocker: next?.request.id ?? 0,
         waitedMs: Date.now() - request.since,
-        stack: places.of(request, wants.name),
-        ...(heldAt !== '' && { heldAt }),
+        stack: places.of(request),
+        ...(before && places.ofHeld(before.blocker, before.wants.name)),
       }
     })
     return {

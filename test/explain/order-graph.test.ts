@@ -8,7 +8,11 @@ import { circleThrough, type OrderEdge } from '../../src/explain/order-circle.ts
 import { MOST_EDGES, OrderGraph, type Wisher } from '../../src/explain/order-graph.ts'
 import { exclusive, shared } from '../../src/index.ts'
 
-const somebody: Wisher = { label: () => 'somebody', wantedAt: () => '', heldAt: () => '' }
+const somebody: Wisher = {
+  label: () => 'somebody',
+  wantedAt: () => '',
+  heldAt: () => ({ heldAt: '' }),
+}
 
 function names(cls: string, count: number, from = 0): WantedLock<string>[] {
   return Array.from({ length: count }, (_, i) => exclusive(`${cls}:${from + i}`))

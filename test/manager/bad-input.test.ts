@@ -68,6 +68,24 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(request(list, no), { message: /not undefined \(element 1\)/ })
   })
 
+  it('is told with a stack that begins at the call', async () => {
+    const firstCall = (error: unknown): true => {
+      assert.ok(error instanceof LockUsageError)
+      assert.match(error.stack ?? '', /^LockUsageError: .*\n.*bad-input\.test/)
+      return true
+    }
+    const bank = new LockManager({ order: ['customer', 'account'] })
+    for (const manager of [locks, bank]) {
+      await assert.rejects(
+        async () => await manager.request(['a', 'b'], { label: 7 as never }, no),
+        firstCall,
+      )
+      await assert.rejects(async () => await manager.acquire([]), firstCall)
+      assert.throws(() => manager.tryAcquire([]), firstCall)
+    }
+    await assert.rejects(async () => await bank.request(['nobody:1', 'account:1'], no), firstCall)
+  })
+
   it('options of the manager', () => {
     for (const options of [
       { deadlockAfterMs: -1 },

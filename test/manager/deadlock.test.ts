@@ -153,6 +153,8 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       told.map(({ cycle }) => cycle.length),
       [count],
     )
+    const error = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult
+    assert.match(error.reason.message, /^deadlock of 5000: request .*; and 4990 more\. Take/)
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
@@ -182,6 +184,21 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     for (const place of places) assert.doesNotMatch(place, /src.manager/)
     assert.match(places[0] ?? '', /#start/)
     assert.match(places[2] ?? '', /#start/)
+  })
+
+  it('is told with the place of another lock where none was kept, and says so', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    // Of so many that were asked for within one tick of the clock, not all call stacks are kept.
+    for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
+    const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
+    await opposite(locks)
+    const { cycle } = await report
+    for (const { stack, heldAt, similarHeldAt } of cycle) {
+      assert.match(stack, /deadlock\.test/)
+      assert.equal(heldAt, undefined)
+      assert.match(similarHeldAt ?? '', /deadlock\.test/)
+    }
+    assert.match(deadlockText(await report), /holds by a call that was not kept, but perhaps like/)
   })
 
   it('is none where nobody awaits the nested request, or it is detached', async () => {

@@ -52,6 +52,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
               error.message,
               /'account:3' was asked for while 'account:1' is held, against the declared order \(customer < account\)/,
             )
+            assert.match(error.message, /take both in one request$/)
             return true
           },
         )
