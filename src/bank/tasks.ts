@@ -70,7 +70,7 @@ class TaskRun {
   readonly #options: TaskRunOptions
   readonly #balances: Float64Array
   readonly #totalBefore: number
-  readonly #locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+  readonly #locks: LockManager
   /** Locks for what is held beside a transfer's accounts, and for an audit. */
   readonly #beside: readonly WantedLock<string>[]
   readonly #all: readonly string[]
@@ -90,6 +90,9 @@ class TaskRun {
     this.#options = options
     this.#balances = Float64Array.from(options.balances)
     this.#totalBefore = sum(this.#balances)
+    // One lock inside another is what can deadlock: its report is to have every place.
+    const places = strategyNamed(options.strategy).taking === 'payer first' ? 'always' : 'sampled'
+    this.#locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, places })
     const names = this.#names()
     const isTooMany = names.length > MOST_LOCKS
     this.#beside = isTooMany ? [shared(WHOLE)] : []

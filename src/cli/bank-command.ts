@@ -214,7 +214,7 @@ async function runOnce(
 
 function printTrace(run: FinishedRun, flags: BankFlags, { files }: Workload): void {
   const stream = flags.json ? process.stderr : process.stdout
-  for (const text of traceText(run, files?.accounts.names)) stream.write(text)
+  for (const text of traceText(run, flags.on, files?.accounts.names)) stream.write(text)
 }
 
 function checkOut({ out }: BankFlags, { files }: Workload): string | undefined {

@@ -48,14 +48,16 @@ export function bankText(
 /** The locks a run took, a line each, in order. */
 export function* traceText(
   run: FinishedRun,
+  on: TextFlags['on'],
   names: readonly string[] | undefined,
 ): Generator<string> {
+  const taker = on === 'tasks' ? 'task' : 'teller'
   const name = names && ((account: number) => names[account] ?? '')
   let count = 0
   for (const { teller, position, lock } of run.trace) {
     const which = position === 1 ? 'first' : 'second'
     const label = visible(lockName(run.strategy, lock, name))
-    yield `${run.strategy}: teller ${teller + 1} takes ${label} ${which}\n`
+    yield `${run.strategy}: ${taker} ${teller + 1} takes ${label} ${which}\n`
     count++
   }
   if (count === 0) yield `${run.strategy}: takes no locks\n`
@@ -173,7 +175,11 @@ function closing(workload: Workload, runs: readonly FinishedRun[], flags: TextFl
     .sort((a, b) => b.transfersPerSecond - a.transfersPerSecond)
   if (first && second && second.transfersPerSecond > 0) {
     const ratio = (first.transfersPerSecond / second.transfersPerSecond).toFixed(2)
-    sentences.push(`Here ${first.strategy} was ${ratio} times as fast as ${second.strategy}.`)
+    const audits =
+      workload.auditEvery === 1 ? ', with an audit of all accounts after each transfer' : ''
+    sentences.push(
+      `Here ${first.strategy} was ${ratio} times as fast as ${second.strategy}${audits}.`,
+    )
   }
   if (flags.pause && runs.some((run) => !strategyNamed(run.strategy).safe)) {
     sentences.push(

@@ -96,6 +96,7 @@ export class Engine {
     if (nested) handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
+    this.#watch.movedOn(request)
   }
 
   /** Enters the queues; what the request comes to. */
@@ -253,6 +254,7 @@ export class Engine {
     request.state = 'holding'
     request.stop?.()
     request.stop = undefined
+    this.#watch.movedOn(request)
     const { warnAfterMs } = request.options
     if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
   }

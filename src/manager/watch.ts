@@ -65,8 +65,9 @@ export interface WatchOptions {
 export class Watch {
   readonly #options: WatchOptions
   readonly #order: OrderGraph | undefined
-  /** Circles that were told and may still stand. */
+  /** Circles that were told and may still stand, and all who are or were in one. */
   readonly #standing = new Set<string>()
+  readonly #members = new Set<Request>()
   readonly #suspected = new Set<string>()
   #isToCheckAgain = false
 
@@ -105,6 +106,11 @@ export class Watch {
     for (const nested of codeOf(guard)?.nested ?? NOBODY) this.#check(nested)
   }
 
+  /** A wait is over, or a holding: whatever circle it was in is open. */
+  movedOn(request: Request): void {
+    if (this.#members.size > 0 && this.#members.delete(request)) this.#checkAgainSoon()
+  }
+
   /** The circle that a request closes, whose code waits for it: told, or opened where it can be. */
   #check(request: Request): void {
     const { holder, options } = request
@@ -129,6 +135,7 @@ export class Watch {
     const victim = victimOf(cycle)
     if (victim === undefined || this.#standing.has(key)) return
     this.#standing.add(key)
+    for (const member of cycle) this.#members.add(member)
     tell.deadlock(this.#reportOf(cycle, victim))
     if (deadlockAfterMs === 0) {
       this.#rejectIfItStands(cycle, victim)
@@ -140,7 +147,7 @@ export class Watch {
         : callAfter(deadlockAfterMs, () => this.#rejectIfItStands(cycle, victim))
     stopBy(victim, () => {
       cancel?.()
-      if (this.#standing.delete(key)) this.#checkAgainSoon()
+      this.#standing.delete(key)
     })
   }
 

@@ -191,6 +191,8 @@ class Run {
   /** Circles of which nothing has come yet. */
   #told: Told[] = []
   readonly #victims = new Set<Asked>()
+  /** Those that wait and were in a circle that was told. */
+  readonly #wereTold = new Set<Asked>()
   /** Those that may give up in the turn in which they could be granted. */
   readonly #racing = new Set<Asked>()
   /** Whether grants may have begun, and ended, before somebody gave up. */
@@ -332,9 +334,10 @@ class Run {
     asked.isAwaited = true
     // Listeners are told in a microtask of their own.
     await setImmediate()
-    // Where one who was told of waits no longer, other circles through the same requests are told now.
-    const isOpened = this.#told.some(({ members: [victim] }) => victim && this.#hasBegun(victim))
-    if (!isOpened || isCircle) {
+    // When one moves on who was in a circle, or is robbed, others through the same requests are told.
+    const isChecked =
+      asked.wish.how === 'steal' || [...this.#wereTold].some((one) => this.#hasBegun(one))
+    if (!isChecked || isCircle) {
       assert.equal(this.#reports.length > 0, isCircle, `a deadlock through ${asked.id}`)
     }
     this.#rejectVictims()
@@ -368,6 +371,7 @@ class Run {
     assert.equal(members[0], youngest)
     this.#victims.add(youngest)
     this.#told.push({ members, names, at: this.#now })
+    for (const member of members) this.#wereTold.add(member)
     this.#tally.deadlocks++
   }
 
@@ -393,20 +397,20 @@ class Run {
     for (const asked of victims) model.leave(asked, 'deadlock')
   }
 
-  /** When a victim waits no longer, or its time is over, others may pass whom the circle kept from it. */
+  /** When a circle is open, or its time is over, others may pass whom it kept from it. */
   #openCircles(): boolean {
-    const isOver = ({ members: [victim], at }: Told): boolean =>
-      victim?.state !== 'pending' || this.#now >= at + this.#program.deadlockAfterMs
-    for (const told of this.#told.filter(isOver)) {
-      const { members, names } = told
-      assert.ok(!this.#isCircle(members, names), `${members[0]?.id} stays stuck`)
+    for (const one of this.#wereTold) if (one.state !== 'pending') this.#wereTold.delete(one)
+    const isOpen = ({ members, names }: Told): boolean => !this.#isCircle(members, names)
+    for (const told of this.#told) {
+      const isLate = this.#now >= told.at + this.#program.deadlockAfterMs
+      assert.ok(!isLate || isOpen(told), `${told.members[0]?.id} stays stuck`)
     }
-    const isOpen = this.#told.some(isOver)
-    this.#told = this.#told.filter((told) => !isOver(told))
-    if (isOpen) {
+    const areOpen = this.#told.some(isOpen)
+    this.#told = this.#told.filter((told) => !isOpen(told))
+    if (areOpen) {
       for (const asked of this.#model.alive) if (asked.isAwaited) this.#model.letPass(asked)
     }
-    return isOpen
+    return areOpen
   }
 
   /** Brings the model to where the manager must be after a step. */
