@@ -163,13 +163,14 @@ export class Engine {
     if (request.failure) reject(request.failure.reason)
     then.call(
       Promise.resolve(thenable),
+      // Settled first, so that it is before those of whoever is granted by its end.
       (value) => {
-        this.end(request)
         resolve(value)
+        this.end(request)
       },
       (error) => {
-        this.end(request)
         reject(error)
+        this.end(request)
       },
     )
     return outcome
