@@ -6,6 +6,7 @@
  */
 
 import type { AbandonedLocks, DeadlockReport } from './report.ts'
+import { visible } from './visible.ts'
 
 /** What went wrong, as a word that programs can compare. */
 export type LockErrorCode =
@@ -30,7 +31,8 @@ export abstract class LockwiseError extends Error {
   abstract readonly code: LockErrorCode
 
   constructor(message: string, caller?: Caller) {
-    super(message)
+    // Names and labels are somebody else's.
+    super(visible(message))
     if (caller) Error.captureStackTrace?.(this, caller)
   }
 }

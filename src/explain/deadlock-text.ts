@@ -2,7 +2,7 @@
 
 import type { LockLabel } from '../core/names.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
-import { visible } from './visible.ts'
+import { visible } from '../core/visible.ts'
 
 /** How to write the text. */
 export interface TextOptions {

@@ -1,5 +1,5 @@
 /** `lockwise/explain`: what happened, in words. */
 
+export { visible } from '../core/visible.ts'
 export { deadlockText, type TextOptions } from './deadlock-text.ts'
 export { possibleDeadlockText, slowText } from './text.ts'
-export { visible } from './visible.ts'

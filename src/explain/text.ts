@@ -1,7 +1,7 @@
 /** Reports other than deadlocks as text: possible deadlocks, and what lasts too long. */
 
 import type { PossibleDeadlockReport, SlowReport } from '../core/report.ts'
-import { visible } from './visible.ts'
+import { visible } from '../core/visible.ts'
 
 /** A possible deadlock as text of several lines: each way round, with both places, and the cure. */
 export function possibleDeadlockText({ cycle }: PossibleDeadlockReport): string {

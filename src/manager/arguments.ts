@@ -10,6 +10,7 @@ import { LockUsageError } from '../core/errors.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
+import { visible } from '../core/visible.ts'
 import { isAborted } from './aborts.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
@@ -124,7 +125,7 @@ export function toCallback(callback: unknown): Callback {
 
 /** A plain TypeError, as Web IDL throws it, with our code. */
 export function webTypeError(message: string): TypeError {
-  return Object.assign(new TypeError(message), { code: 'LOCK_USAGE' })
+  return Object.assign(new TypeError(visible(message)), { code: 'LOCK_USAGE' })
 }
 
 /** By default, names come in the order of their code units. */

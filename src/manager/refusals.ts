@@ -10,11 +10,14 @@ import {
 import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
+import { visible } from '../core/visible.ts'
 import { stackAt } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
-/** So many names are shown; of more, how many there are. */
-const SHOWN_NAMES = 10
+/** So many things are shown of a list; of more, how many there are. */
+const SHOWN = 10
+/** So much of a name is shown. */
+const SHOWN_LENGTH = 100
 
 /** For `acquire()` with `ifAvailable`. */
 export function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError {
@@ -27,13 +30,13 @@ export function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError 
 /** For a wait of `timeoutMs`, whose request was made at `place`. */
 export function timedOut(request: Request, place: string, caller: Caller): LockTimeoutError {
   const { plan, options } = request
-  const blockers = new Set<string>()
+  const blockers: string[] = []
   for (const { leads, before } of ticketsOf(request)) {
-    if (!leads && before) blockers.add(`'${before.queue.name}' behind ${labelOf(before.claim)}`)
+    if (!leads && before)
+      blockers.push(`${brief(before.queue.name)} behind ${labelOf(before.claim)}`)
   }
   const error = new LockTimeoutError(
-    `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ` +
-      `${[...blockers].join(', ')}`,
+    `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ` + listed(blockers),
     caller,
   )
   if (place !== '') error.stack = stackAt(error, place)
@@ -58,15 +61,20 @@ export function againstOrder(
 /** For whom a lock was stolen from, as Web Locks names it. */
 export function stolen(plan: Plan): DOMException {
   return new DOMException(
-    `request: another request has stolen the lock ${shown(plan)}`,
+    visible(`request: another request has stolen the lock ${shown(plan)}`),
     'AbortError',
   )
 }
 
 function shown(plan: Plan): string {
-  const names = namesIn(plan).map((name) => `'${name}'`)
-  return (
-    names.slice(0, SHOWN_NAMES).join(', ') +
-    (names.length > SHOWN_NAMES ? `, … (${names.length} in all)` : '')
-  )
+  return listed(namesIn(plan).map(brief))
+}
+
+function listed(things: readonly string[]): string {
+  const more = things.length > SHOWN ? `, … (${things.length} in all)` : ''
+  return things.slice(0, SHOWN).join(', ') + more
+}
+
+function brief(name: string): string {
+  return name.length > SHOWN_LENGTH ? `'${name.slice(0, SHOWN_LENGTH)}…'` : `'${name}'`
 }

@@ -86,6 +86,26 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(async () => await bank.request(['nobody:1', 'account:1'], no), firstCall)
   })
 
+  it('is shown with what could forge a line, or drive a terminal, as an escape', async () => {
+    const evil = 'a\n\u001b[31mb'
+    const shown = /a\\u000a\\u001b\[31mb/
+    const bank = new LockManager({ order: ['x'], deadlockAfterMs: 0 })
+    await assert.rejects(bank.request(evil, no), shown)
+    await assert.rejects(request('x', { mode: evil }, no), shown)
+    const plain = new LockManager({ deadlockAfterMs: 0 })
+    const nested = plain.request(evil, { label: evil }, () => plain.request(evil, no))
+    await assert.rejects(nested, shown)
+    const robbed = plain.request(evil, () => new Promise(() => {}))
+    const thief = plain.request(evil, { steal: true }, () => {})
+    await Promise.all([assert.rejects(robbed, shown), thief])
+    const end = plain.tryAcquire(evil)
+    await assert.rejects(plain.request(evil, { timeoutMs: 0 }, no), shown)
+    end?.release()
+    const long = plain.tryAcquire('x'.repeat(5000))
+    await assert.rejects(plain.acquire('x'.repeat(5000), { ifAvailable: true }), /'x{100}…'/)
+    long?.release()
+  })
+
   it('options of the manager', () => {
     for (const options of [
       { deadlockAfterMs: -1 },
