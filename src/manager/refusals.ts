@@ -36,7 +36,7 @@ export function timedOut(request: Request, place: string, caller: Caller): LockT
       blockers.push(`${brief(before.queue.name)} behind ${labelOf(before.claim)}`)
   }
   const error = new LockTimeoutError(
-    `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ` + listed(blockers),
+    `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ${listed(blockers)}`,
     caller,
   )
   if (place !== '') error.stack = stackAt(error, place)
