@@ -97,6 +97,7 @@ export class Engine {
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
     this.#watch.movedOn(request)
+    if (guards) for (const guard of guards) this.#watch.guarded(guard)
   }
 
   /** Enters the queues; what the request comes to. */

@@ -7,8 +7,9 @@
  * user's making: the nested request in it passes whoever waits for its own holder.
  *
  * Both get an edge that can close a circle only when somebody subscribes to the promise of a nested
- * request, or when a guard is granted: its release waits for all that is awaited in the context that
- * asked for it. So only then, and only through that edge, a circle is looked for.
+ * request; when a guard is granted, or left behind by a callback: its release waits for all that is
+ * awaited in the context that asked for it; and when one request passes another. So only then, and only
+ * through that edge, a circle is looked for.
  *
  * The victim is the youngest nested request of the circle, whoever found it.
  *
@@ -100,7 +101,10 @@ export class Watch {
     this.#check(request)
   }
 
-  /** A guard is out: its release waits for what the code awaits that asked for it. */
+  /**
+   * A guard is out, or out in another context than before: its release waits for what the code there
+   * awaits.
+   */
   guarded(guard: Request): void {
     if (!isInTheWay(guard)) return
     for (const nested of codeOf(guard)?.nested ?? NOBODY) this.#check(nested)

@@ -285,6 +285,33 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
+  it('is found through a guard that a callback has left to the code around it', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const [held, left] = [gate(), gate()]
+    const other = locks.request('b', { label: 'other' }, async () => {
+      held.open()
+      await left.opened
+      return locks.request('a', () => 'other')
+    })
+    await held.opened
+    const outer = locks.request('outer', { label: 'outer' }, async () => {
+      const leaves = locks.request('inner', async () => {
+        const guard = await locks.acquire('a')
+        left.open()
+        await settle()
+        return guard
+      })
+      const waits = locks.request('b', () => 'outer')
+      const [guard] = await Promise.all([leaves, waits])
+      guard.release()
+    })
+    const results = await Promise.allSettled([other, outer])
+    const reasons = results.map((one) => (one.status === 'rejected' ? one.reason : one.value))
+    assert.deepEqual(reasons.map((reason) => reason instanceof DeadlockError).filter(Boolean), [
+      true,
+    ])
+  })
+
   it('is not seen through a detached guard, which may be released anywhere', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))
