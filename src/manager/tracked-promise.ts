@@ -1,15 +1,22 @@
 /**
- * A promise that tells when somebody waits for it: each time.
+ * A promise that tells when somebody waits for it.
  *
- * `await` and `Promise.all` read the `then` of a promise whose constructor is not `Promise`, so a
- * subclass sees all who subscribe. Who only adds a `catch` does not wait; but what the `catch` returns
- * can be waited for, and is tracked in its place.
+ * `await`, `Promise.all` and `Promise.resolve` read the `constructor` of a promise, to see whether it is
+ * theirs; all else calls `then`. Both are ours, and answer what they would answer of any promise. Who
+ * only adds a `catch` does not wait; but what the `catch` returns can be waited for, and is tracked in
+ * its place.
  */
 export class TrackedPromise<Value> extends Promise<Value> {
   readonly #onSubscribed: (() => void) | undefined
 
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise
+  static {
+    Object.defineProperty(TrackedPromise.prototype, 'constructor', {
+      configurable: true,
+      get(this: object): PromiseConstructor {
+        if (!isSubscribing && #onSubscribed in this) this.#onSubscribed?.()
+        return Promise
+      },
+    })
   }
 
   constructor(executor: ConstructorParameters<typeof Promise<Value>>[0], onSubscribed: () => void) {
@@ -23,12 +30,28 @@ export class TrackedPromise<Value> extends Promise<Value> {
     onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
   ): Promise<Fulfilled | Rejected> {
     const onSubscribed = this.#onSubscribed
-    const derived = super.then(onFulfilled, onRejected)
+    const isWaiting = typeof onFulfilled === 'function'
+    const derived = this.#plainThen(onFulfilled, onRejected)
     if (onSubscribed === undefined) return derived
-    if (typeof onFulfilled !== 'function') {
+    if (!isWaiting) {
       return new TrackedPromise((resolve, reject) => derived.then(resolve, reject), onSubscribed)
     }
     onSubscribed()
     return derived
   }
+
+  #plainThen<Fulfilled, Rejected>(
+    onFulfilled?: ((value: Value) => Fulfilled | PromiseLike<Fulfilled>) | null,
+    onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
+  ): Promise<Fulfilled | Rejected> {
+    isSubscribing = true
+    try {
+      return super.then(onFulfilled, onRejected)
+    } finally {
+      isSubscribing = false
+    }
+  }
 }
+
+/** Whether it is `then` itself that reads the constructor. */
+let isSubscribing = false

@@ -97,6 +97,7 @@ export class Watch {
 
   /** Whoever gets a nested request's promise now waits for it. */
   awaited(request: Request): void {
+    if (request.isAwaited) return
     request.isAwaited = true
     this.#check(request)
   }
@@ -118,9 +119,10 @@ export class Watch {
   /** The circle that a request closes, whose code waits for it: told, or opened where it can be. */
   #check(request: Request): void {
     const { holder, options } = request
-    if (request.state === 'ended' || !request.isAwaited || options.detached || request.isGuard)
-      return
+    if (!request.isAwaited || options.detached || request.isGuard) return
     if (holder === undefined || holder.state === 'ended') return
+    // Most often it waits for nobody.
+    if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return
     if (!isInCircle(request, waitingFor(request))) return
     const isHolder = (node: Request): boolean => codeOf(node) === holder
     const cycle = findPath(request, isHolder, surelyWaitsFor)

@@ -211,6 +211,21 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     }
   })
 
+  it('answers with a promise like any other, nested or not', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    const outer = locks.request('a', async () => {
+      for (const options of [{}, { ifAvailable: true }]) {
+        const nested = locks.request('b', options, () => 1)
+        assert.equal(Promise.resolve(nested), nested)
+        assert.equal(nested.constructor, Promise)
+        assert.equal(Object.prototype.toString.call(nested), '[object Promise]')
+        assert.equal(await nested, 1)
+      }
+    })
+    assert.equal(Promise.resolve(outer), outer)
+    await outer
+  })
+
   it('rejects what cannot be asked for, with the exceptions of the specification', async () => {
     const locks = new LockManager()
     const { signal } = new AbortController()
