@@ -5,6 +5,7 @@
 
 const { addEventListener, removeEventListener } = EventTarget.prototype
 const getAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get
+const getReason = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'reason')?.get
 
 /** Those who wait for a signal, and what takes the listener away again. */
 interface Waiting {
@@ -27,6 +28,11 @@ export function onAbort(signal: AbortSignal, abort: () => void): () => void {
 /** Whether a signal has aborted, whatever it says itself. */
 export function isAborted(signal: AbortSignal): boolean {
   return getAborted ? (getAborted.call(signal) as boolean) : signal.aborted
+}
+
+/** Why a signal has aborted, whatever it says itself. */
+export function reasonOf(signal: AbortSignal): unknown {
+  return getReason ? getReason.call(signal) : signal.reason
 }
 
 function listenTo(signal: AbortSignal): Waiting {

@@ -11,7 +11,7 @@ import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
-import { isAborted } from './aborts.ts'
+import { isAborted, reasonOf } from './aborts.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 
@@ -52,9 +52,8 @@ export type Compare = (a: string, b: string) => number
 /** What a caller gives as names: one, converted to a string as Web IDL does it, or a list. */
 export function toNames(names: unknown): string | WantedLock<string> | readonly unknown[] {
   if (typeof names === 'string') return names
-  if (typeof names === 'object' && names !== null && (isList(names) || isWanted(names)))
-    return names
-  return toText(names)
+  if (typeof names === 'object' && names !== null && isList(names)) return names
+  return toWanted(names) ?? toText(names)
 }
 
 /** The plan for names. */
@@ -67,13 +66,16 @@ export function toPlan<Owner extends Claim>(
   if (!isList(names)) return toTicket(names.name, names.mode)
   // Once: the elements are the caller's, and may change the list when they are read.
   const { length } = names
-  if (length === 0 || length > MOST_NAMES) throw wrongCount(length)
+  if (!Number.isInteger(length) || length < 1 || length > MOST_NAMES) throw wrongCount(length)
   const wanted = new Array<Ticket<Owner>>(length)
   for (let i = 0; i < length; i++) {
     const element: unknown = names[i]
     if (typeof element === 'string') wanted[i] = toTicket(element, mode)
-    else if (isWanted(element)) wanted[i] = toTicket(element.name, element.mode)
-    else throw wrongElement(element, i)
+    else {
+      const one = toWanted(element)
+      if (one === undefined) throw wrongElement(element, i)
+      wanted[i] = toTicket(one.name, one.mode)
+    }
   }
   return planFor(wanted, compare)
 }
@@ -112,7 +114,7 @@ export function mustBePossible(plan: Plan, options: Options): void {
   }
   if (signal && steal) throw notSupported('signal and steal exclude each other')
   if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
-  if (signal && isAborted(signal)) throw signal.reason
+  if (signal && isAborted(signal)) throw reasonOf(signal)
 }
 
 /** The callback, or the error that Web Locks has for one that is none. */
@@ -141,11 +143,12 @@ function isList(names: object): names is readonly unknown[] {
   return Array.isArray(names)
 }
 
-function isWanted(value: unknown): value is WantedLock<string> {
-  if (typeof value !== 'object' || value === null) return false
+/** What `shared()` and `exclusive()` make, each member read once. */
+function toWanted(value: unknown): WantedLock<string> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
   const { name, mode } = value as Partial<WantedLock>
-  if (mode !== 'shared' && mode !== 'exclusive') return false
-  if (typeof name === 'string') return true
+  if (mode !== 'shared' && mode !== 'exclusive') return undefined
+  if (typeof name === 'string') return { name, mode }
   throw new LockUsageError(`request: a lock's name must be a string, not ${show(name)}`)
 }
 

@@ -11,7 +11,7 @@ interface Storage<Value> {
   readonly enabled?: boolean
   getStore(): Value | undefined
   enterWith(value: Value): void
-  run(value: Value, work: () => void): void
+  run(value: Value | undefined, work: () => void): void
 }
 
 interface Runtime {
@@ -53,6 +53,12 @@ export class Context<Own extends Carried> {
     holder.around = around
     storage.enterWith(holder)
   }
+}
+
+/** Does work that belongs to no holder, whoever has it done. */
+export function outside(work: () => void): void {
+  if (storage) storage.run(undefined, work)
+  else work()
 }
 
 function unended(from: Carried | undefined): Carried | undefined {

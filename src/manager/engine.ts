@@ -11,7 +11,7 @@
 import { isGranted, Queues, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
-import { isAborted, onAbort } from './aborts.ts'
+import { isAborted, onAbort, reasonOf } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { callAfter, callIdlyAfter, coarseNow } from './clock.ts'
 import { Context } from './context.ts'
@@ -92,7 +92,7 @@ export class Engine {
     const { holder, stop, nested, guards } = request
     stop?.()
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
-    request.holder = liveHolder(holder)
+    request.holder = request.options.detached ? undefined : liveHolder(holder)
     if (nested) handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
@@ -121,7 +121,7 @@ export class Engine {
   readonly #start = (request: Request): unknown => {
     const { signal } = request.options
     // A listener of the signal may have kept ours from hearing of it.
-    if (signal && isAborted(signal)) this.#giveUp(request, signal.reason)
+    if (signal && isAborted(signal)) this.#giveUp(request, reasonOf(signal))
     if (request.state !== 'granted') {
       if (request.failure?.isTheft) this.#callRobbed(request)
       throw request.failure?.reason
@@ -201,7 +201,7 @@ export class Engine {
     if (request.missing === 0) request.state = 'granted'
     const { signal } = options
     if (signal) {
-      const abort = (): void => this.#giveUp(request, signal.reason)
+      const abort = (): void => this.#giveUp(request, reasonOf(signal))
       stopBy(request, onAbort(signal, abort))
     }
     return request.state === 'granted'

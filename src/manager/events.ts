@@ -1,6 +1,7 @@
 /** What a manager tells: kinds of reports, and who listens to them. */
 
 import type { DeadlockReport, PossibleDeadlockReport, SlowReport } from '../core/report.ts'
+import { outside } from './context.ts'
 
 /** The events of a manager, and what each tells. */
 export interface LockEvents {
@@ -31,13 +32,13 @@ export class Listeners {
     return () => listeners.delete(own)
   }
 
-  /** Tells all listeners, each in a task of its own; false if there is none. */
+  /** Tells all listeners, each in a microtask of its own and outside of all holders; false if there is none. */
   tell<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): boolean {
     const listeners = this.#listeners.get(kind)
     if (!listeners || listeners.size === 0) return false
     for (const listener of listeners) {
       // A listener that throws must not break the request at hand.
-      queueMicrotask(() => (listener as (report: LockEvents[Kind]) => void)(report))
+      queueMicrotask(() => outside(() => (listener as (report: LockEvents[Kind]) => void)(report)))
     }
     return true
   }

@@ -289,10 +289,14 @@ function mustFollow(
 /** What is wrong with a call is the caller's: the stack begins there. */
 function fromCaller(error: unknown, caller: Caller): unknown {
   if (!(error instanceof LockUsageError) || !Error.captureStackTrace) return error
-  const { stack = '' } = error
-  Error.captureStackTrace(error, caller)
-  // JavaScriptCore has left the caller by then where that ends in our call, and finds no calls at all.
-  if (!String(error.stack).includes('\n')) error.stack = stack
+  try {
+    const { stack = '' } = error
+    Error.captureStackTrace(error, caller)
+    // JavaScriptCore has left the caller by then where that ends in our call, and finds no calls at all.
+    if (!String(error.stack).includes('\n')) error.stack = stack
+  } catch {
+    // `Error.prepareStackTrace` is the user's, and may throw.
+  }
   return error
 }
 

@@ -21,7 +21,7 @@ export interface AcquireOptions {
   readonly ifAvailable?: boolean | undefined
   /**
    * Gives the wait up after so many milliseconds, with LockTimeoutError; 0: at once, unless all is
-   * free. It never ends a holding. Default: waits as long as it takes.
+   * free; more than 2^31 − 1, or `Infinity`: no limit. It never ends a holding. Default: no limit.
    */
   readonly timeoutMs?: number | undefined
   /**

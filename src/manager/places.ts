@@ -89,9 +89,18 @@ function capture(caller: Caller): { readonly stack?: string } {
 const OWN_CALL =
   /\b(startAtOnce|start|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
 
+/** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */
+function stackOf(place: { readonly stack?: string } | undefined): unknown {
+  try {
+    return place?.stack
+  } catch {
+    return undefined
+  }
+}
+
 /** A stack's calls, a line each, without heading, indentation and our own. */
 function linesOf(place: { readonly stack?: string } | undefined): string {
-  const stack = place?.stack
+  const stack = stackOf(place)
   if (typeof stack !== 'string') return ''
   return stack
     .split('\n')

@@ -1,8 +1,8 @@
 /** Who holds and who waits: Web Locks' `query()`, with labels and blockers. */
 
 import {
-  blockersOf,
   isGranted,
+  type Queue,
   type Queues,
   type Ticket,
   ticketsOf,
@@ -38,19 +38,32 @@ let clientId: string | undefined
 /** The state of all queues. Cost: every ticket, once, and a sort. */
 export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
   const requests = new Set<Request>()
+  const blockers = new Map<Ticket<Request>, Request[]>()
   for (const queue of queues.all()) {
     for (let at = queue.first; at; at = at.after) requests.add(at.claim)
+    addBlockers(queue, blockers)
   }
   const held: LockInfo[] = []
   const pending: LockInfo[] = []
   for (const request of [...requests].sort((a, b) => a.id - b.id)) {
     const infos = isGranted(request) ? held : pending
-    for (const ticket of ticketsOf(request)) infos.push(infoOf(ticket))
+    for (const ticket of ticketsOf(request)) infos.push(infoOf(ticket, blockers.get(ticket) ?? []))
   }
   return { held, pending }
 }
 
-function infoOf(ticket: Ticket<Request>): LockInfo {
+/** What `blockersOf` says of each ticket in a queue, in one walk. */
+function addBlockers(queue: Queue<Request>, blockers: Map<Ticket<Request>, Request[]>): void {
+  /** The last exclusive one, and the shared ones behind it. */
+  let before: Request[] = []
+  for (let at = queue.first; at; at = at.after) {
+    if (!at.leads) blockers.set(at, at.mode === 'shared' ? before.slice(0, 1) : before.toReversed())
+    if (at.mode === 'exclusive') before = [at.claim]
+    else before.push(at.claim)
+  }
+}
+
+function infoOf(ticket: Ticket<Request>, blockers: readonly Request[]): LockInfo {
   const { claim, mode, queue } = ticket
   clientId ??= globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`.slice(2)
   return {
@@ -59,6 +72,6 @@ function infoOf(ticket: Ticket<Request>): LockInfo {
     clientId,
     label: labelOf(claim),
     since: claim.since,
-    blockedBy: blockersOf(ticket).map(labelOf),
+    blockedBy: blockers.map(labelOf),
   }
 }

@@ -66,11 +66,13 @@ export interface WatchOptions {
 export class Watch {
   readonly #options: WatchOptions
   readonly #order: OrderGraph | undefined
-  /** Circles that were told and may still stand, and all who are or were in one. */
+  /** Circles that were told and may still stand. */
   readonly #standing = new Set<string>()
-  readonly #members = new Set<Request>()
+  /** The circles, and suspected ones, that a request is or was in. */
+  readonly #circlesOf = new Map<Request, (readonly Request[])[]>()
+  /** Those in circles that are open now. */
+  readonly #toCheckAgain = new Set<Request>()
   readonly #suspected = new Set<string>()
-  #isToCheckAgain = false
 
   constructor(options: WatchOptions) {
     this.#options = options
@@ -113,7 +115,10 @@ export class Watch {
 
   /** A wait is over, or a holding: whatever circle it was in is open. */
   movedOn(request: Request): void {
-    if (this.#members.size > 0 && this.#members.delete(request)) this.#checkAgainSoon()
+    if (this.#circlesOf.size === 0) return
+    const circles = this.#circlesOf.get(request)
+    this.#circlesOf.delete(request)
+    for (const circle of circles ?? []) this.#checkAgainSoon(circle)
   }
 
   /** The circle that a request closes, whose code waits for it: told, or opened where it can be. */
@@ -141,7 +146,7 @@ export class Watch {
     const victim = victimOf(cycle)
     if (victim === undefined || this.#standing.has(key)) return
     this.#standing.add(key)
-    for (const member of cycle) this.#members.add(member)
+    this.#remember(cycle)
     tell.deadlock(this.#reportOf(cycle, victim))
     if (deadlockAfterMs === 0) {
       this.#rejectIfItStands(cycle, victim)
@@ -161,6 +166,7 @@ export class Watch {
   #suspect(cycle: readonly Request[]): void {
     const key = keyOf(cycle)
     if (this.#suspected.has(key)) return
+    this.#remember(cycle)
     if (this.#suspected.size >= MOST_SUSPECTED) this.#suspected.clear()
     this.#suspected.add(key)
     const report = this.#reportOf(cycle, victimOf(cycle))
@@ -172,27 +178,29 @@ export class Watch {
     // The victim may also wait in other circles by now: with another victim, or with itself.
     const now = stands(cycle) ? cycle : findCycle(victim, surelyWaitsFor)
     if (now && victimOf(now) === victim) this.#reject(victim, this.#reportOf(now, victim))
-    this.#checkAgainSoon()
+    this.#checkAgainSoon(cycle)
+  }
+
+  #remember(circle: readonly Request[]): void {
+    for (const member of circle) {
+      const circles = this.#circlesOf.get(member)
+      if (circles) circles.push(circle)
+      else this.#circlesOf.set(member, [circle])
+    }
   }
 
   /** When all has happened that happens now. */
-  #checkAgainSoon(): void {
-    if (this.#isToCheckAgain) return
-    this.#isToCheckAgain = true
-    void SETTLED.then(() => {
-      this.#isToCheckAgain = false
-      this.#checkAgain()
-    })
+  #checkAgainSoon(circle: readonly Request[]): void {
+    if (this.#toCheckAgain.size === 0) void SETTLED.then(() => this.#checkAgain())
+    for (const member of circle) this.#toCheckAgain.add(member)
   }
 
-  /** A circle is open. There may be others, and requests that it kept from passing. */
+  /** Circles are open. There may be others through the same requests, and some that they kept from passing. */
   #checkAgain(): void {
-    const waiters = new Set<Request>()
-    for (const queue of this.#options.queues.all()) {
-      for (let at = queue.first; at; at = at.after) if (at.claim.isAwaited) waiters.add(at.claim)
-    }
-    const circular = [...nodesOnCycles(waiters, standsBehind)].filter((one) => waiters.has(one))
-    for (const waiter of circular.sort((a, b) => a.id - b.id)) this.#check(waiter)
+    const circular = nodesOnCycles(this.#toCheckAgain, standsBehind)
+    this.#toCheckAgain.clear()
+    const awaited = [...circular].filter(({ isAwaited }) => isAwaited)
+    for (const request of awaited.sort((a, b) => a.id - b.id)) this.#check(request)
   }
 
   /**
@@ -272,7 +280,12 @@ interface HeldLock extends WantedLock<string> {
 /** The locks that a holder has, with those around it and the guards of their contexts. */
 export function locksOf(holder: Request | undefined): HeldLock[] {
   const held: HeldLock[] = []
-  for (let at = liveHolder(holder); at; at = liveHolder(at.holder)) {
+  // Nobody around a detached holder waits for it: what they hold is none of its own.
+  for (
+    let at = liveHolder(holder);
+    at;
+    at = at.options.detached ? undefined : liveHolder(at.holder)
+  ) {
     addLocks(held, at)
     if (at.guards) for (const guard of at.guards) addLocks(held, guard)
   }
@@ -349,8 +362,6 @@ function firstToPass(request: Request, but: ReadonlySet<Request>): Request | und
   const { holder } = request
   if (holder === undefined) return undefined
   const isHolder = (node: Request): boolean => codeOf(node) === holder
-  // In a deadlock nobody gets further by passing.
-  if (findPath(request, isHolder, waitsFor)) return undefined
   const independent = new Set<Request>()
   let first: Request | undefined
   for (const ticket of ticketsOf(request)) {
@@ -362,7 +373,8 @@ function firstToPass(request: Request, but: ReadonlySet<Request>): Request | und
       if (canReach(claim, isHolder, standsBehind, independent)) first = claim
     }
   }
-  return first
+  // In a deadlock nobody gets further by passing.
+  return first && findPath(request, isHolder, waitsFor) ? undefined : first
 }
 
 /** Whether somebody waits in the queues of one that holds. */

@@ -47,7 +47,9 @@ export class Asked {
 
   /** The holders that it is nested in and that have not ended, innermost first. */
   get holders(): Asked[] {
-    const around = this.parent ? [this.parent, ...this.parent.holders] : []
+    const { parent } = this
+    if (parent === undefined) return []
+    const around = [parent, ...(parent.wish.how === 'detached' ? [] : parent.holders)]
     return around.filter(({ state }) => state !== 'ended')
   }
 }
@@ -96,7 +98,7 @@ export class Model {
     // What it has not waited for is its own holder's to wait for.
     for (const nested of this.alive) {
       if (nested.parent !== asked) continue
-      nested.parent = asked.holders[0]
+      nested.parent = asked.wish.how === 'detached' ? undefined : asked.holders[0]
       nested.isAwaited = false
     }
   }
