@@ -62,6 +62,13 @@ export interface WatchOptions {
   readonly fail: (request: Request, error: Error) => void
 }
 
+/** A circle that was told. */
+interface Circle {
+  readonly members: readonly Request[]
+  /** Whether one of them has moved on since. */
+  isOpen: boolean
+}
+
 /** The watch of one manager. */
 export class Watch {
   readonly #options: WatchOptions
@@ -69,7 +76,7 @@ export class Watch {
   /** Circles that were told and may still stand. */
   readonly #standing = new Set<string>()
   /** The circles, and suspected ones, that a request is or was in. */
-  readonly #circlesOf = new Map<Request, (readonly Request[])[]>()
+  readonly #circlesOf = new Map<Request, Circle[]>()
   /** Those in circles that are open now. */
   readonly #toCheckAgain = new Set<Request>()
   readonly #suspected = new Set<string>()
@@ -118,7 +125,10 @@ export class Watch {
     if (this.#circlesOf.size === 0) return
     const circles = this.#circlesOf.get(request)
     this.#circlesOf.delete(request)
-    for (const circle of circles ?? []) this.#checkAgainSoon(circle)
+    for (const circle of circles ?? []) {
+      if (!circle.isOpen) this.#checkAgainSoon(circle.members)
+      circle.isOpen = true
+    }
   }
 
   /** The circle that a request closes, whose code waits for it: told, or opened where it can be. */
@@ -181,8 +191,9 @@ export class Watch {
     this.#checkAgainSoon(cycle)
   }
 
-  #remember(circle: readonly Request[]): void {
-    for (const member of circle) {
+  #remember(members: readonly Request[]): void {
+    const circle = { members, isOpen: false }
+    for (const member of members) {
       const circles = this.#circlesOf.get(member)
       if (circles) circles.push(circle)
       else this.#circlesOf.set(member, [circle])
@@ -190,9 +201,9 @@ export class Watch {
   }
 
   /** When all has happened that happens now. */
-  #checkAgainSoon(circle: readonly Request[]): void {
+  #checkAgainSoon(members: readonly Request[]): void {
     if (this.#toCheckAgain.size === 0) void SETTLED.then(() => this.#checkAgain())
-    for (const member of circle) this.#toCheckAgain.add(member)
+    for (const member of members) this.#toCheckAgain.add(member)
   }
 
   /** Circles are open. There may be others through the same requests, and some that they kept from passing. */

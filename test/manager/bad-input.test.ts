@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { LockManager, LockUsageError } from '../../src/index.ts'
-import { settle, state } from './tools.ts'
+import { pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
@@ -66,6 +66,63 @@ describe('bad input', { timeout: 60_000 }, () => {
       'b',
     ]
     await assert.rejects(request(list, no), { message: /not undefined \(element 1\)/ })
+  })
+
+  it('a lock whose members are read once', async () => {
+    const reads: string[] = []
+    const one = {
+      get name() {
+        reads.push('name')
+        return reads.length > 2 ? 7 : 'a'
+      },
+      get mode() {
+        reads.push('mode')
+        return reads.length > 2 ? 'no mode' : 'shared'
+      },
+    }
+    const mode = await request(one, (lock: { mode: string }) => lock.mode)
+    assert.deepEqual([mode, reads], ['shared', ['name', 'mode']])
+  })
+
+  it('what throws where a stack or a reason is read', async () => {
+    const { prepareStackTrace } = Error
+    const manager = new LockManager({ deadlockAfterMs: 0 })
+    const holder = manager.tryAcquire('a')
+    try {
+      Error.prepareStackTrace = () => {
+        throw new Error('from the hook')
+      }
+      await assert.rejects(manager.request('a', { timeoutMs: 0 }, no))
+      await assert.rejects(manager.request('a', { timeoutMs: 1 }, no))
+      await assert.rejects(manager.request('b', (_lock, inside) => inside.request('b', no)))
+      await assert.rejects(manager.request([], no))
+    } finally {
+      Error.prepareStackTrace = prepareStackTrace
+    }
+    const controller = new AbortController()
+    const { signal } = controller
+    Object.defineProperty(signal, 'reason', {
+      get: () => {
+        throw new Error('no reason')
+      },
+    })
+    const aborted = manager.request('a', { signal }, no)
+    controller.abort()
+    await assert.rejects(aborted, { name: 'AbortError' })
+    await assert.rejects(manager.request('a', { signal }, no), { name: 'AbortError' })
+    holder?.release()
+    assert.deepEqual(await state(manager), { held: [], pending: [] })
+  })
+
+  it('a wait without an end: no time limit', async () => {
+    const manager = new LockManager()
+    for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 31]) {
+      const guard = manager.tryAcquire('a')
+      const waiting = manager.request('a', { timeoutMs }, () => 'granted')
+      await pause(5)
+      guard?.release()
+      assert.equal(await waiting, 'granted')
+    }
   })
 
   it('is told with a stack that begins at the call', async () => {

@@ -271,6 +271,58 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(deadlockText(suspected[0] as DeadlockReport), /Nothing was rejected/)
   })
 
+  it('lets others pass, once nobody suspects it any more', async () => {
+    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
+    locks.on('suspected', () => {})
+    const steps: string[] = []
+    let both: Promise<unknown> | undefined
+    await locks.request('a', async () => {
+      const guard = await locks.acquire('b')
+      both = locks.request(['a', 'b'], { detached: true }, () => steps.push('both'))
+      setTimeout(() => guard.release(), 20)
+      await locks.request('b', () => steps.push('nested'))
+    })
+    await both
+    assert.deepEqual(steps, ['nested', 'both'])
+  })
+
+  it('lets others pass when anything has opened it', async () => {
+    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
+    const [told, ask] = [gate(), gate()]
+    locks.on('deadlock', () => told.open())
+    const controller = new AbortController()
+    const steps: string[] = []
+    const left = locks.request('a', async () => {
+      await ask.opened
+      await locks.request('b', { signal: controller.signal }, () => {}).catch(() => {})
+    })
+    const right = locks.request('b', async () => {
+      await ask.opened
+      await locks.request('a', () => steps.push('nested'))
+    })
+    await settle()
+    const waiter = locks.request(['a', 'b'], () => steps.push('both'))
+    ask.open()
+    await told.opened
+    controller.abort()
+    await Promise.all([left, right, waiter])
+    assert.deepEqual(steps, ['nested', 'both'])
+  })
+
+  it('is told outside of all holders', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 20 })
+    locks.on('possible', () => {})
+    const told: string[] = []
+    locks.on('deadlock', ({ cycle }) => {
+      const name = `${cycle[0]?.waitsFor}`
+      told.push(name)
+      void locks.request(name, () => told.push('listener')).then(() => {})
+    })
+    await opposite(locks)
+    await settle()
+    assert.deepEqual(told, ['account:a', 'listener'])
+  })
+
   it('is found where tasks hold by guards', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const both = gate()
