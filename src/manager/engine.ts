@@ -111,9 +111,10 @@ export class Engine {
       return SETTLED.then(startAtOnce)
     }
     const turn = new Promise(take) as Promise<Request>
-    request.wake = takenResolve
-    if (request.state === 'waiting') this.#wait(request, caller)
-    else takenResolve(request)
+    if (request.state === 'waiting') {
+      request.wake = takenResolve
+      this.#wait(request, caller)
+    } else takenResolve(request)
     return turn.then(this.#start)
   }
 
@@ -266,7 +267,7 @@ export class Engine {
     if (request.state !== 'waiting' && request.state !== 'granted') return
     this.end(request)
     request.failure = { reason, isTheft: false }
-    request.wake?.(request)
+    request.wakeUp()
   }
 
   /** Tells of a wait, or of a holding, that lasts longer than so many milliseconds from now. */

@@ -80,7 +80,14 @@ export class Request implements Claim, Carried {
 
   onGranted(): void {
     this.state = 'granted'
-    this.wake?.(this)
+    this.wakeUp()
+  }
+
+  /** Its turn has come. Only once, and forgotten then: a promise can keep whoever made it in memory. */
+  wakeUp(): void {
+    const { wake } = this
+    this.wake = undefined
+    wake?.(this)
   }
 }
 
