@@ -1,19 +1,9 @@
 /**
- * Circles in a directed graph that exists only as a function: from a node to those it waits for.
+ * Ways in a directed graph that exists only as a function: from a node to those it waits for. One that
+ * leads from a node to those who wait for it closes a circle.
  *
  * Cost, where nothing else is said: every node and edge that can be reached, once.
  */
-
-/**
- * The shortest circle through `start`, beginning with it; the first of several in the order of `next`.
- * `undefined` if there is none.
- */
-export function findCycle<Node>(
-  start: Node,
-  next: (node: Node) => Iterable<Node>,
-): Node[] | undefined {
-  return findPath(start, (node) => node === start, next)?.slice(0, -1)
-}
 
 /**
  * The shortest way of at least one step from `start` to a node that `isEnd`: all nodes on it. The first
@@ -59,83 +49,14 @@ export function isJoined<Node>(
   }
 }
 
-/** Whether a node that `isEnd` can be reached; nodes in `known` are no way, and are added to. */
-export function canReach<Node>(
-  start: Node,
-  isEnd: (node: Node) => boolean,
-  next: (node: Node) => Iterable<Node>,
-  known: Set<Node>,
-): boolean {
-  if (isEnd(start)) return true
-  if (known.has(start)) return false
-  const found = new Set([start])
-  for (const node of found) {
-    for (const neighbour of next(node)) {
-      if (isEnd(neighbour)) return true
-      if (!known.has(neighbour)) found.add(neighbour)
-    }
-  }
-  for (const node of found) known.add(node)
-  return false
-}
-
-/** All nodes on the ways from `start` to one of `ends`; `previous` is `next` backwards. */
-export function nodesBetween<Node>(
-  start: Node,
-  ends: Iterable<Node>,
-  next: (node: Node) => Iterable<Node>,
-  previous: (node: Node) => Iterable<Node>,
-): Set<Node> {
-  const ahead = new Set([start])
-  for (const node of ahead) for (const neighbour of next(node)) ahead.add(neighbour)
-  const between = new Set<Node>()
-  for (const end of ends) if (ahead.has(end)) between.add(end)
-  for (const node of between) {
-    for (const neighbour of previous(node)) if (ahead.has(neighbour)) between.add(neighbour)
-  }
-  return between
-}
-
-/**
- * Of the nodes that can be reached from some, those that are on a circle. Tarjan's strongly connected
- * components (1972), without recursion.
- */
-export function nodesOnCycles<Node>(
+/** Some nodes, and all that can be reached from them. */
+export function reachable<Node>(
   starts: Iterable<Node>,
   next: (node: Node) => Iterable<Node>,
 ): Set<Node> {
-  const onCycles = new Set<Node>()
-  /** The order in which nodes were found; of those whose component is complete, Infinity. */
-  const found = new Map<Node, number>()
-  const open: Node[] = []
-  const visits: { node: Node; todo: Iterator<Node>; lowest: number }[] = []
-  const visit = (node: Node): void => {
-    visits.push({ node, todo: next(node)[Symbol.iterator](), lowest: found.size })
-    found.set(node, found.size)
-    open.push(node)
-  }
-  for (const start of starts) {
-    if (!found.has(start)) visit(start)
-    for (let at = visits.at(-1); at; at = visits.at(-1)) {
-      const { value: neighbour, done } = at.todo.next()
-      if (!done) {
-        const order = found.get(neighbour)
-        if (order === undefined) visit(neighbour)
-        else at.lowest = Math.min(at.lowest, order)
-        continue
-      }
-      visits.pop()
-      const around = visits.at(-1)
-      if (around) around.lowest = Math.min(around.lowest, at.lowest)
-      if (at.lowest < (found.get(at.node) as number)) continue
-      const component = open.splice(open.lastIndexOf(at.node))
-      for (const node of component) {
-        found.set(node, Number.POSITIVE_INFINITY)
-        if (component.length > 1) onCycles.add(node)
-      }
-    }
-  }
-  return onCycles
+  const reached = new Set(starts)
+  for (const node of reached) for (const neighbour of next(node)) reached.add(neighbour)
+  return reached
 }
 
 function wayTo<Node>(end: Node, from: ReadonlyMap<Node, Node | undefined>): Node[] {

@@ -26,7 +26,7 @@ import { TrackedPromise } from './tracked-promise.ts'
 import { Watch, type WatchOptions } from './watch.ts'
 
 /** What an engine works with. */
-export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'queues' | 'tell'> {
+export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'tell'> {
   readonly places: Places
   readonly tell: WatchOptions['tell'] & { slow(report: LockEvents['slow']): void }
   /** What makes the nested requests of callbacks. */
@@ -45,7 +45,6 @@ export class Engine {
     this.#options = options
     this.#watch = new Watch({
       ...options,
-      queues: this.queues,
       fail: (request, error) => this.#giveUp(request, error),
     })
   }
@@ -93,11 +92,21 @@ export class Engine {
     stop?.()
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.holder = request.options.detached ? undefined : liveHolder(holder)
-    if (nested) handOn(nested, request.holder)
+    if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
     this.#watch.movedOn(request)
     if (guards) for (const guard of guards) this.#watch.guarded(guard)
+  }
+
+  /** What a holder has not waited for is the code's around it: that may, and none other can. */
+  #handOn(nested: Iterable<Request>, holder: Request | undefined): void {
+    for (const request of nested) {
+      request.holder = holder
+      request.isAwaited = false
+      if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
+      this.#watch.handedOn(request)
+    }
   }
 
   /** Enters the queues; what the request comes to. */
@@ -211,6 +220,7 @@ export class Engine {
   #enterNested(request: Request, holder: Request, caller: Caller): void {
     const { options } = request
     this.#watch.wanted(request, caller)
+    if (holder.nested?.size) holder.hasBranches = true
     holder.nested = (holder.nested ?? new Set()).add(request)
     if (options.steal) this.#steal(request)
     else this.queues.enter(request)
@@ -295,15 +305,6 @@ export class Engine {
 const SETTLED = Promise.resolve()
 /** Not the promise's own: it may have been replaced. */
 const { then } = Promise.prototype
-
-/** What a holder has not waited for is the code's around it: that may, and none other can. */
-function handOn(nested: Iterable<Request>, holder: Request | undefined): void {
-  for (const request of nested) {
-    request.holder = holder
-    request.isAwaited = false
-    if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
-  }
-}
 
 /** A guard that is out stays so. */
 function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): void {

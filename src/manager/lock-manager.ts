@@ -30,8 +30,8 @@ import { type LockManagerSnapshot, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
+import { locksOf } from './wait-graph.ts'
 import { warn } from './warn.ts'
-import { locksOf } from './watch.ts'
 
 /** Options of a {@link LockManager}. */
 export interface LockManagerOptions {

@@ -22,7 +22,6 @@ export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 export class Request implements Claim, Carried {
   readonly id: number
   readonly plan: Ticket<Request>
-  path: readonly number[] | undefined = undefined
   missing: number = OUTSIDE
   state: State = 'waiting'
   readonly options: Options
@@ -50,6 +49,8 @@ export class Request implements Claim, Carried {
   isAwaited = false
   /** Nested requests that have not ended and are no guards. */
   nested: Set<Request> | undefined = undefined
+  /** Whether some were made side by side: its context is that of several branches. */
+  hasBranches = false
   /** Guards that are out and were asked for here. */
   guards: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */

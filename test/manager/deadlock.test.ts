@@ -343,6 +343,29 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   it('is found through a guard that a callback has left to the code around it', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const [held, left] = [gate(), gate()]
+    const other = locks.request('b', async () => {
+      held.open()
+      await left.opened
+      return locks.request('a', () => 'other')
+    })
+    await held.opened
+    const outer = locks.request('outer', async () => {
+      using _guard = await locks.request('inner', () => locks.acquire('a'))
+      left.open()
+      await settle()
+      return await locks.request('b', () => 'outer')
+    })
+    const results = await Promise.allSettled([other, outer])
+    const reasons = results.map((one) => (one.status === 'rejected' ? one.reason : one.value))
+    assert.equal(reasons.filter((reason) => reason instanceof DeadlockError).length, 1)
+  })
+
+  it('is only suspected where one branch of a context holds a guard and another one waits', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const suspected: DeadlockReport[] = []
+    locks.on('suspected', (report) => suspected.push(report))
+    locks.on('deadlock', () => assert.fail('no deadlock'))
+    const [held, left] = [gate(), gate()]
     const other = locks.request('b', { label: 'other' }, async () => {
       held.open()
       await left.opened
@@ -350,21 +373,21 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     })
     await held.opened
     const outer = locks.request('outer', { label: 'outer' }, async () => {
-      const leaves = locks.request('inner', async () => {
+      const holds = locks.request('inner', async () => {
         const guard = await locks.acquire('a')
         left.open()
         await settle()
         return guard
       })
       const waits = locks.request('b', () => 'outer')
-      const [guard] = await Promise.all([leaves, waits])
-      guard.release()
+      return Promise.all([holds.then((guard) => setTimeout(() => guard.release(), 20)), waits])
     })
-    const results = await Promise.allSettled([other, outer])
-    const reasons = results.map((one) => (one.status === 'rejected' ? one.reason : one.value))
-    assert.deepEqual(reasons.map((reason) => reason instanceof DeadlockError).filter(Boolean), [
-      true,
-    ])
+    assert.equal(await other, 'other')
+    assert.equal((await outer)[1], 'outer')
+    assert.deepEqual(
+      suspected.map(({ cycle }) => cycle.map(({ label }) => label).sort()),
+      [['other', 'outer']],
+    )
   })
 
   it('is not seen through a detached guard, which may be released anywhere', async () => {

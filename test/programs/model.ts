@@ -3,9 +3,9 @@
  * answered by looking at everything.
  *
  * A request holds when no holder and nobody before it in the list is in its way. A holder waits for the
- * nested requests that its code awaits. A circle of waiting for holders is a deadlock. Where there would
- * be a circle only because somebody stands before a nested request that is awaited, that request goes
- * before the first who stands in its way and waits for its holder.
+ * nested requests that its code awaits. A circle of waiting for holders is a deadlock. Whoever waits for
+ * the holder of an awaited nested request, in whatever way, goes behind that request and behind those
+ * whom it waits for.
  */
 
 import type { LockMode } from '../../src/index.ts'
@@ -103,23 +103,28 @@ export class Model {
     }
   }
 
-  /** Lets go before others whoever must, of those whom a request waits for. */
+  /** Who waits for the holder of a request that is awaited goes behind it, and behind whom it waits for. */
   letPass(awaited: Asked): void {
-    if (!awaited.isNested || awaited.state === 'ended') return
-    const moved = new Set<string>()
-    for (;;) {
-      const move = this.#reachedFrom(awaited)
-        .filter((one) => one.state === 'pending' && one.isNested && one.isAwaited)
-        .sort((a, b) => Number(b === awaited) - Number(a === awaited) || a.id - b.id)
-        .map((one) => [one, this.#firstToPass(one, moved)] as const)
-        .find(([, first]) => first !== undefined)
-      if (move === undefined) return
-      const [one, first] = move
-      moved.add(`${one.id} before ${first?.id}`)
-      this.#list.splice(this.#list.indexOf(one), 1)
-      this.#list.splice(this.#list.indexOf(first as Asked), 0, one)
-      this.grant()
-    }
+    const { parent } = awaited
+    if (!this.#isWaitedFor(awaited) || parent === undefined) return
+    const waitedFor = this.#reachedFrom(awaited, holdersOnly)
+    if (waitedFor.includes(parent)) return
+    const last = Math.max(...waitedFor.map((one) => this.#list.indexOf(one)))
+    const before = this.#list.slice(0, last)
+    const passed = before.filter(
+      (one) =>
+        one.state === 'pending' &&
+        !waitedFor.includes(one) &&
+        this.#reaches(one, (at) => at === parent),
+    )
+    this.#list.splice(
+      0,
+      last + 1,
+      ...before.filter((one) => !passed.includes(one)),
+      this.#list[last] as Asked,
+      ...passed,
+    )
+    this.grant()
   }
 
   /** Grants whatever can be granted; `isGone`: gave up at that very moment. */
@@ -150,13 +155,20 @@ export class Model {
 
   /** Whether that somebody waits for a nested request closes a circle. */
   closesCircle(asked: Asked): boolean {
-    const { parent, isNested, state } = asked
     return (
-      isNested &&
-      state !== 'ended' &&
-      parent?.state === 'holding' &&
-      this.#reaches(asked, (other) => other === parent, holdersOnly)
+      this.#canBeWaitedFor(asked) &&
+      this.#reaches(asked, (other) => other === asked.parent, holdersOnly)
     )
+  }
+
+  /** Whether a request waits for itself, be it only by where it stands. */
+  isInCircle(asked: Asked): boolean {
+    return this.#reaches(asked, (other) => other === asked)
+  }
+
+  /** Whether a request waits, in whatever way, for one that waits for itself. */
+  waitsForDeadlock(asked: Asked): boolean {
+    return this.#reachedFrom(asked).some((other) => this.isDeadlocked(other))
   }
 
   /** Whether `waiting` waits for `name` because of `next`, or of one whose code waits for `next`. */
@@ -175,16 +187,6 @@ export class Model {
     )
   }
 
-  #firstToPass(asked: Asked, moved: ReadonlySet<string>): Asked | undefined {
-    if (this.#reaches(asked, (one) => one === asked.parent, holdersOnly)) return undefined
-    return this.#blockersOf(asked).find(
-      (other) =>
-        other.state === 'pending' &&
-        !moved.has(`${asked.id} before ${other.id}`) &&
-        this.#reaches(other, (one) => one === asked.parent),
-    )
-  }
-
   /** The holders, and those who come first, with whom it cannot hold together. */
   #blockersOf(asked: Asked): Asked[] {
     const before = this.#list.slice(0, this.#list.indexOf(asked))
@@ -194,11 +196,18 @@ export class Model {
     )
   }
 
+  /** Whether a holder's code waits for a request. */
+  #isWaitedFor(asked: Asked): boolean {
+    return asked.isAwaited && this.#canBeWaitedFor(asked)
+  }
+
+  #canBeWaitedFor({ isNested, state, parent }: Asked): boolean {
+    return isNested && state !== 'ended' && parent?.state === 'holding'
+  }
+
   #waitsFor(asked: Asked): Asked[] {
     if (asked.state === 'pending') return this.#blockersOf(asked)
-    return this.alive.filter(
-      (one) => one.isNested && one.isAwaited && one.parent === asked && asked.state === 'holding',
-    )
+    return this.alive.filter((one) => this.#isWaitedFor(one) && one.parent === asked)
   }
 
   #reaches(

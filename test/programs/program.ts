@@ -193,6 +193,8 @@ class Run {
   readonly #victims = new Set<Asked>()
   /** Those that wait and were in a circle that was told. */
   readonly #wereTold = new Set<Asked>()
+  /** Those whose promises, awaited, have closed circles. */
+  readonly #closers = new Set<Asked>()
   /** Those that may give up in the turn in which they could be granted. */
   readonly #racing = new Set<Asked>()
   /** Whether grants may have begun, and ended, before somebody gave up. */
@@ -331,6 +333,7 @@ class Run {
     )
     const model = this.#model
     const isCircle = model.closesCircle(asked)
+    if (isCircle) this.#closers.add(asked)
     asked.isAwaited = true
     // Listeners are told in a microtask of their own.
     await setImmediate()
@@ -407,8 +410,10 @@ class Run {
     }
     const areOpen = this.#told.some(isOpen)
     this.#told = this.#told.filter((told) => !isOpen(told))
-    if (areOpen) {
-      for (const asked of this.#model.alive) if (asked.isAwaited) this.#model.letPass(asked)
+    for (const asked of this.#model.alive) {
+      if (!areOpen || !this.#closers.has(asked) || this.#model.closesCircle(asked)) continue
+      this.#closers.delete(asked)
+      this.#model.letPass(asked)
     }
     return areOpen
   }
@@ -447,6 +452,13 @@ class Run {
     const { held, pending } = await this.#locks.query()
     assert.deepEqual(labels(held), ids(this.#model.holding), 'who holds')
     assert.deepEqual(labels(pending), ids(this.#model.pending), 'who waits')
+    for (const asked of this.#model.pending) {
+      if (!this.#model.isInCircle(asked)) continue
+      assert.ok(
+        this.#model.waitsForDeadlock(asked),
+        `${asked.id} waits for itself, for no deadlock`,
+      )
+    }
     for (const [asked, real] of this.#reals) {
       if (asked.state === 'holding') assert.ok(real.begun)
       if (asked.state === 'pending') assert.ok(!real.begun)

@@ -6,14 +6,12 @@
  * and everybody before it is. Holders stay in their queues until they release.
  *
  * Invariants  In each queue those who lead come first, then those who do not (among the first, one that
- *             waits for other names may stand before one that is granted: both are shared). Those who
- *             wait stand in one order, the same in every queue: by age, but that one who was moved
- *             before another stands directly before that one. Only who leads all its queues is
- *             granted. Of the empty queues only a few are not forgotten.
- * Why no deadlock  who waits, waits for earlier ones only, in that one order, and for holders. (Who
- *             waits while it *holds* is another matter: see manager/watch.ts.)
- * Cost        O(names) to enter, to leave and to grant, however many wait; to be moved, a walk along
- *             the queues.
+ *             waits for other names may stand before one that is granted: both are shared). Only who
+ *             leads all its queues is granted. Of the empty queues only a few are not forgotten.
+ * Why no deadlock  those who wait stand by age, the same in every queue: who waits, waits for older
+ *             ones only, and for holders. (Who waits while it *holds* is another matter, and may have
+ *             others moved behind it: see manager/passing.ts.)
+ * Cost        O(names) to enter, to leave and to grant, however many wait.
  */
 
 import type { LockMode } from '../../core/modes.ts'
@@ -25,8 +23,6 @@ export interface Claim {
   readonly id: number
   /** Its tickets: the one for the first name that it wants, which leads to the others. */
   readonly plan: Ticket
-  /** Where it stands in the one order of those who wait; by its number alone if undefined. */
-  path: readonly number[] | undefined
   /** How many of its tickets do not lead; {@link OUTSIDE} while it is in no queue. Written here only. */
   missing: number
   /** Called when the last missing ticket leads, unless that was so on entering. */
@@ -80,7 +76,6 @@ export class Queues<Owner extends Claim> {
   /** A ring. Every queue that is empty stands in it, or is forgotten. */
   readonly #kept = new Array<Queue<Owner> | undefined>(KEPT_QUEUES).fill(undefined)
   #nextKept = 0
-  #moves = 0
 
   /** Whether a request for all of this would be granted at once. */
   isFree(plan: Plan): boolean {
@@ -99,35 +94,6 @@ export class Queues<Owner extends Claim> {
   /** Enters them before everybody. Holders who lose the lead must leave before anything else happens. */
   enterFirst(claim: Owner): void {
     this.#enter(claim, true)
-  }
-
-  /**
-   * Moves a claim that waits, in all its queues, directly before another one that waits and comes before
-   * it. It may be granted by that.
-   */
-  moveBefore(other: Claim, claim: Owner): void {
-    claim.path = [...pathOf(other), ++this.#moves]
-    let missing = 0
-    for (const ticket of ticketsOf(claim)) {
-      const { queue } = ticket
-      unlink(ticket)
-      let place = queue.first
-      while (place && (isGranted(place.claim) || comesBefore(place.claim, claim)))
-        place = place.after
-      for (let at = place; at?.leads; ) {
-        const next = at.after
-        // Of those who lead, holders first: nobody comes in before one who holds.
-        if (isGranted(at.claim)) {
-          unlink(at)
-          insert(at, place)
-        }
-        at = next
-      }
-      insert(ticket, place)
-      if (!ticket.leads) missing++
-    }
-    claim.missing = missing
-    if (missing === 0) claim.onGranted()
   }
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
@@ -226,22 +192,6 @@ export function* blockedBy<Owner extends Claim>(ticket: Ticket<Owner>): Generato
   }
 }
 
-/** Whether one claim comes before another in the one order of those who wait. */
-export function comesBefore(a: Claim, b: Claim): boolean {
-  if (a.path === undefined && b.path === undefined) return a.id < b.id
-  const [ours, theirs] = [pathOf(a), pathOf(b)]
-  const length = Math.min(ours.length, theirs.length)
-  for (let i = 0; i < length; i++) {
-    if (ours[i] !== theirs[i]) return (ours[i] as number) < (theirs[i] as number)
-  }
-  // Who was moved before another has that one's path and one number more.
-  return ours.length > theirs.length
-}
-
-function pathOf(claim: Claim): readonly number[] {
-  return claim.path ?? [claim.id]
-}
-
 /** Those who hold a name that a ticket does not lead, and cannot hold it together with this one. */
 export function* holdersBefore<Owner extends Claim>(ticket: Ticket<Owner>): Generator<Owner> {
   if (ticket.leads) return
@@ -255,11 +205,34 @@ function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
   return before === undefined || (mode === 'shared' && before.mode === 'shared' && before.leads)
 }
 
+/**
+ * Moves a ticket of a claim that waits directly behind another one that does not lead, further back in
+ * the same queue. Whoever leads by that may be granted.
+ */
+export function moveBehind<Owner extends Claim>(ticket: Ticket<Owner>, other: Ticket<Owner>): void {
+  const { after } = ticket
+  if (ticket.leads) ticket.claim.missing++
+  unlink(ticket)
+  link(ticket, other.after)
+  ticket.leads = false
+  if (after && !after.leads) promote(after)
+}
+
 /** Before another ticket, or at the end; whoever loses the lead by it misses one more. */
 function insert<Owner extends Claim>(
   ticket: Ticket<Owner>,
   after: Ticket<Owner> | undefined,
 ): void {
+  link(ticket, after)
+  ticket.leads = leadsBehind(ticket.before, ticket.mode)
+  for (let next = after; next?.leads && !leadsBehind(next.before, next.mode); next = next.after) {
+    next.leads = false
+    next.claim.missing++
+  }
+}
+
+/** Before another ticket, or at the end. */
+function link<Owner extends Claim>(ticket: Ticket<Owner>, after: Ticket<Owner> | undefined): void {
   const { queue } = ticket
   const before = after ? after.before : queue.last
   ticket.before = before
@@ -268,11 +241,6 @@ function insert<Owner extends Claim>(
   else queue.first = ticket
   if (after) after.before = ticket
   else queue.last = ticket
-  ticket.leads = leadsBehind(before, ticket.mode)
-  for (let next = after; next?.leads && !leadsBehind(next.before, next.mode); next = next.after) {
-    next.leads = false
-    next.claim.missing++
-  }
 }
 
 /** Afterwards it knows no neighbours: whoever keeps it does not keep them in memory. */

@@ -1,0 +1,115 @@
+/**
+ * Who waits for whom, of the requests of one manager.
+ *
+ * Two graphs. In the *wait-for graph* a request waits for those who hold its locks, and a holding for
+ * the nested requests that the code awaits which is to end it: a circle is a deadlock. In the *queue
+ * graph* a request also waits for those who only stand before it: that can be mended by moving them.
+ *
+ * Both get an edge that can close a circle only when somebody subscribes to the promise of a nested
+ * request; when a guard is granted, or left behind by a callback: its release waits for all that is
+ * awaited in the context that asked for it; and when a request is moved.
+ */
+
+import { blockedBy, blockersOf, holdersBefore, ticketsOf } from '../backends/local/queues.ts'
+import type { WantedLock } from '../core/modes.ts'
+import { locksIn } from '../core/plan.ts'
+import { liveHolder, type Request } from './request.ts'
+
+/** The wait-for graph: whose end a request or a holding waits for. */
+export function* waitsFor(request: Request): Generator<Request> {
+  if (request.state !== 'waiting') yield* awaitedBy(request)
+  else for (const ticket of ticketsOf(request)) yield* holdersBefore(ticket)
+}
+
+/**
+ * The same without what is doubtful. One context can be that of several branches, and nobody knows which
+ * of them is to release a guard: perhaps not the one that waits for it, or, where there were branches
+ * for sure, not the one that waits for something else.
+ */
+export function* surelyWaitsFor(request: Request): Generator<Request> {
+  if (isDoubtful(request)) return
+  for (const blocker of waitsFor(request)) {
+    const isOwnGuard =
+      request.state === 'waiting' &&
+      blocker.isGuard &&
+      liveHolder(blocker.holder) === liveHolder(request.holder)
+    if (!isOwnGuard) yield blocker
+  }
+}
+
+/** Whether it is not certain that a holding waits for what its context awaits. */
+export function isDoubtful(holding: Request): boolean {
+  return holding.isGuard && codeOf(holding)?.hasBranches === true
+}
+
+/** The queue graph: the nearest who stand before a request, and the first holder as a short cut. */
+export function* standsBehind(request: Request): Generator<Request> {
+  if (request.state !== 'waiting') yield* awaitedBy(request)
+  else {
+    for (const ticket of ticketsOf(request)) {
+      for (const holder of holdersBefore(ticket)) {
+        yield holder
+        break
+      }
+      yield* blockersOf(ticket)
+    }
+  }
+}
+
+/** The queue graph backwards: who stands behind a request, and what the code is to end that awaits it. */
+export function* standsBefore(request: Request): Generator<Request> {
+  if (request.isAwaited && request.holder?.nested?.has(request)) yield* holdingsOf(request.holder)
+  for (const ticket of ticketsOf(request)) yield* blockedBy(ticket)
+}
+
+/**
+ * In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. Nobody
+ * knows where a detached guard is released.
+ */
+export function codeOf(request: Request): Request | undefined {
+  if (request.state !== 'holding') return undefined
+  if (!request.isGuard) return request
+  return request.options.detached ? undefined : liveHolder(request.holder)
+}
+
+/** The holdings that the code of a holder is to end: its own, and those of its guards. */
+export function* holdingsOf(holder: Request): Generator<Request> {
+  yield holder
+  if (holder.guards) yield* holder.guards
+}
+
+/** Whether somebody waits in the queues of one that holds. */
+export function isInTheWay(holding: Request): boolean {
+  for (const { queue } of ticketsOf(holding)) if (queue.last && !queue.last.leads) return true
+  return false
+}
+
+/** A lock that is held, and who took it. */
+export interface HeldLock extends WantedLock<string> {
+  readonly by: Request
+}
+
+/** The locks that a holder has, with those around it and the guards of their contexts. */
+export function locksOf(holder: Request | undefined): HeldLock[] {
+  const held: HeldLock[] = []
+  // Nobody around a detached holder waits for it: what they hold is none of its own.
+  for (
+    let at = liveHolder(holder);
+    at;
+    at = at.options.detached ? undefined : liveHolder(at.holder)
+  ) {
+    addLocks(held, at)
+    if (at.guards) for (const guard of at.guards) addLocks(held, guard)
+  }
+  return held
+}
+
+function addLocks(held: HeldLock[], by: Request): void {
+  for (const { name, mode } of locksIn(by.plan)) held.push({ name, mode, by })
+}
+
+function* awaitedBy(holding: Request): Generator<Request> {
+  for (const nested of codeOf(holding)?.nested ?? NOBODY) if (nested.isAwaited) yield nested
+}
+
+const NOBODY: readonly Request[] = []
