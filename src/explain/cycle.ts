@@ -49,6 +49,30 @@ export function isJoined<Node>(
   }
 }
 
+/** Whether a node that `isEnd` can be reached from one. `known` says so of some nodes, and learns. */
+export function canReach<Node>(
+  start: Node,
+  isEnd: (node: Node) => boolean,
+  next: (node: Node) => Iterable<Node>,
+  known: Map<Node, boolean>,
+): boolean {
+  const isThere = (node: Node): boolean => known.get(node) ?? isEnd(node)
+  if (isThere(start)) return true
+  const found = new Set([start])
+  for (const node of found) {
+    if (known.has(node)) continue
+    for (const neighbour of next(node)) {
+      if (isThere(neighbour)) {
+        known.set(start, true)
+        return true
+      }
+      found.add(neighbour)
+    }
+  }
+  for (const node of found) known.set(node, false)
+  return false
+}
+
 /** Some nodes, and all that can be reached from them. */
 export function reachable<Node>(
   starts: Iterable<Node>,

@@ -13,32 +13,42 @@
  * Priority inheritance (Sha, Rajkumar, Lehoczky, 1990) for queues instead of priorities.
  */
 
-import { moveBehind, ticketsOf } from '../backends/local/queues.ts'
-import { reachable } from '../explain/cycle.ts'
+import { moveBehind, type Ticket, ticketsOf } from '../backends/local/queues.ts'
+import { canReach, reachable } from '../explain/cycle.ts'
 import type { Request } from './request.ts'
-import { holdingsOf, standsBefore, waitsFor } from './wait-graph.ts'
+import { codeOf, standsBehind, waitsFor } from './wait-graph.ts'
 
 /**
  * Lets a nested request, and all whom it waits for, pass those who wait for its holder. It must not wait
  * for its holder itself: that is a deadlock.
  *
- * Cost: all whom it waits for, all who wait for its holder, and a walk along the queues of the former.
+ * Cost: all whom it waits for, a walk along their queues, and a search from those who stand in there.
  */
 export function letPass(nested: Request, holder: Request): void {
   const waitedFor = reachable([nested], waitsFor)
-  const waiting = reachable(holdingsOf(holder), standsBefore)
-  for (const request of waitedFor) {
-    if (request.state !== 'waiting') continue
-    for (const ticket of ticketsOf(request)) {
-      let at = ticket.before
-      // Those of them that are in nobody's way too: among themselves they stay in their order.
-      while (at && !ticket.leads) {
-        const { before, claim } = at
-        if (claim.state === 'waiting' && waiting.has(claim) && !waitedFor.has(claim)) {
-          moveBehind(at, ticket)
-        }
-        at = before
-      }
+  const isHolder = (node: Request): boolean => codeOf(node) === holder
+  const known = new Map<Request, boolean>()
+  const passed = new Set<Request>()
+  for (const ticket of waitingTickets(waitedFor)) {
+    for (let at = ticket.before; at; at = at.before) {
+      const { claim } = at
+      if (claim.state !== 'waiting' || waitedFor.has(claim)) continue
+      if (canReach(claim, isHolder, standsBehind, known)) passed.add(claim)
     }
+  }
+  for (const ticket of waitingTickets(waitedFor)) {
+    // Also those of them that are in nobody's way: among themselves they stay in their order.
+    for (let at = ticket.before; at && !ticket.leads; ) {
+      const { before, claim } = at
+      if (passed.has(claim)) moveBehind(at, ticket)
+      at = before
+    }
+  }
+}
+
+function* waitingTickets(requests: Iterable<Request>): Generator<Ticket<Request>> {
+  for (const request of requests) {
+    if (request.state !== 'waiting') continue
+    for (const ticket of ticketsOf(request)) if (!ticket.leads) yield ticket
   }
 }

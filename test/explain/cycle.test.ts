@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { findPath, isJoined, reachable } from '../../src/explain/cycle.ts'
+import { canReach, findPath, isJoined, reachable } from '../../src/explain/cycle.ts'
 
 const NODES = 7
 
@@ -63,6 +63,14 @@ describe('ways in a graph', () => {
         const isReached = wanted.some((node) => reached.has(node))
         if (!wanted.includes(start)) {
           assert.equal(isJoined(start, wanted, next, previous), isReached)
+        }
+        const known = new Map<number, boolean>()
+        for (const node of [start, ...reached, start]) {
+          const isThere = [node, ...reachedFrom(graph, node)].some((at) => wanted.includes(at))
+          assert.equal(
+            canReach(node, (at) => wanted.includes(at), next, known),
+            isThere,
+          )
         }
         assert.deepEqual([...reachable([start], next)].sort(), [...reached.add(start)].sort())
       }),
