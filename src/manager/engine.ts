@@ -66,7 +66,7 @@ export class Engine {
     const promise = this.#outcomeOf(request, caller)
     if (request.holder === undefined) return promise
     const tracked = new TrackedPromise(take, () => this.#watch.awaited(request))
-    takenResolve(promise)
+    resolverOfLast()(promise)
     return tracked
   }
 
@@ -92,6 +92,9 @@ export class Engine {
     stop?.()
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.holder = request.options.detached ? undefined : liveHolder(holder)
+    // A call stack that is kept can keep whoever ended, and must not keep all who came after it.
+    request.nested = undefined
+    request.guards = undefined
     if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
@@ -121,9 +124,9 @@ export class Engine {
     }
     const turn = new Promise(take) as Promise<Request>
     if (request.state === 'waiting') {
-      request.wake = takenResolve
+      request.wake = resolverOfLast()
       this.#wait(request, caller)
-    } else takenResolve(request)
+    } else resolverOfLast()(request)
     return turn.then(this.#start)
   }
 
@@ -169,7 +172,8 @@ export class Engine {
   /** Ends the holding when the value has settled, if it is a promise or another thenable. */
   #endWith(request: Request, thenable: unknown): Promise<unknown> {
     const outcome = new Promise(take)
-    const [resolve, reject] = [takenResolve, takenReject]
+    const reject = takenReject
+    const resolve = resolverOfLast()
     request.reject = reject
     if (request.failure) reject(request.failure.reason)
     then.call(
@@ -318,10 +322,20 @@ function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): v
  * How the promise that was made last is settled. (An executor that is a new closure for each promise
  * costs as much again as the promise.)
  */
-let takenResolve: (value: unknown) => void
-let takenReject: (reason: unknown) => void
+let takenResolve: (value: unknown) => void = nothing
+let takenReject: (reason: unknown) => void = nothing
 
 function take(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
   takenResolve = resolve
   takenReject = reject
 }
+
+/** Takes both away from here: the promise, and what it comes to, are not kept. */
+function resolverOfLast(): (value: unknown) => void {
+  const resolve = takenResolve
+  takenResolve = nothing
+  takenReject = nothing
+  return resolve
+}
+
+function nothing(): void {}

@@ -97,7 +97,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
 
   it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
     const locks = new LockManager()
-    await startOneAnother(locks, 100_000)
+    await startOneAnother(locks, 100_000, ['job'])
     assert.deepEqual(await locks.query(), { held: [], pending: [] })
   })
 })

@@ -40,12 +40,18 @@ export async function holding(
   }
 }
 
-/** Requests of which each starts the next and is not awaited by it, so many. */
-export async function startOneAnother(locks: LockManager, count: number): Promise<void> {
+/** Requests of which each starts the next and is not awaited by it, so many, for some names in turn. */
+export async function startOneAnother(
+  locks: LockManager,
+  count: number,
+  names: readonly string[],
+): Promise<void> {
   const done = gate()
   let left = count
   const next = (): void => {
-    void locks.request('job', () => (--left > 0 ? next() : done.open()))
+    void locks.request(names[left % names.length] as string, () =>
+      --left > 0 ? next() : done.open(),
+    )
   }
   next()
   await done.opened
