@@ -148,16 +148,24 @@ async function runCommand(flags: BankFlags): Promise<number> {
   }
   const last = runs.at(-1)
   const sound = last?.complete === true && last.outcome === 'consistent'
-  if (out !== undefined && last && sound && !interrupt.signal.aborted) {
-    writeBalances(out, workload.files?.accounts.names ?? [], last.balances)
+  let isWritten = false
+  let failure: unknown
+  try {
+    if (out !== undefined && last && sound && !interrupt.signal.aborted) {
+      writeBalances(out, workload.files?.accounts.names ?? [], last.balances)
+      isWritten = true
+    }
+  } catch (error) {
+    // What came of the run is told all the same.
+    failure = error
   }
-  const unwritten =
-    out !== undefined && (!sound || interrupt.signal.aborted) ? flags.out : undefined
+  const unwritten = isWritten || failure !== undefined ? undefined : flags.out
   process.stdout.write(
     flags.json
       ? bankJson(workload, runs)
       : bankText(workload, runs, { ...flags, pause: isSlow(flags) }, unwritten),
   )
+  if (failure !== undefined) throw failure
   if (interrupt.signal.aborted) {
     const done = last
       ? `${last.transfers} of ${workload.transfers} transfers of ${last.strategy}`

@@ -16,7 +16,7 @@ export interface DeadlockMember {
   readonly thread: number
   /** The label it was opened with; of a task: its request's, or the nearest holder's around it. */
   readonly label: string
-  /** The locks it holds, lowest first. */
+  /** The locks it holds: of a thread lowest first; of a task those of its innermost holder first. */
   readonly holds: readonly LockLabel[]
   /** Those of `holds` that it holds shared; absent where it holds all of them alone. */
   readonly holdsShared?: readonly LockLabel[]
@@ -54,7 +54,10 @@ export interface DeadlockReport {
   readonly suspected?: boolean
   /** When it was found, in milliseconds since 1970. */
   readonly detectedAtMs: number
-  /** The number of the thread whose request was rejected so that the others go on. */
+  /**
+   * The number of the thread, or of the task's request, that is rejected so that the others go on; where
+   * a deadlock is only suspected, that would be.
+   */
   readonly victim: number
   /** The circle: each member waits for the next, the last for the first. The victim is first. */
   readonly cycle: readonly DeadlockMember[]
@@ -97,7 +100,7 @@ export interface SlowReport {
   readonly names: readonly string[]
   /** For how long, in milliseconds. */
   readonly lastsMs: number
-  /** Who is before it: the labels of the nearest holders and waiters. Empty when it holds. */
+  /** Who is in its way: the labels of the nearest holders and waiters. Empty when it holds. */
   readonly blockers: readonly string[]
 }
 

@@ -11,7 +11,7 @@
  * more gates and as much in the way of others. So a circle can be missed that, because of a gate or a
  * mode, must go round by a node which it needs again later.
  *
- * Cost: without gates, every edge that can be reached, once.
+ * Cost: without gates and modes, every edge that can be reached, once; with them, at most the budget.
  */
 
 import type { PossibleDeadlockEdge } from '../core/report.ts'

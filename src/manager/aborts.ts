@@ -25,14 +25,22 @@ export function onAbort(signal: AbortSignal, abort: () => void): () => void {
   }
 }
 
-/** Whether a signal has aborted, whatever it says itself. */
+/** Whether a signal has aborted, whatever it says itself. Not, where it cannot be asked. */
 export function isAborted(signal: AbortSignal): boolean {
-  return getAborted ? (getAborted.call(signal) as boolean) : signal.aborted
+  try {
+    return getAborted ? (getAborted.call(signal) as boolean) : signal.aborted
+  } catch {
+    return false
+  }
 }
 
 /** Why a signal has aborted, whatever it says itself. */
 export function reasonOf(signal: AbortSignal): unknown {
-  return getReason ? getReason.call(signal) : signal.reason
+  try {
+    return getReason ? getReason.call(signal) : signal.reason
+  } catch (error) {
+    return error
+  }
 }
 
 function listenTo(signal: AbortSignal): Waiting {
@@ -44,7 +52,11 @@ function listenTo(signal: AbortSignal): Waiting {
     aborts,
     leave: () => {
       waiting.delete(signal)
-      removeEventListener.call(signal, 'abort', listener)
+      try {
+        removeEventListener.call(signal, 'abort', listener)
+      } catch {
+        // Not quite a signal. Nobody is left who would hear of it.
+      }
     },
   }
   waiting.set(signal, entry)

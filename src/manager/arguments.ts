@@ -53,7 +53,7 @@ export type Compare = (a: string, b: string) => number
 export function toNames(names: unknown): string | WantedLock<string> | readonly unknown[] {
   if (typeof names === 'string') return names
   if (typeof names === 'object' && names !== null && isList(names)) return names
-  return toWanted(names) ?? toText(names)
+  return toWanted(names) ?? toText(names, 'name')
 }
 
 /** The plan for names. */
@@ -152,16 +152,16 @@ function toWanted(value: unknown): WantedLock<string> | undefined {
   throw new LockUsageError(`request: a lock's name must be a string, not ${show(name)}`)
 }
 
-function toText(value: unknown): string {
+function toText(value: unknown, what: 'name' | 'mode'): string {
   if (typeof value === 'symbol') {
-    throw webTypeError(`request: a symbol is no name: ${show(value)}`)
+    throw webTypeError(`request: a symbol is no ${what}: ${show(value)}`)
   }
   return `${value}`
 }
 
 function toMode(mode: unknown): LockMode {
   if (mode === undefined) return 'exclusive'
-  const text = toText(mode)
+  const text = toText(mode, 'mode')
   if (text === 'exclusive' || text === 'shared') return text
   throw webTypeError(`request: mode must be 'exclusive' or 'shared', not ${show(mode)}`)
 }
@@ -214,7 +214,8 @@ function notSupported(message: string): DOMException {
   return new DOMException(`request: ${message}`, 'NotSupportedError')
 }
 
-function show(value: unknown): string {
+/** What a caller passed, for a message; never anything that could throw. */
+export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) {

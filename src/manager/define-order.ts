@@ -103,7 +103,7 @@ export interface OrderedRequests<
   /** See `LockManager.tryAcquire()`. */
   tryAcquire<const Asked extends AnyNames>(
     names: Asked & Checked<Asked, Allowed, All>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
+    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
   ): Guard | undefined
 }
 

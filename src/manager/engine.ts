@@ -8,7 +8,7 @@
  * one for a callback that goes on after it has returned.
  */
 
-import { isGranted, Queues, type Ticket, ticketsOf } from '../backends/local/queues.ts'
+import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { isAborted, onAbort, reasonOf } from './aborts.ts'
@@ -20,7 +20,7 @@ import { Guard } from './guard.ts'
 import { Lock } from './lock.ts'
 import type { Places } from './places.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { labelOf, liveHolder, Request, stopBy } from './request.ts'
+import { blockersByName, labelOf, liveHolder, Request, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 import { Watch, type WatchOptions } from './watch.ts'
@@ -116,18 +116,18 @@ export class Engine {
   #outcomeOf(request: Request, caller: Caller): Promise<unknown> {
     if (request.options.ifAvailable && !this.queues.isFree(request.plan)) {
       request.state = 'ended'
-      return SETTLED.then(() => this.#callWithNull(request))
+      return then.call(SETTLED, () => this.#callWithNull(request))
     }
     if (this.#enter(request, caller)) {
       const startAtOnce = (): unknown => this.#start(request)
-      return SETTLED.then(startAtOnce)
+      return then.call(SETTLED, startAtOnce)
     }
     const turn = new Promise(take) as Promise<Request>
     if (request.state === 'waiting') {
       request.wake = resolverOfLast()
       this.#wait(request, caller)
     } else resolverOfLast()(request)
-    return turn.then(this.#start)
+    return then.call(turn, this.#start as (value: unknown) => unknown)
   }
 
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
@@ -171,13 +171,15 @@ export class Engine {
 
   /** Ends the holding when the value has settled, if it is a promise or another thenable. */
   #endWith(request: Request, thenable: unknown): Promise<unknown> {
+    // First, for it can throw.
+    const value = Promise.resolve(thenable)
     const outcome = new Promise(take)
     const reject = takenReject
     const resolve = resolverOfLast()
     request.reject = reject
     if (request.failure) reject(request.failure.reason)
     then.call(
-      Promise.resolve(thenable),
+      value,
       // Settled first, so that it is before those of whoever is granted by its end.
       (value) => {
         resolve(value)
@@ -213,12 +215,22 @@ export class Engine {
     else if (options.steal) this.#steal(request)
     else this.queues.enter(request)
     if (request.missing === 0) request.state = 'granted'
-    const { signal } = options
-    if (signal) {
-      const abort = (): void => this.#giveUp(request, reasonOf(signal))
-      stopBy(request, onAbort(signal, abort))
-    }
+    if (options.signal) this.#endBy(request, options.signal)
     return request.state === 'granted'
+  }
+
+  /** Has a signal end its wait. */
+  #endBy(request: Request, signal: AbortSignal): void {
+    try {
+      stopBy(
+        request,
+        onAbort(signal, () => this.#giveUp(request, reasonOf(signal))),
+      )
+    } catch (error) {
+      // A signal that is not quite one must not leave a lock taken.
+      this.end(request)
+      throw error
+    }
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
@@ -289,17 +301,13 @@ export class Engine {
     const from = Date.now()
     const { state } = request
     const warn = (): void => {
-      const blockers = new Set<string>()
-      for (const { leads, before } of ticketsOf(request)) {
-        if (!leads && before) blockers.add(labelOf(before.claim))
-      }
       this.#options.tell.slow({
         kind: 'slow',
         state: state === 'holding' ? 'holding' : 'waiting',
         label: labelOf(request),
         names: namesIn(request.plan),
         lastsMs: Date.now() - from,
-        blockers: [...blockers],
+        blockers: [...new Set([...blockersByName(request).values()].flat())],
       })
     }
     stopBy(request, callIdlyAfter(afterMs, warn))

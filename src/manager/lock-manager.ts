@@ -14,6 +14,7 @@ import {
   defaultCompare,
   mustBePossible,
   type Options,
+  show,
   toCallback,
   toNames,
   toOptions,
@@ -72,18 +73,16 @@ export class LockManager<Name extends string = string> {
   /** @throws LockUsageError for an option that cannot be. */
   constructor(options: LockManagerOptions = {}) {
     if (typeof options !== 'object' || options === null) {
-      throw new LockUsageError(`LockManager: expected options, not ${String(options)}`)
+      throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
     }
     const { deadlockAfterMs = 1000, trackOrder = true, places = 'sampled', order } = options
     if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
       throw new LockUsageError(
-        `deadlockAfterMs must be a number from 0, not ${String(deadlockAfterMs)}`,
+        `deadlockAfterMs must be a number from 0, not ${show(deadlockAfterMs)}`,
       )
     }
     if (!['sampled', 'always', 'never'].includes(places)) {
-      throw new LockUsageError(
-        `places must be 'sampled', 'always' or 'never', not ${String(places)}`,
-      )
+      throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(places)}`)
     }
     const declared = order === undefined ? undefined : new DeclaredOrder(order)
     this.#order = declared
@@ -139,7 +138,8 @@ export class LockManager<Name extends string = string> {
     callback: (lock: Lock | null, scope: Scope<Name>) => Result,
   ): Promise<Awaited<Result>>
   request(names: unknown, second: unknown, ...rest: unknown[]): Promise<unknown> {
-    if (!isManager(this)) return Promise.reject(webTypeError('request: this is no LockManager'))
+    if (!LockManager.#isOne(this))
+      return Promise.reject(webTypeError('request: this is no LockManager'))
     return this.#request(names, second, rest, this.#engine.holder, this.request)
   }
 
@@ -152,7 +152,8 @@ export class LockManager<Name extends string = string> {
    * taken.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
-    if (!isManager(this)) return Promise.reject(webTypeError('acquire: this is no LockManager'))
+    if (!LockManager.#isOne(this))
+      return Promise.reject(webTypeError('acquire: this is no LockManager'))
     return this.#acquire(names, options, this.#engine.holder, this.acquire)
   }
 
@@ -163,7 +164,7 @@ export class LockManager<Name extends string = string> {
    */
   tryAcquire(
     names: Names<Name>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
+    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
   ): Guard | undefined {
     return this.#tryAcquire(names, options, this.#engine.holder, this.tryAcquire)
   }
@@ -174,8 +175,10 @@ export class LockManager<Name extends string = string> {
   }
 
   /**
-   * Calls `listener` with every report of a kind; the answer takes it away again. Without a listener,
-   * `suspected`, `possible` and `slow` are written as a warning of the process, or to the console.
+   * Calls `listener` with every report of a kind; the answer takes it away again. It is called soon
+   * afterwards, in a microtask of its own: what it throws is an uncaught exception, and breaks no request.
+   * Without a listener, `suspected`, `possible` and `slow` are written as a warning of the process, or to
+   * the console.
    */
   on<Kind extends keyof LockEvents>(
     kind: Kind,
@@ -183,7 +186,7 @@ export class LockManager<Name extends string = string> {
   ): () => void {
     if (!KINDS.includes(kind)) {
       throw new LockUsageError(
-        `on: there is no event ${String(kind)}, only ${KINDS.join(', ')}`,
+        `on: there is no event ${show(kind)}, only ${KINDS.join(', ')}`,
         this.on,
       )
     }
@@ -195,6 +198,11 @@ export class LockManager<Name extends string = string> {
 
   get [Symbol.toStringTag](): string {
     return 'LockManager'
+  }
+
+  /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */
+  static #isOne(value: unknown): boolean {
+    return typeof value === 'object' && value !== null && #engine in value
   }
 
   /** `rest` is empty where there are no options. */
@@ -279,10 +287,10 @@ function mustFollow(
   const wanted = namesIn(plan)
   const ranks = wanted.map((name) => order.rankOf(name))
   if (holder === undefined) return
+  // A plan is in the declared order: its first name has the lowest rank.
+  const [lowest = 0] = ranks
   for (const { name } of locksOf(holder)) {
-    const held = order.rankOf(name)
-    const at = ranks.findIndex((rank) => rank <= held)
-    if (at >= 0) throw againstOrder(order, wanted[at] ?? '', name, caller)
+    if (lowest <= order.rankOf(name)) throw againstOrder(order, wanted[0] ?? '', name, caller)
   }
 }
 
@@ -298,9 +306,4 @@ function fromCaller(error: unknown, caller: Caller): unknown {
     // `Error.prepareStackTrace` is the user's, and may throw.
   }
   return error
-}
-
-/** Whether a method was called on a manager, and not taken off it. */
-function isManager(value: unknown): boolean {
-  return value instanceof LockManager
 }

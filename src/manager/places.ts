@@ -89,6 +89,13 @@ function capture(caller: Caller): { readonly stack?: string } {
 const OWN_CALL =
   /\b(startAtOnce|start|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
 
+/** The folder of this file, as call stacks write it: not every `manager/engine.ts` is ours. */
+const OWN_FOLDER = /([^\s(@]*)\bplaces\.[cm]?[jt]s:\d/.exec(String(stackOf(new Error('here'))))?.[1]
+
+function isOwn(call: string): boolean {
+  return OWN_FOLDER !== undefined && call.includes(OWN_FOLDER) && OWN_CALL.test(call)
+}
+
 /** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */
 function stackOf(place: { readonly stack?: string } | undefined): unknown {
   try {
@@ -106,6 +113,6 @@ function linesOf(place: { readonly stack?: string } | undefined): string {
     .split('\n')
     .filter((line) => /^\s+at |@/.test(line))
     .map((line) => line.trim())
-    .filter((line) => !OWN_CALL.test(line))
+    .filter((line) => !isOwn(line))
     .join('\n')
 }

@@ -1,6 +1,5 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
-import { ticketsOf } from '../backends/local/queues.ts'
 import {
   type Caller,
   LockNotAvailableError,
@@ -12,7 +11,7 @@ import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
 import { stackAt } from './places.ts'
-import { labelOf, type Request } from './request.ts'
+import { blockersByName, type Request } from './request.ts'
 
 /** So many things are shown of a list; of more, how many there are. */
 const SHOWN = 10
@@ -30,11 +29,9 @@ export function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError 
 /** For a wait of `timeoutMs`, whose request was made at `place`. */
 export function timedOut(request: Request, place: string, caller: Caller): LockTimeoutError {
   const { plan, options } = request
-  const blockers: string[] = []
-  for (const { leads, before } of ticketsOf(request)) {
-    if (!leads && before)
-      blockers.push(`${brief(before.queue.name)} behind ${labelOf(before.claim)}`)
-  }
+  const blockers = [...blockersByName(request)].map(
+    ([name, labels]) => `${brief(name)} behind ${listed(labels)}`,
+  )
   const error = new LockTimeoutError(
     `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ${listed(blockers)}`,
     caller,

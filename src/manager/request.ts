@@ -11,7 +11,13 @@
  * `Engine.end()` is the one way to `ended`; the promise is settled beside it.
  */
 
-import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
+import {
+  blockersOf,
+  type Claim,
+  OUTSIDE,
+  type Ticket,
+  ticketsOf,
+} from '../backends/local/queues.ts'
 import type { Callback, Options } from './arguments.ts'
 import type { Carried } from './context.ts'
 
@@ -111,6 +117,16 @@ export function labelOf(request: Request): string {
   }
   const own = `request ${request.id}`
   return outermost === request ? own : `${own} in request ${outermost.id}`
+}
+
+/** Who is in a request's way, name by name: the nearest ones, for they wait for others in turn. */
+export function blockersByName(request: Request): Map<string, string[]> {
+  const blockers = new Map<string, string[]>()
+  for (const ticket of ticketsOf(request)) {
+    const before = blockersOf(ticket)
+    if (before.length > 0) blockers.set(ticket.queue.name, before.map(labelOf))
+  }
+  return blockers
 }
 
 /** Has something more done when the wait is over, or the holding. */

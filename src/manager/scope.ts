@@ -53,7 +53,7 @@ export class Scope<Name extends string = string> {
   /** See `LockManager.tryAcquire()`. */
   tryAcquire(
     names: Names<Name>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs'>,
+    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
   ): Guard | undefined {
     return this.#calls.tryAcquire(names, options, this.#holder, this.tryAcquire)
   }

@@ -114,6 +114,27 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
+  it('a `then` of all promises that throws', async () => {
+    const manager = new LockManager()
+    const { prototype } = Promise
+    const { then } = prototype
+    const promises: Promise<unknown>[] = []
+    try {
+      // biome-ignore lint/suspicious/noThenProperty: this is what the test is for
+      prototype.then = () => assert.fail('not ours to call')
+      promises.push(
+        manager.request('a', () => 'first'),
+        manager.request('a', () => 'second'),
+        manager.request('a', { ifAvailable: true }, () => 'null'),
+      )
+    } finally {
+      // biome-ignore lint/suspicious/noThenProperty: as before
+      prototype.then = then
+    }
+    assert.deepEqual(await Promise.all(promises), ['first', 'second', 'null'])
+    assert.deepEqual(await state(manager), { held: [], pending: [] })
+  })
+
   it('a wait without an end: no time limit', async () => {
     const manager = new LockManager()
     for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 31]) {
@@ -171,7 +192,9 @@ describe('bad input', { timeout: 60_000 }, () => {
       { deadlockAfterMs: -1 },
       { deadlockAfterMs: Number.NaN },
       { deadlockAfterMs: '1' },
+      { deadlockAfterMs: Object.create(null) },
       { places: 'some' },
+      { places: Object.create(null) },
       { order: [] },
       { order: null },
       { order: 'abc' },
@@ -182,7 +205,7 @@ describe('bad input', { timeout: 60_000 }, () => {
       assert.throws(() => new LockManager(options as object), LockUsageError)
     }
     assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
-    assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event bogus, only deadlock/)
+    assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event 'bogus', only deadlock/)
   })
 
   it('a callback that never settles, aborted while it waits behind another', async () => {
@@ -221,6 +244,8 @@ describe('bad input', { timeout: 60_000 }, () => {
     const { request: loose, acquire: looser } = LockManager.prototype
     await assert.rejects(Reflect.apply(loose, undefined, ['a', no]), TypeError)
     await assert.rejects(Reflect.apply(looser, {}, ['a']), TypeError)
+    await assert.rejects(new Proxy(locks, {}).request('a', no), /this is no LockManager/)
+    await assert.rejects(Object.create(locks).acquire('a'), /this is no LockManager/)
   })
 
   it('a signal that was tampered with keeps no lock and calls nothing', async () => {
@@ -235,6 +260,20 @@ describe('bad input', { timeout: 60_000 }, () => {
     stopped.abort()
     await first
     await assert.rejects(second, { name: 'AbortError' })
+
+    for (const answers of [0, 1, 2, 3, 4, 5, 8, 12]) {
+      let left = answers
+      const counts = new Proxy(new AbortController().signal, {
+        get: (target, key) =>
+          left-- > 0 ? Reflect.get(target, key, target) : assert.fail('no more'),
+      })
+      const held = request('a', () => settle())
+      await request('a', { signal: counts }, () => {}).catch(() => {})
+      await request('b', { signal: counts }, () => {}).catch(() => {})
+      await held
+      await settle()
+      assert.deepEqual(await state(locks), { held: [], pending: [] })
+    }
 
     const forged = new AbortController()
     const holding = request('a', () => settle())

@@ -187,6 +187,17 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(places[2] ?? '', /#start/)
   })
 
+  it('is told with the user’s own calls, whatever their files are called', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const code = '(locks) => function start() { return locks.request("a", () => start()) }'
+    // biome-ignore lint/security/noGlobalEval: the one way to name a file that there is none of
+    const make = globalThis.eval(`${code}\n//# sourceURL=/game/manager/engine.js`)
+    const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
+    await assert.rejects(make(locks)(), DeadlockError)
+    const [member] = (await report).cycle
+    assert.match(member?.stack ?? '', /start\W+game.manager.engine/)
+  })
+
   it('is told with the place of another lock where none was kept, and says so', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     // Of so many that were asked for within one tick of the clock, not all call stacks are kept.

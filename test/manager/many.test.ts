@@ -47,16 +47,29 @@ describe('many names in one request', { timeout: 60_000 }, () => {
 
   it('cannot deadlock, whatever the order of the names', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0 })
-    let balance = 0
+    const balances = [100, 100, 100, 100, 100]
+    const add = async (account: number, amount: number): Promise<void> => {
+      const seen = balances[account] as number
+      await settle()
+      balances[account] = seen + amount
+    }
     const work = Array.from({ length: 300 }, (_, i) => {
-      const [a, b] = [`account:${i % 5}`, `account:${(i * 3 + 1) % 5}`]
-      return locks.request(i % 2 === 0 ? [a, b] : [b, a], async () => {
-        const seen = balance
-        if (i % 5 === 0) await settle()
-        balance = Math.max(balance, seen + 0)
+      const [from, to] = [i % 5, (i * 3 + 1) % 5]
+      const names = [`account:${from}`, `account:${to}`]
+      return locks.request(i % 2 === 0 ? names : names.reverse(), async () => {
+        await add(from, -1)
+        await add(to, 1)
       })
     })
     await Promise.all(work)
+    const moved = Array.from({ length: 300 }, (_, i) => [i % 5, (i * 3 + 1) % 5] as const)
+    const expected = balances.map(
+      (_, at) =>
+        100 +
+        moved.filter(([, to]) => to === at).length -
+        moved.filter(([from]) => from === at).length,
+    )
+    assert.deepEqual(balances, expected)
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
@@ -102,6 +115,17 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.equal(await locks.request('free', { timeoutMs: 0 }, () => 'got it'), 'got it')
     await end()
     assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('says of all in its way who they are, be they shared', async () => {
+    const locks = new LockManager()
+    const slow: string[][] = []
+    locks.on('slow', ({ blockers }) => slow.push([...blockers]))
+    const ends = [await holding(locks, 'a', 'shared'), await holding(locks, 'a', 'shared')]
+    const waits = locks.request('a', { timeoutMs: 40, warnAfterMs: 5 }, () => 'never')
+    await assert.rejects(waits, /waits for 'a' behind request 2, request 1/)
+    assert.deepEqual(slow, [['request 2', 'request 1']])
+    for (const end of ends) await end()
   })
 
   it('forgets names that nobody holds or waits for', async () => {

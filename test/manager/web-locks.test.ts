@@ -197,6 +197,10 @@ describe('Web Locks', { timeout: 60_000 }, () => {
       () => 'a value',
       () => Promise.resolve('a promise'),
       () => Promise.reject(new Error('nobody hears of this')),
+      () =>
+        Object.defineProperty(Promise.resolve(), 'constructor', {
+          get: () => assert.fail('nobody hears of this either'),
+        }),
       () => {
         throw new Error('nor of this')
       },
