@@ -52,7 +52,7 @@ function calls(stack: string, word: string): string[] {
 function ending({ suspected, victim, cycle, between }: DeadlockReport): string {
   const label = cycle.find((member) => member.thread === victim)?.label ?? cycle[0]?.label ?? ''
   return suspected
-    ? 'Nothing was rejected: a guard and a wait for it share one context, so they may be one task or two.'
+    ? 'Nothing was rejected: a guard and a wait share one context, so they may be one task or two.'
     : `Victim: ${visible(label)}; its request ${
         between === 'tasks'
           ? 'is rejected with DeadlockError when this has lasted for deadlockAfterMs.'

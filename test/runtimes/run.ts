@@ -1,13 +1,14 @@
 /**
  * Runs the manager's tests on other runtimes than Node: `npm run runtimes`. Bun and Deno come from npm,
- * the browser is the machine's Chromium; what cannot be had is said to be left out, and the exit status
- * is 1 where anything failed.
+ * the browser is the machine's Chromium, or one from npm too; what cannot be had is said to be left out,
+ * and the exit status is 1 where anything failed.
  */
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -15,6 +16,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const FILES = ['web-locks', 'many', 'passing', 'bad-input', 'context', 'deadlock', 'order']
 /** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input']
+const CHROMIUM_OF_NPM = '@sparticuz/chromium@147'
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
 let isSound = true
@@ -58,9 +60,11 @@ function firstLine(text: unknown): string {
 
 /** Serves the built files, and a page that runs the tests and sends back what came of them. */
 async function inChromium(): Promise<void> {
-  const chromium = CHROMIUM.find((file) => existsSync(file))
+  const chromium = machinesChromium() ?? npmsChromium()
   if (chromium === undefined) {
-    console.log(`Chromium: LEFT OUT, it is none of ${CHROMIUM.join(', ')}`)
+    console.log(
+      `Chromium: LEFT OUT, it is none of ${CHROMIUM.join(', ')}, and npm could not give it`,
+    )
     return
   }
   const results = await new Promise<PageResults | undefined>((resolve) => {
@@ -88,8 +92,8 @@ async function inChromium(): Promise<void> {
     })
     server.listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo
-      const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
-      const browser = spawn(chromium, [...flags, `http://127.0.0.1:${port}/`], { stdio: 'ignore' })
+      const { file, flags, env } = chromium
+      const browser = spawn(file, [...flags, `http://127.0.0.1:${port}/`], { stdio: 'ignore', env })
       const timer = setTimeout(() => finish(undefined), 120_000)
       finish = (results) => {
         clearTimeout(timer)
@@ -112,6 +116,42 @@ async function inChromium(): Promise<void> {
     for (const { name, error } of failed) process.stderr.write(`${name}\n${error}\n`)
     if (failed.length > 0 || tests.length === 0) isSound = false
   }
+}
+
+/** A browser, and how it is started. */
+interface Chromium {
+  readonly file: string
+  readonly flags: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+}
+
+function machinesChromium(): Chromium | undefined {
+  const file = CHROMIUM.find((path) => existsSync(path))
+  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
+  return file === undefined ? undefined : { file, flags, env: process.env }
+}
+
+/** One that brings its libraries along, for Linux on x64; unpacked into a folder that goes with us. */
+function npmsChromium(): Chromium | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'lockwise-chromium-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const options = { cwd: folder, encoding: 'utf8' as const }
+  writeFileSync(join(folder, 'package.json'), '{}')
+  const install = ['install', '--no-audit', '--no-fund', CHROMIUM_OF_NPM]
+  if (spawnSync('npm', install, options).status !== 0) return undefined
+  // It brings its libraries only where it takes the machine for one of those that it was made for.
+  const env = { ...process.env, TMPDIR: folder, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs22.x' }
+  const unpack = `
+    import chromium from '@sparticuz/chromium'
+    const file = await chromium.executablePath()
+    console.log(JSON.stringify([file, chromium.args, process.env.LD_LIBRARY_PATH]))`
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', unpack], {
+    ...options,
+    env,
+  })
+  if (run.status !== 0) return undefined
+  const [file, flags, libraries] = JSON.parse(run.stdout)
+  return { file, flags, env: { ...process.env, LD_LIBRARY_PATH: libraries } }
 }
 
 interface PageResults {
