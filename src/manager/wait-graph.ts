@@ -10,7 +10,13 @@
  * awaited in the context that asked for it; and when a request is moved.
  */
 
-import { blockedBy, blockersOf, holdersBefore, ticketsOf } from '../backends/local/queues.ts'
+import {
+  blockedBy,
+  blockersOf,
+  holdersBefore,
+  holdersOf,
+  ticketsOf,
+} from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import { locksIn } from '../core/plan.ts'
 import { liveHolder, type Request } from './request.ts'
@@ -42,11 +48,19 @@ export function isDoubtful(holding: Request): boolean {
   return holding.isGuard && codeOf(holding)?.hasBranches === true
 }
 
-/** The queue graph: the nearest who stand before a request, and the first holder as a short cut. */
+/**
+ * The queue graph, as far as it leads to holders. In a queue of those who want nothing else, it leads
+ * from each to the holders; elsewhere to the nearest before it, and to the first holder as a short cut.
+ */
 export function* standsBehind(request: Request): Generator<Request> {
   if (request.state !== 'waiting') yield* awaitedBy(request)
   else {
     for (const ticket of ticketsOf(request)) {
+      if (ticket.leads) continue
+      if (ticket.queue.many === 0) {
+        yield* holdersOf(ticket.queue)
+        continue
+      }
       for (const holder of holdersBefore(ticket)) {
         yield holder
         break

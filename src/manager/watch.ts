@@ -67,8 +67,8 @@ export class Watch {
   readonly #standing = new Map<string, Circle>()
   /** The same, by their members. */
   readonly #circlesOf = new Map<Request, Set<Circle>>()
-  /** Those by whom circles were closed that are open now. */
-  readonly #toCheckAgain = new Set<Request>()
+  /** Those who may close circles now. */
+  readonly #toCheck = new Set<Request>()
 
   constructor(options: WatchOptions) {
     this.#options = options
@@ -105,8 +105,7 @@ export class Watch {
    * awaits.
    */
   guarded(guard: Request): void {
-    if (!isInTheWay(guard)) return
-    for (const nested of codeOf(guard)?.nested ?? []) this.#check(nested)
+    if (isInTheWay(guard)) this.#checkSoon(codeOf(guard)?.nested ?? [])
   }
 
   /** A wait is over, or a holding: whatever circle it was in is open. */
@@ -180,7 +179,6 @@ export class Watch {
     return circle
   }
 
-  /** Looks again at those who closed a circle, when all has happened that happens now. */
   #open(circle: Circle): void {
     circle.spare?.()
     this.#standing.delete(circle.key)
@@ -189,14 +187,21 @@ export class Watch {
       circles?.delete(circle)
       if (circles?.size === 0) this.#circlesOf.delete(member)
     }
-    if (this.#toCheckAgain.size === 0) void SETTLED.then(() => this.#checkAgain())
-    for (const request of circle.closedBy) this.#toCheckAgain.add(request)
+    // There may be other circles through the same requests, and some that they kept from passing.
+    this.#checkSoon(circle.closedBy)
   }
 
-  /** There may be other circles through the same requests, and some that they kept from passing. */
-  #checkAgain(): void {
-    const requests = [...this.#toCheckAgain].sort((a, b) => a.id - b.id)
-    this.#toCheckAgain.clear()
+  /** When all has happened that happens now: of many that are robbed at once, all have ended. */
+  #checkSoon(requests: Iterable<Request>): void {
+    for (const request of requests) {
+      if (this.#toCheck.size === 0) queueMicrotask(() => this.#checkNow())
+      this.#toCheck.add(request)
+    }
+  }
+
+  #checkNow(): void {
+    const requests = [...this.#toCheck].sort((a, b) => a.id - b.id)
+    this.#toCheck.clear()
     for (const request of requests) this.#check(request)
   }
 
@@ -207,8 +212,6 @@ export class Watch {
     this.#options.fail(victim, error)
   }
 }
-
-const SETTLED = Promise.resolve()
 
 /** What tells a circle from others, wherever one begins. */
 function keyOf(cycle: readonly Request[]): string {

@@ -6,6 +6,10 @@
  * nested requests that its code awaits. A circle of waiting for holders is a deadlock. Whoever waits for
  * the holder of an awaited nested request, in whatever way, goes behind that request and behind those
  * whom it waits for.
+ *
+ * What a guard holds is released by the code of the holder in whose callback it was asked for, which
+ * first ends what it waits for. That is doubtful where that code has branches, or waits for the guard
+ * itself: a circle that needs it is only suspected.
  */
 
 import type { LockMode } from '../../src/index.ts'
@@ -19,8 +23,8 @@ export interface Wish {
   readonly how: 'plain' | 'steal' | 'ifAvailable' | 'detached'
   /** From the asking on, in milliseconds. */
   readonly timeoutMs: number | undefined
-  /** What its callback does: stays until it is told to end, or ends at once. */
-  readonly onHold: 'stay' | 'return' | 'throw'
+  /** What its callback does: stays until it is told to end, or ends at once; or there is only a guard. */
+  readonly onHold: 'stay' | 'return' | 'throw' | 'guard'
 }
 
 /** A request, as the model knows it. */
@@ -33,6 +37,8 @@ export class Asked {
   state: 'pending' | 'holding' | 'ended' = 'pending'
   outcome: Outcome | undefined
   isAwaited = false
+  /** Whether nested requests were made side by side. */
+  hasBranches = false
 
   constructor(id: number, wish: Wish, parent: Asked | undefined, now: number) {
     this.id = id
@@ -43,6 +49,17 @@ export class Asked {
 
   get isNested(): boolean {
     return this.parent !== undefined && this.wish.how !== 'detached'
+  }
+
+  get isGuard(): boolean {
+    return this.wish.onHold === 'guard' && this.state === 'holding'
+  }
+
+  /** The holder whose code is to end it, once it holds. */
+  get code(): Asked | undefined {
+    if (this.state !== 'holding' || !this.isGuard)
+      return this.state === 'holding' ? this : undefined
+    return this.wish.how === 'detached' ? undefined : this.holders[0]
   }
 
   /** The holders that it is nested in and that have not ended, innermost first. */
@@ -58,6 +75,8 @@ export class Asked {
 export class Model {
   /** In the order of their asking. */
   readonly all: Asked[] = []
+  /** Guards that are out, or in another context than before, since somebody looked last. */
+  readonly newGuards: Asked[] = []
   /** In the order of their turn. */
   readonly #list: Asked[] = []
 
@@ -83,12 +102,14 @@ export class Model {
       const robbed = this.holding.filter((other) =>
         [...wants.keys()].some((n) => other.wish.wants.has(n)),
       )
+      this.#branch(asked)
       asked.state = 'holding'
       for (const holder of robbed) this.leave(holder, 'stolen')
       return
     }
     const isFree = this.#blockersOf(asked).length === 0
     if (how === 'ifAvailable' && !isFree) this.leave(asked, endOf(asked, 'null'))
+    else this.#branch(asked)
   }
 
   /** Ends a request. */
@@ -99,23 +120,39 @@ export class Model {
     for (const nested of this.alive) {
       if (nested.parent !== asked) continue
       nested.parent = asked.wish.how === 'detached' ? undefined : asked.holders[0]
+      if (nested.isGuard) this.newGuards.push(nested)
       nested.isAwaited = false
+    }
+  }
+
+  /** What a code waits for. */
+  awaitedBy(code: Asked | undefined): Asked[] {
+    return this.alive.filter((one) => this.isWaitedFor(one) && one.parent === code)
+  }
+
+  /** That a nested request is made while another one is under way shows branches. */
+  #branch(asked: Asked): void {
+    const { parent } = asked
+    if (!asked.isNested || parent === undefined) return
+    if (
+      this.alive.some(
+        (one) => one !== asked && one.isNested && !one.isGuard && one.parent === parent,
+      )
+    ) {
+      parent.hasBranches = true
     }
   }
 
   /** Who waits for the holder of a request that is awaited goes behind it, and behind whom it waits for. */
   letPass(awaited: Asked): void {
-    const { parent } = awaited
-    if (!this.#isWaitedFor(awaited) || parent === undefined) return
+    if (!this.isWaitedFor(awaited)) return
+    const isHolder = ({ code }: Asked): boolean => code === awaited.parent
     const waitedFor = this.#reachedFrom(awaited, holdersOnly)
-    if (waitedFor.includes(parent)) return
+    if (waitedFor.some(isHolder)) return
     const last = Math.max(...waitedFor.map((one) => this.#list.indexOf(one)))
     const before = this.#list.slice(0, last)
     const passed = before.filter(
-      (one) =>
-        one.state === 'pending' &&
-        !waitedFor.includes(one) &&
-        this.#reaches(one, (at) => at === parent),
+      (one) => one.state === 'pending' && !waitedFor.includes(one) && this.#reaches(one, isHolder),
     )
     this.#list.splice(
       0,
@@ -134,31 +171,38 @@ export class Model {
       if (asked === undefined) return
       const outcome = isGone(asked)
       if (outcome) this.leave(asked, outcome)
-      else asked.state = 'holding'
+      else {
+        asked.state = 'holding'
+        if (asked.isGuard) this.newGuards.push(asked)
+      }
     }
+  }
+
+  /** A holder whose callback ends at once. */
+  get ending(): Asked | undefined {
+    return this.holding.find(({ wish: { onHold } }) => onHold === 'return' || onHold === 'throw')
   }
 
   /** Begins what was granted, and grants what that frees, until nothing happens any more. */
   begin(isGone?: (asked: Asked) => Outcome | undefined): void {
     for (;;) {
       this.grant(isGone)
-      const [done] = this.holding.filter(({ wish }) => wish.onHold !== 'stay')
+      const done = this.ending
       if (done === undefined) return
       this.leave(done, endOf(done, 'value'))
     }
   }
 
-  /** Whether a request waits for itself. */
-  isDeadlocked(asked: Asked): boolean {
-    return this.#reaches(asked, (other) => other === asked, holdersOnly)
+  /** Whether a request waits for itself: surely, or perhaps. */
+  isDeadlocked(asked: Asked, isWay: (from: Asked, to: Asked) => boolean): boolean {
+    return this.#reaches(asked, (other) => other === asked, isWay)
   }
 
-  /** Whether that somebody waits for a nested request closes a circle. */
-  closesCircle(asked: Asked): boolean {
-    return (
-      this.#canBeWaitedFor(asked) &&
-      this.#reaches(asked, (other) => other === asked.parent, holdersOnly)
-    )
+  /** Whether that somebody waits for a nested request closes a circle: surely, or perhaps. */
+  closesCircle(asked: Asked, isWay: (from: Asked, to: Asked) => boolean): boolean {
+    if (!this.#canBeWaitedFor(asked)) return false
+    const isSure = (guard: Asked): boolean => isWay(guard, asked)
+    return this.#reaches(asked, (other) => other.code === asked.parent && isSure(other), isWay)
   }
 
   /** Whether a request waits for itself, be it only by where it stands. */
@@ -166,20 +210,17 @@ export class Model {
     return this.#reaches(asked, (other) => other === asked)
   }
 
-  /** Whether a request waits, in whatever way, for one that waits for itself. */
-  waitsForDeadlock(asked: Asked): boolean {
-    return this.#reachedFrom(asked).some((other) => this.isDeadlocked(other))
+  /** Whether a request waits, in whatever way, for one of these. */
+  waitsForAny(asked: Asked, others: ReadonlySet<Asked>): boolean {
+    return this.#reachedFrom(asked).some((other) => others.has(other))
   }
 
   /** Whether `waiting` waits for `name` because of `next`, or of one whose code waits for `next`. */
   waitsBecauseOf(waiting: Asked, name: string, next: Asked): boolean {
     const awaiting = [next]
-    for (
-      let at = next;
-      at.isNested && at.isAwaited && at.parent?.state === 'holding';
-      at = at.parent
-    ) {
-      awaiting.push(at.parent)
+    for (const at of awaiting) {
+      if (this.isWaitedFor(at))
+        awaiting.push(...this.holding.filter(({ code }) => code === at.parent))
     }
     return this.#blockersOf(waiting).some(
       (other) =>
@@ -197,17 +238,17 @@ export class Model {
   }
 
   /** Whether a holder's code waits for a request. */
-  #isWaitedFor(asked: Asked): boolean {
+  isWaitedFor(asked: Asked): boolean {
     return asked.isAwaited && this.#canBeWaitedFor(asked)
   }
 
-  #canBeWaitedFor({ isNested, state, parent }: Asked): boolean {
-    return isNested && state !== 'ended' && parent?.state === 'holding'
+  #canBeWaitedFor({ isNested, state, parent, isGuard }: Asked): boolean {
+    return isNested && !isGuard && state !== 'ended' && parent?.state === 'holding'
   }
 
   #waitsFor(asked: Asked): Asked[] {
     if (asked.state === 'pending') return this.#blockersOf(asked)
-    return this.alive.filter((one) => this.#isWaitedFor(one) && one.parent === asked)
+    return asked.code === undefined ? [] : this.awaitedBy(asked.code)
   }
 
   #reaches(
@@ -229,8 +270,15 @@ export class Model {
   }
 }
 
+/** To wait for a holder, or as a holder, without a doubt. */
+export function surely(from: Asked, to: Asked): boolean {
+  if (from.isGuard && from.code?.hasBranches) return false
+  const isOwnGuard = from.state === 'pending' && to.isGuard && to.holders[0] === from.holders[0]
+  return holdersOnly(from, to) && !isOwnGuard
+}
+
 /** To wait for a holder, or as a holder: not for somebody who only stands before one. */
-function holdersOnly(from: Asked, to: Asked): boolean {
+export function holdersOnly(from: Asked, to: Asked): boolean {
   return from.state === 'holding' || to.state === 'holding'
 }
 

@@ -33,7 +33,8 @@ console.log(
   [
     `${grouped(tally.programs)} programs, all as the model says: ${grouped(tally.steps)} steps,`,
     `${grouped(tally.requests)} requests (${grouped(tally.nested)} of them nested),`,
-    `${grouped(tally.deadlocks)} deadlocks told; ended: ${ways.join(', ')};`,
+    `${grouped(tally.deadlocks)} deadlocks told and ${grouped(tally.suspected)} suspected; ended:`,
+    `${ways.join(', ')};`,
     `of those that gave up in the very turn of their grant ${grouped(races.lost)} got nothing and`,
     `${grouped(races.won)} were granted; ${seconds.toFixed(0)} s, seed ${values.seed}`,
   ].join(' '),

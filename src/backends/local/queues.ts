@@ -57,6 +57,8 @@ export class Queue<Owner extends Claim = Claim> {
   readonly name: string
   first: Ticket<Owner> | undefined = undefined
   last: Ticket<Owner> | undefined = undefined
+  /** How many are in it who want other names too. */
+  many = 0
   /** Whether it stays when it is empty. */
   isKept = false
 
@@ -101,8 +103,10 @@ export class Queues<Owner extends Claim> {
     if (claim.missing === OUTSIDE) return
     claim.missing = OUTSIDE
     let ticket = claim.plan as Ticket<Owner> | undefined
+    const many = ticket?.next === undefined ? 0 : 1
     for (; ticket; ticket = ticket.next) {
       const { queue, after } = ticket
+      queue.many -= many
       unlink(ticket)
       if (queue.first === undefined) this.#keepOrForget(queue)
       else if (after && !after.leads) promote(after)
@@ -122,6 +126,7 @@ export class Queues<Owner extends Claim> {
   #enter(claim: Owner, isFirst: boolean): void {
     let missing = 0
     let ticket = claim.plan as Ticket<Owner> | undefined
+    const many = ticket?.next === undefined ? 0 : 1
     for (; ticket; ticket = ticket.next) {
       let queue = this.#queues.get(ticket.name)
       if (queue === undefined) {
@@ -130,6 +135,7 @@ export class Queues<Owner extends Claim> {
       }
       ticket.claim = claim
       ticket.queue = queue
+      queue.many += many
       insert(ticket, isFirst ? queue.first : undefined)
       if (!ticket.leads) missing++
     }
@@ -199,6 +205,11 @@ export function* holdersBefore<Owner extends Claim>(ticket: Ticket<Owner>): Gene
     const isInTheWay = ticket.mode === 'exclusive' || at.mode === 'exclusive'
     if (isInTheWay && isGranted(at.claim)) yield at.claim
   }
+}
+
+/** Those who hold the name of a queue. */
+export function* holdersOf<Owner extends Claim>(queue: Queue<Owner>): Generator<Owner> {
+  for (let at = queue.first; at?.leads; at = at.after) if (isGranted(at.claim)) yield at.claim
 }
 
 function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
