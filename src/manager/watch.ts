@@ -144,21 +144,31 @@ export class Watch {
   #tell(cycle: readonly Request[], closedBy: Request): void {
     const circle = this.#newlyClosed(cycle, closedBy)
     if (circle === undefined) return
-    const { deadlockAfterMs, places, tell } = this.#options
-    const victim = victimOf(cycle)
-    tell.deadlock(reportOf(cycle, victim, places))
-    const reject = (): void => this.#reject(victim, reportOf(cycle, victim, places))
-    if (deadlockAfterMs === 0) reject()
+    const { deadlockAfterMs, tell } = this.#options
+    tell.deadlock(this.#reportOf(circle))
+    if (deadlockAfterMs === 0) this.#endOne(circle)
     else if (deadlockAfterMs !== Number.POSITIVE_INFINITY) {
-      circle.spare = callAfter(deadlockAfterMs, reject)
+      circle.spare = callAfter(deadlockAfterMs, () => this.#endOne(circle))
     }
   }
 
   /** What may be one. */
   #suspect(cycle: readonly Request[], closedBy: Request): void {
-    if (this.#newlyClosed(cycle, closedBy) === undefined) return
-    const report = reportOf(cycle, victimOf(cycle), this.#options.places)
-    this.#options.tell.suspected({ ...report, suspected: true })
+    const circle = this.#newlyClosed(cycle, closedBy)
+    if (circle) this.#tellSuspected(circle)
+  }
+
+  #tellSuspected(circle: Circle): void {
+    this.#options.tell.suspected({ ...this.#reportOf(circle), suspected: true })
+  }
+
+  /** Rejects the victim of a circle that stands, unless branches have shown meanwhile. */
+  #endOne(circle: Circle): void {
+    if (!circle.members.some(isDoubtful)) this.#reject(circle)
+    else {
+      this.#tellSuspected(circle)
+      this.#checkSoon(circle.closedBy)
+    }
   }
 
   /** A circle, unless it was told before and stands. */
@@ -205,11 +215,16 @@ export class Watch {
     for (const request of requests) this.#check(request)
   }
 
-  #reject(victim: Request, report: DeadlockReport): void {
-    const error = new DeadlockError(report)
+  #reject(circle: Circle): void {
+    const victim = victimOf(circle.members)
+    const error = new DeadlockError(this.#reportOf(circle))
     const place = this.#options.places.of(victim)
     if (place !== '') error.stack = stackAt(error, place)
     this.#options.fail(victim, error)
+  }
+
+  #reportOf({ members }: Circle): DeadlockReport {
+    return reportOf(members, victimOf(members), this.#options.places)
   }
 }
 

@@ -62,6 +62,10 @@ export class Asked {
     return this.wish.how === 'detached' ? undefined : this.holders[0]
   }
 
+  toString(): string {
+    return `${this.id}`
+  }
+
   /** The holders that it is nested in and that have not ended, innermost first. */
   get holders(): Asked[] {
     const { parent } = this

@@ -402,8 +402,13 @@ class Run {
     const { deadlockAfterMs } = this.#program
     const until = report.suspected ? Number.POSITIVE_INFINITY : this.#now + deadlockAfterMs
     this.#told.push({ members, names, until })
-    if (report.suspected) this.#tally.suspected++
-    else {
+    if (report.suspected) {
+      // Branches that have shown since it was told make a deadlock doubtful.
+      this.#told = this.#told.filter(
+        (told) => told.until === until || told.members.join() !== members.join(),
+      )
+      this.#tally.suspected++
+    } else {
       this.#victims.add(youngest)
       this.#tally.deadlocks++
     }
