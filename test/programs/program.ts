@@ -261,8 +261,8 @@ class Run {
   async #race(step: Extract<Step, { do: 'race' }>): Promise<void> {
     const holder = pick(this.#endable, step.end)
     if (holder === undefined) return
-    // Whether others pass before somebody gives up, or after it, is a race of its own.
-    if (this.#told.length > 0 && this.#model.holding.some(({ isGuard }) => isGuard)) return
+    // Whether others pass for a guard's sake before somebody gives up, or after it, is a race of its own.
+    if (this.#model.alive.some(({ wish, parent }) => parent && wish.onHold === 'guard')) return
     const waiter = pick(this.#abortable, step.which)
     this.#end(holder, 'value')
     this.#isRace = true
@@ -405,7 +405,9 @@ class Run {
     if (report.suspected) {
       // Branches that have shown since it was told make a deadlock doubtful.
       this.#told = this.#told.filter(
-        (told) => told.until === until || told.members.join() !== members.join(),
+        (told) =>
+          told.until === until ||
+          `${[...told.members, ...told.names]}` !== `${[...members, ...names]}`,
       )
       this.#tally.suspected++
     } else {
