@@ -39,6 +39,8 @@ export class Asked {
   isAwaited = false
   /** Whether nested requests were made side by side. */
   hasBranches = false
+  /** Whether there is a guard of it: a moment after the grant. */
+  isOut = false
 
   constructor(id: number, wish: Wish, parent: Asked | undefined, now: number) {
     this.id = id
@@ -52,13 +54,13 @@ export class Asked {
   }
 
   get isGuard(): boolean {
-    return this.wish.onHold === 'guard' && this.state === 'holding'
+    return this.isOut && this.state === 'holding'
   }
 
   /** The holder whose code is to end it, once it holds. */
   get code(): Asked | undefined {
-    if (this.state !== 'holding' || !this.isGuard)
-      return this.state === 'holding' ? this : undefined
+    if (this.state !== 'holding') return undefined
+    if (!this.isGuard) return this.wish.onHold === 'guard' ? undefined : this
     return this.wish.how === 'detached' ? undefined : this.holders[0]
   }
 
@@ -177,7 +179,7 @@ export class Model {
       if (outcome) this.leave(asked, outcome)
       else {
         asked.state = 'holding'
-        if (asked.isGuard) this.newGuards.push(asked)
+        if (asked.wish.onHold === 'guard') this.newGuards.push(asked)
       }
     }
   }

@@ -370,9 +370,9 @@ class Run {
   #checkGuards(): void {
     const model = this.#model
     while (model.newGuards.length > 0) {
-      const codes = model.newGuards
-        .splice(0)
-        .map((guard) => (guard.isGuard ? guard.code : undefined))
+      const guards = model.newGuards.splice(0)
+      for (const guard of guards) guard.isOut = true
+      const codes = guards.map(({ isGuard, code }) => (isGuard ? code : undefined))
       for (const nested of model.alive) {
         if (!model.isWaitedFor(nested) || !codes.includes(nested.parent)) continue
         if (!this.#closesCircle(nested)) model.letPass(nested)
