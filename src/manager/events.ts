@@ -15,6 +15,9 @@ export interface LockEvents {
   readonly slow: SlowReport
 }
 
+/** Not one that a test has put in its place since, and that waits for the test to go on. */
+const { queueMicrotask } = globalThis
+
 /** Those who listen to a manager. */
 export class Listeners {
   readonly #listeners = new Map<keyof LockEvents, Set<(report: never) => void>>()

@@ -204,7 +204,7 @@ export class Watch {
   /** When all has happened that happens now: of many that are robbed at once, all have ended. */
   #checkSoon(requests: Iterable<Request>): void {
     for (const request of requests) {
-      if (this.#toCheck.size === 0) queueMicrotask(() => this.#checkNow())
+      if (this.#toCheck.size === 0) void SETTLED.then(() => this.#checkNow())
       this.#toCheck.add(request)
     }
   }
@@ -227,6 +227,8 @@ export class Watch {
     return reportOf(members, victimOf(members), this.#options.places)
   }
 }
+
+const SETTLED = Promise.resolve()
 
 /** What tells a circle from others, wherever one begins. */
 function keyOf(cycle: readonly Request[]): string {
