@@ -3,8 +3,9 @@
  * waits for its database. Whoever reads before such a wait and writes after it loses money on one thread
  * too.
  *
- * The same strategies, transfers and results as `runBank`, over `LockManager`. An audit takes all accounts in one request; where those are too many, transfers
- * hold the whole bank shared, and the audit holds it alone.
+ * The same strategies, transfers and results as `runBank`, over `LockManager`. An audit takes all
+ * accounts in one request; where those are too many, transfers hold the whole bank shared, and the audit
+ * holds it alone.
  */
 
 import { setImmediate } from 'node:timers/promises'
@@ -47,6 +48,8 @@ export type TaskRunOptions = Omit<
 const MOST_LOCKS = 1024
 /** Stripes, unless told otherwise. */
 const STRIPES = 64
+/** So many refused transfers are carried out in one turn of the event loop. */
+const REFUSED_IN_A_TURN = 256
 /** What stands for all accounts. */
 const WHOLE = 'bank'
 
@@ -127,6 +130,8 @@ class TaskRun {
       const done = await this.#carryOut(task, transfer)
       if (done === undefined) return
       if (orders && order !== undefined) orders.outcomes[order] = done ? DONE : REFUSED
+      // One that is refused waits for nothing: signals and timers must have their turn all the same.
+      if (!done && this.#refused % REFUSED_IN_A_TURN === 0) await setImmediate()
       if (--untilAudit === 0) {
         await this.#audit(task)
         untilAudit = auditEvery

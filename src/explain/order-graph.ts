@@ -12,7 +12,8 @@
  *
  * Cost: for a pair that is known, two look-ups, and a look at its gates; for a new one, a search. One
  * request makes {@link MOST_PAIRS} look-ups at most, and {@link MOST_STEPS} steps of searches. Memory:
- * one entry for each edge, at most {@link MOST_EDGES}. What goes beyond these is not recorded.
+ * one entry for each edge, at most {@link MOST_EDGES}, of names up to {@link LONGEST_NAME}. What goes
+ * beyond these is not recorded.
  */
 
 import type { WantedLock } from '../core/modes.ts'
@@ -22,6 +23,8 @@ import { type Budget, circleThrough, isWithin, type OrderEdge } from './order-ci
 
 /** The graph never grows beyond so many edges. */
 export const MOST_EDGES = 16_384
+/** Requests that have to do with longer names, in UTF-16 code units, are not recorded. */
+const LONGEST_NAME = 256
 /** Of one request, so many pairs of a lock that is held and one that is wanted are looked at. */
 const MOST_PAIRS = 4096
 /** The searches for one request give up after so many steps. */
@@ -75,6 +78,7 @@ export class OrderGraph {
 
   /** Whether to record this would change nothing: every edge of it is known, as it is now. */
   isKnown(held: readonly WantedLock<string>[], wanted: readonly WantedLock<string>[]): boolean {
+    if (isAnyTooLong(held) || isAnyTooLong(wanted)) return true
     let alone: ReadonlySet<string> | undefined
     let within = NO_NAMES
     return everyPair(held, wanted, (from, to, fromClass, toClass) => {
@@ -162,6 +166,11 @@ export class OrderGraph {
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set()
+
+function isAnyTooLong(locks: readonly WantedLock<string>[]): boolean {
+  for (const { name } of locks) if (name.length > LONGEST_NAME) return true
+  return false
+}
 
 /**
  * Calls `see` with every pair that is an edge of its own, as long as it answers true; whether it always

@@ -63,11 +63,17 @@ export class Engine {
     caller: Caller,
   ): Promise<unknown> {
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, callback)
-    const promise = this.#outcomeOf(request, caller)
-    if (request.holder === undefined) return promise
-    const tracked = new TrackedPromise(take, () => this.#watch.awaited(request))
-    resolverOfLast()(promise)
-    return tracked
+    try {
+      const promise = this.#outcomeOf(request, caller)
+      if (request.holder === undefined) return promise
+      const tracked = new TrackedPromise(take, () => this.#watch.awaited(request))
+      resolverOfLast()(promise)
+      return tracked
+    } catch (error) {
+      // Of a signal that is none, or promises that were tampered with. No lock must stay taken.
+      this.end(request)
+      throw error
+    }
   }
 
   /** A guard, if the plan is free. */
@@ -79,9 +85,14 @@ export class Engine {
   ): Guard | undefined {
     if (!this.queues.isFree(plan)) return undefined
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, undefined)
-    this.#enter(request, caller)
-    this.#begin(request)
-    return this.#guardOf(request)
+    try {
+      this.#enter(request, caller)
+      this.#begin(request)
+      return this.#guardOf(request)
+    } catch (error) {
+      this.end(request)
+      throw error
+    }
   }
 
   /** any → ended; nothing for one that has ended. */
@@ -122,7 +133,7 @@ export class Engine {
       const startAtOnce = (): unknown => this.#start(request)
       return then.call(SETTLED, startAtOnce)
     }
-    const turn = new Promise(take) as Promise<Request>
+    const turn = new OwnPromise(take) as Promise<Request>
     if (request.state === 'waiting') {
       request.wake = resolverOfLast()
       this.#wait(request, caller)
@@ -163,7 +174,7 @@ export class Engine {
   #callRobbed({ callback, plan, holder }: Request): void {
     try {
       const value = callback?.(new Lock(plan), new Scope(this.#options.calls, holder))
-      Promise.resolve(value).catch(() => {})
+      OwnPromise.resolve(value).catch(() => {})
     } catch {
       // Its promise has been rejected for the theft.
     }
@@ -172,8 +183,8 @@ export class Engine {
   /** Ends the holding when the value has settled, if it is a promise or another thenable. */
   #endWith(request: Request, thenable: unknown): Promise<unknown> {
     // First, for it can throw.
-    const value = Promise.resolve(thenable)
-    const outcome = new Promise(take)
+    const value = OwnPromise.resolve(thenable)
+    const outcome = new OwnPromise(take)
     const reject = takenReject
     const resolve = resolverOfLast()
     request.reject = reject
@@ -215,28 +226,19 @@ export class Engine {
     else if (options.steal) this.#steal(request)
     else this.queues.enter(request)
     if (request.missing === 0) request.state = 'granted'
-    if (options.signal) this.#endBy(request, options.signal)
-    return request.state === 'granted'
-  }
-
-  /** Has a signal end its wait. */
-  #endBy(request: Request, signal: AbortSignal): void {
-    try {
-      stopBy(
-        request,
-        onAbort(signal, () => this.#giveUp(request, reasonOf(signal))),
-      )
-    } catch (error) {
-      // A signal that is not quite one must not leave a lock taken.
-      this.end(request)
-      throw error
+    const { signal } = options
+    if (signal) {
+      const abort = (): void => this.#giveUp(request, reasonOf(signal))
+      stopBy(request, onAbort(signal, abort))
     }
+    return request.state === 'granted'
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
     const { options } = request
     this.#watch.wanted(request, caller)
     if (holder.nested?.size) holder.hasBranches = true
+    else if (!holder.guards?.size) holder.hasBranches = false
     holder.nested = (holder.nested ?? new Set()).add(request)
     if (options.steal) this.#steal(request)
     else this.queues.enter(request)
@@ -314,9 +316,10 @@ export class Engine {
   }
 }
 
-const SETTLED = Promise.resolve()
-/** Not the promise's own: it may have been replaced. */
-const { then } = Promise.prototype
+/** Those that were there at the beginning: a program may put others in their place. */
+const OwnPromise = globalThis.Promise
+const { then } = OwnPromise.prototype
+const SETTLED = OwnPromise.resolve()
 
 /** A guard that is out stays so. */
 function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): void {

@@ -30,7 +30,8 @@ export function letPass(nested: Request, holder: Request): void {
   const known = new Map<Request, boolean>()
   const passed = new Set<Request>()
   for (const ticket of waitingTickets(waitedFor)) {
-    for (let at = ticket.before; at; at = at.before) {
+    // From the front, so that of those before each it is known already.
+    for (let at = ticket.queue.first; at && at !== ticket; at = at.after) {
       const { claim } = at
       if (claim.state !== 'waiting' || waitedFor.has(claim)) continue
       if (canReach(claim, isHolder, standsBehind, known)) passed.add(claim)

@@ -16,6 +16,8 @@ export type KeepPlaces = 'sampled' | 'always' | 'never'
 const FIRST = 32
 /** Places are remembered for so many classes. */
 const MOST_CLASSES = 1024
+/** None are of classes with longer names. */
+const LONGEST_CLASS = 256
 
 /** The places of a manager's requests. */
 export class Places {
@@ -39,6 +41,7 @@ export class Places {
     if (request.place === undefined) return
     for (const name of namesIn(request.plan)) {
       const cls = classOf(name)
+      if (cls.length > LONGEST_CLASS) continue
       if (this.#ofClass.size < MOST_CLASSES || this.#ofClass.has(cls)) {
         this.#ofClass.set(cls, request.place)
       }

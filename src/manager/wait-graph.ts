@@ -92,9 +92,11 @@ export function* holdingsOf(holder: Request): Generator<Request> {
   if (holder.guards) yield* holder.guards
 }
 
-/** Whether somebody waits in the queues of one that holds. */
-export function isInTheWay(holding: Request): boolean {
-  for (const { queue } of ticketsOf(holding)) if (queue.last && !queue.last.leads) return true
+/** Whether somebody waits in the queues of some that hold. */
+export function isAnyInTheWay(holdings: Iterable<Request>): boolean {
+  for (const holding of holdings) {
+    for (const { queue } of ticketsOf(holding)) if (queue.last && !queue.last.leads) return true
+  }
   return false
 }
 

@@ -25,8 +25,8 @@ import { labelOf, type Request } from './request.ts'
 import {
   codeOf,
   holdingsOf,
+  isAnyInTheWay,
   isDoubtful,
-  isInTheWay,
   locksOf,
   standsBefore,
   standsBehind,
@@ -105,7 +105,7 @@ export class Watch {
    * awaits.
    */
   guarded(guard: Request): void {
-    if (isInTheWay(guard)) this.#checkSoon(codeOf(guard)?.nested ?? [])
+    if (isAnyInTheWay([guard])) this.#checkSoon(codeOf(guard)?.nested ?? [])
   }
 
   /** A wait is over, or a holding: whatever circle it was in is open. */
@@ -130,6 +130,8 @@ export class Watch {
     if (holder === undefined || holder.state === 'ended') return
     // Most often it waits for nobody.
     if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return
+    // Nor does anybody wait for its holder.
+    if (!holder.isAwaited && !isAnyInTheWay(holdingsOf(holder))) return
     if (!isJoined(request, holdingsOf(holder), standsBehind, standsBefore)) return
     const isEnd = (node: Request): boolean => codeOf(node) === holder
     const isSureEnd = (node: Request): boolean => isEnd(node) && !isDoubtful(node)

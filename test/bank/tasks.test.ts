@@ -115,6 +115,25 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
     const signal = AbortSignal.abort()
     const ended = await runBankOnTasks({ ...lecture, strategy: 'ordered', signal })
     assert.deepEqual([ended.transfers, ended.complete], [0, false])
+    // Those that are refused wait for nothing, and let nothing else happen either.
+    const controller = new AbortController()
+    setImmediate(() => controller.abort())
+    const count = 1_000_000
+    const orders = {
+      from: new Int32Array(count),
+      to: new Int32Array(count).fill(1),
+      amounts: new Float64Array(count).fill(1),
+      outcomes: new Uint8Array(count),
+    }
+    const stopped = await runBankOnTasks({
+      strategy: 'ordered',
+      balances: [0, 0],
+      threads: 2,
+      orders,
+      signal: controller.signal,
+    })
+    assert.ok(stopped.transfers < count)
+    assert.equal(stopped.complete, false)
     await assert.rejects(runBankOnTasks({ ...lecture, strategy: 'ordered', threads: 0 }), {
       code: 'LOCK_USAGE',
     })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { LockManager, LockUsageError } from '../../src/index.ts'
-import { pause, settle, state } from './tools.ts'
+import { holding, pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
@@ -132,6 +132,39 @@ describe('bad input', { timeout: 60_000 }, () => {
       prototype.then = then
     }
     assert.deepEqual(await Promise.all(promises), ['first', 'second', 'null'])
+    assert.deepEqual(await state(manager), { held: [], pending: [] })
+  })
+
+  it('another Promise in the place of the first', async () => {
+    const manager = new LockManager()
+    const Original = globalThis.Promise
+    const end = await holding(manager, 'a')
+    const requests: Promise<unknown>[] = []
+    try {
+      globalThis.Promise = class Other<Value> extends Original<Value> {}
+      requests.push(
+        manager.request('a', () => 'waited'),
+        manager.request('b', async () => 'b'),
+      )
+    } finally {
+      globalThis.Promise = Original
+    }
+    await end()
+    assert.deepEqual(await Promise.all(requests), ['waited', 'b'])
+    const { prototype } = Promise
+    const before = Object.getOwnPropertyDescriptor(prototype, 'constructor') ?? {}
+    let broken: Promise<unknown> | undefined
+    try {
+      const get = (): never => {
+        throw new Error('no constructor')
+      }
+      Object.defineProperty(prototype, 'constructor', { configurable: true, get })
+      broken = manager.request('a', no)
+    } finally {
+      delete (prototype as { constructor?: unknown }).constructor
+      Object.defineProperty(prototype, 'constructor', before)
+    }
+    await assert.rejects(broken, /no constructor/)
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 

@@ -371,6 +371,25 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.equal(reasons.filter((reason) => reason instanceof DeadlockError).length, 1)
   })
 
+  it('is found through a guard when earlier branches are over', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const [asked, held] = [gate(), gate()]
+    const one = locks.request('one', async () => {
+      await Promise.all([locks.request('log', () => {}), locks.request('log', () => {})])
+      using _guard = await locks.acquire('a')
+      held.open()
+      await asked.opened
+      return await locks.request('b', () => 'one')
+    })
+    const two = locks.request('b', async () => {
+      await held.opened
+      asked.open()
+      return locks.request('a', () => 'two')
+    })
+    const results = await Promise.allSettled([one, two])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  })
+
   it('is only suspected where one branch of a context holds a guard and another one waits', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const suspected: DeadlockReport[] = []

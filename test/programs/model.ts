@@ -146,6 +146,8 @@ export class Model {
       )
     ) {
       parent.hasBranches = true
+    } else if (!this.holding.some((one) => one.isGuard && one.parent === parent)) {
+      parent.hasBranches = false
     }
   }
 
