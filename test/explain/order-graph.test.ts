@@ -139,6 +139,13 @@ describe('the order graph', () => {
     assert.ok(graph.isKnown(held, wanted))
   })
 
+  it('keeps no long names', () => {
+    const graph = new OrderGraph()
+    const [long, short] = [exclusive('x'.repeat(257)), exclusive('y')]
+    assert.ok(graph.isKnown([long], [short]) && graph.isKnown([short], [long]))
+    assert.ok(!graph.isKnown([exclusive('x'.repeat(256))], [short]))
+  })
+
   it('follows a way of any length, and stops growing at its limit', () => {
     const graph = new OrderGraph()
     for (let i = 0; i < MOST_EDGES + 10; i++) {
