@@ -3,8 +3,8 @@
  *
  * A nested request that is awaited may stand behind somebody who waits for its holder: in a queue that
  * went strictly by age they would wait for each other. So whoever waits for the holder, in whatever way,
- * goes behind the nested request and all whom that waits for. It loses nothing: before the holder has
- * ended it could not have been granted.
+ * goes behind the nested request and all whom that waits for. It loses nothing by that as things stand:
+ * before the holder has ended it cannot be granted.
  *
  * Why that is enough: afterwards the nested request, and those whom it waits for, stand behind nobody
  * who waits for its holder, so no circle goes through them; and whoever was moved waits for them, not
