@@ -447,14 +447,17 @@ class Run {
     for (const told of this.#told) {
       assert.ok(this.#now < told.until || isOpen(told), `${told.members[0]?.id} stays stuck`)
     }
-    const areOpen = this.#told.some(isOpen)
     this.#told = this.#told.filter((told) => !isOpen(told))
-    for (const asked of this.#model.alive) {
-      if (!areOpen || !this.#closers.has(asked) || this.#closesCircle(asked)) continue
+    const free = this.#model.alive.filter(
+      (asked) => this.#closers.has(asked) && !this.#closesCircle(asked),
+    )
+    for (const asked of free) {
+      // One of them can close a circle again, by whom another one let through.
+      if (this.#closesCircle(asked)) continue
       this.#closers.delete(asked)
       this.#model.letPass(asked)
     }
-    return areOpen
+    return free.length > 0
   }
 
   /** Brings the model to where the manager must be after a step. */
