@@ -93,6 +93,13 @@ export class OrderGraph {
     })
   }
 
+  /** The same of one lock that is held and one that is wanted: most have no more, and need no lists. */
+  isPairKnown(held: WantedLock<string>, wanted: WantedLock<string>): boolean {
+    if (held.name === wanted.name) return true
+    const edge = this.#edgeOf(held, wanted, classOf(held.name), classOf(wanted.name))
+    return edge !== undefined && edge.gates.size === 0
+  }
+
   /** Records that `wanted` was asked for while `held` was held; the circles which that closes. */
   record<Held extends WantedLock<string>>(
     held: readonly Held[],
@@ -148,10 +155,12 @@ export class OrderGraph {
       fromClass === toClass
         ? this.#names.edges.get(from.name)?.get(to.name)
         : this.#classes.edges.get(fromClass)?.get(toClass)
-    return edges?.find(
-      ({ heldShared, wantedShared }) =>
-        heldShared === (from.mode === 'shared') && wantedShared === (to.mode === 'shared'),
-    )
+    if (edges === undefined) return undefined
+    for (const edge of edges) {
+      const isHeldSo = edge.heldShared === (from.mode === 'shared')
+      if (isHeldSo && edge.wantedShared === (to.mode === 'shared')) return edge
+    }
+    return undefined
   }
 
   /** Whether a circle was told before; it is from now on. */

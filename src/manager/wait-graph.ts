@@ -120,6 +120,14 @@ export function locksOf(holder: Request | undefined): HeldLock[] {
   return held
 }
 
+/** The one lock that a holder has with those around it and the guards; `undefined` where it has more. */
+export function onlyLockOf(holder: Request | undefined): WantedLock<string> | undefined {
+  const live = liveHolder(holder)
+  if (live === undefined || live.plan.next !== undefined || live.guards?.size) return undefined
+  const isInside = !live.options.detached && liveHolder(live.holder) !== undefined
+  return isInside ? undefined : live.plan
+}
+
 function addLocks(held: HeldLock[], by: Request): void {
   for (const { name, mode } of locksIn(by.plan)) held.push({ name, mode, by })
 }

@@ -28,6 +28,7 @@ import {
   isAnyInTheWay,
   isDoubtful,
   locksOf,
+  onlyLockOf,
   standsBefore,
   standsBehind,
   surelyWaitsFor,
@@ -78,8 +79,11 @@ export class Watch {
   /** A nested request is about to enter its queues: what that says of the order of locks. */
   wanted(request: Request, caller: Caller): void {
     if (this.#order === undefined) return
+    const only = onlyLockOf(request.holder)
+    const { plan } = request
+    if (only && plan.next === undefined && this.#order.isPairKnown(only, plan)) return
     const held = locksOf(request.holder)
-    const wanted = locksIn(request.plan)
+    const wanted = locksIn(plan)
     if (this.#order.isKnown(held, wanted)) return
     const { places, tell } = this.#options
     const reports = this.#order.record(held, wanted, {
