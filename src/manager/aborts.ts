@@ -59,8 +59,8 @@ function listenTo(signal: AbortSignal): Waiting {
       }
     },
   }
-  waiting.set(signal, entry)
   // Not the signal's own methods: they may have been replaced.
   addEventListener.call(signal, 'abort', listener)
+  waiting.set(signal, entry)
   return entry
 }

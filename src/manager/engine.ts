@@ -67,7 +67,8 @@ export class Engine {
       const promise = this.#outcomeOf(request, caller)
       if (request.holder === undefined) return promise
       const tracked = new TrackedPromise(take, () => this.#watch.awaited(request))
-      resolverOfLast()(promise)
+      const reject = takenReject
+      then.call(promise, resolverOfLast(), reject)
       return tracked
     } catch (error) {
       // Of a signal that is none, or promises that were tampered with. No lock must stay taken.
@@ -100,7 +101,6 @@ export class Engine {
     if (request.state === 'ended') return
     request.state = 'ended'
     const { holder, stop, nested, guards } = request
-    stop?.()
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.holder = request.options.detached ? undefined : liveHolder(holder)
     // A call stack that is kept can keep whoever ended, and must not keep all who came after it.
@@ -111,6 +111,8 @@ export class Engine {
     this.queues.leave(request)
     this.#watch.movedOn(request)
     if (guards) for (const guard of guards) this.#watch.guarded(guard)
+    // Last, for timers and signals may be the user's own, and throw.
+    stop?.()
   }
 
   /** What a holder has not waited for is the code's around it: that may, and none other can. */
@@ -150,7 +152,12 @@ export class Engine {
       if (request.failure?.isTheft) this.#callRobbed(request)
       throw request.failure?.reason
     }
-    this.#begin(request)
+    try {
+      this.#begin(request)
+    } catch (error) {
+      this.end(request)
+      throw error
+    }
     return request.callback ? this.#callBack(request, request.callback) : this.#guardOf(request)
   }
 

@@ -3,12 +3,15 @@
  *
  * A nested request that is awaited may stand behind somebody who waits for its holder: in a queue that
  * went strictly by age they would wait for each other. So whoever waits for the holder, in whatever way,
- * goes behind the nested request and all whom that waits for. It loses nothing by that as things stand:
- * before the holder has ended it cannot be granted.
+ * goes behind the nested request and all whom that waits for. As things stand it loses nothing by that:
+ * before the holder has ended it cannot be granted. (Where it waits for the holder only through others
+ * who go behind too, or who give up, it may have to wait for longer than it had to.)
  *
- * Why that is enough: afterwards the nested request, and those whom it waits for, stand behind nobody
- * who waits for its holder, so no circle goes through them; and whoever was moved waits for them, not
- * they for it. A circle that is left goes through a deadlock, and that was told.
+ * Why that is enough: take the nested request, all whom it waits for, and all whom these still stand
+ * behind after the moves. The holder is not among them, or this were a deadlock; nor is anybody who was
+ * moved, for those wait for the holder. Every new edge, from the holder or from one who was moved, leads
+ * to some of them, and none leads out: so no circle goes through a new edge. The others were looked for
+ * when their own edges were new. A circle that is left goes through a deadlock, and that was told.
  *
  * Priority inheritance (Sha, Rajkumar, Lehoczky, 1990) for queues instead of priorities.
  */

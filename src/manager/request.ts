@@ -8,7 +8,8 @@
  * | `holding` | its callback runs, or its guard is out                    | ended             |
  * | `ended`   | in no queue: done, given up, or its locks were stolen     |                   |
  *
- * `Engine.end()` is the one way to `ended`; the promise is settled beside it.
+ * `Engine.end()` is the one way to `ended`, but for `ifAvailable`, which may enter nothing; the promise is
+ * settled beside it.
  */
 
 import {

@@ -7,7 +7,8 @@
  *
  * Both get an edge that can close a circle only when somebody subscribes to the promise of a nested
  * request; when a guard is granted, or left behind by a callback: its release waits for all that is
- * awaited in the context that asked for it; and when a request is moved.
+ * awaited in the context that asked for it. (A move gives edges too: passing.ts says why these close no
+ * circle.)
  */
 
 import {

@@ -1,8 +1,8 @@
 /**
  * Watches requests that are made while their holder holds something: the only ones that can deadlock.
  *
- * Whenever the graphs of wait-graph.ts get an edge that can close a circle, one is looked for through
- * that edge, and through no other. A circle in the wait-for graph is told, and stands until one of its
+ * Whenever a promise or a guard gives the graphs of wait-graph.ts an edge that can close a circle, one is
+ * looked for through that edge, and through no other. A circle in the wait-for graph is told, and stands until one of its
  * members moves on; then whoever closed it is looked at again. A circle that needs an edge of the queue
  * graph is opened by moving requests, before anything comes of it (passing.ts).
  *
@@ -210,7 +210,7 @@ export class Watch {
   /** When all has happened that happens now: of many that are robbed at once, all have ended. */
   #checkSoon(requests: Iterable<Request>): void {
     for (const request of requests) {
-      if (this.#toCheck.size === 0) void SETTLED.then(() => this.#checkNow())
+      if (this.#toCheck.size === 0) then.call(SETTLED, () => this.#checkNow())
       this.#toCheck.add(request)
     }
   }
@@ -235,6 +235,8 @@ export class Watch {
 }
 
 const SETTLED = Promise.resolve()
+/** Not the promise's own: it may have been replaced. */
+const { then } = Promise.prototype
 
 /** What tells a circle from others, wherever one begins. */
 function keyOf(cycle: readonly Request[]): string {

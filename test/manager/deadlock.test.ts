@@ -420,6 +420,65 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     )
   })
 
+  it('is rejected no more when branches have shown since it was told', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 60, trackOrder: false })
+    const told: string[] = []
+    locks.on('deadlock', () => told.push('deadlock'))
+    locks.on('suspected', () => told.push('suspected'))
+    const [inB, endB] = [gate(), gate()]
+    let b: Scope | undefined
+    const other = locks.request('b', async (_lock, scope) => {
+      b = scope
+      inB.open()
+      await endB.opened
+    })
+    await inB.opened
+    await locks.request('c', async (_lock, inside) => {
+      const guard = await inside.acquire('a')
+      const waits = inside.request('b', () => 'b')
+      void waits.then(() => {})
+      const crosses = (b as Scope).request('a', () => 'a')
+      void crosses.then(endB.open)
+      await settle()
+      const branch = inside.request('d', () => pause(100))
+      void branch.then(() => guard.release())
+      assert.deepEqual(await Promise.all([waits, crosses]), ['b', 'a'])
+    })
+    await other
+    assert.deepEqual(told, ['deadlock', 'suspected'])
+  })
+
+  it('opens when the code that waited is over', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 60, trackOrder: false })
+    const told: string[] = []
+    locks.on('deadlock', () => told.push('deadlock'))
+    const [inB, endB] = [gate(), gate()]
+    let b: Scope | undefined
+    const other = locks.request('b', async (_lock, scope) => {
+      b = scope
+      inB.open()
+      await endB.opened
+    })
+    await inB.opened
+    let crosses: Promise<string> | undefined
+    await locks.request('outer', async (_lock, outer) => {
+      const guard = await outer.request('inner', async (_inner, inside) => {
+        const held = await inside.acquire('a')
+        // Waited for, but not by the callback.
+        void inside.request('b', () => {}).then(() => {})
+        crosses = (b as Scope).request('a', () => 'a')
+        void crosses.then(endB.open)
+        await settle()
+        return held
+      })
+      await pause(120)
+      guard.release()
+    })
+    assert.equal(await crosses, 'a')
+    await other
+    assert.deepEqual(told, ['deadlock'])
+  })
+
   it('is not seen through a detached guard, which may be released anywhere', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))

@@ -50,6 +50,9 @@ const mode = fc.constantFrom<LockMode>('exclusive', 'exclusive', 'shared')
 const onHold = fc.oneof(
   { weight: 8, arbitrary: fc.constant('stay' as const) },
   { weight: 1, arbitrary: fc.constantFrom('return' as const, 'throw' as const) },
+)
+const onHoldOrGuard = fc.oneof(
+  { weight: 9, arbitrary: onHold },
   { weight: 2, arbitrary: fc.constant('guard' as const) },
 )
 const wants = fc
@@ -63,74 +66,86 @@ const timeoutMs = fc.oneof(
   { weight: 4, arbitrary: fc.constant(undefined) },
   { weight: 1, arbitrary: fc.nat(4) },
 )
-const wish: fc.Arbitrary<Wish> = fc.oneof(
-  {
-    weight: 12,
-    arbitrary: fc.record({ wants, how: fc.constant('plain' as const), timeoutMs, onHold }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({ wants, how: fc.constant('detached' as const), timeoutMs, onHold }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      wants,
-      how: fc.constant('ifAvailable' as const),
-      timeoutMs: fc.constant(undefined),
-      onHold,
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      wants: wants.map(
-        (map) => new Map([...map.keys()].map((name) => [name, 'exclusive' as const])),
-      ),
-      how: fc.constant('steal' as const),
-      timeoutMs: fc.constant(undefined),
-      onHold: onHold.map((how) => (how === 'guard' ? 'stay' : how)),
-    }),
-  },
-)
+function wishOf(onHold: fc.Arbitrary<Wish['onHold']>): fc.Arbitrary<Wish> {
+  return fc.oneof(
+    {
+      weight: 12,
+      arbitrary: fc.record({ wants, how: fc.constant('plain' as const), timeoutMs, onHold }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ wants, how: fc.constant('detached' as const), timeoutMs, onHold }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        wants,
+        how: fc.constant('ifAvailable' as const),
+        timeoutMs: fc.constant(undefined),
+        onHold,
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        wants: wants.map(
+          (map) => new Map([...map.keys()].map((name) => [name, 'exclusive' as const])),
+        ),
+        how: fc.constant('steal' as const),
+        timeoutMs: fc.constant(undefined),
+        onHold: onHold.map((how) => (how === 'guard' ? 'stay' : how)),
+      }),
+    },
+  )
+}
 const which = fc.nat(11)
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 10,
-    arbitrary: fc.record({
-      do: fc.constant('ask' as const),
-      wish,
-      within: which,
-      awaits: fc.constantFrom(true, true, true, false),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('await' as const), which }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ do: fc.constant('end' as const), which, throws: fc.boolean() }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 4 }) }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('race' as const),
-      end: which,
-      against: fc.constantFrom('abort' as const, 'time' as const),
-      which,
-      microtasks: fc.nat(8),
-    }),
-  },
-)
+function stepOf(wish: fc.Arbitrary<Wish>): fc.Arbitrary<Step> {
+  return fc.oneof(
+    {
+      weight: 10,
+      arbitrary: fc.record({
+        do: fc.constant('ask' as const),
+        wish,
+        within: which,
+        awaits: fc.constantFrom(true, true, true, false),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('await' as const), which }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant('end' as const), which, throws: fc.boolean() }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('pass' as const),
+        ms: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('race' as const),
+        end: which,
+        against: fc.constantFrom('abort' as const, 'time' as const),
+        which,
+        microtasks: fc.nat(8),
+      }),
+    },
+  )
+}
 
-/** Any program. */
-export const program: fc.Arbitrary<Program> = fc.record({
-  deadlockAfterMs: fc.constantFrom(0, 3),
-  steps: fc.array(step, { minLength: 4, maxLength: 24 }),
-})
+/** Any program without guards; the second, with some. */
+export const program: fc.Arbitrary<Program> = programOf(onHold)
+export const programWithGuards: fc.Arbitrary<Program> = programOf(onHoldOrGuard)
+
+function programOf(onHold: fc.Arbitrary<Wish['onHold']>): fc.Arbitrary<Program> {
+  return fc.record({
+    deadlockAfterMs: fc.constantFrom(0, 3),
+    steps: fc.array(stepOf(wishOf(onHold)), { minLength: 4, maxLength: 24 }),
+  })
+}
 
 /** What came of some programs. */
 export interface Tally {
@@ -401,14 +416,12 @@ class Run {
     assert.equal(members[0], youngest)
     const { deadlockAfterMs } = this.#program
     const until = report.suspected ? Number.POSITIVE_INFINITY : this.#now + deadlockAfterMs
+    // The same may be told again: for other guards, or as one that branches have made doubtful.
+    this.#told = this.#told.filter(
+      (told) => `${[...told.members, ...told.names]}` !== `${[...members, ...names]}`,
+    )
     this.#told.push({ members, names, until })
     if (report.suspected) {
-      // Branches that have shown since it was told make a deadlock doubtful.
-      this.#told = this.#told.filter(
-        (told) =>
-          told.until === until ||
-          `${[...told.members, ...told.names]}` !== `${[...members, ...names]}`,
-      )
       this.#tally.suspected++
     } else {
       this.#victims.add(youngest)

@@ -217,8 +217,8 @@ function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
 }
 
 /**
- * Moves a ticket of a claim that waits directly behind another one that does not lead, further back in
- * the same queue. Whoever leads by that may be granted.
+ * Moves a waiting claim's ticket further back in its queue: to directly behind another one, which does
+ * not lead. Whoever leads by that may be granted.
  */
 export function moveBehind<Owner extends Claim>(ticket: Ticket<Owner>, other: Ticket<Owner>): void {
   const { after } = ticket
