@@ -12,7 +12,12 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 /** What each example writes. */
 const outputs = {
   'README.md': ['report\n', 'true\na teller\n'],
-  'docs/async.md': ["[ 'report: nightly report' ]\n", 'afterwards\n', 'account:3 and account:7\n'],
+  'docs/async.md': [
+    "[ 'report: nightly report' ]\n",
+    'LockOrderError\n',
+    'afterwards\n',
+    'account:3 and account:7\n',
+  ],
 }
 
 for (const [file, expected] of Object.entries(outputs)) {

@@ -103,8 +103,8 @@ export function bankCommand(exit: (status: number) => void): Command {
     )
     .option(
       '--no-pause',
-      'never wait between debit and credit; by default unlocked and unordered do so in their first ' +
-        `${SLOW_TRANSFERS} transfers, so that their fault is seen at once`,
+      'of threads: never wait between debit and credit; by default unlocked and unordered do so in ' +
+        `their first ${SLOW_TRANSFERS} transfers, so that their fault is seen at once`,
     )
     .option('--trace', 'print which thread takes which lock first and second')
     .addOption(
@@ -128,6 +128,7 @@ export function bankCommand(exit: (status: number) => void): Command {
 async function runCommand(flags: BankFlags): Promise<number> {
   const workload = readWorkload(flags)
   checkStripes(flags, workload)
+  checkPause(flags)
   const out = checkOut(flags, workload)
   const interrupt = new AbortController()
   const stop = (): void => {
@@ -234,6 +235,13 @@ function checkOut({ out }: BankFlags, { files }: Workload): string | undefined {
 function checkStripes({ strategy, stripes = 0 }: BankFlags, { balances }: Workload): void {
   if (strategy !== 'striped' || stripes <= balances.length) return
   throw new InputError(`--stripes: expected at most one for each of ${balances.length} accounts`)
+}
+
+function checkPause({ pause, on }: BankFlags): void {
+  if (pause || on === 'threads') return
+  throw new InputError(
+    '--no-pause goes with --on threads: tasks always wait between debit and credit',
+  )
 }
 
 /** A parser for a whole number in a range. */

@@ -23,7 +23,10 @@ import { type Budget, circleThrough, isWithin, type OrderEdge } from './order-ci
 
 /** The graph never grows beyond so many edges. */
 export const MOST_EDGES = 16_384
-/** Requests that have to do with longer names, in UTF-16 code units, are not recorded. */
+/**
+ * Requests that have to do with longer names, in UTF-16 code units, are not recorded: without those
+ * names as gates, there would be circles that cannot come about.
+ */
 const LONGEST_NAME = 256
 /** Of one request, so many pairs of a lock that is held and one that is wanted are looked at. */
 const MOST_PAIRS = 4096

@@ -6,7 +6,7 @@ import { visible } from '../core/visible.ts'
 /** A possible deadlock as text of several lines: each way round, with both places, and the cure. */
 export function possibleDeadlockText({ cycle }: PossibleDeadlockReport): string {
   const lines = [
-    `Possible deadlock: locks are taken in ${cycle.length} orders that contradict each other; nothing hung yet.`,
+    `Possible deadlock: locks are taken in ${cycle.length} orders that contradict each other, whether or not anything hung.`,
     '',
   ]
   for (const edge of cycle) {

@@ -84,7 +84,7 @@ export function toPlan<Owner extends Claim>(
 export function toOptions(options: unknown): Options {
   if (options === undefined || options === null) return DEFAULTS
   if (typeof options !== 'object' && typeof options !== 'function') {
-    throw webTypeError(`request: expected options, not ${show(options)}`)
+    throw webTypeError(`expected options, not ${show(options)}`)
   }
   // Web IDL reads a dictionary's members in the order of their names, each once.
   const given = options as RequestOptions
@@ -149,12 +149,12 @@ function toWanted(value: unknown): WantedLock<string> | undefined {
   const { name, mode } = value as Partial<WantedLock>
   if (mode !== 'shared' && mode !== 'exclusive') return undefined
   if (typeof name === 'string') return { name, mode }
-  throw new LockUsageError(`request: a lock's name must be a string, not ${show(name)}`)
+  throw new LockUsageError(`a lock's name must be a string, not ${show(name)}`)
 }
 
 function toText(value: unknown, what: 'name' | 'mode'): string {
   if (typeof value === 'symbol') {
-    throw webTypeError(`request: a symbol is no ${what}: ${show(value)}`)
+    throw webTypeError(`a symbol is no ${what}: ${show(value)}`)
   }
   return `${value}`
 }
@@ -163,45 +163,45 @@ function toMode(mode: unknown): LockMode {
   if (mode === undefined) return 'exclusive'
   const text = toText(mode, 'mode')
   if (text === 'exclusive' || text === 'shared') return text
-  throw webTypeError(`request: mode must be 'exclusive' or 'shared', not ${show(mode)}`)
+  throw webTypeError(`mode must be 'exclusive' or 'shared', not ${show(mode)}`)
 }
 
 function toSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined) return undefined
   if (signal instanceof AbortSignal) return signal
-  throw webTypeError(`request: signal must be an AbortSignal, not ${show(signal)}`)
+  throw webTypeError(`signal must be an AbortSignal, not ${show(signal)}`)
 }
 
 function toMs(value: unknown, what: string): number | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'number' && value >= 0) return value
-  throw new LockUsageError(`request: ${what} must be a number from 0, not ${show(value)}`)
+  throw new LockUsageError(`${what} must be a number from 0, not ${show(value)}`)
 }
 
 function toLabel(label: unknown): string | undefined {
   if (label === undefined || typeof label === 'string') return label
-  throw new LockUsageError(`request: label must be a string, not ${show(label)}`)
+  throw new LockUsageError(`label must be a string, not ${show(label)}`)
 }
 
 function wrongCount(count: number): LockUsageError {
   return new LockUsageError(
     count === 0
-      ? 'request: the list of names is empty'
-      : `request: ${count} names, at most ${MOST_NAMES} can be taken at once: ` +
+      ? 'the list of names is empty'
+      : `${count} names, at most ${MOST_NAMES} can be taken at once: ` +
           'take one lock for many things instead',
   )
 }
 
 function wrongElement(element: unknown, index: number): LockUsageError {
   return new LockUsageError(
-    `request: expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
+    `expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
       `(element ${index})`,
   )
 }
 
 function tooLong(name: string): LockUsageError {
   return new LockUsageError(
-    `request: a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
+    `a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
       `${LONGEST_NAME} are possible: use a digest of it`,
   )
 }
@@ -211,7 +211,7 @@ function reservedName(): DOMException {
 }
 
 function notSupported(message: string): DOMException {
-  return new DOMException(`request: ${message}`, 'NotSupportedError')
+  return new DOMException(`${message}`, 'NotSupportedError')
 }
 
 /** What a caller passed, for a message; never anything that could throw. */

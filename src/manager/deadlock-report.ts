@@ -1,6 +1,6 @@
 /** What is told of a circle of requests, as plain data. */
 
-import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
+import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import type { Places } from './places.ts'
@@ -14,7 +14,7 @@ export function victimOf(cycle: readonly Request[]): Request {
     if (request.state !== 'waiting' || liveHolder(request.holder) === undefined) continue
     if (victim === undefined || request.id > victim.id) victim = request
   }
-  // Only holders and their nested requests make circles.
+  // There is one: only through a nested request that waits does a circle leave a holder.
   return victim as Request
 }
 
@@ -59,8 +59,8 @@ export function reportOf(
 
 /** The lock that a request waits for because of this blocker. */
 function waitOf(request: Request, blocker: Request): WantedLock<string> {
-  const tickets = [...ticketsOf(request)]
-  const ticket = tickets.find((one) => [...holdersBefore(one)].includes(blocker)) ?? tickets[0]
-  const name = ticket?.queue.name ?? ''
-  return { name, mode: ticket?.mode ?? 'exclusive' }
+  const ticket = [...ticketsOf(request)].find((one) => [...holdersBefore(one)].includes(blocker))
+  // There is one: it is through this lock that the circle goes.
+  const { name, mode } = ticket as Ticket<Request>
+  return { name, mode }
 }

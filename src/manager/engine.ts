@@ -109,7 +109,7 @@ export class Engine {
     if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
-    this.#watch.movedOn(request)
+    this.#watch.ended(request)
     if (guards) for (const guard of guards) this.#watch.guarded(guard)
     // Last, for timers and signals may be the user's own, and throw.
     stop?.()
@@ -292,7 +292,6 @@ export class Engine {
     request.state = 'holding'
     request.stop?.()
     request.stop = undefined
-    this.#watch.movedOn(request)
     const { warnAfterMs } = request.options
     if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
   }
@@ -316,7 +315,7 @@ export class Engine {
         label: labelOf(request),
         names: namesIn(request.plan),
         lastsMs: Date.now() - from,
-        blockers: [...new Set([...blockersByName(request).values()].flat())],
+        blockers: [...new Set([...blockersByName(request).values()].flat().map(labelOf))],
       })
     }
     stopBy(request, callIdlyAfter(afterMs, warn))

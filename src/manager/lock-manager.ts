@@ -92,7 +92,11 @@ export class LockManager<Name extends string = string> {
       trackOrder: trackOrder && declared === undefined,
       places: new Places(places),
       tell: {
-        deadlock: (report) => void this.#listeners.tell('deadlock', report),
+        deadlock: (report) => {
+          // Where there will be no victim, nothing else would ever tell.
+          if (deadlockAfterMs === Number.POSITIVE_INFINITY) this.#tellOrWarn('deadlock', report)
+          else this.#listeners.tell('deadlock', report)
+        },
         suspected: (report) => this.#tellOrWarn('suspected', report),
         possible: (report) => this.#tellOrWarn('possible', report),
         slow: (report) => this.#tellOrWarn('slow', report),
@@ -178,7 +182,7 @@ export class LockManager<Name extends string = string> {
    * Calls `listener` with every report of a kind; the answer takes it away again. It is called soon
    * afterwards, in a microtask of its own: what it throws is an uncaught exception, and breaks no request.
    * Without a listener, `suspected`, `possible` and `slow` are written as a warning of the process, or to
-   * the console.
+   * the console; so is `deadlock` where `deadlockAfterMs` is `Infinity`, and there is no victim.
    */
   on<Kind extends keyof LockEvents>(
     kind: Kind,
@@ -269,10 +273,7 @@ export class LockManager<Name extends string = string> {
     if (this.#order) mustFollow(this.#order, plan, options.detached ? undefined : holder, caller)
   }
 
-  #tellOrWarn<Kind extends 'suspected' | 'possible' | 'slow'>(
-    kind: Kind,
-    report: LockEvents[Kind],
-  ): void {
+  #tellOrWarn<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): void {
     if (!this.#listeners.tell(kind, report)) warn(report)
   }
 }

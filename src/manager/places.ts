@@ -92,6 +92,9 @@ function capture(caller: Caller): { readonly stack?: string } {
 const OWN_CALL =
   /\b(startAtOnce|start|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
 
+/** A call of the runtime itself, as Node, Deno and Bun write it: it says nothing of the program. */
+const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
+
 /** The folder of this file, as call stacks write it: not every `manager/engine.ts` is ours. */
 const OWN_FOLDER = /([^\s(@]*)\bplaces\.[cm]?[jt]s:\d/.exec(String(stackOf(new Error('here'))))?.[1]
 
@@ -108,7 +111,7 @@ function stackOf(place: { readonly stack?: string } | undefined): unknown {
   }
 }
 
-/** A stack's calls, a line each, without heading, indentation and our own. */
+/** A stack's calls, a line each, without heading, indentation, our own and the runtime's. */
 function linesOf(place: { readonly stack?: string } | undefined): string {
   const stack = stackOf(place)
   if (typeof stack !== 'string') return ''
@@ -116,6 +119,6 @@ function linesOf(place: { readonly stack?: string } | undefined): string {
     .split('\n')
     .filter((line) => /^\s+at |@/.test(line))
     .map((line) => line.trim())
-    .filter((line) => !isOwn(line))
+    .filter((line) => !isOwn(line) && !RUNTIME_CALL.test(line))
     .join('\n')
 }

@@ -11,7 +11,7 @@ import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
 import { stackAt } from './places.ts'
-import { blockersByName, type Request } from './request.ts'
+import { blockersByName, isNestedIn, labelOf, type Request } from './request.ts'
 
 /** So many things are shown of a list; of more, how many there are. */
 const SHOWN = 10
@@ -29,8 +29,10 @@ export function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError 
 /** For a wait of `timeoutMs`, whose request was made at `place`. */
 export function timedOut(request: Request, place: string, caller: Caller): LockTimeoutError {
   const { plan, options } = request
+  const called = (blocker: Request): string =>
+    labelOf(blocker) + (isNestedIn(request, blocker) ? ', in whose callback it was made' : '')
   const blockers = [...blockersByName(request)].map(
-    ([name, labels]) => `${brief(name)} behind ${listed(labels)}`,
+    ([name, before]) => `${brief(name)} behind ${listed(before.map(called))}`,
   )
   const error = new LockTimeoutError(
     `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ${listed(blockers)}`,

@@ -106,6 +106,13 @@ export function liveHolder(holder: Request | undefined): Request | undefined {
   return live
 }
 
+/** Whether a request was made in a holder's callback, or further inside. */
+export function isNestedIn(request: Request, holder: Request): boolean {
+  let at = request.holder
+  while (at !== undefined && at !== holder) at = at.holder
+  return at === holder
+}
+
 /**
  * What a request is called: by its own label, or the nearest around it, or its number and that of the
  * outermost around it.
@@ -121,11 +128,11 @@ export function labelOf(request: Request): string {
 }
 
 /** Who is in a request's way, name by name: the nearest ones, for they wait for others in turn. */
-export function blockersByName(request: Request): Map<string, string[]> {
-  const blockers = new Map<string, string[]>()
+export function blockersByName(request: Request): Map<string, Request[]> {
+  const blockers = new Map<string, Request[]>()
   for (const ticket of ticketsOf(request)) {
     const before = blockersOf(ticket)
-    if (before.length > 0) blockers.set(ticket.queue.name, before.map(labelOf))
+    if (before.length > 0) blockers.set(ticket.queue.name, before)
   }
   return blockers
 }

@@ -58,7 +58,7 @@ export function* standsBehind(request: Request): Generator<Request> {
   else {
     for (const ticket of ticketsOf(request)) {
       if (ticket.leads) continue
-      if (ticket.queue.many === 0) {
+      if (ticket.queue.withOthers === 0) {
         yield* holdersOf(ticket.queue)
         continue
       }

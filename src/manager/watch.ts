@@ -2,8 +2,8 @@
  * Watches requests that are made while their holder holds something: the only ones that can deadlock.
  *
  * Whenever a promise or a guard gives the graphs of wait-graph.ts an edge that can close a circle, one is
- * looked for through that edge, and through no other. A circle in the wait-for graph is told, and stands until one of its
- * members moves on; then whoever closed it is looked at again. A circle that needs an edge of the queue
+ * looked for through that edge, and through no other. A circle in the wait-for graph is told, and stands
+ * until one of its members ends; then whoever closed it is looked at again. A circle that needs an edge of the queue
  * graph is opened by moving requests, before anything comes of it (passing.ts).
  *
  * Cost: nothing for a request that is not nested. For one that is, the look-ups of the order graph. If
@@ -112,8 +112,8 @@ export class Watch {
     if (isAnyInTheWay([guard])) this.#checkSoon(codeOf(guard)?.nested ?? [])
   }
 
-  /** A wait is over, or a holding: whatever circle it was in is open. */
-  movedOn(request: Request): void {
+  /** It waits no longer, or holds no longer: whatever circle it was in is open. */
+  ended(request: Request): void {
     if (this.#standing.size === 0) return
     for (const circle of this.#circlesOf.get(request) ?? []) this.#open(circle)
   }

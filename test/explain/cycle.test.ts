@@ -78,6 +78,25 @@ describe('ways in a graph', () => {
     )
   })
 
+  it('are looked for from both sides, until one of them is done', () => {
+    let looked = 0
+    const chain =
+      (ends: number) =>
+      (node: number): number[] => {
+        looked++
+        return node === ends ? [] : [node + Math.sign(ends)]
+      }
+    // Ahead all is positive, behind all is negative: they never meet.
+    for (const [ahead, behind] of [
+      [100_000, -3],
+      [3, -100_000],
+    ] as const) {
+      looked = 0
+      assert.equal(isJoined(1, [-1], chain(ahead), chain(behind)), false)
+      assert.ok(looked <= 8, `${looked} nodes`)
+    }
+  })
+
   it('may be as long as memory allows', () => {
     const length = 100_000
     const next = (node: number): number[] => [(node + 1) % length]

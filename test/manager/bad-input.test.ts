@@ -146,6 +146,8 @@ describe('bad input', { timeout: 60_000 }, () => {
         manager.request('a', () => 'waited'),
         manager.request('b', async () => 'b'),
       )
+      // Its callback has returned a promise by then.
+      await settle()
     } finally {
       globalThis.Promise = Original
     }

@@ -113,6 +113,10 @@ describe('many names in one request', { timeout: 60_000 }, () => {
       LockTimeoutError,
     )
     assert.equal(await locks.request('free', { timeoutMs: 0 }, () => 'got it'), 'got it')
+    const itself = locks.request('c', { label: 'me' }, (_lock, inside) =>
+      inside.request('c', { timeoutMs: 10 }, () => 'never'),
+    )
+    await assert.rejects(itself, /waits for 'c' behind me, in whose callback it was made$/)
     await end()
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })

@@ -44,6 +44,12 @@ describe('memory', { timeout: 300_000 }, () => {
         await locks.request(`customer:${i}`, () => locks.request(`account:${i}`, () => {}))
       }
     },
+    'a thousand names, as long as they may be': async (locks) => {
+      for (let i = 0; i < 1000; i++) {
+        const name = `${i}`.padEnd(65_536)
+        await locks.request(name, () => locks.request(`${name.slice(0, -1)}:`, () => {}))
+      }
+    },
     'a hundred thousand waiters': async (locks) => {
       const end = gate()
       const all = Array.from({ length: 100_000 }, () => locks.request('a', () => end.opened))

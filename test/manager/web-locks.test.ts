@@ -82,6 +82,18 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
+  it('settles before those do whom its end lets through', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const steps: string[] = []
+    const first = locks.request('a', () => end.opened).then(() => steps.push('first'))
+    const second = locks.request('a', () => {}).then(() => steps.push('second'))
+    await settle()
+    end.open()
+    await Promise.all([first, second])
+    assert.deepEqual(steps, ['first', 'second'])
+  })
+
   it('grants in the order of the requests, shared ones together, none past an exclusive one', async () => {
     const locks = new LockManager()
     const steps: string[] = []

@@ -28,7 +28,12 @@ import { Asked, holdersOnly, Model, type Outcome, surely, type Wish } from './mo
 type Step =
   | { readonly do: 'ask'; readonly wish: Wish; readonly within: number; readonly awaits: boolean }
   | { readonly do: 'await'; readonly which: number }
-  | { readonly do: 'end'; readonly which: number; readonly throws: boolean }
+  | {
+      readonly do: 'end'
+      readonly which: number
+      readonly throws: boolean
+      readonly evenIfWaiting: boolean
+    }
   | { readonly do: 'abort'; readonly which: number }
   | { readonly do: 'pass'; readonly ms: number }
   | {
@@ -113,7 +118,12 @@ function stepOf(wish: fc.Arbitrary<Wish>): fc.Arbitrary<Step> {
     { weight: 1, arbitrary: fc.record({ do: fc.constant('await' as const), which }) },
     {
       weight: 4,
-      arbitrary: fc.record({ do: fc.constant('end' as const), which, throws: fc.boolean() }),
+      arbitrary: fc.record({
+        do: fc.constant('end' as const),
+        which,
+        throws: fc.boolean(),
+        evenIfWaiting: fc.constantFrom(true, false, false, false),
+      }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
     {
@@ -256,7 +266,8 @@ class Run {
       )
       if (asked) await this.#await(asked)
     } else if (step.do === 'end') {
-      const holder = pick(this.#endable, step.which)
+      // A code that waits for something may wait for something else as well, which comes first.
+      const holder = pick(step.evenIfWaiting ? model.holding : this.#endable, step.which)
       if (holder) this.#end(holder, step.throws && !holder.isGuard ? 'thrown' : 'value')
     } else if (step.do === 'abort') {
       const waiter = pick(this.#abortable, step.which)

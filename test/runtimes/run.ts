@@ -44,9 +44,10 @@ for (const { name, npm, command, summary } of [bun, deno]) {
     const run = npx(`${command} ./dist/test/manager/${file}.test.js`)
     const text = `${run.stdout}${run.stderr}`
     const [, passed, failed] = summary.exec(text) ?? []
-    tell(`${name} ${firstLine(version.stdout)}`, file, passed, failed)
-    if (run.status !== 0) process.stderr.write(text)
-    if (run.status !== 0) isSound = false
+    tell(`${name} ${versionIn(version.stdout)}`, file, passed, failed)
+    if (run.status === 0) continue
+    process.stderr.write(text)
+    isSound = false
   }
 }
 
@@ -54,7 +55,7 @@ function tell(runtime: string, file: string, passed = '?', failed = '?'): void {
   console.log(`${runtime.padEnd(24)} ${file.padEnd(10)} ${passed} passed, ${failed} failed`)
 }
 
-function firstLine(text: unknown): string {
+function versionIn(text: unknown): string {
   return /[\d.]+/.exec(String(text))?.[0] ?? ''
 }
 
@@ -67,7 +68,7 @@ async function inChromium(): Promise<void> {
     )
     return
   }
-  const results = await new Promise<PageResults | undefined>((resolve) => {
+  const results = await new Promise<PageResults | string>((resolve) => {
     let finish = resolve
     const server = createServer((request, response) => {
       const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
@@ -78,7 +79,7 @@ async function inChromium(): Promise<void> {
         })
         request.on('end', () => {
           response.end()
-          finish(JSON.parse(body))
+          finish(resultsIn(body))
         })
         return
       }
@@ -94,8 +95,11 @@ async function inChromium(): Promise<void> {
       const { port } = server.address() as AddressInfo
       const { file, flags, env } = chromium
       const browser = spawn(file, [...flags, `http://127.0.0.1:${port}/`], { stdio: 'ignore', env })
-      const timer = setTimeout(() => finish(undefined), 120_000)
+      browser.once('error', (error) => finish(`cannot be started: ${error.message}`))
+      browser.once('exit', () => finish('ended without an answer'))
+      const timer = setTimeout(() => finish('no answer after two minutes'), 120_000)
       finish = (results) => {
+        finish = () => {}
         clearTimeout(timer)
         browser.kill()
         server.close()
@@ -104,8 +108,8 @@ async function inChromium(): Promise<void> {
       }
     })
   })
-  if (results === undefined) {
-    console.log('Chromium: no answer after two minutes')
+  if (typeof results === 'string') {
+    console.log(`Chromium: ${results}`)
     isSound = false
     return
   }
@@ -157,6 +161,14 @@ function npmsChromium(): Chromium | undefined {
 interface PageResults {
   readonly agent: string
   readonly files: Record<string, { name: string; error?: string }[]>
+}
+
+function resultsIn(body: string): PageResults | string {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return `an answer that is none: ${body.slice(0, 300)}`
+  }
 }
 
 const SHIMS = '/dist/test/runtimes/shims.js'

@@ -58,7 +58,7 @@ export class Queue<Owner extends Claim = Claim> {
   first: Ticket<Owner> | undefined = undefined
   last: Ticket<Owner> | undefined = undefined
   /** How many are in it who want other names too. */
-  many = 0
+  withOthers = 0
   /** Whether it stays when it is empty. */
   isKept = false
 
@@ -103,10 +103,10 @@ export class Queues<Owner extends Claim> {
     if (claim.missing === OUTSIDE) return
     claim.missing = OUTSIDE
     let ticket = claim.plan as Ticket<Owner> | undefined
-    const many = ticket?.next === undefined ? 0 : 1
+    const others = ticket?.next === undefined ? 0 : 1
     for (; ticket; ticket = ticket.next) {
       const { queue, after } = ticket
-      queue.many -= many
+      queue.withOthers -= others
       unlink(ticket)
       if (queue.first === undefined) this.#keepOrForget(queue)
       else if (after && !after.leads) promote(after)
@@ -126,7 +126,7 @@ export class Queues<Owner extends Claim> {
   #enter(claim: Owner, isFirst: boolean): void {
     let missing = 0
     let ticket = claim.plan as Ticket<Owner> | undefined
-    const many = ticket?.next === undefined ? 0 : 1
+    const others = ticket?.next === undefined ? 0 : 1
     for (; ticket; ticket = ticket.next) {
       let queue = this.#queues.get(ticket.name)
       if (queue === undefined) {
@@ -135,7 +135,7 @@ export class Queues<Owner extends Claim> {
       }
       ticket.claim = claim
       ticket.queue = queue
-      queue.many += many
+      queue.withOthers += others
       insert(ticket, isFirst ? queue.first : undefined)
       if (!ticket.leads) missing++
     }
@@ -212,10 +212,6 @@ export function* holdersOf<Owner extends Claim>(queue: Queue<Owner>): Generator<
   for (let at = queue.first; at?.leads; at = at.after) if (isGranted(at.claim)) yield at.claim
 }
 
-function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
-  return before === undefined || (mode === 'shared' && before.mode === 'shared' && before.leads)
-}
-
 /**
  * Moves a waiting claim's ticket further back in its queue: to directly behind another one, which does
  * not lead. Whoever leads by that may be granted.
@@ -227,6 +223,10 @@ export function moveBehind<Owner extends Claim>(ticket: Ticket<Owner>, other: Ti
   link(ticket, other.after)
   ticket.leads = false
   if (after && !after.leads) promote(after)
+}
+
+function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
+  return before === undefined || (mode === 'shared' && before.mode === 'shared' && before.leads)
 }
 
 /** Before another ticket, or at the end; whoever loses the lead by it misses one more. */

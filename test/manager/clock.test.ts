@@ -1,0 +1,60 @@
+/** Time limits under timers that a test has put in place of the real ones, and taken away again. */
+
+import assert from 'node:assert/strict'
+import { afterEach, describe, it, mock } from 'node:test'
+import { DeadlockError, LockManager, LockTimeoutError } from '../../src/index.ts'
+import { gate, holding, pause, settle } from './tools.ts'
+
+describe('under a test’s own timers', { timeout: 10_000 }, () => {
+  afterEach(() => mock.timers.reset())
+
+  it('a request is late when they say so, and not before', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    const locks = new LockManager()
+    const end = await holding(locks, 'a')
+    let ended = ''
+    const late = locks
+      .request('a', { timeoutMs: 5000 }, () => {})
+      .catch((error) => {
+        ended = error.name
+        assert.ok(error instanceof LockTimeoutError)
+      })
+    mock.timers.tick(4999)
+    await settle()
+    assert.equal(ended, '')
+    mock.timers.tick(1)
+    await late
+    assert.equal(ended, 'LockTimeoutError')
+    await end()
+  })
+
+  it('a victim is rejected when they say so, and not before', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    const locks = new LockManager()
+    const told = gate()
+    locks.on('deadlock', told.open)
+    const errors: unknown[] = []
+    const victim = locks
+      .request('a', () => locks.request('a', () => {}))
+      .catch((error) => errors.push(error))
+    await told.opened
+    mock.timers.tick(999)
+    await settle()
+    assert.equal(errors.length, 0)
+    mock.timers.tick(1)
+    await victim
+    assert.ok(errors[0] instanceof DeadlockError)
+  })
+
+  it('and after them requests know the time of day again', async () => {
+    mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1000 })
+    const locks = new LockManager()
+    await locks.request('a', () => {})
+    mock.timers.reset()
+    await pause(50)
+    const end = await holding(locks, 'a')
+    const { held } = await locks.query()
+    assert.ok(Date.now() - (held[0]?.since ?? 0) < 5000)
+    await end()
+  })
+})

@@ -1,0 +1,71 @@
+/** What a manager tells where nobody listens: a warning of the process, where nothing else would tell. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { LockManager } from '../../src/index.ts'
+import { holding, settle } from './tools.ts'
+
+/** The warnings while `work` is under way, and just after it. */
+async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const warnings: string[] = []
+  const hear = ({ name, message }: Error): void => {
+    if (name === 'LockwiseWarning') warnings.push(message)
+  }
+  process.on('warning', hear)
+  try {
+    await work()
+    await settle()
+  } finally {
+    process.off('warning', hear)
+  }
+  return warnings
+}
+
+describe('where nobody listens, a warning is written', { timeout: 10_000 }, () => {
+  it('of a wait that is slow', async () => {
+    const locks = new LockManager()
+    const warnings = await warningsOf(async () => {
+      const end = await holding(locks, 'a')
+      const waits = locks.request('a', { warnAfterMs: 1, timeoutMs: 30, label: 'w' }, () => {})
+      await assert.rejects(waits, { name: 'LockTimeoutError' })
+      await end()
+    })
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0] ?? '', /^w has waited for 'a' for \d+ ms, behind request 1$/)
+  })
+
+  it('of orders that contradict each other', async () => {
+    const locks = new LockManager()
+    const warnings = await warningsOf(async () => {
+      await locks.request('a', () => locks.request('b', () => {}))
+      await locks.request('b', () => locks.request('a', () => {}))
+    })
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0] ?? '', /^Possible deadlock: .* whether or not anything hung\.\n/)
+  })
+
+  it('of a guard and a wait that share a context', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    const warnings = await warningsOf(() =>
+      locks.request('outer', async () => {
+        const guard = await locks.acquire('a')
+        setTimeout(() => guard.release(), 20)
+        await locks.request('a', () => {})
+      }),
+    )
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0] ?? '', /^Suspected deadlock/)
+  })
+
+  it('of a deadlock only if it has no victim, who would be told', async () => {
+    for (const deadlockAfterMs of [Number.POSITIVE_INFINITY, 20]) {
+      const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
+      const warnings = await warningsOf(async () => {
+        const self = locks.request('a', () => locks.request('a', { timeoutMs: 50 }, () => {}))
+        await assert.rejects(self)
+      })
+      assert.equal(warnings.length, deadlockAfterMs === 20 ? 0 : 1)
+      if (deadlockAfterMs !== 20) assert.match(warnings[0] ?? '', /^Deadlock: a task waits/)
+    }
+  })
+})
