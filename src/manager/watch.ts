@@ -216,7 +216,7 @@ export class Watch {
   }
 
   #checkNow(): void {
-    const requests = [...this.#toCheck].sort((a, b) => a.id - b.id)
+    const requests = [...this.#toCheck]
     this.#toCheck.clear()
     for (const request of requests) this.#check(request)
   }

@@ -95,6 +95,33 @@ describe('a nested request', { timeout: 20_000 }, () => {
     h.end()
   })
 
+  it('passes when the circle opens in which it was found meanwhile', async () => {
+    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
+    let told = 0
+    locks.on('deadlock', () => told++)
+    const [a, b, c] = [await holder(locks, 'a'), await holder(locks, 'b'), await holder(locks, 'c')]
+    const guard = a.inside.acquire('c')
+    const both = locks.request(['b', 'c'], () => 'both')
+    const inA = a.inside.request('b', () => 'in a')
+    const done = inA.then(async () => (await guard).release())
+    const controller = new AbortController()
+    const inB = b.inside.request('a', { signal: controller.signal }, () => {})
+    void inB.then(
+      () => {},
+      () => {},
+    )
+    await settle()
+    // The circle stands. From now on `both` waits for a guard of `a` too.
+    c.end()
+    await settle()
+    controller.abort()
+    b.end()
+    assert.deepEqual(await Promise.all([inA, both]), ['in a', 'both'])
+    assert.equal(told, 1)
+    await done
+    a.end()
+  })
+
   it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
     const locks = new LockManager()
     await startOneAnother(locks, 100_000, ['job'])
