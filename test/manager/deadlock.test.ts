@@ -11,7 +11,7 @@ import {
   type Scope,
   shared,
 } from '../../src/index.ts'
-import { gate, holding, pause, settle, state } from './tools.ts'
+import { gate, holder, holding, pause, settle, state } from './tools.ts'
 
 /** Two tasks that nest two locks in opposite order, each with the other's first lock taken. */
 function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
@@ -425,26 +425,19 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     const told: string[] = []
     locks.on('deadlock', () => told.push('deadlock'))
     locks.on('suspected', () => told.push('suspected'))
-    const [inB, endB] = [gate(), gate()]
-    let b: Scope | undefined
-    const other = locks.request('b', async (_lock, scope) => {
-      b = scope
-      inB.open()
-      await endB.opened
-    })
-    await inB.opened
+    const b = await holder(locks, 'b')
     await locks.request('c', async (_lock, inside) => {
       const guard = await inside.acquire('a')
       const waits = inside.request('b', () => 'b')
       void waits.then(() => {})
-      const crosses = (b as Scope).request('a', () => 'a')
-      void crosses.then(endB.open)
+      const crosses = b.inside.request('a', () => 'a')
+      void crosses.then(b.end)
       await settle()
       const branch = inside.request('d', () => pause(100))
       void branch.then(() => guard.release())
       assert.deepEqual(await Promise.all([waits, crosses]), ['b', 'a'])
     })
-    await other
+    await b.done
     assert.deepEqual(told, ['deadlock', 'suspected'])
   })
 
@@ -452,22 +445,15 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     const locks = new LockManager({ deadlockAfterMs: 60, trackOrder: false })
     const told: string[] = []
     locks.on('deadlock', () => told.push('deadlock'))
-    const [inB, endB] = [gate(), gate()]
-    let b: Scope | undefined
-    const other = locks.request('b', async (_lock, scope) => {
-      b = scope
-      inB.open()
-      await endB.opened
-    })
-    await inB.opened
+    const b = await holder(locks, 'b')
     let crosses: Promise<string> | undefined
     await locks.request('outer', async (_lock, outer) => {
       const guard = await outer.request('inner', async (_inner, inside) => {
         const held = await inside.acquire('a')
         // Waited for, but not by the callback.
         void inside.request('b', () => {}).then(() => {})
-        crosses = (b as Scope).request('a', () => 'a')
-        void crosses.then(endB.open)
+        crosses = b.inside.request('a', () => 'a')
+        void crosses.then(b.end)
         await settle()
         return held
       })
@@ -475,7 +461,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       guard.release()
     })
     assert.equal(await crosses, 'a')
-    await other
+    await b.done
     assert.deepEqual(told, ['deadlock'])
   })
 

@@ -2,24 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Guard, LockManager, type Scope, shared } from '../../src/index.ts'
-import { gate, pause, settle, startOneAnother } from './tools.ts'
-
-/** A holder that does what it is told. */
-async function holder(
-  locks: LockManager,
-  name: string,
-): Promise<{ inside: Scope; end: () => void; done: Promise<unknown> }> {
-  const [begun, end] = [gate(), gate()]
-  let inside: Scope | undefined
-  const done = locks.request(name, async (_lock, scope) => {
-    inside = scope
-    begun.open()
-    await end.opened
-  })
-  await begun.opened
-  return { inside: inside as Scope, end: end.open, done }
-}
+import { type Guard, LockManager, shared } from '../../src/index.ts'
+import { gate, holder, pause, settle, startOneAnother } from './tools.ts'
 
 describe('a nested request', { timeout: 20_000 }, () => {
   it('passes, when it must, whoever came to wait for its holder only later', async () => {

@@ -1,7 +1,7 @@
 /** What the tests of the manager share. */
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import type { LockManager } from '../../src/index.ts'
+import type { LockManager, Scope } from '../../src/index.ts'
 
 /** Lets everything happen that is under way. */
 export async function settle(): Promise<void> {
@@ -38,6 +38,22 @@ export async function holding(
     end.open()
     await done
   }
+}
+
+/** A holder that does what it is told. */
+export async function holder(
+  locks: LockManager,
+  name: string,
+): Promise<{ inside: Scope; end: () => void; done: Promise<unknown> }> {
+  const [begun, end] = [gate(), gate()]
+  let inside: Scope | undefined
+  const done = locks.request(name, async (_lock, scope) => {
+    inside = scope
+    begun.open()
+    await end.opened
+  })
+  await begun.opened
+  return { inside: inside as Scope, end: end.open, done }
 }
 
 /** Requests of which each starts the next and is not awaited by it, so many, for some names in turn. */
