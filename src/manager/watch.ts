@@ -216,7 +216,8 @@ export class Watch {
   }
 
   #checkNow(): void {
-    const requests = [...this.#toCheck]
+    // The oldest first: whoever passes first comes first.
+    const requests = [...this.#toCheck].sort((a, b) => a.id - b.id)
     this.#toCheck.clear()
     for (const request of requests) this.#check(request)
   }

@@ -106,6 +106,31 @@ describe('a nested request', { timeout: 20_000 }, () => {
     a.end()
   })
 
+  it('passes in turn with others that may pass from the same moment on', async () => {
+    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
+    locks.on('deadlock', () => {})
+    locks.on('suspected', () => {})
+    const d = await holder(locks, 'd')
+    const steps: string[] = []
+    const both = d.inside.request(['a', 'd'], { timeoutMs: 100 }, () => {})
+    const late = both.then(
+      () => {},
+      () => steps.push('late'),
+    )
+    const guard = d.inside.acquire('a')
+    void guard.then(() => {})
+    await settle()
+    const first = d.inside.request('a', () => steps.push('first'))
+    const second = d.inside.request('a', () => steps.push('second'))
+    // Awaited the other way round.
+    const done = [second.then(() => {}), first.then(() => {})]
+    await settle()
+    ;(await guard).release()
+    await Promise.all([...done, late])
+    assert.deepEqual(steps, ['first', 'second', 'late'])
+    d.end()
+  })
+
   it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
     const locks = new LockManager()
     await startOneAnother(locks, 100_000, ['job'])
