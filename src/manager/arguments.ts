@@ -211,7 +211,7 @@ function reservedName(): DOMException {
 }
 
 function notSupported(message: string): DOMException {
-  return new DOMException(`${message}`, 'NotSupportedError')
+  return new DOMException(message, 'NotSupportedError')
 }
 
 /** What a caller passed, for a message; never anything that could throw. */
