@@ -27,17 +27,34 @@ export function coarseNow(): number {
   return now
 }
 
-/** Calls `work` after so many milliseconds, unless the answer is called before; never after too many. */
+/**
+ * Calls `work` after so many milliseconds, unless the answer is called before; never after too many. The
+ * answer throws nothing.
+ */
 export function callAfter(ms: number, work: () => void): () => void {
-  if (ms > LONGEST_MS) return () => {}
-  const timer = setTimeout(work, ms)
-  return () => clearTimeout(timer)
+  return start(ms, work).stop
 }
 
 /** The same, but the process need not stay alive for it. */
 export function callIdlyAfter(ms: number, work: () => void): () => void {
-  if (ms > LONGEST_MS) return () => {}
-  const timer = setTimeout(work, ms)
-  ;(timer as { unref?(): void }).unref?.()
-  return () => clearTimeout(timer)
+  const { timer, stop } = start(ms, work)
+  ;(timer as { unref?(): void } | undefined)?.unref?.()
+  return stop
+}
+
+function start(ms: number, work: () => void): { timer: unknown; stop: () => void } {
+  if (ms > LONGEST_MS) return { timer: undefined, stop: () => {} }
+  let isOver = false
+  const timer = setTimeout(() => {
+    if (!isOver) work()
+  }, ms)
+  const stop = (): void => {
+    isOver = true
+    try {
+      clearTimeout(timer)
+    } catch {
+      // None of those that a test has put in its place since: it will come, and do nothing.
+    }
+  }
+  return { timer, stop }
 }

@@ -103,15 +103,15 @@ export class Engine {
     const { holder, stop, nested, guards } = request
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.holder = request.options.detached ? undefined : liveHolder(holder)
-    // A call stack that is kept can keep whoever ended, and must not keep all who came after it.
+    // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
     request.nested = undefined
     request.guards = undefined
+    request.place = undefined
     if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
     this.#watch.ended(request)
     if (guards) for (const guard of guards) this.#watch.guarded(guard)
-    // Last, for timers and signals may be the user's own, and throw.
     stop?.()
   }
 
@@ -194,8 +194,6 @@ export class Engine {
     const outcome = new OwnPromise(take)
     const reject = takenReject
     const resolve = resolverOfLast()
-    request.reject = reject
-    if (request.failure) reject(request.failure.reason)
     then.call(
       value,
       // Settled first, so that it is before those of whoever is granted by its end.
@@ -208,6 +206,9 @@ export class Engine {
         this.end(request)
       },
     )
+    // Last, for what throws before it is nobody's to hear of but the caller's.
+    request.reject = reject
+    if (request.failure) reject(request.failure.reason)
     return outcome
   }
 

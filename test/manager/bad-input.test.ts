@@ -114,6 +114,58 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
+  it('a `clearTimeout` that throws', async () => {
+    const manager = new LockManager({ deadlockAfterMs: 40, trackOrder: false })
+    const { clearTimeout } = globalThis
+    const controllers = [new AbortController(), new AbortController()]
+    const [one, two] = controllers.map(({ signal }) => signal)
+    const end = await holding(manager, 'a')
+    const late = manager.request('a', { timeoutMs: 30, signal: one as AbortSignal }, no)
+    const opposite = manager.request('b', async (_lock, inB) => {
+      const inC = manager.request('c', async (_c, inside) => {
+        await settle()
+        await inside.request('b', { signal: two as AbortSignal }, no).catch(() => {})
+        await pause(60)
+      })
+      await inB.request('c', () => 'victim of none')
+      await inC
+    })
+    await settle()
+    await settle()
+    try {
+      globalThis.clearTimeout = () => {
+        throw new Error('not one of ours')
+      }
+      for (const controller of controllers) controller.abort()
+    } finally {
+      globalThis.clearTimeout = clearTimeout
+    }
+    await assert.rejects(late, { name: 'AbortError' })
+    await opposite
+    await end()
+    assert.deepEqual(await state(manager), { held: [], pending: [] })
+  })
+
+  it('a `constructor` of a promise that steals, and throws the second time', async () => {
+    const manager = new LockManager()
+    let reads = 0
+    const hostile = Object.defineProperty(Promise.resolve(), 'constructor', {
+      get: () => {
+        if (reads++ > 0) throw new Error('no constructor')
+        return Promise
+      },
+    })
+    let thief: Promise<unknown> | undefined
+    const robbed = manager.request('a', () => {
+      thief = manager.request('a', { steal: true }, () => 'stolen')
+      return hostile
+    })
+    await assert.rejects(robbed, { name: 'AbortError' })
+    assert.equal(await thief, 'stolen')
+    await settle()
+    assert.deepEqual(await state(manager), { held: [], pending: [] })
+  })
+
   it('a `then` of all promises that throws', async () => {
     const manager = new LockManager()
     const { prototype } = Promise

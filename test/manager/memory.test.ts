@@ -98,4 +98,27 @@ describe('memory', { timeout: 300_000 }, () => {
       assert.deepEqual(await locks.query(), { held: [], pending: [] })
     })
   }
+
+  it('does not grow where each starts the next, later, and all call stacks are kept', async () => {
+    const locks = new LockManager({ places: 'always' })
+    const used: number[] = []
+    let done = gate()
+    let left = 0
+    const next = (on: Pick<LockManager, 'request'>): void => {
+      void on.request('job', (_lock, inside) => {
+        if (--left > 0) setImmediate(next, inside)
+        else done.open()
+      })
+    }
+    // The first time for all that is made once.
+    for (const length of [20_000, 10, 20_000]) {
+      done = gate()
+      left = length
+      next(locks)
+      await done.opened
+      used.push(await heapUsed())
+    }
+    const [, before = 0, after = 0] = used
+    assert.ok(after < before * 1.05, `${before} bytes, then ${after}`)
+  })
 })
