@@ -509,6 +509,8 @@ class Run {
     const isRace = this.#isRace || this.#racing.size > 0
     this.#racing.clear()
     this.#isRace = false
+    // Guards are out before circles are looked at again that the same end has opened.
+    this.#checkGuards()
     this.#openCircles()
     for (let isMoved = true; isMoved; ) {
       model.begin()
