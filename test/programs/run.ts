@@ -1,7 +1,7 @@
 /**
  * Runs many random programs and prints what was in them: `npm run programs -- --programs N --seed S`.
- * `--guards` takes guards too: of some hundred thousand such programs there is one in which the model does
- * not know which of two circles with the same members was opened, or in whose turn a time was over.
+ * `--guards` takes guards too: in one of some million such programs the model may not know which of two
+ * circles with the same members was opened, or in whose turn a time was over.
  */
 
 import { mock } from 'node:test'
