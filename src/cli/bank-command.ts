@@ -126,9 +126,9 @@ export function bankCommand(exit: (status: number) => void): Command {
 }
 
 async function runCommand(flags: BankFlags): Promise<number> {
+  checkPause(flags)
   const workload = readWorkload(flags)
   checkStripes(flags, workload)
-  checkPause(flags)
   const out = checkOut(flags, workload)
   const interrupt = new AbortController()
   const stop = (): void => {

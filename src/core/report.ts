@@ -83,7 +83,7 @@ export interface PossibleDeadlockEdge {
   readonly wantedAt: string
 }
 
-/** A deadlock that can happen: a circle in the order graph, though nothing hung. */
+/** A deadlock that can happen: a circle in the order graph, whether or not anything hung. */
 export interface PossibleDeadlockReport {
   readonly kind: 'possible-deadlock'
   /** Each edge wants what the next one holds, the last what the first one holds. */

@@ -22,7 +22,7 @@ export function coarseNow(): number {
     const timer = realTimeout(() => {
       isGood = false
     }, COARSE_MS)
-    ;(timer as { unref?(): void }).unref?.()
+    unref(timer)
   }
   return now
 }
@@ -32,23 +32,22 @@ export function coarseNow(): number {
  * answer throws nothing.
  */
 export function callAfter(ms: number, work: () => void): () => void {
-  return start(ms, work).stop
+  return schedule(ms, work, false)
 }
 
 /** The same, but the process need not stay alive for it. */
 export function callIdlyAfter(ms: number, work: () => void): () => void {
-  const { timer, stop } = start(ms, work)
-  ;(timer as { unref?(): void } | undefined)?.unref?.()
-  return stop
+  return schedule(ms, work, true)
 }
 
-function start(ms: number, work: () => void): { timer: unknown; stop: () => void } {
-  if (ms > LONGEST_MS) return { timer: undefined, stop: () => {} }
+function schedule(ms: number, work: () => void, isIdle: boolean): () => void {
+  if (ms > LONGEST_MS) return () => {}
   let isOver = false
   const timer = setTimeout(() => {
     if (!isOver) work()
   }, ms)
-  const stop = (): void => {
+  if (isIdle) unref(timer)
+  return () => {
     isOver = true
     try {
       clearTimeout(timer)
@@ -56,5 +55,9 @@ function start(ms: number, work: () => void): { timer: unknown; stop: () => void
       // None of those that a test has put in its place since: it will come, and do nothing.
     }
   }
-  return { timer, stop }
+}
+
+/** Lets the process end before a timer is due; browsers have nothing of the kind. */
+function unref(timer: unknown): void {
+  ;(timer as { unref?(): void }).unref?.()
 }

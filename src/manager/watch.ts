@@ -3,8 +3,8 @@
  *
  * Whenever a promise or a guard gives the graphs of wait-graph.ts an edge that can close a circle, one is
  * looked for through that edge, and through no other. A circle in the wait-for graph is told, and stands
- * until one of its members ends; then whoever closed it is looked at again. A circle that needs an edge of the queue
- * graph is opened by moving requests, before anything comes of it (passing.ts).
+ * until one of its members ends; then whoever closed it is looked at again. A circle that needs an edge
+ * of the queue graph is opened by moving requests, before anything comes of it (passing.ts).
  *
  * Cost: nothing for a request that is not nested. For one that is, the look-ups of the order graph. If
  * it must wait, and others wait for what its holder has: a search through those for whom it waits, and

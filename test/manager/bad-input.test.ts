@@ -117,14 +117,13 @@ describe('bad input', { timeout: 60_000 }, () => {
   it('a `clearTimeout` that throws', async () => {
     const manager = new LockManager({ deadlockAfterMs: 40, trackOrder: false })
     const { clearTimeout } = globalThis
-    const controllers = [new AbortController(), new AbortController()]
-    const [one, two] = controllers.map(({ signal }) => signal)
+    const [one, two] = [new AbortController(), new AbortController()]
     const end = await holding(manager, 'a')
-    const late = manager.request('a', { timeoutMs: 30, signal: one as AbortSignal }, no)
+    const late = manager.request('a', { timeoutMs: 30, signal: one.signal }, no)
     const opposite = manager.request('b', async (_lock, inB) => {
       const inC = manager.request('c', async (_c, inside) => {
         await settle()
-        await inside.request('b', { signal: two as AbortSignal }, no).catch(() => {})
+        await inside.request('b', { signal: two.signal }, no).catch(() => {})
         await pause(60)
       })
       await inB.request('c', () => 'victim of none')
@@ -136,7 +135,8 @@ describe('bad input', { timeout: 60_000 }, () => {
       globalThis.clearTimeout = () => {
         throw new Error('not one of ours')
       }
-      for (const controller of controllers) controller.abort()
+      one.abort()
+      two.abort()
     } finally {
       globalThis.clearTimeout = clearTimeout
     }
