@@ -1,63 +1,115 @@
-/** Time: of day, cheaply, since to ask for it costs as much as a request's queues; and timers. */
+/**
+ * Time and timers.
+ *
+ * Reports, deadlocks and the ages in them follow the runtime's own clock: a test runner that puts fake
+ * timers in place changes nothing of them. A request's `timeoutMs` is the program's own time limit, and
+ * follows the timers that the program sees.
+ */
 
-/** The longest time that a timer can be set for. */
-const LONGEST_MS = 2 ** 31 - 1
-/** A time that was asked for stays good for so long. */
+/** What a fake clock of `@sinonjs/fake-timers` (sinon, jest, vitest) leaves on the functions it replaces. */
+interface Replaced {
+  readonly clock?: Readonly<Record<string, unknown>>
+}
+
+interface Runtime {
+  setTimeout(work: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  /** Absent in browsers. */
+  setImmediate: ((work: () => void) => unknown) | undefined
+  /** Milliseconds since 1970. */
+  now(): number
+}
+
+/** The runtime's own functions, captured when this file is loaded. Only this project's tests replace them. */
+export const runtime: Runtime = {
+  setTimeout: original('setTimeout') as Runtime['setTimeout'],
+  clearTimeout: original('clearTimeout') as Runtime['clearTimeout'],
+  setImmediate: original('setImmediate') as Runtime['setImmediate'],
+  now: (original('Date') as typeof Date).now,
+}
+
+/** Timers take at most this many milliseconds. */
+const MAX_MS = 2 ** 31 - 1
+/** A reading of the coarse clock is used for this long. */
 const COARSE_MS = 10
 
-/** Not one that a test has put in its place since, and takes away before it is due. */
-const realTimeout = globalThis.setTimeout
-
-let now = 0
-let isGood = false
+let coarse = 0
+let isFresh = false
 
 /**
  * Milliseconds since 1970, to within 10 ms, and to within the time for which the event loop was
- * blocked.
+ * blocked. Cheap: to ask for the exact time costs as much as a request's queues.
  */
 export function coarseNow(): number {
-  if (!isGood) {
-    now = Date.now()
-    isGood = true
-    const timer = realTimeout(() => {
-      isGood = false
-    }, COARSE_MS)
-    unref(timer)
+  if (!isFresh) {
+    coarse = runtime.now()
+    isFresh = true
+    unref(
+      runtime.setTimeout(() => {
+        isFresh = false
+      }, COARSE_MS),
+    )
   }
-  return now
+  return coarse
+}
+
+/** Milliseconds since 1970. */
+export function now(): number {
+  return runtime.now()
 }
 
 /**
- * Calls `work` after so many milliseconds, unless the answer is called before; never after too many. The
- * answer throws nothing.
+ * Calls `work` after this many milliseconds of the program's timers, which a test may have replaced.
+ * Returns a function that cancels it and throws nothing. Never calls `work` beyond 2^31 − 1.
  */
 export function callAfter(ms: number, work: () => void): () => void {
-  return schedule(ms, work, false)
+  return schedule(ms, work, setTimeout, clearTimeout)
 }
 
-/** The same, but the process need not stay alive for it. */
-export function callIdlyAfter(ms: number, work: () => void): () => void {
-  return schedule(ms, work, true)
+/** The same by the runtime's own timers. */
+export function reportAfter(ms: number, work: () => void): () => void {
+  return schedule(ms, work, runtime.setTimeout, runtime.clearTimeout)
 }
 
-function schedule(ms: number, work: () => void, isIdle: boolean): () => void {
-  if (ms > LONGEST_MS) return () => {}
+/** The same; the process need not stay alive for it. */
+export function reportIdlyAfter(ms: number, work: () => void): () => void {
+  return schedule(ms, work, (...args) => unref(runtime.setTimeout(...args)), runtime.clearTimeout)
+}
+
+/** Calls `work` when the running turn of the event loop is over. */
+export function afterThisTurn(work: () => void): void {
+  if (runtime.setImmediate) runtime.setImmediate(work)
+  else runtime.setTimeout(work, 0)
+}
+
+function schedule<Timer>(
+  ms: number,
+  work: () => void,
+  set: (work: () => void, ms: number) => Timer,
+  clear: (timer: Timer) => void,
+): () => void {
+  if (ms > MAX_MS) return () => {}
   let isOver = false
-  const timer = setTimeout(() => {
+  const timer = set(() => {
     if (!isOver) work()
   }, ms)
-  if (isIdle) unref(timer)
   return () => {
     isOver = true
     try {
-      clearTimeout(timer)
+      clear(timer)
     } catch {
-      // None of those that a test has put in its place since: it will come, and do nothing.
+      // A test has replaced the timers since. The timer comes, and does nothing.
     }
   }
 }
 
-/** Lets the process end before a timer is due; browsers have nothing of the kind. */
-function unref(timer: unknown): void {
+/** Lets the process end before a timer is due. Timers of browsers have no such method. */
+function unref(timer: unknown): unknown {
   ;(timer as { unref?(): void }).unref?.()
+  return timer
+}
+
+function original(name: 'setTimeout' | 'clearTimeout' | 'setImmediate' | 'Date'): unknown {
+  const current = (globalThis as Record<string, unknown>)[name] as Replaced | undefined
+  return current?.clock?.[`_${name}`] ?? current
 }

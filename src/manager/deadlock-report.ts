@@ -3,6 +3,7 @@
 import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import { now } from './clock.ts'
 import type { Places } from './places.ts'
 import { labelOf, liveHolder, type Request } from './request.ts'
 import { locksOf } from './wait-graph.ts'
@@ -43,7 +44,7 @@ export function reportOf(
       waitsFor: wants.name,
       ...(wants.mode === 'shared' && { mode: wants.mode }),
       blocker: next?.request.id ?? 0,
-      waitedMs: Date.now() - request.since,
+      waitedMs: now() - request.since,
       stack: places.of(request),
       ...(before && places.ofHeld(before.blocker, before.wants.name)),
     }
@@ -51,7 +52,7 @@ export function reportOf(
   return {
     kind: 'deadlock',
     between: 'tasks',
-    detectedAtMs: Date.now(),
+    detectedAtMs: now(),
     victim: victim.id,
     cycle: members,
   }

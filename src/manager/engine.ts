@@ -13,7 +13,7 @@ import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { isAborted, onAbort, reasonOf } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
-import { callAfter, callIdlyAfter, coarseNow } from './clock.ts'
+import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context } from './context.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
@@ -251,7 +251,7 @@ export class Engine {
     if (options.steal) this.#steal(request)
     else this.queues.enter(request)
     if (request.missing === 0) return
-    request.since = Date.now()
+    request.since = now()
     this.#options.places.keep(request, caller)
   }
 
@@ -307,7 +307,7 @@ export class Engine {
 
   /** Tells of a wait, or of a holding, that lasts longer than so many milliseconds from now. */
   #warnAfter(request: Request, afterMs: number): void {
-    const from = Date.now()
+    const from = now()
     const { state } = request
     const warn = (): void => {
       this.#options.tell.slow({
@@ -315,11 +315,11 @@ export class Engine {
         state: state === 'holding' ? 'holding' : 'waiting',
         label: labelOf(request),
         names: namesIn(request.plan),
-        lastsMs: Date.now() - from,
+        lastsMs: now() - from,
         blockers: [...new Set([...blockersByName(request).values()].flat().map(labelOf))],
       })
     }
-    stopBy(request, callIdlyAfter(afterMs, warn))
+    stopBy(request, reportIdlyAfter(afterMs, warn))
   }
 }
 

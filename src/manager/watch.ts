@@ -17,7 +17,7 @@ import { locksIn } from '../core/plan.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined } from '../explain/cycle.ts'
 import { OrderGraph } from '../explain/order-graph.ts'
-import { callAfter } from './clock.ts'
+import { reportAfter } from './clock.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
 import { letPass } from './passing.ts'
 import { type Places, stackAt } from './places.ts'
@@ -154,7 +154,7 @@ export class Watch {
     tell.deadlock(this.#reportOf(circle))
     if (deadlockAfterMs === 0) this.#endOne(circle)
     else if (deadlockAfterMs !== Number.POSITIVE_INFINITY) {
-      circle.spare = callAfter(deadlockAfterMs, () => this.#endOne(circle))
+      circle.spare = reportAfter(deadlockAfterMs, () => this.#endOne(circle))
     }
   }
 

@@ -7,6 +7,7 @@
 import { mock } from 'node:test'
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
+import { runtime } from '../../src/manager/clock.ts'
 import { newTally, program, programWithGuards, run } from './program.ts'
 
 const { values } = parseArgs({
@@ -20,6 +21,7 @@ const numRuns = Number(values.programs)
 const tally = newTally()
 const start = performance.now()
 mock.timers.enable({ apis: ['setTimeout'] })
+Object.assign(runtime, { setTimeout, clearTimeout })
 await fc.assert(
   fc.asyncProperty(values.guards ? programWithGuards : program, async (one) => {
     await run(one, mock.timers, tally)
