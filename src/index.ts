@@ -22,6 +22,7 @@ export {
   relabelLocks,
   type SlowReport,
 } from './core/report.ts'
+export type { DeadlockVictims } from './manager/deadlock-detector.ts'
 export {
   defineOrder,
   type NameOf,
@@ -33,7 +34,7 @@ export { Guard } from './manager/guard.ts'
 export { Lock } from './manager/lock.ts'
 export { LockManager, type LockManagerOptions } from './manager/lock-manager.ts'
 export { locks } from './manager/locks.ts'
-export type { AcquireOptions, Names, RequestOptions } from './manager/options.ts'
+export type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './manager/options.ts'
 export type { KeepPlaces } from './manager/places.ts'
 export type { LockInfo, LockManagerSnapshot } from './manager/query.ts'
 export { Scope } from './manager/scope.ts'

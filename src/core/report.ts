@@ -31,6 +31,16 @@ export interface DeadlockMember {
   /** The call stack at which it waits: a line for each call, the innermost first, no heading. */
   readonly stack: string
   /**
+   * Of tasks: whether it is proved that the code which holds what the member before it waits for waits
+   * for this request. Absent for threads, which cannot do anything else.
+   */
+  readonly proved?: boolean
+  /**
+   * Of tasks: the functions that wait for this request, from the innermost to the callback that must end
+   * first; a line for each. Absent where the runtime does not show them.
+   */
+  readonly awaitChain?: string
+  /**
    * Of tasks: the call stack at which it asked for the lock that the member before it waits for; absent
    * where that was not kept.
    */
@@ -48,8 +58,8 @@ export interface DeadlockReport {
   /** Who waits: threads on shared memory, or tasks of asynchronous code. Absent: threads. */
   readonly between?: 'threads' | 'tasks'
   /**
-   * True where a guard from `acquire()` and a wait for it share one context, so that nobody can tell
-   * whether they are one task: nothing was rejected.
+   * True where it is not proved of every member that its holder waits for it (see
+   * {@link DeadlockMember.proved}). Nothing is rejected then, unless `deadlockVictims` is `'likely'`.
    */
   readonly suspected?: boolean
   /** When it was found, in milliseconds since 1970. */

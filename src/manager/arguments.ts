@@ -30,9 +30,11 @@ export interface Options {
   readonly warnAfterMs: number | undefined
   readonly label: string | undefined
   readonly detached: boolean
+  readonly owner: object | undefined
 }
 
-const DEFAULTS: Options = {
+/** What counts where nothing was asked for. */
+export const DEFAULTS: Options = {
   mode: 'exclusive',
   ifAvailable: false,
   steal: false,
@@ -41,6 +43,7 @@ const DEFAULTS: Options = {
   warnAfterMs: undefined,
   label: undefined,
   detached: false,
+  owner: undefined,
 }
 
 /** What a caller wants called with the lock. */
@@ -101,6 +104,7 @@ export function toOptions(options: unknown): Options {
     warnAfterMs: toMs(given.warnAfterMs, 'warnAfterMs'),
     label: toLabel(given.label),
     detached: Boolean(given.detached),
+    owner: toOwner(given.owner),
   }
 }
 
@@ -181,6 +185,12 @@ function toMs(value: unknown, what: string): number | undefined {
 function toLabel(label: unknown): string | undefined {
   if (label === undefined || typeof label === 'string') return label
   throw new LockUsageError(`label must be a string, not ${show(label)}`)
+}
+
+function toOwner(owner: unknown): object | undefined {
+  if (owner === undefined) return undefined
+  if ((typeof owner === 'object' && owner !== null) || typeof owner === 'function') return owner
+  throw new LockUsageError(`owner must be an object, not ${show(owner)}`)
 }
 
 function wrongCount(count: number): LockUsageError {

@@ -33,6 +33,9 @@ export interface Carried {
 const storage = newStorage<Carried>()
 let isOn = false
 
+/** Whether the runtime can tell in whose callback code runs. */
+export const isCarried: boolean = storage !== undefined
+
 /** Carries the holders of one manager along asynchronous calls. */
 export class Context<Own extends Carried> {
   /** The holder that the running code belongs to; `undefined` where there is none. */

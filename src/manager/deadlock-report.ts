@@ -1,52 +1,45 @@
-/** What is told of a circle of requests, as plain data. */
+/** The report of a cycle of requests, as plain data. */
 
 import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { now } from './clock.ts'
+import { type Cycle, nextOf } from './cycle.ts'
 import type { Places } from './places.ts'
+import { isEndProved } from './proof.ts'
 import { labelOf, liveHolder, type Request } from './request.ts'
 import { locksOf } from './wait-graph.ts'
 
-/** The youngest nested request that waits: the victim of a circle, whoever found it. */
-export function victimOf(cycle: readonly Request[]): Request {
-  let victim: Request | undefined
-  for (const request of cycle) {
-    if (request.state !== 'waiting' || liveHolder(request.holder) === undefined) continue
-    if (victim === undefined || request.id > victim.id) victim = request
-  }
-  // There is one: only through a nested request that waits does a circle leave a holder.
-  return victim as Request
+/** The victim of a cycle, whichever search found it: the youngest request. */
+export function victimOf(cycle: Cycle): Request {
+  const waiting = cycle.map((link) => link.waiting).filter((one) => liveHolder(one.holder))
+  // There is one: only through a nested request that waits does a cycle leave a holder.
+  return waiting.reduce((a, b) => (a.id > b.id ? a : b))
 }
 
-/** A report of a circle in which each waits for the next, the victim first. */
-export function reportOf(
-  cycle: readonly Request[],
-  victim: Request,
-  places: Places,
-): DeadlockReport {
-  const waits = cycle
-    .map((request, i) => ({ request, blocker: cycle[(i + 1) % cycle.length] as Request }))
-    .filter(({ request }) => request.state === 'waiting')
-    .map((wait) => ({ ...wait, wants: waitOf(wait.request, wait.blocker) }))
-  const first = waits.findIndex(({ request }) => request === victim)
-  const fromVictim = [...waits.slice(first), ...waits.slice(0, first)]
-  const members = fromVictim.map(({ request, wants }, i): DeadlockMember => {
-    const next = fromVictim[(i + 1) % waits.length]
-    const before = fromVictim.at(i - 1)
-    const held = locksOf(request.holder)
+/** The report of a cycle, the victim first. */
+export function reportOf(cycle: Cycle, victim: Request, places: Places): DeadlockReport {
+  const first = cycle.findIndex(({ waiting }) => waiting === victim)
+  const links = [...cycle.slice(first), ...cycle.slice(0, first)]
+  const members = links.map(({ waiting, blocker }, i): DeadlockMember => {
+    const before = links.at(i - 1) as Cycle[number]
+    const held = locksOf(waiting.holder)
     const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
+    const wants = waitOf(waiting, blocker)
+    const awaitChain = places.ofChain(waiting, before.blocker)
     return {
-      thread: request.id,
-      label: labelOf(request),
+      thread: waiting.id,
+      label: labelOf(waiting),
       holds: held.map(({ name }) => name),
       ...(shared.length > 0 && { holdsShared: shared }),
       waitsFor: wants.name,
       ...(wants.mode === 'shared' && { mode: wants.mode }),
-      blocker: next?.request.id ?? 0,
-      waitedMs: now() - request.since,
-      stack: places.of(request),
-      ...(before && places.ofHeld(before.blocker, before.wants.name)),
+      blocker: nextOf(links, i).waiting.id,
+      waitedMs: now() - waiting.since,
+      stack: places.of(waiting),
+      proved: isEndProved(before.blocker, waiting),
+      ...(awaitChain !== '' && { awaitChain }),
+      ...places.ofHeld(before.blocker, waitOf(before.waiting, before.blocker).name),
     }
   })
   return {
@@ -61,7 +54,7 @@ export function reportOf(
 /** The lock that a request waits for because of this blocker. */
 function waitOf(request: Request, blocker: Request): WantedLock<string> {
   const ticket = [...ticketsOf(request)].find((one) => [...holdersBefore(one)].includes(blocker))
-  // There is one: it is through this lock that the circle goes.
+  // There is one: the cycle goes through this lock.
   const { name, mode } = ticket as Ticket<Request>
   return { name, mode }
 }

@@ -13,22 +13,26 @@ import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { isAborted, onAbort, reasonOf } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
+import { giveBack, readAwaitChain, takeFrame } from './await-chain.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
-import { Context } from './context.ts'
+import { Context, isCarried } from './context.ts'
+import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
 import { Lock } from './lock.ts'
-import type { Places } from './places.ts'
+import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
+import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
 import { blockersByName, labelOf, liveHolder, Request, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
-import { Watch, type WatchOptions } from './watch.ts'
 
 /** What an engine works with. */
-export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'tell'> {
-  readonly places: Places
-  readonly tell: WatchOptions['tell'] & { slow(report: LockEvents['slow']): void }
+export interface EngineOptions extends Omit<DetectorOptions, 'fail' | 'tell'> {
+  /** Whether to keep an order graph. */
+  readonly trackOrder: boolean
+  readonly tell: DetectorOptions['tell'] &
+    OrderCheckerOptions['tell'] & { slow(report: LockEvents['slow']): void }
   /** What makes the nested requests of callbacks. */
   readonly calls: ScopeCalls<Request | undefined>
 }
@@ -37,13 +41,16 @@ export interface EngineOptions extends Omit<WatchOptions, 'fail' | 'tell'> {
 export class Engine {
   readonly queues: Queues<Request> = new Queues()
   readonly #context = new Context<Request>()
-  readonly #watch: Watch
+  readonly #owners = new Owners(this.#context, isCarried)
+  readonly #detector: DeadlockDetector
+  readonly #order: OrderChecker | undefined
   readonly #options: EngineOptions
   #requests = 0
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.#watch = new Watch({
+    this.#order = options.trackOrder ? new OrderChecker(options) : undefined
+    this.#detector = new DeadlockDetector({
       ...options,
       fail: (request, error) => this.#giveUp(request, error),
     })
@@ -52,6 +59,11 @@ export class Engine {
   /** The holder in whose callback the running code is, as far as the runtime can tell. */
   get holder(): Request | undefined {
     return this.#context.current
+  }
+
+  /** The holder that a request belongs to which is made in the code of another one, or of none. */
+  holderOf({ owner }: Options, around: Request | undefined): Request | undefined {
+    return owner === undefined ? around : this.#owners.holderOf(owner, around)
   }
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
@@ -64,12 +76,9 @@ export class Engine {
   ): Promise<unknown> {
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, callback)
     try {
-      const promise = this.#outcomeOf(request, caller)
-      if (request.holder === undefined) return promise
-      const tracked = new TrackedPromise(take, () => this.#watch.awaited(request))
-      const reject = takenReject
-      then.call(promise, resolverOfLast(), reject)
-      return tracked
+      return request.holder === undefined
+        ? this.#outcomeOf(request, caller)
+        : this.#outcomeOfNested(request, caller)
     } catch (error) {
       // Of a signal that is none, or promises that were tampered with. No lock must stay taken.
       this.end(request)
@@ -102,6 +111,7 @@ export class Engine {
     request.state = 'ended'
     const { holder, stop, nested, guards } = request
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
+    request.proof = undefined
     request.holder = request.options.detached ? undefined : liveHolder(holder)
     // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
     request.nested = undefined
@@ -110,8 +120,9 @@ export class Engine {
     if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
-    this.#watch.ended(request)
-    if (guards) for (const guard of guards) this.#watch.guarded(guard)
+    this.#detector.ended(request)
+    if (guards) for (const guard of guards) this.#detector.guarded(guard)
+    if (holder && isIdle(holder)) this.end(holder)
     stop?.()
   }
 
@@ -121,30 +132,96 @@ export class Engine {
       request.holder = holder
       request.isAwaited = false
       if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
-      this.#watch.handedOn(request)
+      this.#detector.handedOn(request)
     }
   }
 
   /** Enters the queues; what the request comes to. */
   #outcomeOf(request: Request, caller: Caller): Promise<unknown> {
-    if (request.options.ifAvailable && !this.queues.isFree(request.plan)) {
-      request.state = 'ended'
-      return then.call(SETTLED, () => this.#callWithNull(request))
-    }
+    if (this.#isRefused(request)) return then.call(SETTLED, () => this.#callWithNull(request))
     if (this.#enter(request, caller)) {
       const startAtOnce = (): unknown => this.#start(request)
       return then.call(SETTLED, startAtOnce)
     }
-    const turn = new OwnPromise(take) as Promise<Request>
+    return then.call(
+      this.#turnOf(request, caller),
+      this.#startWaiting as (value: unknown) => unknown,
+    )
+  }
+
+  /**
+   * The same of a nested request. The caller gets a promise that says when somebody waits for it, and
+   * everything that settles it is linked to it at once: the chain of awaits goes through those links.
+   */
+  #outcomeOfNested(request: Request, caller: Caller): Promise<unknown> {
+    const tracked = new TrackedPromise(take, () => this.#detector.awaited(request), request)
+    const settle: Settle = { reject: takenReject, resolve: resolverOfLast() }
+    if (this.#isRefused(request)) {
+      link(
+        then.call(SETTLED, () => this.#callWithNull(request)),
+        settle,
+      )
+    } else if (!this.#enter(request, caller)) {
+      link(this.#startAfter(this.#turnOf(request, caller), request, settle), settle)
+    } else if (request.callback === undefined) {
+      link(
+        then.call(SETTLED, () => this.#start(request)),
+        settle,
+      )
+    } else {
+      const startAtOnce = (): void => this.#startSettling(request, settle)
+      then.call(SETTLED, startAtOnce)
+    }
+    return tracked
+  }
+
+  /** Whether it must not wait, and would have to. */
+  #isRefused(request: Request): boolean {
+    if (!request.options.ifAvailable || this.queues.isFree(request.plan)) return false
+    request.state = 'ended'
+    return true
+  }
+
+  /** Resolves when it is a request's turn, or it has given up. */
+  #turnOf(request: Request, caller: Caller): Promise<unknown> {
+    const turn = new OwnPromise(take)
     if (request.state === 'waiting') {
       request.wake = resolverOfLast()
       this.#wait(request, caller)
     } else resolverOfLast()(request)
-    return then.call(turn, this.#start as (value: unknown) => unknown)
+    return turn
   }
 
+  /** Begins a nested holding, and settles the promise that the caller has got. */
+  #startSettling(request: Request, settle: Settle): void {
+    try {
+      const value = this.#start(request, settle)
+      if (request.frame === 0) settle.resolve(value)
+      else link(value as Promise<void>, settle)
+    } catch (error) {
+      settle.reject(error)
+    }
+  }
+
+  /** Waits for a nested request's turn. Is resumed before that where its await chain is wanted. */
+  async #startAfter(first: Promise<unknown>, request: Request, settle: Settle): Promise<unknown> {
+    for (let turn = first; ; ) {
+      await turn
+      const { proof } = request
+      if (proof?.isWanted) {
+        proof.isWanted = false
+        proof.chain = readAwaitChain('frames and text')
+      }
+      if (request.state !== 'waiting') return await this.#start(request, settle)
+      turn = new OwnPromise(take)
+      request.wake = resolverOfLast()
+    }
+  }
+
+  readonly #startWaiting = (request: Request): unknown => this.#start(request)
+
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
-  readonly #start = (request: Request): unknown => {
+  #start(request: Request, settle?: Settle): unknown {
     const { signal } = request.options
     // A listener of the signal may have kept ours from hearing of it.
     if (signal && isAborted(signal)) this.#giveUp(request, reasonOf(signal))
@@ -158,15 +235,26 @@ export class Engine {
       this.end(request)
       throw error
     }
-    return request.callback ? this.#callBack(request, request.callback) : this.#guardOf(request)
+    if (request.callback) return this.#callBack(request, request.callback, settle)
+    const guard = this.#guardOf(request)
+    const isProvable = request.holder !== undefined && request.options.owner === undefined
+    return isProvable ? this.#withProof(request, guard) : guard
   }
 
-  #callBack(request: Request, callback: Callback): unknown {
+  /** Answers with a guard when those that wait for it can be seen. */
+  async #withProof(request: Request, guard: Guard): Promise<Guard> {
+    // An async function that returns the promise is linked to it two microtasks later.
+    for (let i = 0; i < 3; i++) await undefined
+    if (guard.held) request.knownProof.chain = readAwaitChain('frames')
+    return guard
+  }
+
+  #callBack(request: Request, callback: Callback, settle: Settle | undefined): unknown {
     try {
       this.#context.enter(request)
       const value = callback(new Lock(request.plan), new Scope(this.#options.calls, request))
       if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
-        return this.#endWith(request, value)
+        return this.#endWith(request, value, settle)
       }
       this.end(request)
       if (request.failure) throw request.failure.reason
@@ -188,28 +276,34 @@ export class Engine {
   }
 
   /** Ends the holding when the value has settled, if it is a promise or another thenable. */
-  #endWith(request: Request, thenable: unknown): Promise<unknown> {
-    // First, for it can throw.
-    const value = OwnPromise.resolve(thenable)
+  #endWith(request: Request, value: object, settle: Settle | undefined): Promise<unknown> {
+    const nested = TrackedPromise.subjectOf(value) as Request | undefined
+    if (nested && nested.state !== 'ended') nested.knownProof.returnedBy = request
+    const frame = takeFrame()
+    request.frame = frame.id
+    const end = (): void => {
+      giveBack(frame)
+      this.end(request)
+    }
+    if (settle) {
+      this.#rejectBy(request, settle.reject)
+      // Linked to the caller's promise by the caller of this: the chain of awaits goes on there.
+      return frame.run(value, settle.resolve, settle.reject, end)
+    }
     const outcome = new OwnPromise(take)
     const reject = takenReject
     const resolve = resolverOfLast()
-    then.call(
-      value,
-      // Settled first, so that it is before those of whoever is granted by its end.
-      (value) => {
-        resolve(value)
-        this.end(request)
-      },
-      (error) => {
-        reject(error)
-        this.end(request)
-      },
-    )
-    // Last, for what throws before it is nobody's to hear of but the caller's.
+    this.#rejectBy(request, reject)
+    const done = frame.run(value, resolve, reject, end)
+    // Another manager's holder may wait for it.
+    if (request.around) link(done, { resolve, reject })
+    return outcome
+  }
+
+  /** A holder whose locks are stolen rejects from now on by this, and at once if they were by now. */
+  #rejectBy(request: Request, reject: Settle['reject']): void {
     request.reject = reject
     if (request.failure) reject(request.failure.reason)
-    return outcome
   }
 
   #callWithNull({ callback, holder }: Request): unknown {
@@ -220,7 +314,7 @@ export class Engine {
     const { holder } = request
     if (holder?.nested?.delete(request)) {
       holder.guards = (holder.guards ?? new Set()).add(request)
-      this.#watch.guarded(request)
+      this.#detector.guarded(request)
     }
     return new Guard(request, this)
   }
@@ -244,10 +338,10 @@ export class Engine {
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
     const { options } = request
-    this.#watch.wanted(request, caller)
-    if (holder.nested?.size) holder.hasBranches = true
+    this.#order?.wanted(request, caller)
+    if (options.owner ? hasWaiting(holder) : holder.nested?.size) holder.hasBranches = true
     else if (!holder.guards?.size) holder.hasBranches = false
-    holder.nested = (holder.nested ?? new Set()).add(request)
+    nestIn(holder, request)
     if (options.steal) this.#steal(request)
     else this.queues.enter(request)
     if (request.missing === 0) return
@@ -327,6 +421,23 @@ export class Engine {
 const OwnPromise = globalThis.Promise
 const { then } = OwnPromise.prototype
 const SETTLED = OwnPromise.resolve()
+
+/** How a nested request settles the promise that the caller has got. */
+interface Settle {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/** Has one promise settle another, unless that has settled by then. */
+function link(promise: Promise<unknown>, { resolve, reject }: Settle): void {
+  then.call(promise, resolve, reject)
+}
+
+/** Enters a request into what its holder waits for. An owner's holder is in what is around it. */
+function nestIn(holder: Request, request: Request): void {
+  holder.nested = (holder.nested ?? new Set()).add(request)
+  if (holder.isOwner && holder.holder) nestIn(holder.holder, holder)
+}
 
 /** A guard that is out stays so. */
 function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): void {

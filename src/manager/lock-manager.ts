@@ -21,11 +21,12 @@ import {
   toPlan,
   webTypeError,
 } from './arguments.ts'
+import type { DeadlockVictims } from './deadlock-detector.ts'
 import { Engine } from './engine.ts'
 import { Listeners, type LockEvents } from './events.ts'
 import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
-import type { AcquireOptions, Names, RequestOptions } from './options.ts'
+import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 import { type KeepPlaces, Places } from './places.ts'
 import { type LockManagerSnapshot, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
@@ -41,6 +42,11 @@ export interface LockManagerOptions {
    * rejected at once, with `Infinity` never. It is reported at once in any case. Default: 1000.
    */
   readonly deadlockAfterMs?: number | undefined
+  /**
+   * Which deadlocks have a victim: those that are proved (`'proved'`), or also those that are only likely
+   * (`'likely'`), where a rejected request is better than one that may wait forever. Default: `'proved'`.
+   */
+  readonly deadlockVictims?: DeadlockVictims | undefined
   /**
    * Whether to keep a graph of the orders in which locks are taken, and to report a possible deadlock.
    * Default: true. Has no meaning with a declared order, which cannot be broken.
@@ -75,10 +81,16 @@ export class LockManager<Name extends string = string> {
     if (typeof options !== 'object' || options === null) {
       throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
     }
-    const { deadlockAfterMs = 1000, trackOrder = true, places = 'sampled', order } = options
+    const { deadlockAfterMs = 1000, deadlockVictims = 'proved' } = options
+    const { trackOrder = true, places = 'sampled', order } = options
     if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
       throw new LockUsageError(
         `deadlockAfterMs must be a number from 0, not ${show(deadlockAfterMs)}`,
+      )
+    }
+    if (!['proved', 'likely'].includes(deadlockVictims)) {
+      throw new LockUsageError(
+        `deadlockVictims must be 'proved' or 'likely', not ${show(deadlockVictims)}`,
       )
     }
     if (!['sampled', 'always', 'never'].includes(places)) {
@@ -89,6 +101,7 @@ export class LockManager<Name extends string = string> {
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
     this.#engine = new Engine({
       deadlockAfterMs,
+      deadlockVictims,
       trackOrder: trackOrder && declared === undefined,
       places: new Places(places),
       tell: {
@@ -166,10 +179,7 @@ export class LockManager<Name extends string = string> {
    *
    * @throws what {@link request} rejects with, for arguments that cannot be.
    */
-  tryAcquire(
-    names: Names<Name>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
-  ): Guard | undefined {
+  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined {
     return this.#tryAcquire(names, options, this.#engine.holder, this.tryAcquire)
   }
 
@@ -223,8 +233,9 @@ export class LockManager<Name extends string = string> {
       const options = toOptions(rest.length === 0 ? undefined : second)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
-      this.#mustBeAllowed(plan, options, holder, caller)
-      return this.#engine.request(plan, options, callback, holder, caller)
+      const inside = this.#engine.holderOf(options, holder)
+      this.#mustBeAllowed(plan, options, inside, caller)
+      return this.#engine.request(plan, options, callback, inside, caller)
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))
     }
@@ -241,10 +252,11 @@ export class LockManager<Name extends string = string> {
       const options = toOptions(given)
       if (options.steal) throw new LockUsageError('acquire: only request() can steal', caller)
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
-      this.#mustBeAllowed(plan, options, holder, caller)
+      const inside = this.#engine.holderOf(options, holder)
+      this.#mustBeAllowed(plan, options, inside, caller)
       const { queues } = this.#engine
       if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
-      return this.#engine.request(plan, options, undefined, holder, caller) as Promise<Guard>
+      return this.#engine.request(plan, options, undefined, inside, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))
     }
@@ -260,8 +272,9 @@ export class LockManager<Name extends string = string> {
       const wanted = toNames(names)
       const options = toOptions(given)
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
-      this.#mustBeAllowed(plan, options, holder, caller)
-      return this.#engine.tryAcquire(plan, options, holder, caller)
+      const inside = this.#engine.holderOf(options, holder)
+      this.#mustBeAllowed(plan, options, inside, caller)
+      return this.#engine.tryAcquire(plan, options, inside, caller)
     } catch (error) {
       throw fromCaller(error, caller)
     }

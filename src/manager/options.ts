@@ -36,7 +36,19 @@ export interface AcquireOptions {
    * its holder has. Default: false.
    */
   readonly detached?: boolean | undefined
+  /**
+   * The task that asks, as any object, where no callback tells it: requests and guards with one owner
+   * belong to one holder, also in browsers. Its code is taken to be sequential: it waits for one request
+   * before it makes the next. Default: none.
+   */
+  readonly owner?: object | undefined
 }
+
+/** Options of `tryAcquire()`. */
+export type TryAcquireOptions = Pick<
+  AcquireOptions,
+  'mode' | 'label' | 'warnAfterMs' | 'detached' | 'owner'
+>
 
 /** Options of `request()`. */
 export interface RequestOptions extends AcquireOptions {

@@ -7,7 +7,9 @@
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
-import type { Request } from './request.ts'
+import { frameIn } from './await-chain.ts'
+import { labelOf, type Request } from './request.ts'
+import { codeOf } from './wait-graph.ts'
 
 /** Which requests' call stacks are kept. */
 export type KeepPlaces = 'sampled' | 'always' | 'never'
@@ -58,6 +60,28 @@ export class Places {
     return linesOf(request.place)
   }
 
+  /** The functions that wait for a request, out to the callback that is to end a holding. */
+  ofChain(waiting: Request, holding: Request): string {
+    const { chain } = waiting.proof ?? {}
+    const code = codeOf(holding)
+    if (this.#keep === 'never' || !chain?.error || !code?.frame) return ''
+    const calls = linesOf(chain.error, true).split('\n')
+    const end = calls.findIndex((call) => frameIn(call) === code.frame)
+    if (end < 0) return ''
+    const holders: Request[] = []
+    for (let at = waiting.holder; at; at = at.holder) holders.push(at)
+    const calledBy = (call: string): string => {
+      const frame = frameIn(call)
+      if (frame === 0) return call
+      const holder = holders.find((one) => one.frame === frame)
+      return `the callback of ${holder ? labelOf(holder) : 'another manager’s request'}`
+    }
+    return calls
+      .slice(0, end + 1)
+      .map(calledBy)
+      .join('\n')
+  }
+
   /** Where the holder of a lock asked for it; where that was not kept, a similar place. */
   ofHeld(
     holder: Request,
@@ -90,7 +114,7 @@ function capture(caller: Caller): { readonly stack?: string } {
  * JavaScriptCore leaves the caller's.
  */
 const OWN_CALL =
-  /\b(startAtOnce|start|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
+  /\b(startAtOnce|startWaiting|startSettling|startAfter|start|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
 
 /** A call of the runtime itself, as Node, Deno and Bun write it: it says nothing of the program. */
 const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
@@ -99,7 +123,11 @@ const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
 const OWN_FOLDER = /([^\s(@]*)\bplaces\.[cm]?[jt]s:\d/.exec(String(stackOf(new Error('here'))))?.[1]
 
 function isOwn(call: string): boolean {
-  return OWN_FOLDER !== undefined && call.includes(OWN_FOLDER) && OWN_CALL.test(call)
+  return (
+    OWN_FOLDER !== undefined &&
+    call.includes(OWN_FOLDER) &&
+    (OWN_CALL.test(call) || /\breadAwaitChain\b/.test(call))
+  )
 }
 
 /** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */
@@ -112,7 +140,7 @@ function stackOf(place: { readonly stack?: string } | undefined): unknown {
 }
 
 /** A stack's calls, a line each, without heading, indentation, our own and the runtime's. */
-function linesOf(place: { readonly stack?: string } | undefined): string {
+function linesOf(place: { readonly stack?: string } | undefined, withFrames = false): string {
   const stack = stackOf(place)
   if (typeof stack !== 'string') return ''
   return stack
@@ -120,5 +148,6 @@ function linesOf(place: { readonly stack?: string } | undefined): string {
     .filter((line) => /^\s+at |@/.test(line))
     .map((line) => line.trim())
     .filter((line) => !isOwn(line) && !RUNTIME_CALL.test(line))
+    .filter((line) => withFrames || frameIn(line) === 0)
     .join('\n')
 }

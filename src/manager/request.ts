@@ -20,12 +20,23 @@ import {
   ticketsOf,
 } from '../backends/local/queues.ts'
 import type { Callback, Options } from './arguments.ts'
+import type { AwaitChain } from './await-chain.ts'
 import type { Carried } from './context.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 
-/** A request, as the manager and its watch know it. */
+/** What is known of who waits for a request, beside that somebody does. */
+export interface Proof {
+  /** Its await chain: of one that waits, as read last; of a guard, as read when it was granted. */
+  chain: AwaitChain | undefined
+  /** The detector wants the chain read. */
+  isWanted: boolean
+  /** The holder whose callback returned this request's own promise. */
+  returnedBy: Request | undefined
+}
+
+/** A request, as the manager and its deadlock detector know it. */
 export class Request implements Claim, Carried {
   readonly id: number
   readonly plan: Ticket<Request>
@@ -58,6 +69,10 @@ export class Request implements Claim, Carried {
   nested: Set<Request> | undefined = undefined
   /** Whether some were made side by side: its context is that of several branches. */
   hasBranches = false
+  /** The number of the frame that awaits what its callback returned; 0 before, and of others. */
+  frame = 0
+  /** Absent until something is known. */
+  proof: Proof | undefined = undefined
   /** Guards that are out and were asked for here. */
   guards: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
@@ -86,6 +101,17 @@ export class Request implements Claim, Carried {
     return this.callback === undefined && this.state === 'holding'
   }
 
+  /** Whether it stands for the code of an owner, and holds no lock itself; see owners.ts. */
+  get isOwner(): boolean {
+    return this.callback === ownersCode
+  }
+
+  /** Its proof, made where there is none. */
+  get knownProof(): Proof {
+    this.proof ??= { chain: undefined, isWanted: false, returnedBy: undefined }
+    return this.proof
+  }
+
   onGranted(): void {
     this.state = 'granted'
     this.wakeUp()
@@ -98,6 +124,9 @@ export class Request implements Claim, Carried {
     wake?.(this)
   }
 }
+
+/** The callback of what stands for an owner's code: it is never called. */
+export const ownersCode: Callback = () => {}
 
 /** The nearest holder from this one outwards that has not ended: the one whose end waits for it. */
 export function liveHolder(holder: Request | undefined): Request | undefined {
@@ -121,7 +150,7 @@ export function labelOf(request: Request): string {
   let outermost = request
   for (let at: Request | undefined = request; at !== undefined; at = at.holder) {
     if (at.options.label !== undefined) return at.options.label
-    outermost = at
+    if (!at.isOwner) outermost = at
   }
   const own = `request ${request.id}`
   return outermost === request ? own : `${own} in request ${outermost.id}`

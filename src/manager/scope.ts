@@ -3,7 +3,7 @@
 import type { Caller } from '../core/errors.ts'
 import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
-import type { AcquireOptions, Names, RequestOptions } from './options.ts'
+import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 
 /** What makes the requests of a manager's scopes. */
 export interface ScopeCalls<Holder> {
@@ -51,10 +51,7 @@ export class Scope<Name extends string = string> {
   }
 
   /** See `LockManager.tryAcquire()`. */
-  tryAcquire(
-    names: Names<Name>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
-  ): Guard | undefined {
+  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined {
     return this.#calls.tryAcquire(names, options, this.#holder, this.tryAcquire)
   }
 }

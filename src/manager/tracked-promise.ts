@@ -8,6 +8,7 @@
  */
 export class TrackedPromise<Value> extends Promise<Value> {
   readonly #onSubscribed: (() => void) | undefined
+  readonly #subject: unknown
 
   static {
     Object.defineProperty(TrackedPromise.prototype, 'constructor', {
@@ -19,9 +20,20 @@ export class TrackedPromise<Value> extends Promise<Value> {
     })
   }
 
-  constructor(executor: ConstructorParameters<typeof Promise<Value>>[0], onSubscribed: () => void) {
+  /** `subject` is what {@link subjectOf} answers. */
+  constructor(
+    executor: ConstructorParameters<typeof Promise<Value>>[0],
+    onSubscribed: () => void,
+    subject: unknown,
+  ) {
     super(executor)
     this.#onSubscribed = onSubscribed
+    this.#subject = subject
+  }
+
+  /** What a tracked promise was made for; `undefined` of every other value. */
+  static subjectOf(value: object): unknown {
+    return #subject in value ? (value as TrackedPromise<unknown>).#subject : undefined
   }
 
   // biome-ignore lint/suspicious/noThenProperty: this is what the class is for
@@ -34,7 +46,11 @@ export class TrackedPromise<Value> extends Promise<Value> {
     const derived = this.#plainThen(onFulfilled, onRejected)
     if (onSubscribed === undefined) return derived
     if (!isWaiting) {
-      return new TrackedPromise((resolve, reject) => derived.then(resolve, reject), onSubscribed)
+      return new TrackedPromise(
+        (resolve, reject) => derived.then(resolve, reject),
+        onSubscribed,
+        this.#subject,
+      )
     }
     onSubscribed()
     return derived

@@ -29,19 +29,19 @@ export function* waitsFor(request: Request): Generator<Request> {
 }
 
 /**
- * The same without what is doubtful. One context can be that of several branches, and nobody knows which
- * of them is to release a guard: perhaps not the one that waits for it, or, where there were branches
- * for sure, not the one that waits for something else.
+ * The same without what is doubtful to `deadlockVictims: 'likely'`. One context can be that of several
+ * branches, and nobody knows which of them is to release a guard: perhaps not the one that waits for it,
+ * or, where there were branches for sure, not the one that waits for something else.
  */
-export function* surelyWaitsFor(request: Request): Generator<Request> {
+export function* likelyWaitsFor(request: Request): Generator<Request> {
   if (isDoubtful(request)) return
-  for (const blocker of waitsFor(request)) {
-    const isOwnGuard =
-      request.state === 'waiting' &&
-      blocker.isGuard &&
-      liveHolder(blocker.holder) === liveHolder(request.holder)
-    if (!isOwnGuard) yield blocker
-  }
+  for (const blocker of waitsFor(request)) if (!isOwnGuard(request, blocker)) yield blocker
+}
+
+/** Whether a request waits for a guard of its own context, which another branch may release. */
+export function isOwnGuard(request: Request, blocker: Request): boolean {
+  if (request.state !== 'waiting' || !blocker.isGuard) return false
+  return liveHolder(blocker.holder) === liveHolder(request.holder)
 }
 
 /** Whether it is not certain that a holding waits for what its context awaits. */
@@ -54,20 +54,22 @@ export function isDoubtful(holding: Request): boolean {
  * from each to the holders; elsewhere to the nearest before it, and to the first holder as a short cut.
  */
 export function* standsBehind(request: Request): Generator<Request> {
-  if (request.state !== 'waiting') yield* awaitedBy(request)
-  else {
-    for (const ticket of ticketsOf(request)) {
-      if (ticket.leads) continue
-      if (ticket.queue.withOthers === 0) {
-        yield* holdersOf(ticket.queue)
-        continue
-      }
-      for (const holder of holdersBefore(ticket)) {
-        yield holder
-        break
-      }
-      yield* blockersOf(ticket)
+  yield* request.state === 'waiting' ? queuedBehind(request) : awaitedBy(request)
+}
+
+/** The edges of the queue graph from a request that waits. */
+export function* queuedBehind(request: Request): Generator<Request> {
+  for (const ticket of ticketsOf(request)) {
+    if (ticket.leads) continue
+    if (ticket.queue.withOthers === 0) {
+      yield* holdersOf(ticket.queue)
+      continue
     }
+    for (const holder of holdersBefore(ticket)) {
+      yield holder
+      break
+    }
+    yield* blockersOf(ticket)
   }
 }
 
@@ -124,12 +126,14 @@ export function locksOf(holder: Request | undefined): HeldLock[] {
 /** The one lock that a holder has with those around it and the guards; `undefined` where it has more. */
 export function onlyLockOf(holder: Request | undefined): WantedLock<string> | undefined {
   const live = liveHolder(holder)
-  if (live === undefined || live.plan.next !== undefined || live.guards?.size) return undefined
+  if (live === undefined || live.isOwner || live.plan.next !== undefined || live.guards?.size)
+    return undefined
   const isInside = !live.options.detached && liveHolder(live.holder) !== undefined
   return isInside ? undefined : live.plan
 }
 
 function addLocks(held: HeldLock[], by: Request): void {
+  if (by.isOwner) return
   for (const { name, mode } of locksIn(by.plan)) held.push({ name, mode, by })
 }
 

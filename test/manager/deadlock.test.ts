@@ -421,7 +421,11 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   })
 
   it('is rejected no more when branches have shown since it was told', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 60, trackOrder: false })
+    const locks = new LockManager({
+      deadlockAfterMs: 60,
+      trackOrder: false,
+      deadlockVictims: 'likely',
+    })
     const told: string[] = []
     locks.on('deadlock', () => told.push('deadlock'))
     locks.on('suspected', () => told.push('suspected'))
@@ -442,7 +446,11 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   })
 
   it('opens when the code that waited is over', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 60, trackOrder: false })
+    const locks = new LockManager({
+      deadlockAfterMs: 60,
+      trackOrder: false,
+      deadlockVictims: 'likely',
+    })
     const told: string[] = []
     locks.on('deadlock', () => told.push('deadlock'))
     const b = await holder(locks, 'b')

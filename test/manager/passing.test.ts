@@ -1,13 +1,18 @@
-/** Nested requests and those who stand before them: what must not become a deadlock, and what is one. */
+/**
+ * Nested requests and those that wait before them: what must not become a deadlock, and what is one.
+ * These requests are made and awaited outside of their holders' callbacks, so that no wait is proved.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, LockManager, shared } from '../../src/index.ts'
 import { gate, holder, pause, settle, startOneAnother } from './tools.ts'
 
+const likely = { deadlockVictims: 'likely' } as const
+
 describe('a nested request', { timeout: 20_000 }, () => {
   it('passes, when it must, whoever came to wait for its holder only later', async () => {
-    const locks = new LockManager({ trackOrder: false })
+    const locks = new LockManager({ trackOrder: false, ...likely })
     locks.on('deadlock', () => assert.fail('a deadlock'))
     const [z, h] = [await holder(locks, 'z'), await holder(locks, 'h')]
     const many = locks.request(['y', 'z'], () => 'many')
@@ -20,7 +25,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
   })
 
   it('keeps its place among the others in every queue alike', async () => {
-    const locks = new LockManager({ trackOrder: false })
+    const locks = new LockManager({ trackOrder: false, ...likely })
     const h = await holder(locks, 'h')
     const z = await holder(locks, 'z')
     const nested = h.inside.request(['y', 'z'], () => 'nested')
@@ -33,7 +38,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
   })
 
   it('is the outer holder’s to wait for when the holder around it has ended', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, ...likely })
     const handed = gate()
     const one = locks.request('a', async (_lock, scope) => {
       const { later } = await scope.request('inner', (_inner, inside) => ({
@@ -52,7 +57,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
   })
 
   it('is suspected when a guard of its context turns out to be in the way', async () => {
-    const locks = new LockManager({ trackOrder: false })
+    const locks = new LockManager({ trackOrder: false, ...likely })
     const suspected: unknown[] = []
     const deadlocks: unknown[] = []
     locks.on('suspected', (report) => suspected.push(report))
@@ -80,7 +85,11 @@ describe('a nested request', { timeout: 20_000 }, () => {
   })
 
   it('passes when the circle opens in which it was found meanwhile', async () => {
-    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
+    const locks = new LockManager({
+      deadlockAfterMs: Number.POSITIVE_INFINITY,
+      trackOrder: false,
+      ...likely,
+    })
     let told = 0
     locks.on('deadlock', () => told++)
     const [a, b, c] = [await holder(locks, 'a'), await holder(locks, 'b'), await holder(locks, 'c')]
@@ -107,7 +116,11 @@ describe('a nested request', { timeout: 20_000 }, () => {
   })
 
   it('passes in turn with others that may pass from the same moment on', async () => {
-    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
+    const locks = new LockManager({
+      deadlockAfterMs: Number.POSITIVE_INFINITY,
+      trackOrder: false,
+      ...likely,
+    })
     locks.on('deadlock', () => {})
     locks.on('suspected', () => {})
     const d = await holder(locks, 'd')
@@ -140,7 +153,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
 
 describe('the victim of a deadlock', { timeout: 20_000 }, () => {
   it('is that of the circle that stands, not of one before', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false })
+    const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
     const told: string[] = []
     locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.label ?? ''))
     const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]

@@ -1,0 +1,56 @@
+/**
+ * A cycle of the wait-for graph, as the detector keeps it: who waits in it, and for whose holding.
+ */
+
+import { isEndProved, isWaitProved } from './proof.ts'
+import type { Request } from './request.ts'
+
+/** A request that waits, and the holding in its way that the next one keeps from ending. */
+export interface Link {
+  readonly waiting: Request
+  readonly blocker: Request
+}
+
+/** A cycle: the end of each link's blocker waits for the next link's request. */
+export type Cycle = readonly Link[]
+
+/** The cycle along a path whose last node leads to its first. Holdings between two are left out. */
+export function cycleAlong(path: readonly Request[]): Cycle {
+  return path
+    .map((waiting, i) => ({ waiting, blocker: path[(i + 1) % path.length] as Request }))
+    .filter(({ waiting }) => waiting.state === 'waiting')
+}
+
+/** What tells a cycle from others, wherever it begins. */
+export function keyOf(cycle: Cycle): string {
+  const ids = cycle.map(({ waiting, blocker }) => `${waiting.id}>${blocker.id}`)
+  const [oldest] = [...cycle].sort((a, b) => a.waiting.id - b.waiting.id)
+  const first = cycle.indexOf(oldest as Link)
+  return [...ids.slice(first), ...ids.slice(0, first)].join()
+}
+
+/** Whether every holder in a cycle is proved to wait for its nested request. */
+export function isProved(cycle: Cycle): boolean {
+  return cycle.every(
+    ({ waiting, blocker }, i) =>
+      isWaitProved(waiting, blocker) && isEndProved(blocker, nextOf(cycle, i).waiting),
+  )
+}
+
+/** The link that follows one. */
+export function nextOf(cycle: Cycle, i: number): Link {
+  return cycle[(i + 1) % cycle.length] as Link
+}
+
+/** All whose end, or whose change of holder, opens the cycle. */
+export function involvedIn(cycle: Cycle): Set<Request> {
+  const involved = new Set<Request>()
+  for (const [i, { waiting, blocker }] of cycle.entries()) {
+    involved.add(waiting).add(blocker)
+    const code = blocker.isGuard ? blocker.holder : blocker
+    let at: Request | undefined = nextOf(cycle, i).waiting
+    for (; at && at !== code; at = at.holder) involved.add(at)
+    if (code) involved.add(code)
+  }
+  return involved
+}

@@ -1,0 +1,48 @@
+/**
+ * Reports orders of locks that contradict each other: keeps the order graph of one manager.
+ *
+ * Cost: nothing for a request that is not nested; the look-ups of the order graph for one that is.
+ */
+
+import type { Caller } from '../core/errors.ts'
+import { locksIn } from '../core/plan.ts'
+import { OrderGraph } from '../explain/order-graph.ts'
+import type { Places } from './places.ts'
+import { labelOf, type Request } from './request.ts'
+import { locksOf, onlyLockOf } from './wait-graph.ts'
+
+/** What an order checker works with. */
+export interface OrderCheckerOptions {
+  readonly places: Places
+  readonly tell: { possible(report: ReturnType<OrderGraph['record']>[number]): void }
+}
+
+/** The order graph of one manager, and whose requests go into it. */
+export class OrderChecker {
+  readonly #options: OrderCheckerOptions
+  readonly #order: OrderGraph = new OrderGraph()
+
+  constructor(options: OrderCheckerOptions) {
+    this.#options = options
+  }
+
+  /** A nested request is about to enter its queues: its locks are wanted while its holder has others. */
+  wanted(request: Request, caller: Caller): void {
+    const only = onlyLockOf(request.holder)
+    const { plan } = request
+    if (only && plan.next === undefined && this.#order.isPairKnown(only, plan)) return
+    const held = locksOf(request.holder)
+    const wanted = locksIn(plan)
+    if (this.#order.isKnown(held, wanted)) return
+    const { places, tell } = this.#options
+    const reports = this.#order.record(held, wanted, {
+      label: () => labelOf(request),
+      heldAt: ({ by, name }) => ({ heldAt: '', ...places.ofHeld(by, name) }),
+      wantedAt: () => {
+        places.keep(request, caller)
+        return places.of(request)
+      },
+    })
+    for (const report of reports) tell.possible(report)
+  }
+}

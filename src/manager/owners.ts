@@ -1,0 +1,62 @@
+/**
+ * Owners: objects that stand for a task where no callback does.
+ *
+ * All that is asked for with one owner is nested in one holder, which holds no lock itself and is made
+ * when it is needed. So detection and declared orders see an owner's guards and requests as they see
+ * those of a callback.
+ */
+
+import { Ticket } from '../backends/local/queues.ts'
+import { DEFAULTS } from './arguments.ts'
+import { liveHolder, ownersCode, Request } from './request.ts'
+
+/** It enters no queue. */
+const NO_LOCK: Ticket<Request> = new Ticket('', 'exclusive')
+
+/** The owners of one manager. */
+export class Owners {
+  readonly #context: object
+  /** Whether the runtime knows in whose callback code runs. */
+  readonly #isCarried: boolean
+  readonly #holders = new WeakMap<object, Request>()
+
+  constructor(context: object, isCarried: boolean) {
+    this.#context = context
+    this.#isCarried = isCarried
+  }
+
+  /** The holder of what an owner asks for, in the code of the holder `around`. */
+  holderOf(owner: object, around: Request | undefined): Request {
+    const known = this.#holders.get(owner)
+    if (known?.state === 'holding') {
+      for (let at = around; at; at = at.holder) if (at === known) return around as Request
+      return this.#isCarried ? known : innermost(known)
+    }
+    const holder = new Request(this.#context, 0, NO_LOCK, DEFAULTS, around, ownersCode)
+    holder.state = 'holding'
+    this.#holders.set(owner, holder)
+    return holder
+  }
+}
+
+/** A request with this owner is about to enter its queues: whether others of its code wait by then. */
+export function hasWaiting({ nested }: Request): boolean {
+  for (const request of nested ?? []) if (request.state === 'waiting') return true
+  return false
+}
+
+/** Whether an owner's code holds nothing and asks for nothing. */
+export function isIdle({ isOwner, nested, guards }: Request): boolean {
+  return isOwner && !nested?.size && !guards?.size
+}
+
+/** The callback that runs, of all those that an owner's code is in. It is the youngest. */
+function innermost(holder: Request): Request {
+  let inner = liveHolder(holder) as Request
+  for (;;) {
+    let next: Request | undefined
+    for (const request of inner.nested ?? []) if (request.state === 'holding') next = request
+    if (next === undefined) return inner
+    inner = next
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Which waits are proved: the part of the wait-for graph in which a deadlock may have a victim.
+ *
+ * That somebody waits for a nested request says nothing of who: it may be a timer that its holder's
+ * callback has started and does not wait for. A holder is *proved* to wait for a request inside it
+ *
+ * - if its frame stands in the request's await chain, read late, when a cycle has been found;
+ * - if its callback returned the request's own promise; or
+ * - if both have one owner, who asserts that its code is sequential.
+ *
+ * In the proved graph a holding leads directly to the waiting requests inside it, at any depth.
+ *
+ * A guard is released by the code of the context that asked for it. That this code waits for something
+ * proves it of the guard only if neither came from one of several branches: no combinator stands in
+ * either await chain, the guard's having been read when it was granted.
+ */
+
+import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
+import { canProve, provesWaits } from './await-chain.ts'
+import type { Request } from './request.ts'
+import { codeOf, isOwnGuard, queuedBehind } from './wait-graph.ts'
+
+/**
+ * Has each of the requests that wait read its await chain. Cost: a microtask, and some microseconds for
+ * each request.
+ */
+export async function prove(requests: Iterable<Request>): Promise<void> {
+  if (!(await canProve())) return
+  for (const request of requests) {
+    if (request.state !== 'waiting') continue
+    request.knownProof.isWanted = true
+    request.wakeUp()
+  }
+  // All of them were resumed before this is.
+  await undefined
+}
+
+/** Whether a holder's code is proved to wait for a request that waits inside it. */
+export function isProvedToWait(code: Request, waiting: Request): boolean {
+  if (isInChain(code, waiting)) return true
+  for (let at = waiting; at !== code; ) {
+    const { holder } = at
+    if (holder === undefined || !isStepProved(at, holder, waiting)) return false
+    at = holder
+  }
+  return true
+}
+
+/** The proved part of the wait-for graph: whose end a request or a holding waits for. */
+export function* provedWaitsFor(request: Request): Generator<Request> {
+  if (request.state !== 'waiting') {
+    yield* provedBehind(request)
+    return
+  }
+  for (const ticket of ticketsOf(request)) {
+    for (const holder of holdersBefore(ticket)) if (isWaitProved(request, holder)) yield holder
+  }
+}
+
+/** The same with the requests that stand before one in its queues. */
+export function* provedStandsBehind(request: Request): Generator<Request> {
+  yield* request.state === 'waiting' ? queuedBehind(request) : provedBehind(request)
+}
+
+/** The requests that wait inside a holder's code and are waited for there, at any depth. */
+export function waitingInside(code: Request): Request[] {
+  const waiting: Request[] = []
+  const codes = [code]
+  for (const { nested } of codes) {
+    for (const request of nested ?? []) {
+      if (!request.isAwaited) continue
+      if (request.state === 'waiting') waiting.push(request)
+      else if (!request.isGuard) codes.push(request)
+    }
+  }
+  return waiting
+}
+
+/** Whether a request is proved to wait for a holding in its way to end. */
+export function isWaitProved(waiting: Request, blocker: Request): boolean {
+  return !isOwnGuard(waiting, blocker) || isOfOneOwner(waiting, blocker)
+}
+
+/** Whether the end of a holding is proved to wait for a request. */
+export function isEndProved(holding: Request, waiting: Request): boolean {
+  const code = codeOf(holding)
+  if (code === undefined || !isProvedToWait(code, waiting)) return false
+  return !holding.isGuard || (isSequential(holding, code) && isSequential(waiting, code))
+}
+
+function* provedBehind(holding: Request): Generator<Request> {
+  const code = codeOf(holding)
+  if (code === undefined) return
+  for (const waiting of waitingInside(code)) if (isEndProved(holding, waiting)) yield waiting
+}
+
+/** Whether one link between a request and its holder is proved. */
+function isStepProved(request: Request, holder: Request, waiting: Request): boolean {
+  if (request.options.owner !== undefined) return !holder.hasBranches
+  return request.proof?.returnedBy === holder || isInChain(holder, waiting)
+}
+
+/** Whether a guard, or a request that waits, is proved to belong to no branch of a context's code. */
+function isSequential(request: Request, code: Request): boolean {
+  if (request.options.owner !== undefined) return true
+  if (request.proof?.returnedBy === code) return true
+  return provesWaits() && request.proof?.chain?.frames.get(code.frame) === true
+}
+
+function isInChain(code: Request, waiting: Request): boolean {
+  return provesWaits() && code.frame !== 0 && waiting.proof?.chain?.frames.has(code.frame) === true
+}
+
+function isOfOneOwner(a: Request, b: Request): boolean {
+  return a.options.owner !== undefined && a.options.owner === b.options.owner
+}
