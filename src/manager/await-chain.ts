@@ -3,28 +3,15 @@
  *
  * Source     V8's zero-cost async stack traces: from the running microtask, V8 follows each promise to the
  *            one async function, `then`, `finally` or combinator that reacts to it.
- * Steps      1. Each callback that goes on asynchronously is awaited by an async function of ours, whose
- *               name is unique among them ({@link takeFrame}).
+ * Steps      1. The end of each callback in question is awaited by an async function of ours, whose name
+ *               is unique among them ({@link awaitInFrame}).
  *            2. A waiting request is resumed, and reads the stack there ({@link readAwaitChain}).
  *            3. A holder's callback waits for the request if its name stands in that stack.
- * Invariant  A name belongs to one callback from when that returns a promise until that promise settles.
+ * Invariant  A name belongs to one callback until the promise settles that it returned.
  * Limits     V8 stops where a promise has two reactions or none. A pending `Promise.race` and a hand-made
  *            promise leave no frame of their own, and count as waiting.
  * Cost       Some microseconds for each reading; nothing until there is one.
  */
-
-/** The async function that awaits what one callback returned. */
-export interface Frame {
-  /** Its number, unique among those in use. Never 0. */
-  readonly id: number
-  /** Awaits a value, and calls one of the two functions when it has settled. Never rejects. */
-  run(
-    value: unknown,
-    resolve: (value: unknown) => void,
-    reject: (reason: unknown) => void,
-    end: () => void,
-  ): Promise<void>
-}
 
 /** What was read. */
 export interface AwaitChain {
@@ -32,6 +19,13 @@ export interface AwaitChain {
   readonly frames: ReadonlyMap<number, boolean>
   /** An error whose stack is the chain as text, unless only the frames were asked for. */
   readonly error: { readonly stack?: string } | undefined
+}
+
+/** An async function that awaits the end of one callback. */
+interface Frame {
+  /** Its number, unique among those in use. Never 0. */
+  readonly id: number
+  run(end: Promise<unknown>): Promise<void>
 }
 
 /** Names of frames begin with this. Other installed copies of this package have other numbers behind it. */
@@ -44,14 +38,13 @@ const MAX_CALLS = 10_000
 const idle: Frame[] = []
 let made = 0
 
-/** A frame that no other callback uses. The caller hands it to {@link giveBack}. */
-export function takeFrame(): Frame {
-  return idle.pop() ?? newFrame(++made)
-}
-
-/** The frame's callback has settled. */
-export function giveBack(frame: Frame): void {
-  if (idle.length < MAX_IDLE) idle.push(frame)
+/**
+ * Awaits the end of a callback in a function that no other callback uses. Returns the function's number
+ * and its promise, which must lead to what else waits for the callback.
+ */
+export function awaitInFrame(end: Promise<unknown>): { id: number; awaits: Promise<void> } {
+  const frame = idle.pop() ?? newFrame(++made)
+  return { id: frame.id, awaits: frame.run(end) }
 }
 
 /** The number of the frame that a line of a stack is; 0 for any other call. */
@@ -62,56 +55,46 @@ export function frameIn(call: string): number {
 
 function newFrame(id: number): Frame {
   const name = PREFIX + id
-  return {
-    id,
-    run: {
-      async [name](
-        value: unknown,
-        resolve: (value: unknown) => void,
-        reject: (reason: unknown) => void,
-        end: () => void,
-      ): Promise<void> {
-        // Settled before the holding ends, so that it comes before what its end grants.
-        try {
-          resolve(await value)
-        } catch (error) {
-          reject(error)
-        }
-        end()
-      },
-    }[name] as Frame['run'],
-  }
+  const run = {
+    async [name](end: Promise<unknown>): Promise<void> {
+      try {
+        await end
+      } catch {
+        // Whoever waits for the callback gets its error from there.
+      }
+      if (idle.length < MAX_IDLE) idle.push(frame)
+    },
+  }[name] as Frame['run']
+  const frame: Frame = { id, run }
+  return frame
 }
 
 /** Reads the chain from inside the microtask that was started by what is waited for. */
 export function readAwaitChain(what: 'frames' | 'frames and text'): AwaitChain | undefined {
-  const { stackTraceLimit } = Error
-  const ownHook = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace')
+  const { stackTraceLimit, prepareStackTrace } = Error
   try {
     Error.stackTraceLimit = MAX_CALLS
     Error.prepareStackTrace = framesIn
     const frames: unknown = new Error('await chain').stack
+    Error.prepareStackTrace = prepareStackTrace
     if (!(frames instanceof Map)) return undefined
-    if (what === 'frames') return { frames, error: undefined }
     // The text is formatted when it is read, as all other stacks are.
-    restoreHook(ownHook)
-    return { frames, error: new Error('await chain') }
+    return { frames, error: what === 'frames' ? undefined : new Error('await chain') }
   } catch {
-    // Of frozen intrinsics, or an accessor of the user's that throws.
+    // Frozen intrinsics, or an accessor of the user's that throws.
     return undefined
   } finally {
-    try {
-      Error.stackTraceLimit = stackTraceLimit
-      restoreHook(ownHook)
-    } catch {
-      // A value that could not be set need not be restored.
-    }
+    restore(stackTraceLimit, prepareStackTrace)
   }
 }
 
-function restoreHook(own: PropertyDescriptor | undefined): void {
-  if (own) Object.defineProperty(Error, 'prepareStackTrace', own)
-  else Reflect.deleteProperty(Error, 'prepareStackTrace')
+function restore(limit: number, hook: typeof Error.prepareStackTrace): void {
+  try {
+    Error.stackTraceLimit = limit
+    Error.prepareStackTrace = hook
+  } catch {
+    // A value that could not be set need not be restored.
+  }
 }
 
 /** The part of V8's call sites that is read. */
@@ -150,24 +133,21 @@ export function provesWaits(): boolean {
 }
 
 async function tryOut(): Promise<boolean> {
-  const [awaited, detached] = [takeFrame(), takeFrame()]
   const chains: (AwaitChain | undefined)[] = []
   const read = async (): Promise<void> => {
     await undefined
     chains.push(readAwaitChain('frames'))
   }
-  const nothing = (): void => {}
   const waits = async (): Promise<void> => await read()
   const starts = async (): Promise<void> => {
     void read()
     await undefined
     await undefined
   }
-  await awaited.run(waits(), nothing, nothing, nothing)
-  await detached.run(starts(), nothing, nothing, nothing)
+  const awaited = awaitInFrame(waits())
+  await awaited.awaits
+  await awaitInFrame(starts()).awaits
   const [first, second] = chains
   isProving = first?.frames.get(awaited.id) === true && second?.frames.size === 0
-  giveBack(awaited)
-  giveBack(detached)
   return isProving
 }

@@ -13,7 +13,7 @@ import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { isAborted, onAbort, reasonOf } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
-import { giveBack, readAwaitChain, takeFrame } from './await-chain.ts'
+import { readAwaitChain } from './await-chain.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context, isCarried } from './context.ts'
 import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
@@ -23,7 +23,15 @@ import { Lock } from './lock.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { blockersByName, labelOf, liveHolder, Request, stopBy } from './request.ts'
+import {
+  blockersByName,
+  labelOf,
+  liveHolder,
+  Request,
+  type Settle,
+  showAwaits,
+  stopBy,
+} from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 
@@ -112,6 +120,8 @@ export class Engine {
     const { holder, stop, nested, guards } = request
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.proof = undefined
+    request.end = undefined
+    request.settle = undefined
     request.holder = request.options.detached ? undefined : liveHolder(holder)
     // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
     request.nested = undefined
@@ -149,28 +159,26 @@ export class Engine {
     )
   }
 
-  /**
-   * The same of a nested request. The caller gets a promise that says when somebody waits for it, and
-   * everything that settles it is linked to it at once: the chain of awaits goes through those links.
-   */
+  /** The same of a nested request: the caller gets a promise that says when somebody waits for it. */
   #outcomeOfNested(request: Request, caller: Caller): Promise<unknown> {
-    const tracked = new TrackedPromise(take, () => this.#detector.awaited(request), request)
+    const onSubscribed = (): Request => {
+      this.#detector.awaited(request)
+      return request
+    }
+    const tracked = new TrackedPromise(take, onSubscribed)
     const settle: Settle = { reject: takenReject, resolve: resolverOfLast() }
+    request.settle = settle
     if (this.#isRefused(request)) {
-      link(
+      then.call(
         then.call(SETTLED, () => this.#callWithNull(request)),
-        settle,
+        settle.resolve,
+        settle.reject,
       )
-    } else if (!this.#enter(request, caller)) {
-      link(this.#startAfter(this.#turnOf(request, caller), request, settle), settle)
-    } else if (request.callback === undefined) {
-      link(
-        then.call(SETTLED, () => this.#start(request)),
-        settle,
-      )
-    } else {
-      const startAtOnce = (): void => this.#startSettling(request, settle)
+    } else if (this.#enter(request, caller)) {
+      const startAtOnce = (): void => void this.#startNested(request, settle)
       then.call(SETTLED, startAtOnce)
+    } else {
+      request.end = this.#startAfter(this.#turnOf(request, caller), request, settle)
     }
     return tracked
   }
@@ -192,19 +200,20 @@ export class Engine {
     return turn
   }
 
-  /** Begins a nested holding, and settles the promise that the caller has got. */
-  #startSettling(request: Request, settle: Settle): void {
+  /** Begins a nested holding, and settles the promise that the caller has got, now or by what this returns. */
+  #startNested(request: Request, settle: Settle): Promise<unknown> | undefined {
     try {
       const value = this.#start(request, settle)
-      if (request.frame === 0) settle.resolve(value)
-      else link(value as Promise<void>, settle)
+      if (request.end !== undefined) return request.end
+      settle.resolve(value)
     } catch (error) {
       settle.reject(error)
     }
+    return undefined
   }
 
   /** Waits for a nested request's turn. Is resumed before that where its await chain is wanted. */
-  async #startAfter(first: Promise<unknown>, request: Request, settle: Settle): Promise<unknown> {
+  async #startAfter(first: Promise<unknown>, request: Request, settle: Settle): Promise<void> {
     for (let turn = first; ; ) {
       await turn
       const { proof } = request
@@ -212,10 +221,15 @@ export class Engine {
         proof.isWanted = false
         proof.chain = readAwaitChain('frames and text')
       }
-      if (request.state !== 'waiting') return await this.#start(request, settle)
+      if (request.state !== 'waiting') break
       turn = new OwnPromise(take)
       request.wake = resolverOfLast()
     }
+    const isShown = request.end === undefined
+    request.end = undefined
+    const end = this.#startNested(request, settle)
+    // The promise that the caller has got follows this function by now: it must not settle it before.
+    if (isShown) await end
   }
 
   readonly #startWaiting = (request: Request): unknown => this.#start(request)
@@ -237,16 +251,18 @@ export class Engine {
     }
     if (request.callback) return this.#callBack(request, request.callback, settle)
     const guard = this.#guardOf(request)
-    const isProvable = request.holder !== undefined && request.options.owner === undefined
-    return isProvable ? this.#withProof(request, guard) : guard
+    if (settle === undefined || request.options.owner !== undefined) return guard
+    request.end = this.#settleWithProof(request, guard, settle)
+    return undefined
   }
 
-  /** Answers with a guard when those that wait for it can be seen. */
-  async #withProof(request: Request, guard: Guard): Promise<Guard> {
-    // An async function that returns the promise is linked to it two microtasks later.
+  /** Answers with a guard when it can be seen who waits for it. */
+  async #settleWithProof(request: Request, guard: Guard, settle: Settle): Promise<void> {
+    // An async function that returns the caller's promise is linked to it two microtasks later.
     for (let i = 0; i < 3; i++) await undefined
+    showAwaits(request)
     if (guard.held) request.knownProof.chain = readAwaitChain('frames')
-    return guard
+    settle.resolve(guard)
   }
 
   #callBack(request: Request, callback: Callback, settle: Settle | undefined): unknown {
@@ -276,32 +292,50 @@ export class Engine {
   }
 
   /** Ends the holding when the value has settled, if it is a promise or another thenable. */
-  #endWith(request: Request, value: object, settle: Settle | undefined): Promise<unknown> {
-    const nested = TrackedPromise.subjectOf(value) as Request | undefined
+  #endWith(
+    request: Request,
+    thenable: object,
+    settle: Settle | undefined,
+  ): Promise<unknown> | undefined {
+    const nested = TrackedPromise.subscribe(thenable) as Request | undefined
     if (nested && nested.state !== 'ended') nested.knownProof.returnedBy = request
-    const frame = takeFrame()
-    request.frame = frame.id
-    const end = (): void => {
-      giveBack(frame)
-      this.end(request)
-    }
+    // First, for it can throw.
+    const value = OwnPromise.resolve(thenable)
     if (settle) {
-      this.#rejectBy(request, settle.reject)
-      // Linked to the caller's promise by the caller of this: the chain of awaits goes on there.
-      return frame.run(value, settle.resolve, settle.reject, end)
+      this.#endAfter(request, value, settle.resolve, settle.reject)
+      return undefined
     }
     const outcome = new OwnPromise(take)
     const reject = takenReject
     const resolve = resolverOfLast()
-    this.#rejectBy(request, reject)
-    const done = frame.run(value, resolve, reject, end)
-    // Another manager's holder may wait for it.
-    if (request.around) link(done, { resolve, reject })
+    this.#endAfter(request, value, resolve, reject)
     return outcome
   }
 
-  /** A holder whose locks are stolen rejects from now on by this, and at once if they were by now. */
-  #rejectBy(request: Request, reject: Settle['reject']): void {
+  #endAfter(
+    request: Request,
+    value: Promise<unknown>,
+    resolve: Settle['resolve'],
+    reject: Settle['reject'],
+  ): void {
+    request.end = then.call(
+      value,
+      // Settled first, so that it comes before what its end grants.
+      (value) => {
+        resolve(value)
+        this.end(request)
+      },
+      (error) => {
+        reject(error)
+        this.end(request)
+      },
+    )
+    // A holder of another manager may wait for it.
+    if (request.around && !request.settle) {
+      request.settle = { resolve, reject }
+      showAwaits(request)
+    }
+    // Assigned last: if an earlier statement throws, only the caller sees the error.
     request.reject = reject
     if (request.failure) reject(request.failure.reason)
   }
@@ -421,17 +455,6 @@ export class Engine {
 const OwnPromise = globalThis.Promise
 const { then } = OwnPromise.prototype
 const SETTLED = OwnPromise.resolve()
-
-/** How a nested request settles the promise that the caller has got. */
-interface Settle {
-  readonly resolve: (value: unknown) => void
-  readonly reject: (reason: unknown) => void
-}
-
-/** Has one promise settle another, unless that has settled by then. */
-function link(promise: Promise<unknown>, { resolve, reject }: Settle): void {
-  then.call(promise, resolve, reject)
-}
 
 /** Enters a request into what its holder waits for. An owner's holder is in what is around it. */
 function nestIn(holder: Request, request: Request): void {

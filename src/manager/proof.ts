@@ -17,7 +17,7 @@
 
 import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
 import { canProve, provesWaits } from './await-chain.ts'
-import type { Request } from './request.ts'
+import { type Request, showAwaits } from './request.ts'
 import { codeOf, isOwnGuard, queuedBehind } from './wait-graph.ts'
 
 /**
@@ -28,6 +28,7 @@ export async function prove(requests: Iterable<Request>): Promise<void> {
   if (!(await canProve())) return
   for (const request of requests) {
     if (request.state !== 'waiting') continue
+    showAwaits(request)
     request.knownProof.isWanted = true
     request.wakeUp()
   }

@@ -20,11 +20,17 @@ import {
   ticketsOf,
 } from '../backends/local/queues.ts'
 import type { Callback, Options } from './arguments.ts'
-import type { AwaitChain } from './await-chain.ts'
+import { type AwaitChain, awaitInFrame } from './await-chain.ts'
 import type { Carried } from './context.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
+
+/** Settles a promise. */
+export interface Settle {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (reason: unknown) => void
+}
 
 /** What is known of who waits for a request, beside that somebody does. */
 export interface Proof {
@@ -69,7 +75,14 @@ export class Request implements Claim, Carried {
   nested: Set<Request> | undefined = undefined
   /** Whether some were made side by side: its context is that of several branches. */
   hasBranches = false
-  /** The number of the frame that awaits what its callback returned; 0 before, and of others. */
+  /**
+   * Of one whose await chain can be read: the promise that settles the one that the caller has got. Of a
+   * holder: that its callback has settled.
+   */
+  end: Promise<unknown> | undefined = undefined
+  /** Of a nested one: how the promise is settled that the caller has got. */
+  settle: Settle | undefined = undefined
+  /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame = 0
   /** Absent until something is known. */
   proof: Proof | undefined = undefined
@@ -127,6 +140,28 @@ export class Request implements Claim, Carried {
 
 /** The callback of what stands for an owner's code: it is never called. */
 export const ownersCode: Callback = () => {}
+
+/**
+ * Makes a request, and all around it, visible in await chains. V8 follows only promises that are linked to
+ * each other, and links cost: they are made when a chain is to be read, and not before.
+ */
+export function showAwaits(request: Request): void {
+  for (let at: Request | undefined = request; at; at = at.holder) {
+    const { end, settle } = at
+    if (end === undefined) continue
+    at.end = undefined
+    let last = end
+    if (at.state === 'holding' && !at.isGuard) {
+      const { id, awaits } = awaitInFrame(end)
+      at.frame = id
+      last = awaits
+    }
+    if (settle) then.call(last, settle.resolve, settle.reject)
+  }
+}
+
+/** The promise's own: a program may put another one in its place. */
+const { then } = Promise.prototype
 
 /** The nearest holder from this one outwards that has not ended: the one whose end waits for it. */
 export function liveHolder(holder: Request | undefined): Request | undefined {

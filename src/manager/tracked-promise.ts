@@ -7,8 +7,7 @@
  * its place.
  */
 export class TrackedPromise<Value> extends Promise<Value> {
-  readonly #onSubscribed: (() => void) | undefined
-  readonly #subject: unknown
+  readonly #onSubscribed: (() => unknown) | undefined
 
   static {
     Object.defineProperty(TrackedPromise.prototype, 'constructor', {
@@ -20,20 +19,19 @@ export class TrackedPromise<Value> extends Promise<Value> {
     })
   }
 
-  /** `subject` is what {@link subjectOf} answers. */
+  /** `onSubscribed` answers with what the promise was made for. */
   constructor(
     executor: ConstructorParameters<typeof Promise<Value>>[0],
-    onSubscribed: () => void,
-    subject: unknown,
+    onSubscribed: () => unknown,
   ) {
     super(executor)
     this.#onSubscribed = onSubscribed
-    this.#subject = subject
   }
 
-  /** What a tracked promise was made for; `undefined` of every other value. */
-  static subjectOf(value: object): unknown {
-    return #subject in value ? (value as TrackedPromise<unknown>).#subject : undefined
+  /** Says that somebody waits for a tracked promise. What it was made for; `undefined` of other values. */
+  static subscribe(value: object): unknown {
+    if (!(#onSubscribed in value)) return undefined
+    return (value as TrackedPromise<unknown>).#onSubscribed?.()
   }
 
   // biome-ignore lint/suspicious/noThenProperty: this is what the class is for
@@ -46,11 +44,7 @@ export class TrackedPromise<Value> extends Promise<Value> {
     const derived = this.#plainThen(onFulfilled, onRejected)
     if (onSubscribed === undefined) return derived
     if (!isWaiting) {
-      return new TrackedPromise(
-        (resolve, reject) => derived.then(resolve, reject),
-        onSubscribed,
-        this.#subject,
-      )
+      return new TrackedPromise((resolve, reject) => derived.then(resolve, reject), onSubscribed)
     }
     onSubscribed()
     return derived
