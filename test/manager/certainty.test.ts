@@ -1,0 +1,279 @@
+/** Which deadlocks have a victim: those that are proved, and no others. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { DeadlockError, type DeadlockReport, LockManager } from '../../src/index.ts'
+import { gate, settle } from './tools.ts'
+
+/** A manager, and the kinds of what it reports with the labels of the cycle, in order. */
+function watched(options: ConstructorParameters<typeof LockManager>[0] = {}): {
+  readonly locks: LockManager
+  readonly reports: DeadlockReport[]
+  readonly kinds: string[]
+} {
+  const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, ...options })
+  const reports: DeadlockReport[] = []
+  const kinds: string[] = []
+  for (const kind of ['deadlock', 'suspected'] as const) {
+    locks.on(kind, (report) => {
+      reports.push(report)
+      kinds.push(kind)
+    })
+  }
+  return { locks, reports, kinds }
+}
+
+/** The event loop goes round some times, timers included. */
+async function rounds(): Promise<void> {
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+describe('a request in a cycle', { timeout: 30_000 }, () => {
+  it('is granted when its holder ends, if a timer of the holder has made it', async () => {
+    const { locks, kinds } = watched()
+    let flushed: Promise<string> | undefined
+    const end = gate()
+    const holder = locks.request('db', async () => {
+      setTimeout(() => {
+        flushed = (async () => await locks.request('db', () => 'flushed'))()
+      }, 1)
+      await end.opened
+    })
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    end.open()
+    await holder
+    assert.equal(await flushed, 'flushed')
+  })
+
+  it('is granted when its holder ends, if a queue that the holder has started makes it', async () => {
+    const { locks } = watched()
+    const end = gate()
+    const jobs: (() => Promise<unknown>)[] = []
+    const done: unknown[] = []
+    const work = async (): Promise<void> => {
+      for (let job = jobs.shift(); job; job = jobs.shift()) done.push(await job())
+    }
+    const report = locks.request('report', async () => {
+      jobs.push(() => locks.request('report', () => 'mail sent'))
+      void work()
+      await end.opened
+    })
+    await rounds()
+    end.open()
+    await report
+    await rounds()
+    assert.deepEqual(done, ['mail sent'])
+  })
+
+  it('is not rejected where V8 cannot follow its promise, which has two reactions', async () => {
+    const { locks, kinds } = watched()
+    const later = gate()
+    const result = locks.request('a', async () => {
+      await settle()
+      const started = (async () => await locks.request('a', () => 'never'))()
+      started.catch(() => {})
+      await later.opened
+      return await started.finally()
+    })
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    later.open()
+    const outcome = await Promise.race([result.catch((error) => error), rounds()])
+    assert.equal(outcome, undefined)
+  })
+
+  it('is rejected when a later look proves what was only suspected', async () => {
+    const { locks, kinds } = watched()
+    const later = gate()
+    const result = locks.request('a', async () => {
+      await settle()
+      const started = (async () => await locks.request('a', () => 'never'))()
+      await later.opened
+      return await started
+    })
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    later.open()
+    // Later looks do not keep the process alive.
+    const alive = setInterval(() => {}, 1000)
+    await assert.rejects(result, DeadlockError)
+    clearInterval(alive)
+    assert.deepEqual(kinds, ['suspected', 'deadlock'])
+  })
+
+  it('is not rejected if its holder has stopped waiting before the victim is due', async () => {
+    const { locks, kinds } = watched({ deadlockAfterMs: 50 })
+    const [lost, end] = [gate(), gate()]
+    let nested: Promise<string> | undefined
+    const holder = locks.request('a', async () => {
+      nested = locks.request('a', () => 'granted')
+      await Promise.race([nested, lost.opened])
+      await end.opened
+    })
+    await settle()
+    assert.deepEqual(kinds, ['deadlock'])
+    lost.open()
+    await new Promise((resolve) => setTimeout(resolve, 80))
+    assert.deepEqual(kinds, ['deadlock', 'suspected'])
+    end.open()
+    await holder
+    assert.equal(await nested, 'granted')
+  })
+
+  it('is rejected if its holder returned its promise, whatever else waits for that', async () => {
+    const { locks } = watched()
+    const result = locks.request('a', () => {
+      const nested = locks.request('a', () => 'never')
+      nested.then(
+        () => {},
+        () => {},
+      )
+      return nested
+    })
+    await assert.rejects(result, DeadlockError)
+  })
+
+  it('is rejected where it is only likely, if the manager is told so', async () => {
+    const { locks, reports, kinds } = watched({ deadlockVictims: 'likely' })
+    const [end, asked] = [gate(), gate()]
+    const errors: unknown[] = []
+    const holder = locks.request('a', async () => {
+      setTimeout(() => {
+        const nested = (async () => await locks.request('a', () => {}))()
+        nested.catch((error) => errors.push(error))
+        asked.open()
+      }, 1)
+      await end.opened
+    })
+    await asked.opened
+    await rounds()
+    assert.ok(errors[0] instanceof DeadlockError)
+    assert.deepEqual(kinds, ['deadlock'])
+    assert.equal(reports[0]?.suspected, true)
+    end.open()
+    await holder
+  })
+
+  it('has the functions that wait for it in its report, from the request to the callback', async () => {
+    const { locks, reports } = watched()
+    const deep = async (): Promise<void> => await locks.request('a', () => {})
+    async function middle(): Promise<void> {
+      await settle()
+      await deep()
+    }
+    const result = locks.request('a', { label: 'job' }, async () => await middle())
+    await assert.rejects(result, DeadlockError)
+    const [member] = reports[0]?.cycle ?? []
+    assert.equal(member?.proved, true)
+    const chain = member?.awaitChain?.split('\n') ?? []
+    assert.match(chain[0] ?? '', /deep .*certainty\.test/)
+    assert.match(chain[1] ?? '', /middle .*certainty\.test/)
+    assert.equal(chain.at(-1), 'the callback of job')
+    assert.ok(chain.every((call) => !/await-chain|engine\./.test(call)))
+  })
+
+  it('is rejected whatever the program has set for call stacks', async () => {
+    const { stackTraceLimit, prepareStackTrace } = Error
+    try {
+      for (const [limit, hook] of [
+        [0, undefined],
+        [
+          1,
+          () => {
+            throw new Error('a hook that throws')
+          },
+        ],
+        [10, () => 'no stack'],
+      ] as const) {
+        Error.stackTraceLimit = limit
+        Object.assign(Error, { prepareStackTrace: hook })
+        const { locks } = watched({ places: 'never' })
+        const result = locks.request('a', async () => await locks.request('a', () => {}))
+        const error = await result.catch((reason: unknown) => reason)
+        assert.ok(error instanceof DeadlockError)
+        assert.equal(Error.stackTraceLimit, limit)
+        assert.equal(Error.prepareStackTrace, hook)
+      }
+    } finally {
+      Object.assign(Error, { stackTraceLimit, prepareStackTrace })
+    }
+  })
+
+  it('is suspected, not rejected, if a combinator’s branch holds the guard that closes it', async () => {
+    const { locks, kinds } = watched()
+    const [held, release] = [gate(), gate()]
+    const other = locks.request('b', async () => {
+      await held.opened
+      return await locks.request('a', () => 'other')
+    })
+    const task = locks.request('task', async () => {
+      const holds = async (): Promise<void> => {
+        const guard = await locks.acquire('a')
+        held.open()
+        await release.opened
+        guard.release()
+      }
+      const waits = async (): Promise<string> => await locks.request('b', () => 'task')
+      const [, value] = await Promise.all([holds(), waits()])
+      return value
+    })
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    release.open()
+    assert.deepEqual(await Promise.all([other, task]), ['other', 'task'])
+  })
+
+  it('is suspected, not rejected, if code that nobody waits for holds the guard that closes it', async () => {
+    const { locks, kinds } = watched()
+    const [held, release] = [gate(), gate()]
+    const other = locks.request('b', async () => {
+      await held.opened
+      return await locks.request('a', () => 'other')
+    })
+    const task = locks.request('task', async () => {
+      await settle()
+      void (async () => {
+        const guard = await locks.acquire('a')
+        held.open()
+        await release.opened
+        guard.release()
+      })()
+      await held.opened
+      return await locks.request('b', () => 'task')
+    })
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    release.open()
+    assert.deepEqual(await Promise.all([other, task]), ['other', 'task'])
+  })
+})
+
+describe('a wait queue', { timeout: 30_000 }, () => {
+  for (const [how, isProved] of [
+    ['at once where the holder is proved to wait', true],
+    ['after deadlockAfterMs where it is not', false],
+  ] as const) {
+    it(`is rearranged ${how}`, async () => {
+      const { locks } = watched({ deadlockAfterMs: 100 })
+      const steps: string[] = []
+      const end = gate()
+      let both: Promise<unknown> | undefined
+      const nest = async (): Promise<unknown> =>
+        await locks.request('b', () => steps.push('nested'))
+      const holder = locks.request('a', async () => {
+        both = locks.request(['a', 'b'], { detached: true }, () => steps.push('both'))
+        await settle()
+        if (isProved) await nest()
+        else void nest()
+        await end.opened
+      })
+      for (let i = 0; i < 4; i++) await settle()
+      assert.deepEqual(steps, isProved ? ['nested'] : [])
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      assert.deepEqual(steps, ['nested'])
+      end.open()
+      await Promise.all([holder, both])
+    })
+  }
+})

@@ -1,0 +1,141 @@
+/** Owners: guards and requests of one task, where no callback says that they belong together. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { deadlockText } from '../../src/explain/index.ts'
+import {
+  DeadlockError,
+  type DeadlockReport,
+  defineOrder,
+  LockManager,
+  LockOrderError,
+} from '../../src/index.ts'
+import { gate, settle, state } from './tools.ts'
+
+/** Two tasks that take two locks by guards, in opposite order. */
+function opposite(locks: LockManager): Promise<string>[] {
+  const [one, two] = [gate(), gate()]
+  const task = async (first: string, second: string, own = one, other = two): Promise<string> => {
+    const owner = {}
+    const guard = await locks.acquire(first, { owner, label: `${first}, then ${second}` })
+    try {
+      own.open()
+      await other.opened
+      ;(await locks.acquire(second, { owner })).release()
+      return 'done'
+    } finally {
+      guard.release()
+    }
+  }
+  return [task('a', 'b'), task('b', 'a', two, one)]
+}
+
+describe('an owner', { timeout: 30_000 }, () => {
+  it('has its guards and requests in one holder, so that a deadlock of two has one victim', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const reports: DeadlockReport[] = []
+    locks.on('deadlock', (report) => reports.push(report))
+    const results = await Promise.allSettled(opposite(locks))
+    assert.deepEqual(
+      results.map((one) => (one.status === 'rejected' ? one.reason.name : one.value)).sort(),
+      ['DeadlockError', 'done'],
+    )
+    assert.equal(reports.length, 1)
+    assert.ok(reports[0]?.cycle.every(({ proved }) => proved))
+    assert.match(deadlockText(reports[0] as DeadlockReport), /owners\.test/)
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('waits for itself where it asks for a lock twice', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const owner = {}
+    const guard = await locks.acquire('a', { owner })
+    await assert.rejects(locks.acquire('a', { owner }), DeadlockError)
+    guard.release()
+    await locks.request('a', () => {})
+  })
+
+  it('is only suspected where it makes a second request while one waits', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const kinds: string[] = []
+    locks.on('deadlock', () => kinds.push('deadlock'))
+    locks.on('suspected', () => kinds.push('suspected'))
+    const [one, two] = [{}, {}]
+    const a = await locks.acquire('a', { owner: one })
+    const b = await locks.acquire('b', { owner: two })
+    const c = await locks.acquire('c')
+    const waits = locks.acquire('c', { owner: one })
+    const closes = locks.acquire('b', { owner: one })
+    const other = locks.acquire('a', { owner: two })
+    const all = Promise.all([waits, closes, other])
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.deepEqual(kinds, ['suspected'])
+    for (const guard of [a, b, c]) guard.release()
+    for (const guard of await all) guard.release()
+  })
+
+  it('is kept to a declared order', async () => {
+    const bank = defineOrder('customer', 'account')
+    const owner = {}
+    const guard = await bank.acquire('account:1', { owner })
+    await assert.rejects(bank.acquire('customer:7', { owner }), LockOrderError)
+    await bank.request('customer:7', { owner: {} }, () => {})
+    guard.release()
+    ;(await bank.acquire('customer:7', { owner })).release()
+  })
+
+  it('is seen in orders that contradict each other', async () => {
+    const locks = new LockManager()
+    let possible = 0
+    locks.on('possible', () => possible++)
+    for (const names of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ]) {
+      const owner = {}
+      const guards = []
+      for (const name of names) guards.push(await locks.acquire(name, { owner }))
+      for (const guard of guards) guard.release()
+    }
+    await settle()
+    assert.equal(possible, 1)
+  })
+
+  it('has requests with callbacks too, and what is nested in them', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const owner = {}
+    const result = locks.request('a', { owner }, async () => {
+      const guard = await locks.acquire('b', { owner })
+      try {
+        return await locks.request('c', async () => await locks.request('a', () => 'never'))
+      } finally {
+        guard.release()
+      }
+    })
+    await assert.rejects(result, DeadlockError)
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is in the holder in whose callback it is first used', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const result = locks.request('a', async () => {
+      const guard = await locks.acquire('b', { owner: {} })
+      guard.release()
+      return await locks.acquire('a', { owner: {} })
+    })
+    await assert.rejects(result, DeadlockError)
+    assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  it('is no name of its own in reports', async () => {
+    const locks = new LockManager()
+    const owner = {}
+    await locks.request('a', { owner }, async () => {
+      const { held } = await locks.query()
+      assert.deepEqual(
+        held.map(({ label }) => label),
+        ['request 1'],
+      )
+    })
+  })
+})
