@@ -17,16 +17,10 @@ import {
   shared,
   type WantedLock,
 } from '../index.ts'
+import { type CheckedRun, checkRun } from './check-options.ts'
 import { MOST_TRACED, type TracedLock } from './control.ts'
-import {
-  lockName,
-  MOST_REPORTS,
-  mustHaveThreads,
-  type RunOptions,
-  type RunResult,
-  sum,
-  transfersAsked,
-} from './run.ts'
+import type { TaskRunOptions } from './options.ts'
+import { lockName, MOST_REPORTS, type RunResult, sum, transfersAsked } from './run.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
 import {
   below,
@@ -38,16 +32,8 @@ import {
   scaleFor,
 } from './workload.ts'
 
-/** One run of the bank on tasks: `threads` says how many tasks. */
-export type TaskRunOptions = Omit<
-  RunOptions,
-  'auditors' | 'gently' | 'repairs' | 'slowTransfers' | 'warmup'
->
-
 /** So many locks can be taken in one request. */
 const MOST_LOCKS = 1024
-/** Stripes, unless told otherwise. */
-const STRIPES = 64
 /** So many refused transfers are carried out in one turn of the event loop. */
 const REFUSED_IN_A_TURN = 256
 /** What stands for all accounts. */
@@ -56,11 +42,10 @@ const WHOLE = 'bank'
 /**
  * Runs the bank once, on tasks.
  *
- * @throws LockUsageError for options out of range.
+ * @throws LockUsageError for options out of range, before anything runs.
  */
 export async function runBankOnTasks(options: TaskRunOptions): Promise<RunResult> {
-  mustHaveThreads(options)
-  return new TaskRun(options).toEnd()
+  return new TaskRun(checkRun('runBankOnTasks', options)).toEnd()
 }
 
 interface Transfer {
@@ -70,7 +55,7 @@ interface Transfer {
 }
 
 class TaskRun {
-  readonly #options: TaskRunOptions
+  readonly #options: CheckedRun
   readonly #balances: Float64Array
   readonly #totalBefore: number
   readonly #locks: LockManager
@@ -89,9 +74,9 @@ class TaskRun {
   #deadlocks = 0
   #waits = 0
 
-  constructor(options: TaskRunOptions) {
+  constructor(options: CheckedRun) {
     this.#options = options
-    this.#balances = Float64Array.from(options.balances)
+    this.#balances = options.balances
     this.#totalBefore = sum(this.#balances)
     // One lock inside another is what can deadlock: its report is to have every place.
     const places = strategyNamed(options.strategy).taking === 'payer first' ? 'always' : 'sampled'
@@ -124,7 +109,7 @@ class TaskRun {
 
   /** One task: its transfers, one after the other, with its audits. */
   async #work(task: number): Promise<void> {
-    const { auditEvery = 0, orders } = this.#options
+    const { auditEvery, orders } = this.#options
     let untilAudit = auditEvery
     for (const [transfer, order] of this.#transfersOf(task)) {
       const done = await this.#carryOut(task, transfer)
@@ -246,9 +231,9 @@ class TaskRun {
 
   /** The number of an account's lock, as a trace has it: 0 is the one for all. */
   #lockOf(account: number): number {
-    const { strategy, stripes = STRIPES, balances } = this.#options
+    const { strategy, stripes } = this.#options
     if (strategy === 'global') return 0
-    if (strategy === 'striped') return account % Math.min(stripes, balances.length)
+    if (strategy === 'striped') return account % stripes
     return account + 1
   }
 
