@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { neutralEnv } from '../spawn.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const FILES = ['web-locks', 'many', 'passing', 'bad-input', 'context', 'deadlock', 'order']
@@ -33,7 +34,7 @@ for (const { name, npm, command, summary } of [bun, deno]) {
     spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
       cwd: root,
       encoding: 'utf8',
-      env: { ...process.env, NO_COLOR: '1' },
+      env: neutralEnv({ NO_COLOR: '1' }),
     })
   const version = npx(`${command.split(' ')[0]} --version`)
   if (version.status !== 0) {
