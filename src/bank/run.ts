@@ -1,8 +1,6 @@
 /** Runs the bank: starts the tellers, opens the barrier, waits for their end, and adds up. */
 
-import { once } from 'node:events'
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { type DeadlockReport, relabelLocks } from '../index.ts'
 import { Bank } from './bank.ts'
 import { type CheckedRun, checkRun } from './check-options.ts'
@@ -16,6 +14,7 @@ import {
   type TracedLock,
   tracedLocks,
 } from './control.ts'
+import { tellerStarter } from './node.ts'
 import type { RunOptions } from './options.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
 import type { TellerData, TellerMessage } from './teller.ts'
@@ -64,10 +63,11 @@ const PROGRESS_MS = 100
  */
 export async function runBank(options: RunOptions): Promise<RunResult> {
   const checked = checkRun('runBank', options)
+  const start = await tellerStarter()
   const { strategy, balances, stripes, repairs, threads, auditors } = checked
   const tellers = 1 + threads + auditors
   const bank = Bank.create({ strategy, balances, stripes, repairs, tellers })
-  return new Run(checked, bank).toEnd()
+  return new Run(checked, bank, start).toEnd()
 }
 
 /** A lock's name in a trace: the account behind it, or the lock that accounts share. */
@@ -87,6 +87,7 @@ function defaultName(account: number): string {
 class Run {
   readonly #options: CheckedRun
   readonly #bank: Bank
+  readonly #startThread: Awaited<ReturnType<typeof tellerStarter>>
   readonly #totalBefore: number
   readonly #workerCount: number
   readonly #control: Int32Array
@@ -96,7 +97,12 @@ class Run {
   readonly #reports: DeadlockReport[] = []
   #ready = 0
 
-  constructor(options: CheckedRun, bank: Bank) {
+  constructor(
+    options: CheckedRun,
+    bank: Bank,
+    startThread: Awaited<ReturnType<typeof tellerStarter>>,
+  ) {
+    this.#startThread = startThread
     this.#options = options
     this.#bank = bank
     this.#totalBefore = sum(bank.balances())
@@ -112,7 +118,7 @@ class Run {
     signal?.addEventListener('abort', stop)
     const timer = setInterval(() => onProgress?.(this.#counted(COUNTER.transfers)), PROGRESS_MS)
     try {
-      const ends: Promise<unknown>[] = []
+      const ends: Promise<void>[] = []
       for (let teller = 0; teller < this.#workerCount; teller++) ends.push(this.#start(teller))
       await Promise.all(ends)
     } finally {
@@ -126,10 +132,9 @@ class Run {
   }
 
   /** Starts a teller; the promise settles with its end. */
-  #start(teller: number): Promise<unknown> {
+  #start(teller: number): Promise<void> {
     const { threads } = this.#options
-    const file = new URL(`./teller${extname(import.meta.url)}`, import.meta.url)
-    const worker = new Worker(file, {
+    const worker = this.#startThread({
       workerData: this.#tellerData(teller),
       name: `teller ${teller + 1}`,
     })
@@ -139,7 +144,10 @@ class Run {
       if (message.kind === 'done' && teller < threads) this.#done.push(message)
       if (message.kind === 'deadlock') this.#keep(message.report)
     })
-    return once(worker, 'exit')
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject)
+      worker.once('exit', () => resolve())
+    })
   }
 
   /** All tellers stand at the barrier: undoes the warm-up and lets them go. */

@@ -8,7 +8,6 @@
  * holds it alone.
  */
 
-import { setImmediate } from 'node:timers/promises'
 import {
   DeadlockError,
   type DeadlockReport,
@@ -19,6 +18,7 @@ import {
 } from '../index.ts'
 import { type CheckedRun, checkRun } from './check-options.ts'
 import { MOST_TRACED, type TracedLock } from './control.ts'
+import { nextTurn } from './node.ts'
 import type { TaskRunOptions } from './options.ts'
 import { lockName, MOST_REPORTS, type RunResult, sum, transfersAsked } from './run.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
@@ -116,7 +116,7 @@ class TaskRun {
       if (done === undefined) return
       if (orders && order !== undefined) orders.outcomes[order] = done ? DONE : REFUSED
       // One that is refused waits for nothing: signals and timers must have their turn all the same.
-      if (!done && this.#refused % REFUSED_IN_A_TURN === 0) await setImmediate()
+      if (!done && this.#refused % REFUSED_IN_A_TURN === 0) await nextTurn()
       if (--untilAudit === 0) {
         await this.#audit(task)
         untilAudit = auditEvery
@@ -225,7 +225,7 @@ class TaskRun {
 
   /** As a service waits for its database: others go on meanwhile. */
   async #step(): Promise<void> {
-    await setImmediate()
+    await nextTurn()
     this.#turn++
   }
 
