@@ -4,7 +4,7 @@
  * `FORCE_COLOR` for its children when it writes to a terminal, and `NODE_TEST_CONTEXT` always.)
  */
 
-import { execFile, type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { promisify } from 'node:util'
 
 /** How a process is started. */
@@ -17,7 +17,12 @@ export interface SpawnOptions {
 }
 
 /** How a process ended. */
-export type Ended = Pick<SpawnSyncReturns<string>, 'status' | 'signal' | 'stdout' | 'stderr'>
+export interface Ended {
+  /** Its exit status; `null` if a signal ended it, or it could not be started. */
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
 
 /** Variables that change what Node, its tools or lockwise write, or how they run. */
 const NOT_NEUTRAL =
@@ -37,12 +42,13 @@ export function run(
   args: readonly string[],
   { env, ...options }: SpawnOptions = {},
 ): Ended {
-  return spawnSync(file, args, {
+  const { status, stdout, stderr } = spawnSync(file, args, {
     ...options,
     env: neutralEnv(env),
     encoding: 'utf8',
     maxBuffer: MAX_OUTPUT_BYTES,
   })
+  return { status, stdout: stdout ?? '', stderr: stderr ?? '' }
 }
 
 /** Runs this Node to its end. */
