@@ -11,7 +11,7 @@ const sources = fileURLToPath(new URL('../../test/', import.meta.url))
 const OTHERS = ['spawn.ts', 'runtimes/run.ts', 'runtimes/chromium.ts']
 
 describe('processes that tests start', () => {
-  it('do not hear of the terminal, the runner, or settings of Node and lockwise', async () => {
+  it('inherit no settings of the terminal, the test runner, Node or lockwise', async () => {
     const set = {
       FORCE_COLOR: '3',
       NO_COLOR: '1',

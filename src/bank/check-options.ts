@@ -46,7 +46,7 @@ const MAX_TELLERS = 65_535
 /** A run counts each teller's transfers in 32 bits. */
 const MAX_TRANSFERS = 2 ** 31 - 1
 const MAX_SEED = 2 ** 32 - 1
-/** Locks of a striped bank, unless told otherwise. */
+/** Locks of a striped bank, by default. */
 const STRIPES = 64
 
 const BANK_OPTIONS: Readonly<Record<keyof BankOptions, true>> = {

@@ -38,9 +38,9 @@ export async function tellerStarter(): Promise<(options: WorkerOptions) => Worke
   return (options) => new threads.Worker(tellerCode, { ...options, eval: true })
 }
 
-/** The file of the teller, beside this one; none in a bundle, whose neighbours are somebody else's. */
+/** The file of the teller, beside this one; none in a bundle, beside which other files lie. */
 function tellerFile(): URL | undefined {
-  // Nothing in a bundle in CommonJS; the name that this file once had in some others.
+  // Undefined in a CommonJS bundle. Some bundlers keep the name that this file had when they ran.
   const here: string | undefined = import.meta.url
   const ending = /\/src\/bank\/node(\.[jt]s)$/.exec(here ?? '')?.[1]
   if (ending === undefined) return undefined

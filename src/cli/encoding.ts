@@ -1,4 +1,4 @@
-/** Tells where bytes stop being UTF-8, and which encoding they have instead, as far as they show it. */
+/** Finds where bytes stop being UTF-8, and which encoding they have instead, as far as they show it. */
 
 /** An encoding, in words; and as `iconv -f` takes it, `undefined` where converting would not help. */
 export interface Encoding {

@@ -21,8 +21,8 @@ async function main() {
       return await inside.request(second, () => 'done')
     })
   const ends = await Promise.allSettled([cross('a', 'b'), cross('b', 'a')])
-  const told = ends.map(({ value, reason }) => value ?? reason.code).sort()
-  return mode === 'exclusive' && told.join() === 'LOCK_DEADLOCK,done' ? 'ok' : mode + told
+  const ended = ends.map(({ value, reason }) => value ?? reason.code).sort()
+  return mode === 'exclusive' && ended.join() === 'LOCK_DEADLOCK,done' ? 'ok' : mode + ended
 }
 `
 
