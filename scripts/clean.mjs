@@ -2,6 +2,6 @@
 // @ts-check
 import { rmSync } from 'node:fs'
 
-for (const folder of ['dist', 'coverage']) {
-  rmSync(new URL(`../${folder}`, import.meta.url), { recursive: true, force: true })
+for (const path of ['dist', 'coverage', 'src/bank/teller-code.ts']) {
+  rmSync(new URL(`../${path}`, import.meta.url), { recursive: true, force: true })
 }

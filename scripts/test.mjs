@@ -20,9 +20,16 @@ if (files.length === 0) {
   )
   process.exit(1)
 }
+console.log(`${files.length} test files, one after the other`)
 const { status } = spawnSync(
   process.execPath,
-  ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files],
-  { stdio: 'inherit' },
+  [
+    '--test',
+    '--test-concurrency=1',
+    `--test-reporter=${new URL('./test-reporter.mjs', import.meta.url)}`,
+    '--test-reporter-destination=stdout',
+    ...files,
+  ],
+  { stdio: 'inherit', env: { ...process.env, LOCKWISE_TEST_FILES: `${files.length}` } },
 )
 process.exit(status ?? 1)

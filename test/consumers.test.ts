@@ -4,11 +4,11 @@
  */
 
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { runNode } from './spawn.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -100,7 +100,7 @@ function compile(compiler: string, source: string, options: object): string {
     )
     writeFileSync(join(folder, 'program.ts'), source)
     const args = [join(root, 'node_modules', compiler), '--project', folder]
-    const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
+    const { stdout, stderr } = runNode(args, { cwd: folder })
     return stdout + stderr
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -20,3 +20,12 @@ it('docs/web-locks.md names tests that there are', () => {
   }
   assert.ok(count > 20)
 })
+
+it('README.md and CONTRIBUTING.md say how long npm test takes, as it says itself', () => {
+  const read = (file: string): string =>
+    readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+  const minutes = /^const MINUTES = (\d+)$/m.exec(read('scripts/test-all.mjs'))?.[1]
+  for (const file of ['README.md', 'CONTRIBUTING.md']) {
+    assert.match(read(file), new RegExp(`about ${minutes} minutes on 2 cores`, 'i'))
+  }
+})

@@ -1,11 +1,11 @@
 /** The examples in TypeScript of the README and the docs: compiled against the built types, then run. */
 
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { runNode } from './spawn.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -53,9 +53,11 @@ function outputOf(example: string): string {
     const options = '--ignoreConfig --module nodenext --target es2022 --strict --types node'
     const compiler = join(root, 'node_modules/typescript/lib/tsc.js')
     const compile = [compiler, ...options.split(' '), join(folder, 'example.ts')]
-    const { status, stdout } = spawnSync(process.execPath, compile, { encoding: 'utf8' })
-    assert.equal(status, 0, stdout)
-    return execFileSync(process.execPath, [join(folder, 'example.js')], { encoding: 'utf8' })
+    const compiled = runNode(compile)
+    assert.equal(compiled.status, 0, compiled.stdout)
+    const { status, stdout, stderr } = runNode([join(folder, 'example.js')])
+    assert.equal(status, 0, stderr)
+    return stdout
   } finally {
     rmSync(folder, { recursive: true })
   }

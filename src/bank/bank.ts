@@ -21,32 +21,10 @@ import {
   undo,
 } from './accounts.ts'
 import { audit } from './audit.ts'
+import { checkBank } from './check-options.ts'
+import type { BankOptions } from './options.ts'
 import { Pace } from './rest.ts'
-import {
-  type Auditing,
-  type Strategy,
-  type StrategyName,
-  strategyNamed,
-  strategyNames,
-} from './strategies.ts'
-
-/** What a new bank is to be. */
-export interface BankOptions {
-  /** The opening balance of each account, in whole minor units (cents): safe integers from 0. */
-  readonly balances: ArrayLike<number>
-  /** How transfers take locks. */
-  readonly strategy: StrategyName
-  /** For `striped`: how many locks. Default 64, or as many as there are accounts. */
-  readonly stripes?: number
-  /** How many threads can have the bank open at once. Default 128. */
-  readonly tellers?: number
-  /**
-   * Note every transfer before it changes a balance: when a thread ends in the middle of one, the next
-   * to meet its locks undoes the half. It costs some of the speed. Default false: then whoever meets
-   * them gets `OwnerDiedError`.
-   */
-  readonly repairs?: boolean
-}
+import { type Auditing, type Strategy, type StrategyName, strategyNamed } from './strategies.ts'
 
 /** What another thread opens a bank with: send it as `workerData`. */
 export interface BankHandle {
@@ -112,29 +90,15 @@ export class Bank {
    * Opens the doors of a new bank.
    *
    * @throws LockUsageError for an unknown strategy, fewer than two accounts, a balance that is no whole
-   *   number from 0, or a total past the safe integers.
+   *   number from 0, a total past the safe integers, and any other option out of its range.
    */
   static create(options: BankOptions): Bank {
-    const { balances, strategy, repairs = false } = options
-    if (!strategyNames.includes(strategy)) {
-      throw new LockUsageError(`strategy must be one of ${strategyNames.join(', ')}`)
-    }
-    const count = balances.length
-    if (count < 2) throw new LockUsageError(`a bank needs at least 2 accounts, not ${count}`)
-    if (strategy === 'striped' && options.stripes !== undefined && options.stripes > count) {
-      throw new LockUsageError(`stripes: expected at most one for each of ${count} accounts`)
-    }
-    let total = 0
-    for (let account = 0; account < count; account++) {
-      checkAmount(balances[account], `the opening balance of account ${account}`)
-      total += balances[account] as number
-    }
-    checkAmount(total, 'the total of the opening balances')
+    const { balances, strategy, stripes, tellers, repairs } = checkBank(options)
     const table: SharedLocksOptions = {
-      count: count + 1,
+      count: balances.length + 1,
       recordBytes: RECORD_BYTES,
-      ...strategyNamed(strategy).locks(options.stripes ?? Math.min(64, count)),
-      ...(options.tellers === undefined ? {} : { owners: options.tellers }),
+      ...strategyNamed(strategy).locks(stripes),
+      ...(tellers === undefined ? {} : { owners: tellers }),
     }
     const bank = new Bank(
       (opening) => SharedLocks.create({ ...table, ...opening }),
@@ -287,10 +251,6 @@ function badTransfer(from: unknown, to: unknown, amount: unknown, count: number)
   }
   if (from === to) return new LockUsageError(`a transfer from account ${from} to itself`)
   return badAmount(amount, 'a transfer')
-}
-
-function checkAmount(amount: unknown, what: string): void {
-  if (!Number.isSafeInteger(amount) || (amount as number) < 0) throw badAmount(amount, what)
 }
 
 function badAmount(amount: unknown, what: string): LockUsageError {

@@ -4,17 +4,16 @@ export {
   type AuditOptions,
   Bank,
   type BankHandle,
-  type BankOptions,
   type OpenBankOptions,
 } from './bank.ts'
 export { MOST_TRACED, type TracedLock } from './control.ts'
 export { AmountError, formatCents, parseCents } from './money.ts'
+export type { BankOptions, RunOptions, TaskRunOptions } from './options.ts'
 export {
   breaksPromise,
   lockName,
   MOST_REPORTS,
   type Outcome,
-  type RunOptions,
   type RunResult,
   runBank,
 } from './run.ts'
@@ -27,7 +26,7 @@ export {
   type Taking,
   tour,
 } from './strategies.ts'
-export { runBankOnTasks, type TaskRunOptions } from './tasks.ts'
+export { runBankOnTasks } from './tasks.ts'
 export {
   allocateOrders,
   DONE,

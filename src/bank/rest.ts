@@ -1,6 +1,7 @@
 /** Standing still on purpose: to let a fault be seen, or to leave the accounts to transfers. */
 
-const never = new Int32Array(new SharedArrayBuffer(4))
+/** Made where it is first needed: a browser may have no shared memory. */
+let never: Int32Array | undefined
 
 /** Lets other threads run: the shortest sleep there is, some 60 µs. */
 export function giveUpTimeSlice(): void {
@@ -8,6 +9,7 @@ export function giveUpTimeSlice(): void {
 }
 
 function sleep(ms: number): void {
+  never ??= new Int32Array(new SharedArrayBuffer(4))
   Atomics.wait(never, 0, 0, ms)
 }
 

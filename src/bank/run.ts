@@ -1,10 +1,9 @@
 /** Runs the bank: starts the tellers, opens the barrier, waits for their end, and adds up. */
 
-import { once } from 'node:events'
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
-import { type DeadlockReport, LockUsageError, relabelLocks } from '../index.ts'
+import type { Worker } from 'node:worker_threads'
+import { type DeadlockReport, relabelLocks } from '../index.ts'
 import { Bank } from './bank.ts'
+import { type CheckedRun, checkRun } from './check-options.ts'
 import {
   allocateControl,
   CONTROL,
@@ -15,49 +14,10 @@ import {
   type TracedLock,
   tracedLocks,
 } from './control.ts'
+import { tellerStarter } from './node.ts'
+import type { RunOptions } from './options.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
 import type { TellerData, TellerMessage } from './teller.ts'
-import type { Orders } from './workload.ts'
-
-/** One run of the bank. */
-export interface RunOptions {
-  readonly strategy: StrategyName
-  /** Opening balances in minor units, one for each account. */
-  readonly balances: ArrayLike<number>
-  /** How many tellers (worker threads). */
-  readonly threads: number
-  /** Transfers drawn from a seed, this many for each teller: the same seed gives the same transfers. */
-  readonly generate?: { readonly seed: number; readonly transfers: number }
-  /** Or orders that all tellers share; each is carried out once. */
-  readonly orders?: Orders
-  /** Each teller audits after every so many transfers of its own. Default 0: never. */
-  readonly auditEvery?: number
-  /** Threads beside the tellers that audit again and again while they transfer. Default 0. */
-  readonly auditors?: number
-  /** Those threads audit gently: see `AuditOptions`. Default false. */
-  readonly gently?: boolean
-  /** For `striped`: how many locks. */
-  readonly stripes?: number
-  /** Transfers are noted so that half of one can be undone: see `BankOptions`. Default false. */
-  readonly repairs?: boolean
-  /** After a deadlock: end the run (default), or let the victim try again. */
-  readonly onDeadlock?: 'stop' | 'retry'
-  /**
-   * Each teller gives up its time slice between debit and credit in this many transfers at the
-   * beginning, so that the faults of unsafe strategies are seen at once. Default 0.
-   */
-  readonly slowTransfers?: number
-  /** Transfers of each teller before the clock starts; the balances are set again after them. Default 0. */
-  readonly warmup?: number
-  /** Note which teller takes which lock. Default false; it is slow. */
-  readonly trace?: boolean
-  /** What an account is called in deadlock reports. Default `account N`. */
-  readonly accountName?: (account: number) => string
-  /** Called some ten times a second with how many transfers are done. */
-  readonly onProgress?: (done: number) => void
-  /** Ends the run early; what was done until then is in the result. */
-  readonly signal?: AbortSignal
-}
 
 /** What a run came to: the totals must agree, or money was lost or made. */
 export type Outcome = 'consistent' | 'inconsistent' | 'deadlock'
@@ -98,19 +58,16 @@ const PROGRESS_MS = 100
 /**
  * Runs the bank once.
  *
- * @throws LockUsageError for options out of range; and whatever a teller throws.
+ * @throws LockUsageError for options out of range, before any thread is started; and whatever a
+ *   teller throws.
  */
 export async function runBank(options: RunOptions): Promise<RunResult> {
-  mustHaveThreads(options)
-  const bank = Bank.create({
-    balances: options.balances,
-    strategy: options.strategy,
-    tellers: 1 + options.threads + (options.auditors ?? 0),
-    ...(options.stripes === undefined ? {} : { stripes: options.stripes }),
-    ...(options.repairs === undefined ? {} : { repairs: options.repairs }),
-  })
-  const run = new Run(options, bank)
-  return run.toEnd()
+  const checked = checkRun('runBank', options)
+  const start = await tellerStarter()
+  const { strategy, balances, stripes, repairs, threads, auditors } = checked
+  const tellers = 1 + threads + auditors
+  const bank = Bank.create({ strategy, balances, stripes, repairs, tellers })
+  return new Run(checked, bank, start).toEnd()
 }
 
 /** A lock's name in a trace: the account behind it, or the lock that accounts share. */
@@ -128,8 +85,9 @@ function defaultName(account: number): string {
 }
 
 class Run {
-  readonly #options: RunOptions
+  readonly #options: CheckedRun
   readonly #bank: Bank
+  readonly #startThread: Awaited<ReturnType<typeof tellerStarter>>
   readonly #totalBefore: number
   readonly #workerCount: number
   readonly #control: Int32Array
@@ -139,11 +97,16 @@ class Run {
   readonly #reports: DeadlockReport[] = []
   #ready = 0
 
-  constructor(options: RunOptions, bank: Bank) {
+  constructor(
+    options: CheckedRun,
+    bank: Bank,
+    startThread: Awaited<ReturnType<typeof tellerStarter>>,
+  ) {
+    this.#startThread = startThread
     this.#options = options
     this.#bank = bank
     this.#totalBefore = sum(bank.balances())
-    this.#workerCount = options.threads + (options.auditors ?? 0)
+    this.#workerCount = options.threads + options.auditors
     this.#control = allocateControl(this.#workerCount)
     this.#trace = options.trace ? this.#traceMemory() : undefined
   }
@@ -155,7 +118,7 @@ class Run {
     signal?.addEventListener('abort', stop)
     const timer = setInterval(() => onProgress?.(this.#counted(COUNTER.transfers)), PROGRESS_MS)
     try {
-      const ends: Promise<unknown>[] = []
+      const ends: Promise<void>[] = []
       for (let teller = 0; teller < this.#workerCount; teller++) ends.push(this.#start(teller))
       await Promise.all(ends)
     } finally {
@@ -169,10 +132,9 @@ class Run {
   }
 
   /** Starts a teller; the promise settles with its end. */
-  #start(teller: number): Promise<unknown> {
+  #start(teller: number): Promise<void> {
     const { threads } = this.#options
-    const file = new URL(`./teller${extname(import.meta.url)}`, import.meta.url)
-    const worker = new Worker(file, {
+    const worker = this.#startThread({
       workerData: this.#tellerData(teller),
       name: `teller ${teller + 1}`,
     })
@@ -182,12 +144,15 @@ class Run {
       if (message.kind === 'done' && teller < threads) this.#done.push(message)
       if (message.kind === 'deadlock') this.#keep(message.report)
     })
-    return once(worker, 'exit')
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject)
+      worker.once('exit', () => resolve())
+    })
   }
 
   /** All tellers stand at the barrier: undoes the warm-up and lets them go. */
   #open(): void {
-    if ((this.#options.warmup ?? 0) > 0) {
+    if (this.#options.warmup > 0) {
       this.#bank.reset(this.#options.balances)
       this.#control.fill(0, CONTROL.tellers, CONTROL.tellers + COUNTERS * this.#workerCount)
     }
@@ -204,18 +169,18 @@ class Run {
   }
 
   #tellerData(teller: number): TellerData {
-    const { generate, orders, threads } = this.#options
+    const { generate, orders, threads, auditEvery, gently, slowTransfers, warmup } = this.#options
     return {
       bank: this.#bank.handle,
       control: this.#control,
       teller,
       tellers: threads,
       total: this.#totalBefore,
-      auditEvery: this.#options.auditEvery ?? 0,
-      gently: teller >= threads && this.#options.gently === true,
+      auditEvery,
+      gently: teller >= threads && gently,
       retryDeadlocks: this.#options.onDeadlock === 'retry',
-      slowTransfers: this.#options.slowTransfers ?? 0,
-      warmup: generate ? (this.#options.warmup ?? 0) : 0,
+      slowTransfers,
+      warmup: generate ? warmup : 0,
       ...(generate && { generate }),
       ...(orders && { orders }),
       ...(this.#trace && { trace: this.#trace }),
@@ -275,18 +240,8 @@ class Run {
   }
 }
 
-/** @throws LockUsageError for a number of threads that cannot be. */
-export function mustHaveThreads({ threads }: Pick<RunOptions, 'threads'>): void {
-  if (Number.isInteger(threads) && threads >= 1) return
-  throw new LockUsageError(`threads must be a whole number from 1, not ${threads}`)
-}
-
 /** How many transfers a run is to carry out. */
-export function transfersAsked({
-  generate,
-  orders,
-  threads,
-}: Pick<RunOptions, 'generate' | 'orders' | 'threads'>): number {
+export function transfersAsked({ generate, orders, threads }: CheckedRun): number {
   return generate ? generate.transfers * threads : (orders?.from.length ?? 0)
 }
 

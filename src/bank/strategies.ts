@@ -1,6 +1,7 @@
 /** The five ways to run the bank: a choice of granularity and order. */
 
 import type { SharedLocksOptions } from '../backends/threads/index.ts'
+import { LockUsageError } from '../index.ts'
 
 /** The name of a strategy. */
 export type StrategyName = 'unlocked' | 'global' | 'unordered' | 'ordered' | 'striped'
@@ -77,7 +78,12 @@ export const strategyNames: readonly StrategyName[] = Object.keys(STRATEGIES) as
 /** The lecture's tour: the fault, the coarse cure, the fine cure that deadlocks, the cure of that. */
 export const tour: readonly StrategyName[] = ['unlocked', 'global', 'unordered', 'ordered']
 
-/** A strategy by its name. */
+/**
+ * A strategy by its name.
+ *
+ * @throws LockUsageError for a name that no strategy has.
+ */
 export function strategyNamed(name: StrategyName): Strategy {
-  return STRATEGIES[name]
+  if (Object.hasOwn(STRATEGIES, name)) return STRATEGIES[name]
+  throw new LockUsageError(`there is no strategy ${String(name)}: use ${strategyNames.join(', ')}`)
 }

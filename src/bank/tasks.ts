@@ -8,7 +8,6 @@
  * holds it alone.
  */
 
-import { setImmediate } from 'node:timers/promises'
 import {
   DeadlockError,
   type DeadlockReport,
@@ -17,16 +16,11 @@ import {
   shared,
   type WantedLock,
 } from '../index.ts'
+import { type CheckedRun, checkRun } from './check-options.ts'
 import { MOST_TRACED, type TracedLock } from './control.ts'
-import {
-  lockName,
-  MOST_REPORTS,
-  mustHaveThreads,
-  type RunOptions,
-  type RunResult,
-  sum,
-  transfersAsked,
-} from './run.ts'
+import { nextTurn } from './node.ts'
+import type { TaskRunOptions } from './options.ts'
+import { lockName, MOST_REPORTS, type RunResult, sum, transfersAsked } from './run.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
 import {
   below,
@@ -38,16 +32,8 @@ import {
   scaleFor,
 } from './workload.ts'
 
-/** One run of the bank on tasks: `threads` says how many tasks. */
-export type TaskRunOptions = Omit<
-  RunOptions,
-  'auditors' | 'gently' | 'repairs' | 'slowTransfers' | 'warmup'
->
-
 /** So many locks can be taken in one request. */
 const MOST_LOCKS = 1024
-/** Stripes, unless told otherwise. */
-const STRIPES = 64
 /** So many refused transfers are carried out in one turn of the event loop. */
 const REFUSED_IN_A_TURN = 256
 /** What stands for all accounts. */
@@ -56,11 +42,10 @@ const WHOLE = 'bank'
 /**
  * Runs the bank once, on tasks.
  *
- * @throws LockUsageError for options out of range.
+ * @throws LockUsageError for options out of range, before anything runs.
  */
 export async function runBankOnTasks(options: TaskRunOptions): Promise<RunResult> {
-  mustHaveThreads(options)
-  return new TaskRun(options).toEnd()
+  return new TaskRun(checkRun('runBankOnTasks', options)).toEnd()
 }
 
 interface Transfer {
@@ -70,7 +55,7 @@ interface Transfer {
 }
 
 class TaskRun {
-  readonly #options: TaskRunOptions
+  readonly #options: CheckedRun
   readonly #balances: Float64Array
   readonly #totalBefore: number
   readonly #locks: LockManager
@@ -89,9 +74,9 @@ class TaskRun {
   #deadlocks = 0
   #waits = 0
 
-  constructor(options: TaskRunOptions) {
+  constructor(options: CheckedRun) {
     this.#options = options
-    this.#balances = Float64Array.from(options.balances)
+    this.#balances = options.balances
     this.#totalBefore = sum(this.#balances)
     // One lock inside another is what can deadlock: its report is to have every place.
     const places = strategyNamed(options.strategy).taking === 'payer first' ? 'always' : 'sampled'
@@ -124,14 +109,14 @@ class TaskRun {
 
   /** One task: its transfers, one after the other, with its audits. */
   async #work(task: number): Promise<void> {
-    const { auditEvery = 0, orders } = this.#options
+    const { auditEvery, orders } = this.#options
     let untilAudit = auditEvery
     for (const [transfer, order] of this.#transfersOf(task)) {
       const done = await this.#carryOut(task, transfer)
       if (done === undefined) return
       if (orders && order !== undefined) orders.outcomes[order] = done ? DONE : REFUSED
       // One that is refused waits for nothing: signals and timers must have their turn all the same.
-      if (!done && this.#refused % REFUSED_IN_A_TURN === 0) await setImmediate()
+      if (!done && this.#refused % REFUSED_IN_A_TURN === 0) await nextTurn()
       if (--untilAudit === 0) {
         await this.#audit(task)
         untilAudit = auditEvery
@@ -240,15 +225,15 @@ class TaskRun {
 
   /** As a service waits for its database: others go on meanwhile. */
   async #step(): Promise<void> {
-    await setImmediate()
+    await nextTurn()
     this.#turn++
   }
 
   /** The number of an account's lock, as a trace has it: 0 is the one for all. */
   #lockOf(account: number): number {
-    const { strategy, stripes = STRIPES, balances } = this.#options
+    const { strategy, stripes } = this.#options
     if (strategy === 'global') return 0
-    if (strategy === 'striped') return account % Math.min(stripes, balances.length)
+    if (strategy === 'striped') return account % stripes
     return account + 1
   }
 

@@ -3,10 +3,10 @@
  * first fault is one line with file, line, column and what was expected.
  */
 
-import { readFileSync, statSync } from 'node:fs'
 import { CsvError, parse } from 'csv-parse/sync'
 import { AmountError, allocateOrders, formatCents, type Orders, parseCents } from '../bank/index.ts'
 import { visible } from '../explain/index.ts'
+import { lineCounter, readText } from './csv-text.ts'
 import { InputError } from './errors.ts'
 
 /** The accounts of a file, in its sequence. */
@@ -26,9 +26,6 @@ export interface OrdersFile {
 
 /** The most that all accounts together may hold, in cents. */
 const LARGEST_TOTAL = Number.MAX_SAFE_INTEGER
-
-/** A text can be no longer in JavaScript. */
-const LARGEST_FILE = 2 ** 29 - 2 ** 20
 
 /** Reads `account,balance`. */
 export function readAccounts(file: string): AccountsFile {
@@ -178,74 +175,6 @@ function eachRecord(file: string, visit: (line: number, record: string[]) => voi
         visible(firstLine(error.message)),
     )
   }
-}
-
-/**
- * Answers on which line the first thing stands that is at a place or behind it; places must ascend. A
- * line ends with CR, LF or both. (The parser's own count takes CR LF inside a field for two.)
- */
-function lineCounter(bytes: Buffer): (place: number) => number {
-  const [LF, CR] = [10, 13]
-  let at = 0
-  let line = 1
-  return (place) => {
-    while (at < place || bytes[at] === LF || bytes[at] === CR) {
-      if (bytes[at] === CR || (bytes[at] === LF && bytes[at - 1] !== CR)) line++
-      at++
-    }
-    return line
-  }
-}
-
-/** The file as text. */
-function readText(file: string): string {
-  const bytes = readBytes(file)
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    const bad = firstBadByte(bytes)
-    const byte = bad - Math.max(bytes.lastIndexOf('\n', bad - 1), bytes.lastIndexOf('\r', bad - 1))
-    throw new InputError(
-      `${visible(file)}, line ${lineCounter(bytes)(bad)}, byte ${byte}: expected UTF-8 text`,
-    )
-  }
-}
-
-function readBytes(file: string): Buffer {
-  const stats = attempt(file, () => statSync(file))
-  // A terminal or a device has no end.
-  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw unreadable(file, 'a device')
-  // A pipe has no size before it is read.
-  const bytes = stats.size > LARGEST_FILE ? undefined : attempt(file, () => readFileSync(file))
-  if (bytes === undefined || bytes.length > LARGEST_FILE) {
-    throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
-  }
-  return bytes
-}
-
-/** What `read` gives; its error in our words. */
-function attempt<Result>(file: string, read: () => Result): Result {
-  try {
-    return read()
-  } catch (error) {
-    throw unreadable(file, (error as NodeJS.ErrnoException).code)
-  }
-}
-
-function unreadable(file: string, code: string | undefined): InputError {
-  const reason =
-    code === 'ENOENT'
-      ? 'there is no such file'
-      : code === 'EISDIR'
-        ? 'this is a folder'
-        : `it cannot be read (${code})`
-  return new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
-}
-
-/** Where bytes stop being UTF-8: there, decoding and encoding again gives something else. */
-function firstBadByte(bytes: Buffer): number {
-  const again = Buffer.from(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes))
-  return again.findIndex((byte, at) => byte !== bytes[at])
 }
 
 function firstLine(text: string): string {

@@ -20,10 +20,16 @@ interface Runtime {
   now(): number
 }
 
-/** The runtime's own functions, captured when this file is loaded. Only this project's tests replace them. */
+const setTimer = original('setTimeout') as Runtime['setTimeout']
+const clearTimer = original('clearTimeout') as Runtime['clearTimeout']
+
+/**
+ * The runtime's own functions, captured when this file is loaded. Only this project's tests replace
+ * them. A browser's timers throw when they are called as methods of another object.
+ */
 export const runtime: Runtime = {
-  setTimeout: original('setTimeout') as Runtime['setTimeout'],
-  clearTimeout: original('clearTimeout') as Runtime['clearTimeout'],
+  setTimeout: (work, ms) => setTimer(work, ms),
+  clearTimeout: (timer) => clearTimer(timer),
   setImmediate: original('setImmediate') as Runtime['setImmediate'],
   now: (original('Date') as typeof Date).now,
 }

@@ -8,9 +8,8 @@
  */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { test } from 'node:test'
-import { promisify } from 'node:util'
+import { outputOfNode } from '../spawn.ts'
 
 const ROOM = (920 - 174) / 1.2
 /** A transfer, and everything it calls where nothing stands in its way. */
@@ -35,7 +34,7 @@ test('a transfer is small enough to be compiled into the loop that calls it', as
 })
 
 async function bytecodeLength(name: string): Promise<number | undefined> {
-  const { stdout } = await promisify(execFile)(process.execPath, [
+  const { stdout } = await outputOfNode([
     '--print-bytecode',
     `--print-bytecode-filter=${name}`,
     '--input-type=module',

@@ -1,12 +1,10 @@
 /** The benchmarks in their small size, so that they cannot rot. What they measure here means nothing. */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { outputOfNode } from '../spawn.ts'
 
-const run = promisify(execFile)
 const program = fileURLToPath(new URL('../../bench/run.js', import.meta.url))
 
 /** What must stand in the answer to each question. */
@@ -26,12 +24,7 @@ const QUESTIONS: Record<string, RegExp[]> = {
 describe('the benchmarks', { timeout: 300_000 }, () => {
   for (const [question, expected] of Object.entries(QUESTIONS)) {
     it(`answer about ${question}`, async (t) => {
-      const { stdout, stderr } = await run(process.execPath, [
-        program,
-        '--small',
-        '--only',
-        question,
-      ])
+      const { stdout, stderr } = await outputOfNode([program, '--small', '--only', question])
       for (const part of expected) assert.match(stdout, part)
       // A language whose compiler is not here is left out; say so where the tests are read.
       for (const line of stderr.split('\n')) if (line.includes('LEFT OUT')) t.diagnostic(line)
@@ -39,6 +32,6 @@ describe('the benchmarks', { timeout: 300_000 }, () => {
   }
 
   it('refuse a question that is none', async () => {
-    await assert.rejects(run(process.execPath, [program, '--only', 'nothing']), /--only must be/)
+    await assert.rejects(outputOfNode([program, '--only', 'nothing']), /--only must be/)
   })
 })

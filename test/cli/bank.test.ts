@@ -1,7 +1,6 @@
 /** `lockwise bank` as a user runs it: output, exit status, real files. */
 
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -17,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { type Ended, runNode, runShell } from '../spawn.ts'
 
 const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'lockwise-'))
@@ -25,14 +25,8 @@ after(() => rmSync(folder, { recursive: true }))
 const ACCOUNTS = 'account,balance\nA,10.00\nB,5.00\n"C, Ltd",0.00\n'
 const ORDERS = 'id,from,to,amount\n1,A,B,2.50\n2,B,"C, Ltd",.80\n3,A,B,100\n'
 
-interface Ended {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
 function bank(...args: string[]): Ended {
-  return spawnSync(process.execPath, [main, 'bank', ...args], { encoding: 'utf8', cwd: folder })
+  return runNode([main, 'bank', ...args], { cwd: folder })
 }
 
 function file(name: string, text: string | Uint8Array): string {
@@ -128,7 +122,7 @@ describe('lockwise bank', { timeout }, () => {
 
   it('has no other commands', () => {
     for (const args of [['bogus'], ['help', 'bogus']]) {
-      const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
+      const { status, stderr } = runNode([main, ...args])
       assert.equal(status, 2)
       assert.equal(stderr, "lockwise: unknown command 'bogus'\n")
     }
@@ -139,6 +133,18 @@ describe('lockwise bank', { timeout }, () => {
     [['--threads', '1.5'], /whole number/],
     [['--accounts', '1'], /whole number from 2/],
     [['--transfers', '-1'], /whole number/],
+    [['--threads', '129'], /whole number from 1 to 128/],
+    [['--threads', 'NaN'], /whole number/],
+    [['--threads', ''], /whole number/],
+    [['--accounts', '1e3'], /whole number/],
+    [['--transfers', '1000000001'], /whole number/],
+    [['--seed', '4294967296'], /whole number from 0 to 4294967295/],
+    [['--seed', '-1'], /whole number/],
+    [['--audit-every', '0.5'], /whole number/],
+    [['--stripes', '0'], /whole number from 1/],
+    [['--strategy', 'striped', '--stripes', '7'], /--stripes.*at most one for each of 6 accounts/],
+    [['--strategy', 'constructor'], /Allowed choices/],
+    [['--on', 'toString'], /Allowed choices/],
     [['--strategy', 'best'], /Allowed choices/],
     [['--on-deadlock', 'panic'], /Allowed choices/],
     [['--frobnicate'], /unknown option/],
@@ -179,7 +185,7 @@ describe('lockwise bank', { timeout }, () => {
     [
       'not UTF-8',
       Buffer.from('account,balance\nA,1\n\xffB,1\n', 'latin1'),
-      /line 3, byte 1: expected UTF-8/,
+      /line 3, byte 1: expected UTF-8 text, but this looks like Windows-1252/,
     ],
     ['an open quote', 'account,balance\n"A,1\nB,1\n', /line 3, column 1: expected well-formed CSV/],
   ]
@@ -251,10 +257,7 @@ describe('lockwise bank', { timeout }, () => {
     file('o.csv', ORDERS)
     const files = '--accounts-file a.csv --transfers-file o.csv --out piped.csv'
     const command = `"$0" "$1" bank ${files} --trace | true`
-    const { stderr } = spawnSync('sh', ['-c', command, process.execPath, main], {
-      encoding: 'utf8',
-      cwd: folder,
-    })
+    const { stderr } = runShell(command, [process.execPath, main], { cwd: folder })
     assert.equal(stderr, '')
     assert.ok(existsSync(join(folder, 'piped.csv')))
   })
@@ -277,7 +280,7 @@ describe('lockwise bank', { timeout }, () => {
   it('shows help and version', () => {
     assert.equal(bank('--help').status, 0)
     assert.match(bank('--help').stdout, /--on-deadlock/)
-    assert.equal(spawnSync(process.execPath, [main, '--version']).status, 0)
-    assert.equal(spawnSync(process.execPath, [main, 'unheard-of']).status, 2)
+    assert.equal(runNode([main, '--version']).status, 0)
+    assert.equal(runNode([main, 'unheard-of']).status, 2)
   })
 })

@@ -4,20 +4,23 @@
  * and the exit status is 1 where anything failed.
  */
 
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { neutralEnv } from '../spawn.ts'
+import {
+  CHROMIUM_PATHS,
+  machinesChromium,
+  npmsChromium,
+  openPage,
+  type Served,
+} from './chromium.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const FILES = ['web-locks', 'many', 'passing', 'bad-input', 'context', 'deadlock', 'order']
 /** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input']
-const CHROMIUM_OF_NPM = '@sparticuz/chromium@147'
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
 let isSound = true
 
@@ -33,7 +36,7 @@ for (const { name, npm, command, summary } of [bun, deno]) {
     spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
       cwd: root,
       encoding: 'utf8',
-      env: { ...process.env, NO_COLOR: '1' },
+      env: neutralEnv({ NO_COLOR: '1' }),
     })
   const version = npx(`${command.split(' ')[0]} --version`)
   if (version.status !== 0) {
@@ -64,52 +67,15 @@ async function inChromium(): Promise<void> {
   const chromium = machinesChromium() ?? npmsChromium()
   if (chromium === undefined) {
     console.log(
-      `Chromium: LEFT OUT, it is none of ${CHROMIUM.join(', ')}, and npm could not give it`,
+      `Chromium: LEFT OUT, it is none of ${CHROMIUM_PATHS.join(', ')}, and npm could not give it`,
     )
     return
   }
-  const results = await new Promise<PageResults | string>((resolve) => {
-    let finish = resolve
-    const server = createServer((request, response) => {
-      const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
-      if (path === '/results') {
-        let body = ''
-        request.on('data', (part) => {
-          body += part
-        })
-        request.on('end', () => {
-          response.end()
-          finish(resultsIn(body))
-        })
-        return
-      }
-      const file = join(root, path)
-      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
-      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
-      if (path === '/') response.setHeader('Content-Type', 'text/html').end(PAGE)
-      else if (!path.startsWith('/dist/') || extname(path) !== '.js' || !existsSync(file)) {
-        response.writeHead(404).end()
-      } else response.setHeader('Content-Type', 'text/javascript').end(readFileSync(file))
-    })
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      const { file, flags, env } = chromium
-      const browser = spawn(file, [...flags, `http://127.0.0.1:${port}/`], { stdio: 'ignore', env })
-      browser.once('error', (error) => finish(`cannot be started: ${error.message}`))
-      browser.once('exit', () => finish('ended without an answer'))
-      const timer = setTimeout(() => finish('no answer after two minutes'), 120_000)
-      finish = (results) => {
-        finish = () => {}
-        clearTimeout(timer)
-        browser.kill()
-        server.close()
-        server.closeAllConnections()
-        resolve(results)
-      }
-    })
-  })
-  if (typeof results === 'string') {
-    console.log(`Chromium: ${results}`)
+  let results: PageResults
+  try {
+    results = resultsIn(await openPage(chromium, serve))
+  } catch (error) {
+    console.log(`Chromium: ${(error as Error).message}`)
     isSound = false
     return
   }
@@ -122,40 +88,11 @@ async function inChromium(): Promise<void> {
   }
 }
 
-/** A browser, and how it is started. */
-interface Chromium {
-  readonly file: string
-  readonly flags: readonly string[]
-  readonly env: NodeJS.ProcessEnv
-}
-
-function machinesChromium(): Chromium | undefined {
-  const file = CHROMIUM.find((path) => existsSync(path))
-  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
-  return file === undefined ? undefined : { file, flags, env: process.env }
-}
-
-/** One that brings its libraries along, for Linux on x64; unpacked into a folder that goes with us. */
-function npmsChromium(): Chromium | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'lockwise-chromium-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const options = { cwd: folder, encoding: 'utf8' as const }
-  writeFileSync(join(folder, 'package.json'), '{}')
-  const install = ['install', '--no-audit', '--no-fund', CHROMIUM_OF_NPM]
-  if (spawnSync('npm', install, options).status !== 0) return undefined
-  // It brings its libraries only where it takes the machine for one of those that it was made for.
-  const env = { ...process.env, TMPDIR: folder, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs22.x' }
-  const unpack = `
-    import chromium from '@sparticuz/chromium'
-    const file = await chromium.executablePath()
-    console.log(JSON.stringify([file, chromium.args, process.env.LD_LIBRARY_PATH]))`
-  const run = spawnSync(process.execPath, ['--input-type=module', '-e', unpack], {
-    ...options,
-    env,
-  })
-  if (run.status !== 0) return undefined
-  const [file, flags, libraries] = JSON.parse(run.stdout)
-  return { file, flags, env: { ...process.env, LD_LIBRARY_PATH: libraries } }
+function serve(path: string): Served | undefined {
+  if (path === '/') return { type: 'text/html', body: PAGE }
+  const file = join(root, normalize(path))
+  if (!path.startsWith('/dist/') || extname(path) !== '.js' || !existsSync(file)) return undefined
+  return { type: 'text/javascript', body: readFileSync(file) }
 }
 
 interface PageResults {
@@ -163,11 +100,11 @@ interface PageResults {
   readonly files: Record<string, { name: string; error?: string }[]>
 }
 
-function resultsIn(body: string): PageResults | string {
+function resultsIn(body: string): PageResults {
   try {
     return JSON.parse(body)
   } catch {
-    return `an answer that is none: ${body.slice(0, 300)}`
+    throw new Error(`an answer that is none: ${body.slice(0, 300)}`)
   }
 }
 

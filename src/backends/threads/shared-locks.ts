@@ -8,6 +8,7 @@
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
+import { inspectAs } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
@@ -108,6 +109,13 @@ export class SharedLocks {
   readonly #tasks: Tasks
   /** The number of records; 0 once this thread has closed the table. */
   #count: number
+
+  static {
+    inspectAs(SharedLocks.prototype, 'SharedLocks', (it) => {
+      const locks = it as SharedLocks
+      return { table: locks.#table, owner: locks.#owner, isClosed: locks.#count === 0 }
+    })
+  }
 
   private constructor(table: Table, { label, onOwnerDied }: OpenOptions) {
     const { layout } = table

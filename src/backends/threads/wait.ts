@@ -152,21 +152,30 @@ export function wake(words: Int32Array, word: number, bits: number): boolean {
   return Atomics.notify(words, word >> 2, most) > 0
 }
 
-/** Where these locks' own code lies. */
-const FOLDER = new URL('.', import.meta.url).href
+/**
+ * The folder of these locks' own code, as call stacks write it; `undefined` in a bundle, where a file
+ * holds other code too and no call is left out.
+ */
+const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])wait\.[cm]?[jt]s\b/.exec(stackOf())?.[1]
 
 /** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
 export function stackAt(caller: Caller | undefined): string {
+  return stackOf(caller)
+    .split('\n')
+    .filter((line) => line.includes(':') && !line.includes('node:internal') && !isOwn(line))
+    .map((line) => line.trim())
+    .join('\n')
+}
+
+function isOwn(line: string): boolean {
+  return FOLDER !== undefined && line.includes(FOLDER)
+}
+
+function stackOf(caller?: Caller): string {
   const holder: { stack?: string } = {}
   if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
   else holder.stack = new Error().stack ?? ''
   return textOf(holder.stack)
-    .split('\n')
-    .filter(
-      (line) => line.includes(':') && !line.includes('node:internal') && !line.includes(FOLDER),
-    )
-    .map((line) => line.trim())
-    .join('\n')
 }
 
 /** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */

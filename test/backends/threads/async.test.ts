@@ -1,11 +1,10 @@
 /** holdAsync: for threads that must not block, beside those that do. */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { outputOfNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
@@ -230,7 +229,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('keeps the process alive while it waits', async () => {
       const program = fileURLToPath(new URL('./stay-alive.js', import.meta.url))
-      const { stdout } = await promisify(execFile)(process.execPath, [program, memory])
+      const { stdout } = await outputOfNode([program, memory])
       assert.equal(stdout, 'held\n')
     })
   })

@@ -1,0 +1,87 @@
+/** Reads a CSV file as text: its size, its encoding, its lines. */
+
+import { readFileSync, statSync } from 'node:fs'
+import { visible } from '../explain/index.ts'
+import { likelyEncoding, utf16In, validUtf8Length } from './encoding.ts'
+import { InputError } from './errors.ts'
+
+/** A text can be no longer in JavaScript. */
+const LARGEST_FILE = 2 ** 29 - 2 ** 20
+
+/**
+ * The file as text.
+ *
+ * @throws InputError for a file that cannot be read, is too large, or is not UTF-8: the error names the
+ *   encoding that it seems to have, the first bad byte and its line, and what to do.
+ */
+export function readText(file: string): string {
+  const bytes = readBytes(file)
+  // Plain letters in UTF-16 are valid UTF-8 with a NUL beside each.
+  if (utf16In(bytes) !== undefined) throw notUtf8(file, bytes, 0)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw notUtf8(file, bytes, validUtf8Length(bytes))
+  }
+}
+
+function notUtf8(file: string, bytes: Buffer, bad: number): InputError {
+  // A negative place would count from the end.
+  const lineEnd =
+    bad === 0 ? -1 : Math.max(bytes.lastIndexOf('\n', bad - 1), bytes.lastIndexOf('\r', bad - 1))
+  const { name, iconv } = likelyEncoding(bytes, bad)
+  const input = /^[\w./][\w./-]*$/.test(file) ? file : 'FILE'
+  const convert = iconv && `save it as UTF-8, or run iconv -f ${iconv} -t UTF-8 ${input} > NEW.csv`
+  return new InputError(
+    `${visible(file)}, line ${lineCounter(bytes)(bad)}, byte ${bad - lineEnd}: expected UTF-8 text, ` +
+      `but this looks like ${name}: ${convert ?? 'repair this line, or export the file again as UTF-8'}`,
+  )
+}
+
+/**
+ * Answers on which line the first thing stands that is at a place or behind it; places must ascend. A
+ * line ends with CR, LF or both. (The parser's own count takes CR LF inside a field for two.)
+ */
+export function lineCounter(bytes: Buffer): (place: number) => number {
+  const [LF, CR] = [10, 13]
+  let at = 0
+  let line = 1
+  return (place) => {
+    while (at < place || bytes[at] === LF || bytes[at] === CR) {
+      if (bytes[at] === CR || (bytes[at] === LF && bytes[at - 1] !== CR)) line++
+      at++
+    }
+    return line
+  }
+}
+
+function readBytes(file: string): Buffer {
+  const stats = attempt(file, () => statSync(file))
+  // A terminal or a device has no end.
+  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw unreadable(file, 'a device')
+  // A pipe has no size before it is read.
+  const bytes = stats.size > LARGEST_FILE ? undefined : attempt(file, () => readFileSync(file))
+  if (bytes === undefined || bytes.length > LARGEST_FILE) {
+    throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
+  }
+  return bytes
+}
+
+/** What `read` gives; its error in our words. */
+function attempt<Result>(file: string, read: () => Result): Result {
+  try {
+    return read()
+  } catch (error) {
+    throw unreadable(file, (error as NodeJS.ErrnoException).code)
+  }
+}
+
+function unreadable(file: string, code: string | undefined): InputError {
+  const reason =
+    code === 'ENOENT'
+      ? 'there is no such file'
+      : code === 'EISDIR'
+        ? 'this is a folder'
+        : `it cannot be read (${code})`
+  return new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
+}
