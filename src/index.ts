@@ -3,6 +3,7 @@
 export {
   DeadlockError,
   type LockErrorCode,
+  type LockErrorData,
   LockLostError,
   LockNotAvailableError,
   LockOrderError,
@@ -11,6 +12,7 @@ export {
   LockwiseError,
   OwnerDiedError,
 } from './core/errors.ts'
+export { isLockwiseError } from './core/is-lockwise-error.ts'
 export { exclusive, type LockMode, shared, type WantedLock } from './core/modes.ts'
 export type { LockLabel } from './core/names.ts'
 export {
@@ -33,7 +35,7 @@ export { Guard } from './manager/guard.ts'
 export { Lock } from './manager/lock.ts'
 export { LockManager, type LockManagerOptions } from './manager/lock-manager.ts'
 export { locks } from './manager/locks.ts'
-export type { AcquireOptions, Names, RequestOptions } from './manager/options.ts'
+export type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './manager/options.ts'
 export type { KeepPlaces } from './manager/places.ts'
 export type { LockInfo, LockManagerSnapshot } from './manager/query.ts'
 export { Scope } from './manager/scope.ts'

@@ -10,7 +10,7 @@ import type { WantedLock } from '../core/modes.ts'
 import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
 import { LockManager } from './lock-manager.ts'
-import type { AcquireOptions, RequestOptions } from './options.ts'
+import type { AcquireOptions, RequestOptions, TryAcquireOptions } from './options.ts'
 
 /** A name of one of these classes: `account` or `account:…`. */
 export type NameOf<Class extends string> = Class | `${Class}:${string}`
@@ -103,7 +103,7 @@ export interface OrderedRequests<
   /** See `LockManager.tryAcquire()`. */
   tryAcquire<const Asked extends AnyNames>(
     names: Asked & Checked<Asked, Allowed, All>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
+    options?: TryAcquireOptions,
   ): Guard | undefined
 }
 

@@ -11,17 +11,19 @@
 import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
-import { isAborted, onAbort, reasonOf } from './aborts.ts'
+import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context } from './context.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
 import { Lock } from './lock.ts'
+import { reportLost } from './lost.ts'
 import type { Places } from './places.ts'
 import { stolen, timedOut } from './refusals.ts'
 import { blockersByName, labelOf, liveHolder, Request, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
+import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 import { Watch, type WatchOptions } from './watch.ts'
 
@@ -143,13 +145,36 @@ export class Engine {
     return then.call(turn, this.#start as (value: unknown) => unknown)
   }
 
+  /**
+   * Gives up what waits, or was granted and has not begun, with a signal that has aborted and that we have
+   * not heard of yet: another listener of it is running. Cost: every ticket, once.
+   */
+  giveUpAborted(): void {
+    const aborted = new Set<Request>()
+    for (const queue of this.queues.all()) {
+      for (let at = queue.first; at; at = at.after) {
+        const { state, options } = at.claim
+        if (state === 'holding' || options.signal === undefined) continue
+        if (isAborted(options.signal)) aborted.add(at.claim)
+      }
+    }
+    for (const request of aborted) {
+      this.#giveUp(request, request.options.signal && reasonOf(request.options.signal))
+    }
+  }
+
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
   readonly #start = (request: Request): unknown => {
     const { signal } = request.options
+    const isCancelled = signal !== undefined && isAborted(signal)
     // A listener of the signal may have kept ours from hearing of it.
-    if (signal && isAborted(signal)) this.#giveUp(request, reasonOf(signal))
+    if (isCancelled) this.#giveUp(request, reasonOf(signal))
     if (request.state !== 'granted') {
-      if (request.failure?.isTheft) this.#callRobbed(request)
+      if (request.failure?.isTheft) {
+        // Stolen and then aborted: the abort wins, as the callback has not begun.
+        if (isCancelled) throw reasonOf(signal)
+        this.#callRobbed(request)
+      }
       throw request.failure?.reason
     }
     try {
@@ -164,7 +189,7 @@ export class Engine {
   #callBack(request: Request, callback: Callback): unknown {
     try {
       this.#context.enter(request)
-      const value = callback(new Lock(request.plan), new Scope(this.#options.calls, request))
+      const value = callback(new Lock(request), new Scope(this.#options.calls, request))
       if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
         return this.#endWith(request, value)
       }
@@ -178,9 +203,10 @@ export class Engine {
   }
 
   /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
-  #callRobbed({ callback, plan, holder }: Request): void {
+  #callRobbed(request: Request): void {
+    const { callback, holder } = request
     try {
-      const value = callback?.(new Lock(plan), new Scope(this.#options.calls, holder))
+      const value = callback?.(new Lock(request), new Scope(this.#options.calls, holder))
       OwnPromise.resolve(value).catch(() => {})
     } catch {
       // Its promise has been rejected for the theft.
@@ -231,13 +257,13 @@ export class Engine {
     request.since = coarseNow()
     this.#options.places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
-    else if (options.steal) this.#steal(request)
+    else if (options.steal) this.#steal(request, caller)
     else this.queues.enter(request)
     if (request.missing === 0) request.state = 'granted'
     const { signal } = options
     if (signal) {
       const abort = (): void => this.#giveUp(request, reasonOf(signal))
-      stopBy(request, onAbort(signal, abort))
+      stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
     }
     return request.state === 'granted'
   }
@@ -248,7 +274,7 @@ export class Engine {
     if (holder.nested?.size) holder.hasBranches = true
     else if (!holder.guards?.size) holder.hasBranches = false
     holder.nested = (holder.nested ?? new Set()).add(request)
-    if (options.steal) this.#steal(request)
+    if (options.steal) this.#steal(request, caller)
     else this.queues.enter(request)
     if (request.missing === 0) return
     request.since = now()
@@ -271,7 +297,7 @@ export class Engine {
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
-  #steal(request: Request): void {
+  #steal(request: Request, caller: Caller): void {
     const stolenFrom = new Set<Request>()
     for (const { name } of locksIn(request.plan)) {
       // Some who wait for other names may stand among those who hold this one.
@@ -280,12 +306,13 @@ export class Engine {
       }
     }
     this.queues.enterFirst(request)
-    for (const holder of stolenFrom) {
-      const error = stolen(holder.plan)
-      if (holder.reject) holder.reject(error)
-      else holder.failure = { reason: error, isTheft: true }
-      this.end(holder)
+    for (const victim of stolenFrom) {
+      const error = stolen(victim, request, this.#options.places, caller)
+      victim.failure = { reason: error, isTheft: true }
+      victim.reject?.(error)
+      this.end(victim)
     }
+    reportLost(stolenFrom)
   }
 
   /** granted → holding */

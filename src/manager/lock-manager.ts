@@ -6,12 +6,15 @@
  * labels, and the knowledge of who is asking.
  */
 
+import type { Ticket } from '../backends/local/queues.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import {
+  type Call,
   type Compare,
   defaultCompare,
+  mustBeNoCallback,
   mustBePossible,
   type Options,
   show,
@@ -24,13 +27,15 @@ import {
 import { Engine } from './engine.ts'
 import { Listeners, type LockEvents } from './events.ts'
 import type { Guard } from './guard.ts'
+import { shapeAsIdl } from './idl.ts'
 import type { Lock } from './lock.ts'
-import type { AcquireOptions, Names, RequestOptions } from './options.ts'
+import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 import { type KeepPlaces, Places } from './places.ts'
 import { type LockManagerSnapshot, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
+import { OptionNames } from './unknown-options.ts'
 import { locksOf } from './wait-graph.ts'
 import { warn } from './warn.ts'
 
@@ -56,6 +61,17 @@ export interface LockManagerOptions {
   readonly order?: readonly string[] | undefined
 }
 
+const OPTION_NAMES = new OptionNames([
+  'deadlockAfterMs',
+  'deadlockVictims',
+  'trackOrder',
+  'places',
+  'order',
+  'longWaitMs',
+  'timeoutMs',
+  'warnAfterMs',
+])
+
 const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow']
 
 /**
@@ -75,6 +91,7 @@ export class LockManager<Name extends string = string> {
     if (typeof options !== 'object' || options === null) {
       throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
     }
+    OPTION_NAMES.mustKnow(options, 'LockManager')
     const { deadlockAfterMs = 1000, trackOrder = true, places = 'sampled', order } = options
     if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
       throw new LockUsageError(
@@ -104,9 +121,9 @@ export class LockManager<Name extends string = string> {
       calls: {
         request: ([names, second, ...rest], holder, caller) =>
           this.#request(names, second, rest, holder, caller),
-        acquire: (names, options, holder, caller) => this.#acquire(names, options, holder, caller),
-        tryAcquire: (names, options, holder, caller) =>
-          this.#tryAcquire(names, options, holder, caller),
+        acquire: (args, holder, caller) => this.#acquire(args[0], args[1], args[2], holder, caller),
+        tryAcquire: (args, holder, caller) =>
+          this.#tryAcquire(args[0], args[1], args[2], holder, caller),
       },
     })
   }
@@ -155,10 +172,11 @@ export class LockManager<Name extends string = string> {
    * Rejects as {@link request} does, and with LockNotAvailableError where `ifAvailable` finds them
    * taken.
    */
-  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
+  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
+  acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {
     if (!LockManager.#isOne(this))
       return Promise.reject(webTypeError('acquire: this is no LockManager'))
-    return this.#acquire(names, options, this.#engine.holder, this.acquire)
+    return this.#acquire(names, options, third, this.#engine.holder, this.acquire)
   }
 
   /**
@@ -166,15 +184,14 @@ export class LockManager<Name extends string = string> {
    *
    * @throws what {@link request} rejects with, for arguments that cannot be.
    */
-  tryAcquire(
-    names: Names<Name>,
-    options?: Pick<AcquireOptions, 'mode' | 'label' | 'warnAfterMs' | 'detached'>,
-  ): Guard | undefined {
-    return this.#tryAcquire(names, options, this.#engine.holder, this.tryAcquire)
+  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
+  tryAcquire(names: unknown, options?: unknown, third?: unknown): Guard | undefined {
+    return this.#tryAcquire(names, options, third, this.#engine.holder, this.tryAcquire)
   }
 
   /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
   async query(): Promise<LockManagerSnapshot> {
+    this.#engine.giveUpAborted()
     return snapshot(this.#engine.queues)
   }
 
@@ -200,9 +217,7 @@ export class LockManager<Name extends string = string> {
     return this.#listeners.add(kind, listener)
   }
 
-  get [Symbol.toStringTag](): string {
-    return 'LockManager'
-  }
+  declare readonly [Symbol.toStringTag]: 'LockManager'
 
   /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */
   static #isOne(value: unknown): boolean {
@@ -219,8 +234,8 @@ export class LockManager<Name extends string = string> {
   ): Promise<unknown> {
     try {
       // In this order, as each can throw, or call the caller's code.
-      const wanted = toNames(names)
-      const options = toOptions(rest.length === 0 ? undefined : second)
+      const wanted = toNames(names, 'request')
+      const options = toOptions(rest.length === 0 ? undefined : second, 'request')
       const callback = toCallback(rest.length === 0 ? second : rest[0])
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
       this.#mustBeAllowed(plan, options, holder, caller)
@@ -233,14 +248,12 @@ export class LockManager<Name extends string = string> {
   #acquire(
     names: unknown,
     given: unknown,
+    third: unknown,
     holder: Request | undefined,
     caller: Caller,
   ): Promise<Guard> {
     try {
-      const wanted = toNames(names)
-      const options = toOptions(given)
-      if (options.steal) throw new LockUsageError('acquire: only request() can steal', caller)
-      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
+      const { plan, options } = this.#asked('acquire', names, given, third)
       this.#mustBeAllowed(plan, options, holder, caller)
       const { queues } = this.#engine
       if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
@@ -253,18 +266,30 @@ export class LockManager<Name extends string = string> {
   #tryAcquire(
     names: unknown,
     given: unknown,
+    third: unknown,
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
     try {
-      const wanted = toNames(names)
-      const options = toOptions(given)
-      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
+      const { plan, options } = this.#asked('tryAcquire', names, given, third)
       this.#mustBeAllowed(plan, options, holder, caller)
       return this.#engine.tryAcquire(plan, options, holder, caller)
     } catch (error) {
       throw fromCaller(error, caller)
     }
+  }
+
+  /** What is asked of `acquire()` or `tryAcquire()`; a third argument can only be a mistake. */
+  #asked(
+    call: Call,
+    names: unknown,
+    given: unknown,
+    third: unknown,
+  ): { readonly plan: Ticket<Request>; readonly options: Options } {
+    const wanted = toNames(names, call)
+    const options = toOptions(given, call)
+    mustBeNoCallback(third, call)
+    return { plan: toPlan<Request>(wanted, options.mode, this.#compare), options }
   }
 
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
@@ -277,6 +302,8 @@ export class LockManager<Name extends string = string> {
     if (!this.#listeners.tell(kind, report)) warn(report)
   }
 }
+
+shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
 
 /** Refuses names of no declared class, and such as should have been taken before what is held. */
 function mustFollow(
@@ -297,8 +324,10 @@ function mustFollow(
 
 /** What is wrong with a call is the caller's: the stack begins there. */
 function fromCaller(error: unknown, caller: Caller): unknown {
-  if (!(error instanceof LockUsageError) || !Error.captureStackTrace) return error
+  if (!Error.captureStackTrace) return error
   try {
+    // Also the TypeErrors of Web Locks that we made.
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
     const { stack = '' } = error
     Error.captureStackTrace(error, caller)
     // JavaScriptCore has left the caller by then where that ends in our call, and finds no calls at all.

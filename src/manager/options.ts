@@ -36,7 +36,18 @@ export interface AcquireOptions {
    * its holder has. Default: false.
    */
   readonly detached?: boolean | undefined
+  /**
+   * Any object or function. Requests and guards with the same owner belong to one holder, whose code is
+   * taken to be sequential; also in browsers. See docs/async.md. Default: the callback that asks.
+   */
+  readonly owner?: object | undefined
 }
+
+/** Options of `tryAcquire()`, which never waits. */
+export type TryAcquireOptions = Pick<
+  AcquireOptions,
+  'mode' | 'label' | 'warnAfterMs' | 'detached' | 'owner'
+>
 
 /** Options of `request()`. */
 export interface RequestOptions extends AcquireOptions {

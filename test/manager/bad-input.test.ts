@@ -345,8 +345,10 @@ describe('bad input', { timeout: 60_000 }, () => {
     const first = request('a', () => settle())
     const second = request('a', { signal: stopped.signal }, no)
     stopped.abort()
-    await first
+    // At once: it does not wait for its turn.
     await assert.rejects(second, { name: 'AbortError' })
+    assert.deepEqual(await state(locks), { held: ['a'], pending: [] })
+    await first
 
     for (const answers of [0, 1, 2, 3, 4, 5, 8, 12]) {
       let left = answers
