@@ -5,7 +5,8 @@ import { ERROR_NAMES, type LockErrorCode, type LockErrorData, LockwiseError } fr
 /**
  * Whether a value is an error of lockwise: of this copy of the package or another one, what `toJSON()` made
  * of one (cloned, posted or parsed), or its `structuredClone`. Such a clone is a plain `Error` that lost its
- * name and code: it is known by its stack, and gets both back here; its `report` is lost.
+ * name and code: it is known by its stack, and gets both back here; its `report` is lost. (Where stacks do not
+ * begin with a name, in Firefox and Safari, no clone is known.)
  *
  * The exceptions that Web Locks defines are none of them. A stolen request's `AbortError` has one as its
  * `cause`: `isLockwiseError(error.cause)`. Errors: none, whatever the value. Cost: a few reads.
@@ -32,7 +33,7 @@ function restoreClone(value: object): boolean {
   if (!(value instanceof Error) || value.name !== 'Error') return false
   const { stack = '', message } = value
   for (const [code, name] of Object.entries(ERROR_NAMES)) {
-    if (!stack.startsWith(`${name}: ${message}`)) continue
+    if (!stack.startsWith(message === '' ? name : `${name}: ${message}`)) continue
     // As clones have their message: writable, and not listed.
     const rest = { configurable: true, writable: true }
     Object.defineProperties(value, {

@@ -123,10 +123,7 @@ export function toOptions(options: unknown, call: Call): Options {
   const signal = toSignal(given.signal)
   const steal = Boolean(given.steal)
   if (steal && call !== 'request') throw new LockUsageError(`${call}: only request() can steal`)
-  if (call === 'request') {
-    const unknown = OPTION_NAMES.unknownIn(options)
-    if (unknown !== undefined) warnOfUnknown(unknown, OPTION_NAMES)
-  }
+  if (call === 'request') warnOfUnknown(options, OPTION_NAMES)
   return {
     mode,
     ifAvailable,

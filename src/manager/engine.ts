@@ -86,7 +86,7 @@ export class Engine {
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
-    if (!this.queues.isFree(plan)) return undefined
+    if (!this.isFree(plan)) return undefined
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, undefined)
     try {
       this.#enter(request, caller)
@@ -129,7 +129,7 @@ export class Engine {
 
   /** Enters the queues; what the request comes to. */
   #outcomeOf(request: Request, caller: Caller): Promise<unknown> {
-    if (request.options.ifAvailable && !this.queues.isFree(request.plan)) {
+    if (request.options.ifAvailable && !this.isFree(request.plan)) {
       request.state = 'ended'
       return then.call(SETTLED, () => this.#callWithNull(request))
     }
@@ -145,21 +145,27 @@ export class Engine {
     return then.call(turn, this.#start as (value: unknown) => unknown)
   }
 
-  /**
-   * Gives up what waits, or was granted and has not begun, with a signal that has aborted and that we have
-   * not heard of yet: another listener of it is running. Cost: every ticket, once.
-   */
+  /** Whether a plan would be granted at once. */
+  isFree(plan: Ticket<Request>): boolean {
+    if (this.queues.isFree(plan)) return true
+    const isLate = locksIn(plan).some(({ name }) => {
+      const last = this.queues.get(name)?.last
+      return last !== undefined && isAbortedUnheard(last.claim)
+    })
+    if (isLate) this.giveUpAborted()
+    return isLate && this.queues.isFree(plan)
+  }
+
+  /** Gives up every request whose abort we have not heard of yet. Cost: every ticket, once. */
   giveUpAborted(): void {
     const aborted = new Set<Request>()
     for (const queue of this.queues.all()) {
       for (let at = queue.first; at; at = at.after) {
-        const { state, options } = at.claim
-        if (state === 'holding' || options.signal === undefined) continue
-        if (isAborted(options.signal)) aborted.add(at.claim)
+        if (isAbortedUnheard(at.claim)) aborted.add(at.claim)
       }
     }
     for (const request of aborted) {
-      this.#giveUp(request, request.options.signal && reasonOf(request.options.signal))
+      this.#giveUp(request, reasonOf(request.options.signal as AbortSignal))
     }
   }
 
@@ -354,6 +360,11 @@ export class Engine {
 const OwnPromise = globalThis.Promise
 const { then } = OwnPromise.prototype
 const SETTLED = OwnPromise.resolve()
+
+/** Whether its signal has aborted before it began, and another listener of that is still running. */
+function isAbortedUnheard({ state, options }: Request): boolean {
+  return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
+}
 
 /** A guard that is out stays so. */
 function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): void {

@@ -255,8 +255,7 @@ export class LockManager<Name extends string = string> {
     try {
       const { plan, options } = this.#asked('acquire', names, given, third)
       this.#mustBeAllowed(plan, options, holder, caller)
-      const { queues } = this.#engine
-      if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
+      if (options.ifAvailable && !this.#engine.isFree(plan)) throw notAvailable(plan, caller)
       return this.#engine.request(plan, options, undefined, holder, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))

@@ -20,15 +20,16 @@ export class OptionNames {
   }
 
   /**
-   * The first name in `options` that is not known; what all objects have, by a polluted
-   * `Object.prototype`, is passed over. Cost: a look at each name.
+   * The names in `options` that are not known; what all objects have, by a polluted `Object.prototype`, is
+   * passed over. Cost: a look at each name.
    */
-  unknownIn(options: object): string | undefined {
+  unknownIn(options: object): readonly string[] {
     const known = this.#known
+    let unknown = NONE
     for (const name in options) {
-      if (known[name] === undefined && !(name in Object.prototype)) return name
+      if (known[name] === undefined && !(name in Object.prototype)) unknown = [...unknown, name]
     }
-    return undefined
+    return unknown
   }
 
   /** "there is no option 'timeout': did you mean 'timeoutMs'?" */
@@ -40,21 +41,35 @@ export class OptionNames {
 
   /** @throws LockUsageError for an unknown option. */
   mustKnow(options: object, call: string): void {
-    const unknown = this.unknownIn(options)
+    const [unknown] = this.unknownIn(options)
     if (unknown !== undefined) throw new LockUsageError(`${call}: ${this.textFor(unknown)}`)
   }
 }
+
+const NONE: readonly string[] = []
 
 /** So much of a name is shown. */
 const SHOWN_LENGTH = 40
 /** So many names are warned of. */
 const MAX_WARNED = 100
+/** The options of the first so many requests are looked at, and then of one in {@link SAMPLED}. */
+const FIRST = 1000
+const SAMPLED = 64
 
+/** The texts, for a name can be of any length. */
 const warned = new Set<string>()
+let requests = 0
 
-/** Warns of an option that `request()` ignores, as Web IDL does: once for each name. */
-export function warnOfUnknown(unknown: string, names: OptionNames): void {
-  if (warned.has(unknown) || warned.size >= MAX_WARNED) return
-  warned.add(unknown)
-  emitWarning(visible(`request: ${names.textFor(unknown)} It is ignored, as Web IDL has it.`))
+/**
+ * Warns of an option that `request()` ignores, as Web IDL does: once for each name. It looks at a sample of
+ * the requests: to look at each would cost as much as all their options together.
+ */
+export function warnOfUnknown(options: object, names: OptionNames): void {
+  if (++requests > FIRST && requests % SAMPLED !== 0) return
+  for (const unknown of names.unknownIn(options)) {
+    const text = names.textFor(unknown)
+    if (warned.has(text) || warned.size >= MAX_WARNED) continue
+    warned.add(text)
+    emitWarning(visible(`request: ${text} (the option is ignored, as Web IDL has it)`))
+  }
 }
