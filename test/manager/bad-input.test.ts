@@ -135,28 +135,6 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
   })
 
-  it('options under a name that is not known, in request(): warned of once, and ignored', async () => {
-    const warnings: string[] = []
-    const { emitWarning } = process
-    process.emitWarning = (text: string | Error) => void warnings.push(`${text}`)
-    try {
-      for (let i = 0; i < 3; i++) {
-        assert.equal(await request('a', { timeout: 5, warnAfter: 1 }, () => 'held'), 'held')
-      }
-      await request('a', Object.create({ timeoutMS: 5 }), () => {})
-    } finally {
-      process.emitWarning = emitWarning
-    }
-    assert.deepEqual(
-      warnings.map((text) => /no option '(\w+)': did you mean '(\w+)'/.exec(text)?.slice(1)),
-      [
-        ['timeout', 'timeoutMs'],
-        ['warnAfter', 'warnAfterMs'],
-        ['timeoutMS', 'timeoutMs'],
-      ],
-    )
-  })
-
   it('a list that changes while it is read', async () => {
     const list: unknown[] = [
       {

@@ -22,8 +22,8 @@ async function victimOf(
   return { lock: got as Lock, done, end: end.open }
 }
 
-function steal(locks: LockManager, name: string): Promise<unknown> {
-  return locks.request(name, { steal: true, label: 'THIEF' }, () => 'stolen')
+async function steal(locks: LockManager, name: string): Promise<unknown> {
+  return await locks.request(name, { steal: true, label: 'THIEF' }, () => 'stolen')
 }
 
 const expected = (error: unknown): true => {
@@ -57,7 +57,10 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     await steal(locks, 'a')
     const error = (await done.catch((reason) => reason)) as DOMException & { cause: Error }
     assert.match(error.stack ?? '', /^AbortError: .*\n.*\bvictimOf\b.*stolen\.test/)
-    assert.match(error.cause.stack ?? '', /^LockLostError: .*\n.*\bsteal\b.*stolen\.test/)
+    // Bun has left the caller by then, and begins with a call of ours.
+    const begin =
+      'Bun' in globalThis ? /\bsteal\b/ : /^LockLostError: .*\n.*\bsteal\b.*stolen\.test/
+    assert.match(error.cause.stack ?? '', begin)
     assert.match(error.message, /THIEF \(.*\bsteal\b.*stolen\.test.*\) has stolen/)
     end()
 
