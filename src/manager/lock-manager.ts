@@ -136,10 +136,11 @@ export class LockManager<Name extends string = string> {
    * of the callback makes nested requests where the runtime cannot tell who is asking.
    *
    * Rejects with a `TypeError` or a `NotSupportedError` as Web Locks does, and with the signal's reason
-   * when it aborts; with `AbortError` when the locks are stolen. Beyond Web Locks: with LockTimeoutError
-   * after `timeoutMs`; DeadlockError as the victim of a deadlock; LockOrderError against a declared
-   * order; LockUsageError for a list that is empty or has more than 1,024 names, or for a name of more
-   * than 65,536 code units. No lock stays taken after any of them.
+   * when it aborts; with `AbortError` when the locks are stolen, whose `cause` is a LockLostError then.
+   * Beyond Web Locks: with LockTimeoutError after `timeoutMs`; DeadlockError as the victim of a deadlock;
+   * LockOrderError against a declared order; LockUsageError for a list that is empty or has more than 1,024
+   * names, for a name of more than 65,536 code units, or for a generator function. An option of an unknown
+   * name is ignored, with one warning. No lock stays taken after any of them.
    *
    * Cost: a microsecond or less for a free name, and no more for the thousandth waiter than for the
    * first.
@@ -169,8 +170,8 @@ export class LockManager<Name extends string = string> {
    * released. A guard that nobody releases holds for ever, and one that was asked for outside of all
    * callbacks, or is `detached`, is nobody's: a deadlock through it is not seen. Prefer {@link request}.
    *
-   * Rejects as {@link request} does, and with LockNotAvailableError where `ifAvailable` finds them
-   * taken.
+   * Rejects as {@link request} does, with LockNotAvailableError where `ifAvailable` finds them taken, and
+   * with LockUsageError for a callback, an unknown option, or names that are no string, lock or array.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
   acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {

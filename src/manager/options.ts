@@ -52,8 +52,9 @@ export type TryAcquireOptions = Pick<
 /** Options of `request()`. */
 export interface RequestOptions extends AcquireOptions {
   /**
-   * Takes the locks from whoever holds them, whose promise rejects with an `AbortError` while their
-   * code runs on. Only in mode `'exclusive'`, and only as a last resort. Default: false.
+   * Takes the locks from their holders, whose code runs on: their promises reject with an `AbortError`
+   * whose `cause` is a LockLostError, and their `lock.signal` aborts. Only in mode `'exclusive'`, and
+   * only as a last resort. Default: false.
    */
   readonly steal?: boolean | undefined
 }
