@@ -6,7 +6,7 @@
  *                                           report of the long wait names both lines
  */
 import { createServer } from 'node:http'
-import { LockManager, isLockwiseError } from 'lockwise'
+import { isLockwiseError, LockManager } from 'lockwise'
 
 const hasOwner = process.argv[2] === 'owner'
 const locks = new LockManager({ deadlockAfterMs: 100, longWaitMs: 200 })

@@ -3,6 +3,7 @@
 export {
   DeadlockError,
   type LockErrorCode,
+  type LockErrorData,
   LockLostError,
   LockNotAvailableError,
   LockOrderError,
@@ -11,6 +12,7 @@ export {
   LockwiseError,
   OwnerDiedError,
 } from './core/errors.ts'
+export { isLockwiseError } from './core/is-lockwise-error.ts'
 export { exclusive, type LockMode, shared, type WantedLock } from './core/modes.ts'
 export type { LockLabel } from './core/names.ts'
 export {

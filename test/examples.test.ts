@@ -18,6 +18,7 @@ const outputs = {
     'afterwards\n',
     'account:3 and account:7\n',
   ],
+  'docs/web-locks.md': ['LOCK_LOST\nfalse\n'],
 }
 
 for (const [file, expected] of Object.entries(outputs)) {

@@ -1,8 +1,10 @@
 /**
  * The errors of lockwise: one base class, one subclass for each thing that can go wrong.
  *
- * Every error is made where it is thrown, so that its stack is the caller's, and carries a `code`
- * that survives a trip through `postMessage`, JSON or a second copy of this package.
+ * Every error is made where it is thrown, so that its stack is the caller's, and carries a `code` that is
+ * the same in every copy of this package. `structuredClone` and `postMessage` keep only `message` and
+ * `stack` of it (and `cause` where there is one), in a plain `Error`. Send `error.toJSON()` to keep all;
+ * `isLockwiseError()` recognises both.
  */
 
 import type { AbandonedLocks, DeadlockReport } from './report.ts'
@@ -17,6 +19,18 @@ export type LockErrorCode =
   | 'LOCK_LOST'
   | 'LOCK_OWNER_DIED'
   | 'LOCK_USAGE'
+
+/** An error as plain data: it can be cloned, sent between threads and written as JSON. */
+export interface LockErrorData {
+  readonly name: string
+  readonly code: LockErrorCode
+  readonly message: string
+  readonly stack?: string
+  /** Of a DeadlockError. */
+  readonly report?: DeadlockReport
+  /** Of an OwnerDiedError. */
+  readonly abandoned?: AbandonedLocks
+}
 
 /** A function of this library that was called from outside: an error's stack begins above it. */
 // biome-ignore lint/complexity/noBannedTypes: any function will do, none is called
@@ -35,6 +49,12 @@ export abstract class LockwiseError extends Error {
     super(visible(message))
     if (caller) Error.captureStackTrace?.(this, caller)
   }
+
+  /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON whole. */
+  toJSON(): LockErrorData {
+    const { name, code, message, stack } = this
+    return { name, code, message, ...(stack !== undefined && { stack }) }
+  }
 }
 
 /**
@@ -42,7 +62,7 @@ export abstract class LockwiseError extends Error {
  * victim: it has given up its wait and holds what it held before the call.
  */
 export class DeadlockError extends LockwiseError {
-  override readonly name = 'DeadlockError'
+  declare readonly name: 'DeadlockError'
   readonly code = 'LOCK_DEADLOCK'
   /** Who held what, who waited for what, for how long and where: plain data. */
   readonly report: DeadlockReport
@@ -51,29 +71,33 @@ export class DeadlockError extends LockwiseError {
     super(summaryOf(report), caller)
     this.report = report
   }
+
+  override toJSON(): LockErrorData {
+    return { ...super.toJSON(), report: this.report }
+  }
 }
 
 /** A lock was asked for against the declared order; nothing was waited for and nothing taken. */
 export class LockOrderError extends LockwiseError {
-  override readonly name = 'LockOrderError'
+  declare readonly name: 'LockOrderError'
   readonly code = 'LOCK_ORDER'
 }
 
 /** A wait took longer than its `timeoutMs`. */
 export class LockTimeoutError extends LockwiseError {
-  override readonly name = 'LockTimeoutError'
+  declare readonly name: 'LockTimeoutError'
   readonly code = 'LOCK_TIMEOUT'
 }
 
 /** The lock was asked for only if it is free, and it is not. */
 export class LockNotAvailableError extends LockwiseError {
-  override readonly name = 'LockNotAvailableError'
+  declare readonly name: 'LockNotAvailableError'
   readonly code = 'LOCK_NOT_AVAILABLE'
 }
 
 /** A lock that was held is no longer: its lease ran out, or its server forgot it. */
 export class LockLostError extends LockwiseError {
-  override readonly name = 'LockLostError'
+  declare readonly name: 'LockLostError'
   readonly code = 'LOCK_LOST'
 }
 
@@ -82,7 +106,7 @@ export class LockLostError extends LockwiseError {
  * gets the lock until someone has repaired that, or said that it is sound.
  */
 export class OwnerDiedError extends LockwiseError {
-  override readonly name = 'OwnerDiedError'
+  declare readonly name: 'OwnerDiedError'
   readonly code = 'LOCK_OWNER_DIED'
   /** Who died, and all that it left; where the locks are known by their numbers. */
   readonly abandoned: AbandonedLocks | undefined
@@ -91,12 +115,43 @@ export class OwnerDiedError extends LockwiseError {
     super(message, caller)
     this.abandoned = abandoned
   }
+
+  override toJSON(): LockErrorData {
+    const { abandoned } = this
+    return { ...super.toJSON(), ...(abandoned && { abandoned }) }
+  }
 }
 
 /** The call itself is wrong: a bad index or option, or unlocking what one does not hold. */
 export class LockUsageError extends LockwiseError {
-  override readonly name = 'LockUsageError'
+  declare readonly name: 'LockUsageError'
   readonly code = 'LOCK_USAGE'
+}
+
+/** The names of the errors, by their codes: plain text, for a bundler may rename the classes. */
+export const ERROR_NAMES: Readonly<Record<LockErrorCode, string>> = {
+  LOCK_DEADLOCK: 'DeadlockError',
+  LOCK_ORDER: 'LockOrderError',
+  LOCK_TIMEOUT: 'LockTimeoutError',
+  LOCK_NOT_AVAILABLE: 'LockNotAvailableError',
+  LOCK_LOST: 'LockLostError',
+  LOCK_OWNER_DIED: 'OwnerDiedError',
+  LOCK_USAGE: 'LockUsageError',
+}
+
+const CLASSES: Readonly<Record<LockErrorCode, { readonly prototype: LockwiseError }>> = {
+  LOCK_DEADLOCK: DeadlockError,
+  LOCK_ORDER: LockOrderError,
+  LOCK_TIMEOUT: LockTimeoutError,
+  LOCK_NOT_AVAILABLE: LockNotAvailableError,
+  LOCK_LOST: LockLostError,
+  LOCK_OWNER_DIED: OwnerDiedError,
+  LOCK_USAGE: LockUsageError,
+}
+// On the prototypes: a stack is made before an error's own properties are, and begins with the name.
+for (const [code, { prototype }] of Object.entries(CLASSES)) {
+  const value = ERROR_NAMES[code as LockErrorCode]
+  Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true })
 }
 
 function summaryOf({ cycle }: DeadlockReport): string {

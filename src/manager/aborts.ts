@@ -1,66 +1,92 @@
 /**
- * Abort signals: one listener for each, however many requests have the same signal. Runtimes look through
- * all listeners of a signal to add one more, and warn of more than a few.
+ * Listening to abort signals: one listener for each signal, however many requests have it. (Runtimes look
+ * through all listeners of a signal to add one more, and warn of more than a few.)
+ *
+ * An earlier listener can stop the event (`stopImmediatePropagation()`), and ours then hears nothing. So
+ * while a request waits, and somebody listened before us, we also listen to a signal of our own that
+ * follows the caller's (`AbortSignal.any`): nobody else has that one. It costs ten microseconds or more,
+ * so it is made once for a signal, and only when it is needed. A request that does not wait needs none: its
+ * signal is read when its callback begins.
  */
 
-const { addEventListener, removeEventListener } = EventTarget.prototype
-const getAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get
-const getReason = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'reason')?.get
+import { builtin } from './builtin.ts'
+import { isAborted } from './signals.ts'
 
-/** Those who wait for a signal, and what takes the listener away again. */
-interface Waiting {
-  readonly aborts: Set<() => void>
-  leave(): void
+const { addEventListener, removeEventListener } = EventTarget.prototype
+const any = (AbortSignal as { any?(signals: AbortSignal[]): AbortSignal }).any?.bind(AbortSignal)
+
+interface Events {
+  getEventListeners?(target: EventTarget, type: string): readonly unknown[]
 }
 
-const waiting = new WeakMap<AbortSignal, Waiting>()
+const getEventListeners = builtin<Events>('node:events')?.getEventListeners
 
-/** Calls `abort` when the signal aborts, until the answer is called. Cost: a look-up and a set entry. */
-export function onAbort(signal: AbortSignal, abort: () => void): () => void {
-  const entry = waiting.get(signal) ?? listenTo(signal)
+/** Those who wait for a signal, and what listens for them. */
+interface Listening {
+  readonly aborts: Set<() => void>
+  readonly listener: () => void
+  /** Our own signal that follows the caller's: `undefined` before it is needed, `null` if it never is. */
+  follower: AbortSignal | null | undefined
+}
+
+const listening = new WeakMap<AbortSignal, Listening>()
+/** The signals that follow others, kept as long as those: to make one costs more than a request. */
+const followers = new WeakMap<AbortSignal, AbortSignal>()
+
+/**
+ * Calls `abort` when the signal aborts, until the answer is called. `mustHear`: also where an earlier
+ * listener stops the event. Cost: a look-up and a set entry; for a signal's first one also a listener.
+ */
+export function onAbort(signal: AbortSignal, abort: () => void, mustHear: boolean): () => void {
+  const entry = listening.get(signal) ?? listenTo(signal)
   const { aborts } = entry
+  if (mustHear && entry.follower === undefined) follow(signal, entry)
   aborts.add(abort)
   return () => {
-    if (aborts.delete(abort) && aborts.size === 0) entry.leave()
+    if (aborts.delete(abort) && aborts.size === 0) leave(signal, entry)
   }
 }
 
-/** Whether a signal has aborted, whatever it says itself. Not, where it cannot be asked. */
-export function isAborted(signal: AbortSignal): boolean {
+function listenTo(signal: AbortSignal): Listening {
+  const aborts = new Set<() => void>()
+  const listener = (): void => {
+    if (isAborted(signal)) for (const abort of [...aborts]) abort()
+  }
+  // Not the signal's own methods: they may have been replaced.
+  addEventListener.call(signal, 'abort', listener)
+  const entry: Listening = { aborts, listener, follower: undefined }
+  listening.set(signal, entry)
+  return entry
+}
+
+function follow(signal: AbortSignal, entry: Listening): void {
+  entry.follower = null
+  if (any === undefined || isFirst(signal, entry.listener)) return
   try {
-    return getAborted ? (getAborted.call(signal) as boolean) : signal.aborted
+    const follower = followers.get(signal) ?? any([signal])
+    followers.set(signal, follower)
+    addEventListener.call(follower, 'abort', entry.listener)
+    entry.follower = follower
+  } catch {
+    // The runtime cannot make one: we hear of whatever is not stopped.
+  }
+}
+
+/** Whether nobody listened before us. False where the runtime cannot say. */
+function isFirst(signal: AbortSignal, listener: () => void): boolean {
+  try {
+    return getEventListeners?.(signal, 'abort')[0] === listener
   } catch {
     return false
   }
 }
 
-/** Why a signal has aborted, whatever it says itself. */
-export function reasonOf(signal: AbortSignal): unknown {
+function leave(signal: AbortSignal, { listener, follower }: Listening): void {
+  listening.delete(signal)
   try {
-    return getReason ? getReason.call(signal) : signal.reason
-  } catch (error) {
-    return error
+    removeEventListener.call(signal, 'abort', listener)
+    if (follower) removeEventListener.call(follower, 'abort', listener)
+  } catch {
+    // Its constructor was tampered with. Nobody is left who would hear of it.
   }
-}
-
-function listenTo(signal: AbortSignal): Waiting {
-  const aborts = new Set<() => void>()
-  const listener = (): void => {
-    if (isAborted(signal)) for (const abort of [...aborts]) abort()
-  }
-  const entry = {
-    aborts,
-    leave: () => {
-      waiting.delete(signal)
-      try {
-        removeEventListener.call(signal, 'abort', listener)
-      } catch {
-        // Not quite a signal. Nobody is left who would hear of it.
-      }
-    },
-  }
-  // Not the signal's own methods: they may have been replaced.
-  addEventListener.call(signal, 'abort', listener)
-  waiting.set(signal, entry)
-  return entry
 }

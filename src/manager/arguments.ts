@@ -11,9 +11,10 @@ import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
-import { isAborted, reasonOf } from './aborts.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
+import { isAborted, isSignal, reasonOf } from './signals.ts'
+import { OptionNames, warnOfUnknown } from './unknown-options.ts'
 
 /** More names than this in one request are refused: it is a mistake, or another lock is wanted. */
 export const MOST_NAMES = 1024
@@ -33,6 +34,9 @@ export interface Options {
   readonly owner: object | undefined
 }
 
+/** The calls that ask for locks. */
+export type Call = 'request' | 'acquire' | 'tryAcquire'
+
 /** What counts where nothing was asked for. */
 export const DEFAULTS: Options = {
   mode: 'exclusive',
@@ -46,17 +50,36 @@ export const DEFAULTS: Options = {
   owner: undefined,
 }
 
+const OPTION_NAMES = new OptionNames(Object.keys(DEFAULTS))
+
 /** What a caller wants called with the lock. */
 export type Callback = (lock: Lock | null, scope: unknown) => unknown
 
 /** A function that orders two names. */
 export type Compare = (a: string, b: string) => number
 
-/** What a caller gives as names: one, converted to a string as Web IDL does it, or a list. */
-export function toNames(names: unknown): string | WantedLock<string> | readonly unknown[] {
+/**
+ * What a caller gives as names: one, or a list. `request()` converts one that is neither a string nor a
+ * lock as Web IDL does; a set, or anything else that can be iterated, is refused: it would be one name.
+ */
+export function toNames(
+  names: unknown,
+  call: Call,
+): string | WantedLock<string> | readonly unknown[] {
   if (typeof names === 'string') return names
   if (typeof names === 'object' && names !== null && isList(names)) return names
-  return toWanted(names) ?? toText(names, 'name')
+  const wanted = toWanted(names)
+  if (wanted !== undefined) return wanted
+  if (isIterable(names)) {
+    throw webTypeError(
+      `${call}: expected a name or an array of names, not ${show(names)}: to take every name ` +
+        'in it, write [...set]',
+    )
+  }
+  if (call === 'request') return toText(names, 'name')
+  throw new LockUsageError(
+    `${call}: expected a name, shared(name), exclusive(name) or an array of them, not ${show(names)}`,
+  )
 }
 
 /** The plan for names. */
@@ -84,10 +107,14 @@ export function toPlan<Owner extends Claim>(
 }
 
 /** Checks options and fills in defaults. */
-export function toOptions(options: unknown): Options {
+export function toOptions(options: unknown, call: Call): Options {
   if (options === undefined || options === null) return DEFAULTS
   if (typeof options !== 'object' && typeof options !== 'function') {
     throw webTypeError(`expected options, not ${show(options)}`)
+  }
+  if (call !== 'request') {
+    mustBeNoCallback(options, call)
+    OPTION_NAMES.mustKnow(options, call)
   }
   // Web IDL reads a dictionary's members in the order of their names, each once.
   const given = options as RequestOptions
@@ -95,6 +122,8 @@ export function toOptions(options: unknown): Options {
   const mode = toMode(given.mode)
   const signal = toSignal(given.signal)
   const steal = Boolean(given.steal)
+  if (steal && call !== 'request') throw new LockUsageError(`${call}: only request() can steal`)
+  if (call === 'request') warnOfUnknown(options, OPTION_NAMES)
   return {
     mode,
     ifAvailable,
@@ -123,9 +152,20 @@ export function mustBePossible(plan: Plan, options: Options): void {
 
 /** The callback, or the error that Web Locks has for one that is none. */
 export function toCallback(callback: unknown): Callback {
-  if (typeof callback === 'function') return callback as Callback
+  if (typeof callback === 'function') {
+    if (isGenerator(callback)) throw generatorCallback()
+    return callback as Callback
+  }
   throw webTypeError(
     `request: expected a function to call with the lock, not ${show(callback)} (is it the last argument?)`,
+  )
+}
+
+/** Refuses the callback of a `request()` where `acquire()` or `tryAcquire()` was called. */
+export function mustBeNoCallback(value: unknown, call: Call): void {
+  if (typeof value !== 'function') return
+  throw new LockUsageError(
+    `${call}: takes no callback and returns a guard: did you mean request()?`,
   )
 }
 
@@ -172,7 +212,7 @@ function toMode(mode: unknown): LockMode {
 
 function toSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined) return undefined
-  if (signal instanceof AbortSignal) return signal
+  if (isSignal(signal)) return signal
   throw webTypeError(`signal must be an AbortSignal, not ${show(signal)}`)
 }
 
@@ -188,9 +228,32 @@ function toLabel(label: unknown): string | undefined {
 }
 
 function toOwner(owner: unknown): object | undefined {
-  if (owner === undefined) return undefined
-  if ((typeof owner === 'object' && owner !== null) || typeof owner === 'function') return owner
-  throw new LockUsageError(`owner must be an object, not ${show(owner)}`)
+  if (owner === undefined || typeof owner === 'function') return owner as object | undefined
+  if (typeof owner === 'object' && owner !== null) return owner
+  throw new LockUsageError(`owner must be an object or a function, not ${show(owner)}`)
+}
+
+/** Whether anything but a string or an array: a String object is a string to Web IDL. */
+function isIterable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof String) return false
+  const { [Symbol.iterator]: items, [Symbol.asyncIterator]: later } = value as {
+    [Symbol.iterator]?: unknown
+    [Symbol.asyncIterator]?: unknown
+  }
+  return typeof items === 'function' || typeof later === 'function'
+}
+
+/** Whether a function is a generator function, async or not, of whatever realm. Cost: one read. */
+function isGenerator(callback: object): boolean {
+  const { [Symbol.toStringTag]: tag } = callback as { [Symbol.toStringTag]?: unknown }
+  return tag === 'GeneratorFunction' || tag === 'AsyncGeneratorFunction'
+}
+
+function generatorCallback(): LockUsageError {
+  return new LockUsageError(
+    'request: the callback is a generator function: the lock would be released before its first item. ' +
+      'Use an async function that holds the lock, or acquire() a guard inside of the generator',
+  )
 }
 
 function wrongCount(count: number): LockUsageError {
@@ -228,8 +291,16 @@ function notSupported(message: string): DOMException {
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) {
-    return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'object' && value !== null ? kindOf(value) : String(value)
+}
+
+function kindOf(value: object): string {
+  try {
+    if (Array.isArray(value)) return 'an array'
+    if (value instanceof Set) return 'a Set'
+    if (value instanceof Map) return 'a Map'
+  } catch {
+    // A proxy that was revoked, or throws.
   }
-  return String(value)
+  return 'an object'
 }

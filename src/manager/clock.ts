@@ -117,5 +117,7 @@ function unref(timer: unknown): unknown {
 
 function original(name: 'setTimeout' | 'clearTimeout' | 'setImmediate' | 'Date'): unknown {
   const current = (globalThis as Record<string, unknown>)[name] as Replaced | undefined
-  return current?.clock?.[`_${name}`] ?? current
+  const found = current?.clock?.[`_${name}`] ?? current
+  // Browsers let these be called on their global object only.
+  return typeof found === 'function' && name !== 'Date' ? found.bind(globalThis) : found
 }

@@ -11,7 +11,7 @@
 import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
-import { isAborted, onAbort, reasonOf } from './aborts.ts'
+import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { readAwaitChain } from './await-chain.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
@@ -20,6 +20,7 @@ import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
 import { Lock } from './lock.ts'
+import { reportLost } from './lost.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
@@ -33,6 +34,7 @@ import {
   stopBy,
 } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
+import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 
 /** What an engine works with. */
@@ -101,7 +103,7 @@ export class Engine {
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
-    if (!this.queues.isFree(plan)) return undefined
+    if (!this.isFree(plan)) return undefined
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, undefined)
     try {
       this.#enter(request, caller)
@@ -185,7 +187,7 @@ export class Engine {
 
   /** Whether it must not wait, and would have to. */
   #isRefused(request: Request): boolean {
-    if (!request.options.ifAvailable || this.queues.isFree(request.plan)) return false
+    if (!request.options.ifAvailable || this.isFree(request.plan)) return false
     request.state = 'ended'
     return true
   }
@@ -234,13 +236,42 @@ export class Engine {
 
   readonly #startWaiting = (request: Request): unknown => this.#start(request)
 
+  /** Whether a plan would be granted at once. */
+  isFree(plan: Ticket<Request>): boolean {
+    if (this.queues.isFree(plan)) return true
+    const isLate = locksIn(plan).some(({ name }) => {
+      const last = this.queues.get(name)?.last
+      return last !== undefined && isAbortedUnheard(last.claim)
+    })
+    if (isLate) this.giveUpAborted()
+    return isLate && this.queues.isFree(plan)
+  }
+
+  /** Gives up every request whose abort we have not heard of yet. Cost: every ticket, once. */
+  giveUpAborted(): void {
+    const aborted = new Set<Request>()
+    for (const queue of this.queues.all()) {
+      for (let at = queue.first; at; at = at.after) {
+        if (isAbortedUnheard(at.claim)) aborted.add(at.claim)
+      }
+    }
+    for (const request of aborted) {
+      this.#giveUp(request, reasonOf(request.options.signal as AbortSignal))
+    }
+  }
+
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
   #start(request: Request, settle?: Settle): unknown {
     const { signal } = request.options
+    const isCancelled = signal !== undefined && isAborted(signal)
     // A listener of the signal may have kept ours from hearing of it.
-    if (signal && isAborted(signal)) this.#giveUp(request, reasonOf(signal))
+    if (isCancelled) this.#giveUp(request, reasonOf(signal))
     if (request.state !== 'granted') {
-      if (request.failure?.isTheft) this.#callRobbed(request)
+      if (request.failure?.isTheft) {
+        // Stolen and then aborted: the abort wins, as the callback has not begun.
+        if (isCancelled) throw reasonOf(signal)
+        this.#callRobbed(request)
+      }
       throw request.failure?.reason
     }
     try {
@@ -268,7 +299,7 @@ export class Engine {
   #callBack(request: Request, callback: Callback, settle: Settle | undefined): unknown {
     try {
       this.#context.enter(request)
-      const value = callback(new Lock(request.plan), new Scope(this.#options.calls, request))
+      const value = callback(new Lock(request), new Scope(this.#options.calls, request))
       if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
         return this.#endWith(request, value, settle)
       }
@@ -282,9 +313,10 @@ export class Engine {
   }
 
   /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
-  #callRobbed({ callback, plan, holder }: Request): void {
+  #callRobbed(request: Request): void {
+    const { callback, holder } = request
     try {
-      const value = callback?.(new Lock(plan), new Scope(this.#options.calls, holder))
+      const value = callback?.(new Lock(request), new Scope(this.#options.calls, holder))
       OwnPromise.resolve(value).catch(() => {})
     } catch {
       // Its promise has been rejected for the theft.
@@ -359,13 +391,13 @@ export class Engine {
     request.since = coarseNow()
     this.#options.places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
-    else if (options.steal) this.#steal(request)
+    else if (options.steal) this.#steal(request, caller)
     else this.queues.enter(request)
     if (request.missing === 0) request.state = 'granted'
     const { signal } = options
     if (signal) {
       const abort = (): void => this.#giveUp(request, reasonOf(signal))
-      stopBy(request, onAbort(signal, abort))
+      stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
     }
     return request.state === 'granted'
   }
@@ -376,7 +408,7 @@ export class Engine {
     if (options.owner ? hasWaiting(holder) : holder.nested?.size) holder.hasBranches = true
     else if (!holder.guards?.size) holder.hasBranches = false
     nestIn(holder, request)
-    if (options.steal) this.#steal(request)
+    if (options.steal) this.#steal(request, caller)
     else this.queues.enter(request)
     if (request.missing === 0) return
     request.since = now()
@@ -399,7 +431,7 @@ export class Engine {
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
-  #steal(request: Request): void {
+  #steal(request: Request, caller: Caller): void {
     const stolenFrom = new Set<Request>()
     for (const { name } of locksIn(request.plan)) {
       // Some who wait for other names may stand among those who hold this one.
@@ -408,12 +440,13 @@ export class Engine {
       }
     }
     this.queues.enterFirst(request)
-    for (const holder of stolenFrom) {
-      const error = stolen(holder.plan)
-      if (holder.reject) holder.reject(error)
-      else holder.failure = { reason: error, isTheft: true }
-      this.end(holder)
+    for (const victim of stolenFrom) {
+      const error = stolen(victim, request, this.#options.places, caller)
+      victim.failure = { reason: error, isTheft: true }
+      victim.reject?.(error)
+      this.end(victim)
     }
+    reportLost(stolenFrom)
   }
 
   /** granted → holding */
@@ -460,6 +493,11 @@ const SETTLED = OwnPromise.resolve()
 function nestIn(holder: Request, request: Request): void {
   holder.nested = (holder.nested ?? new Set()).add(request)
   if (holder.isOwner && holder.holder) nestIn(holder.holder, holder)
+}
+
+/** Whether its signal has aborted before it began, and another listener of that is still running. */
+function isAbortedUnheard({ state, options }: Request): boolean {
+  return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
 }
 
 /** A guard that is out stays so. */

@@ -4,11 +4,11 @@
 
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
+import { type Losable, lostSignalOf } from './lost.ts'
 
 /** The holding that a guard stands for. */
-interface Holding {
+interface Holding extends Losable {
   readonly plan: Plan
-  readonly state: string
 }
 
 /** What ends holdings. */
@@ -48,6 +48,14 @@ export class Guard implements Disposable, AsyncDisposable {
   /** Whether the locks are still held: not released, and not stolen. */
   get held(): boolean {
     return this.#holding.state === 'holding'
+  }
+
+  /**
+   * Aborts when the locks are stolen, with an `AbortError` whose `cause` is a LockLostError. It does not
+   * abort when the guard is released. Cost: made when it is first read.
+   */
+  get signal(): AbortSignal {
+    return lostSignalOf(this.#holding)
   }
 
   /** Ends the holding. */

@@ -6,12 +6,15 @@
  * labels, and the knowledge of who is asking.
  */
 
+import type { Ticket } from '../backends/local/queues.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import {
+  type Call,
   type Compare,
   defaultCompare,
+  mustBeNoCallback,
   mustBePossible,
   type Options,
   show,
@@ -25,6 +28,7 @@ import type { DeadlockVictims } from './deadlock-detector.ts'
 import { Engine } from './engine.ts'
 import { Listeners, type LockEvents } from './events.ts'
 import type { Guard } from './guard.ts'
+import { shapeAsIdl } from './idl.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 import { type KeepPlaces, Places } from './places.ts'
@@ -32,6 +36,7 @@ import { type LockManagerSnapshot, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
+import { OptionNames } from './unknown-options.ts'
 import { locksOf } from './wait-graph.ts'
 import { warn } from './warn.ts'
 
@@ -62,6 +67,17 @@ export interface LockManagerOptions {
   readonly order?: readonly string[] | undefined
 }
 
+const OPTION_NAMES = new OptionNames([
+  'deadlockAfterMs',
+  'deadlockVictims',
+  'trackOrder',
+  'places',
+  'order',
+  'longWaitMs',
+  'timeoutMs',
+  'warnAfterMs',
+])
+
 const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow']
 
 /**
@@ -81,6 +97,7 @@ export class LockManager<Name extends string = string> {
     if (typeof options !== 'object' || options === null) {
       throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
     }
+    OPTION_NAMES.mustKnow(options, 'LockManager')
     const { deadlockAfterMs = 1000, deadlockVictims = 'proved' } = options
     const { trackOrder = true, places = 'sampled', order } = options
     if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
@@ -117,9 +134,9 @@ export class LockManager<Name extends string = string> {
       calls: {
         request: ([names, second, ...rest], holder, caller) =>
           this.#request(names, second, rest, holder, caller),
-        acquire: (names, options, holder, caller) => this.#acquire(names, options, holder, caller),
-        tryAcquire: (names, options, holder, caller) =>
-          this.#tryAcquire(names, options, holder, caller),
+        acquire: (args, holder, caller) => this.#acquire(args[0], args[1], args[2], holder, caller),
+        tryAcquire: (args, holder, caller) =>
+          this.#tryAcquire(args[0], args[1], args[2], holder, caller),
       },
     })
   }
@@ -132,10 +149,11 @@ export class LockManager<Name extends string = string> {
    * of the callback makes nested requests where the runtime cannot tell who is asking.
    *
    * Rejects with a `TypeError` or a `NotSupportedError` as Web Locks does, and with the signal's reason
-   * when it aborts; with `AbortError` when the locks are stolen. Beyond Web Locks: with LockTimeoutError
-   * after `timeoutMs`; DeadlockError as the victim of a deadlock; LockOrderError against a declared
-   * order; LockUsageError for a list that is empty or has more than 1,024 names, or for a name of more
-   * than 65,536 code units. No lock stays taken after any of them.
+   * when it aborts; with `AbortError` when the locks are stolen, whose `cause` is a LockLostError then.
+   * Beyond Web Locks: with LockTimeoutError after `timeoutMs`; DeadlockError as the victim of a deadlock;
+   * LockOrderError against a declared order; LockUsageError for a list that is empty or has more than 1,024
+   * names, for a name of more than 65,536 code units, or for a generator function. An option of an unknown
+   * name is ignored, with one warning. No lock stays taken after any of them.
    *
    * Cost: a microsecond or less for a free name, and no more for the thousandth waiter than for the
    * first.
@@ -165,13 +183,14 @@ export class LockManager<Name extends string = string> {
    * released. A guard that nobody releases holds for ever, and one that was asked for outside of all
    * callbacks, or is `detached`, is nobody's: a deadlock through it is not seen. Prefer {@link request}.
    *
-   * Rejects as {@link request} does, and with LockNotAvailableError where `ifAvailable` finds them
-   * taken.
+   * Rejects as {@link request} does, with LockNotAvailableError where `ifAvailable` finds them taken, and
+   * with LockUsageError for a callback, an unknown option, or names that are no string, lock or array.
    */
-  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
+  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
+  acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {
     if (!LockManager.#isOne(this))
       return Promise.reject(webTypeError('acquire: this is no LockManager'))
-    return this.#acquire(names, options, this.#engine.holder, this.acquire)
+    return this.#acquire(names, options, third, this.#engine.holder, this.acquire)
   }
 
   /**
@@ -179,12 +198,14 @@ export class LockManager<Name extends string = string> {
    *
    * @throws what {@link request} rejects with, for arguments that cannot be.
    */
-  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined {
-    return this.#tryAcquire(names, options, this.#engine.holder, this.tryAcquire)
+  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
+  tryAcquire(names: unknown, options?: unknown, third?: unknown): Guard | undefined {
+    return this.#tryAcquire(names, options, third, this.#engine.holder, this.tryAcquire)
   }
 
   /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
   async query(): Promise<LockManagerSnapshot> {
+    this.#engine.giveUpAborted()
     return snapshot(this.#engine.queues)
   }
 
@@ -210,9 +231,7 @@ export class LockManager<Name extends string = string> {
     return this.#listeners.add(kind, listener)
   }
 
-  get [Symbol.toStringTag](): string {
-    return 'LockManager'
-  }
+  declare readonly [Symbol.toStringTag]: 'LockManager'
 
   /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */
   static #isOne(value: unknown): boolean {
@@ -229,8 +248,8 @@ export class LockManager<Name extends string = string> {
   ): Promise<unknown> {
     try {
       // In this order, as each can throw, or call the caller's code.
-      const wanted = toNames(names)
-      const options = toOptions(rest.length === 0 ? undefined : second)
+      const wanted = toNames(names, 'request')
+      const options = toOptions(rest.length === 0 ? undefined : second, 'request')
       const callback = toCallback(rest.length === 0 ? second : rest[0])
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
       const inside = this.#engine.holderOf(options, holder)
@@ -244,18 +263,15 @@ export class LockManager<Name extends string = string> {
   #acquire(
     names: unknown,
     given: unknown,
+    third: unknown,
     holder: Request | undefined,
     caller: Caller,
   ): Promise<Guard> {
     try {
-      const wanted = toNames(names)
-      const options = toOptions(given)
-      if (options.steal) throw new LockUsageError('acquire: only request() can steal', caller)
-      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
+      const { plan, options } = this.#asked('acquire', names, given, third)
       const inside = this.#engine.holderOf(options, holder)
       this.#mustBeAllowed(plan, options, inside, caller)
-      const { queues } = this.#engine
-      if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
+      if (options.ifAvailable && !this.#engine.isFree(plan)) throw notAvailable(plan, caller)
       return this.#engine.request(plan, options, undefined, inside, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))
@@ -265,19 +281,31 @@ export class LockManager<Name extends string = string> {
   #tryAcquire(
     names: unknown,
     given: unknown,
+    third: unknown,
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
     try {
-      const wanted = toNames(names)
-      const options = toOptions(given)
-      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
+      const { plan, options } = this.#asked('tryAcquire', names, given, third)
       const inside = this.#engine.holderOf(options, holder)
       this.#mustBeAllowed(plan, options, inside, caller)
       return this.#engine.tryAcquire(plan, options, inside, caller)
     } catch (error) {
       throw fromCaller(error, caller)
     }
+  }
+
+  /** What is asked of `acquire()` or `tryAcquire()`; a third argument can only be a mistake. */
+  #asked(
+    call: Call,
+    names: unknown,
+    given: unknown,
+    third: unknown,
+  ): { readonly plan: Ticket<Request>; readonly options: Options } {
+    const wanted = toNames(names, call)
+    const options = toOptions(given, call)
+    mustBeNoCallback(third, call)
+    return { plan: toPlan<Request>(wanted, options.mode, this.#compare), options }
   }
 
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
@@ -290,6 +318,8 @@ export class LockManager<Name extends string = string> {
     if (!this.#listeners.tell(kind, report)) warn(report)
   }
 }
+
+shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
 
 /** Refuses names of no declared class, and such as should have been taken before what is held. */
 function mustFollow(
@@ -310,8 +340,10 @@ function mustFollow(
 
 /** What is wrong with a call is the caller's: the stack begins there. */
 function fromCaller(error: unknown, caller: Caller): unknown {
-  if (!(error instanceof LockUsageError) || !Error.captureStackTrace) return error
+  if (!Error.captureStackTrace) return error
   try {
+    // Also the TypeErrors of Web Locks that we made.
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
     const { stack = '' } = error
     Error.captureStackTrace(error, caller)
     // JavaScriptCore has left the caller by then where that ends in our call, and finds no calls at all.

@@ -44,7 +44,7 @@ export interface AcquireOptions {
   readonly owner?: object | undefined
 }
 
-/** Options of `tryAcquire()`. */
+/** Options of `tryAcquire()`, which never waits. */
 export type TryAcquireOptions = Pick<
   AcquireOptions,
   'mode' | 'label' | 'warnAfterMs' | 'detached' | 'owner'
@@ -53,8 +53,9 @@ export type TryAcquireOptions = Pick<
 /** Options of `request()`. */
 export interface RequestOptions extends AcquireOptions {
   /**
-   * Takes the locks from whoever holds them, whose promise rejects with an `AbortError` while their
-   * code runs on. Only in mode `'exclusive'`, and only as a last resort. Default: false.
+   * Takes the locks from their holders, whose code runs on: their promises reject with an `AbortError`
+   * whose `cause` is a LockLostError, and their `lock.signal` aborts. Only in mode `'exclusive'`, and
+   * only as a last resort. Default: false.
    */
   readonly steal?: boolean | undefined
 }

@@ -2,6 +2,7 @@
 
 import {
   type Caller,
+  LockLostError,
   LockNotAvailableError,
   LockOrderError,
   LockTimeoutError,
@@ -10,7 +11,7 @@ import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
-import { stackAt } from './places.ts'
+import { type Places, stackAt } from './places.ts'
 import { blockersByName, isNestedIn, labelOf, type Request } from './request.ts'
 
 /** So many things are shown of a list; of more, how many there are. */
@@ -57,12 +58,42 @@ export function againstOrder(
   )
 }
 
-/** For whom a lock was stolen from, as Web Locks names it. */
-export function stolen(plan: Plan): DOMException {
-  return new DOMException(
-    visible(`request: another request has stolen the lock ${shown(plan)}`),
+/**
+ * For a holder whose locks were stolen: an `AbortError`, as in Web Locks, with the stack of the victim's
+ * call where that was kept. Its `cause` is a LockLostError with the stack of the thief's call, by which it
+ * can be told from an abort.
+ */
+export function stolen(
+  victim: Request,
+  thief: Request,
+  places: Places,
+  caller: Caller,
+): DOMException {
+  places.keep(thief, caller)
+  const victimAt = places.of(victim)
+  const locks = shown(victim.plan)
+  const by = labelOf(thief) + callSite(places.of(thief))
+  const error = new DOMException(
+    visible(`request: ${by} has stolen ${locks} from ${labelOf(victim)}`),
     'AbortError',
   )
+  const lost = new LockLostError(
+    `${labelOf(victim)}${callSite(victimAt)} has lost ${locks}, stolen by ${by}: its code runs on ` +
+      'without the lock, unless it heeds lock.signal',
+    caller,
+  )
+  // Not by the constructor's options: browsers take them for a name.
+  Object.defineProperty(error, 'cause', { value: lost, configurable: true, writable: true })
+  // The stack that it was made with is the thief's, which the cause has.
+  const stack = victimAt === '' ? `${error.name}: ${error.message}` : stackAt(error, victimAt)
+  Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
+  return error
+}
+
+/** The innermost call of a stack, for a message; nothing where no stack was kept. */
+function callSite(stack: string): string {
+  const [call = ''] = stack.split('\n')
+  return call === '' ? '' : ` (${call})`
 }
 
 function shown(plan: Plan): string {

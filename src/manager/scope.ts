@@ -8,8 +8,8 @@ import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from '.
 /** What makes the requests of a manager's scopes. */
 export interface ScopeCalls<Holder> {
   request(args: readonly unknown[], holder: Holder, caller: Caller): Promise<unknown>
-  acquire(names: unknown, options: unknown, holder: Holder, caller: Caller): Promise<Guard>
-  tryAcquire(names: unknown, options: unknown, holder: Holder, caller: Caller): Guard | undefined
+  acquire(args: readonly unknown[], holder: Holder, caller: Caller): Promise<Guard>
+  tryAcquire(args: readonly unknown[], holder: Holder, caller: Caller): Guard | undefined
 }
 
 /**
@@ -46,12 +46,14 @@ export class Scope<Name extends string = string> {
   }
 
   /** See `LockManager.acquire()`. */
-  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard> {
-    return this.#calls.acquire(names, options, this.#holder, this.acquire)
+  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
+  acquire(...args: unknown[]): Promise<Guard> {
+    return this.#calls.acquire(args, this.#holder, this.acquire)
   }
 
   /** See `LockManager.tryAcquire()`. */
-  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined {
-    return this.#calls.tryAcquire(names, options, this.#holder, this.tryAcquire)
+  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
+  tryAcquire(...args: unknown[]): Guard | undefined {
+    return this.#calls.tryAcquire(args, this.#holder, this.tryAcquire)
   }
 }

@@ -10,7 +10,11 @@ interface Runtime {
 
 /** Writes a report as a warning. */
 export function warn(report: DeadlockReport | PossibleDeadlockReport | SlowReport): void {
-  const text = textOf(report)
+  emitWarning(textOf(report))
+}
+
+/** Writes a text as a warning. */
+export function emitWarning(text: string): void {
   const { process } = globalThis as Runtime
   if (process?.emitWarning) process.emitWarning(text, { type: 'LockwiseWarning' })
   else console.warn(`LockwiseWarning: ${text}`)

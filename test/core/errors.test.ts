@@ -5,6 +5,7 @@ import { it } from 'node:test'
 import {
   DeadlockError,
   type DeadlockReport,
+  isLockwiseError,
   LockLostError,
   LockNotAvailableError,
   LockOrderError,
@@ -48,6 +49,65 @@ it('a deadlock error says who holds what and carries the report', () => {
   assert.equal(error.code, 'LOCK_DEADLOCK')
   assert.equal(error.report, report)
   assert.match(error.message, /b holds 4, waits for 3; a holds 3, waits for 4/)
+})
+
+it('an error begins its stack with its name, where it was made too', () => {
+  assert.match(new LockTimeoutError('too long').stack ?? '', /^LockTimeoutError: too long\n/)
+  assert.match(new DeadlockError(report).stack ?? '', /^DeadlockError: deadlock of 2/)
+})
+
+it('toJSON() has all of an error, and survives a clone and JSON', () => {
+  const error = new DeadlockError(report)
+  const { name, code, message, stack } = error
+  const expected = { name, code, message, stack, report }
+  assert.deepEqual(structuredClone(error.toJSON()), expected)
+  assert.deepEqual(JSON.parse(JSON.stringify(error)), expected)
+  const abandoned = { thread: 2, label: 'b', locks: [3] }
+  assert.deepEqual(new OwnerDiedError('it died', abandoned).toJSON().abandoned, abandoned)
+  assert.equal('abandoned' in new OwnerDiedError('it died').toJSON(), false)
+})
+
+it('isLockwiseError() knows ours, of other copies, as plain data and cloned', () => {
+  const error: unknown = new DeadlockError(report)
+  assert.ok(isLockwiseError(error) && error.code === 'LOCK_DEADLOCK' && error.report === report)
+  class Other extends Error {
+    readonly code = 'LOCK_TIMEOUT'
+    override readonly name = 'LockTimeoutError'
+  }
+  assert.equal(isLockwiseError(new Other('of another copy')), true)
+  assert.equal(isLockwiseError(JSON.parse(JSON.stringify(error))), true)
+  assert.equal(isLockwiseError(structuredClone((error as DeadlockError).toJSON())), true)
+  for (const made of [
+    new DeadlockError(report),
+    new LockUsageError('wrong'),
+    new LockLostError(''),
+  ]) {
+    const clone: unknown = structuredClone(made)
+    assert.ok(isLockwiseError(clone))
+    assert.deepEqual([clone.name, clone.code], [made.name, made.code])
+    assert.ok(isLockwiseError(clone))
+  }
+})
+
+it('isLockwiseError() knows no others, whatever they do', () => {
+  const throws = new Proxy(new Error('x'), { get: () => assert.fail('read') })
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  for (const other of [
+    undefined,
+    null,
+    'LOCK_TIMEOUT',
+    new Error('LockTimeoutError: no'),
+    Object.assign(new Error('x'), { code: 'LOCK_TIMEOUT' }),
+    Object.assign(new TypeError('x'), { code: 'LOCK_USAGE' }),
+    { code: 'toString', name: 'x', message: '' },
+    new DOMException('x', 'AbortError'),
+    Object.freeze(structuredClone(new LockUsageError('frozen'))),
+    throws,
+    proxy,
+  ]) {
+    assert.equal(isLockwiseError(other), false)
+  }
 })
 
 it('relabels locks, and nothing else', () => {

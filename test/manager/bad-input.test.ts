@@ -10,6 +10,13 @@ const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unk
 const acquire = locks.acquire.bind(locks) as (...args: unknown[]) => Promise<unknown>
 const no = (): never => assert.fail('called')
 
+/** A proxy of which nothing can be read. */
+function revoked(): unknown {
+  const { proxy, revoke } = Proxy.revocable([], {})
+  revoke()
+  return proxy
+}
+
 describe('bad input', { timeout: 60_000 }, () => {
   afterEach(async () => {
     await settle()
@@ -42,6 +49,9 @@ describe('bad input', { timeout: 60_000 }, () => {
     ['a timeout in words', ['a', { timeoutMs: '5' }, no], /timeoutMs .* not '5'/],
     ['a negative warnAfterMs', ['a', { warnAfterMs: -5 }, no], /warnAfterMs .* not -5/],
     ['a label that is none', ['a', { label: 3 }, no], /label must be a string, not 3/],
+    ['an owner that is none', ['a', { owner: 'me' }, no], /owner must be an object or a fun.*'me'/],
+    ['an owner of null', ['a', { owner: null }, no], /owner must be .* not null/],
+    ['a label that was revoked', ['a', { label: revoked() }, no], /label .* not an object/],
   ]
   for (const [what, args, message] of cases) {
     it(what, async () => {
@@ -53,6 +63,77 @@ describe('bad input', { timeout: 60_000 }, () => {
       await assert.rejects(acquire(args[0], args.length > 2 ? args[1] : {}), LockUsageError)
     })
   }
+
+  it('is told in an error that names the call and says what to write', async () => {
+    const tryAcquire = (...args: unknown[]): unknown =>
+      Reflect.apply(locks.tryAcquire as () => unknown, locks, args)
+    const refuses = async (args: unknown[], message: RegExp): Promise<void> => {
+      const expected = { name: 'LockUsageError', code: 'LOCK_USAGE', message }
+      await assert.rejects(acquire(...args), expected)
+      assert.throws(() => tryAcquire(...args), expected)
+      await locks.request('outer', async (_lock, inside) => {
+        await assert.rejects(Reflect.apply(inside.acquire as () => never, inside, args), expected)
+        assert.throws(() => Reflect.apply(inside.tryAcquire as () => never, inside, args), expected)
+      })
+    }
+    await refuses(['a', no], /cquire: takes no callback .* did you mean request\(\)\?/)
+    await refuses(['a', {}, no], /did you mean request\(\)\?/)
+    await refuses(['a', { timeout: 5 }], /there is no option 'timeout': did you mean 'timeoutMs'\?/)
+    await refuses(['a', { ifAvailble: true }], /did you mean 'ifAvailable'\?/)
+    await refuses(['a', { bogus: true }], /no option 'bogus': only mode, ifAvailable, .*, owner$/)
+    await refuses(['a', { steal: true }], /only request\(\) can steal/)
+    for (const [names, shown] of [
+      [7, '7'],
+      [undefined, 'undefined'],
+      [null, 'null'],
+      [{}, 'an object'],
+      [no, 'a function'],
+      [Symbol('a'), 'Symbol\\(a\\)'],
+      [{ name: 'a', mode: 'neither' }, 'an object'],
+    ] as const) {
+      await refuses([names], new RegExp(`expected a name, .* or an array of them, not ${shown}`))
+    }
+  })
+
+  it('a set, or another thing to iterate, as names', async () => {
+    const generator = (function* () {})()
+    for (const [names, shown] of [
+      [new Set(['a', 'b']), 'a Set'],
+      [new Map(), 'a Map'],
+      [new Uint8Array(2), 'an object'],
+      [generator, 'an object'],
+      [{ [Symbol.asyncIterator]: () => generator }, 'an object'],
+    ] as const) {
+      const message = `not ${shown}: to take every name in it, write [...set]`
+      const expected = {
+        name: 'TypeError',
+        code: 'LOCK_USAGE',
+        message: `request: expected a name or an array of names, ${message}`,
+      }
+      await assert.rejects(request(names, no), expected)
+      await assert.rejects(acquire(names), { name: 'TypeError', code: 'LOCK_USAGE' })
+    }
+    assert.equal(await request(new String('x'), (lock: { name: string }) => lock.name), 'x')
+  })
+
+  it('a generator function as callback', async () => {
+    const generators: ((...args: never[]) => unknown)[] = [
+      function* () {
+        yield no()
+      },
+      async function* () {
+        yield no()
+      },
+    ]
+    for (const callback of generators) {
+      for (const one of [callback, callback.bind(null), new Proxy(callback, {})]) {
+        await assert.rejects(request('a', one), {
+          name: 'LockUsageError',
+          message: /callback is a generator function: the lock would be released before/,
+        })
+      }
+    }
+  })
 
   it('a list that changes while it is read', async () => {
     const list: unknown[] = [
@@ -286,11 +367,17 @@ describe('bad input', { timeout: 60_000 }, () => {
       { order: null },
       { order: 'abc' },
       { order: {} },
+      { deadlockAfter: 5 },
+      { places: 'always', trackorder: true },
       null,
       5,
     ]) {
       assert.throws(() => new LockManager(options as object), LockUsageError)
     }
+    assert.throws(
+      () => new LockManager({ deadlockAfter: 5 } as object),
+      /LockManager: there is no option 'deadlockAfter': did you mean 'deadlockAfterMs'/,
+    )
     assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
     assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event 'bogus', only deadlock/)
   })
@@ -335,6 +422,23 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(Object.create(locks).acquire('a'), /this is no LockManager/)
   })
 
+  it('a signal that is none', async () => {
+    const { signal } = new AbortController()
+    for (const forged of [
+      Object.create(AbortSignal.prototype),
+      Object.create(signal),
+      new Proxy(signal, {}),
+      new EventTarget(),
+      { aborted: false, reason: undefined, addEventListener: no, removeEventListener: no },
+    ]) {
+      const expected = { constructor: TypeError, message: /must be an AbortSignal, not an object/ }
+      await assert.rejects(request('a', { signal: forged }, no), expected)
+      await assert.rejects(acquire('a', { signal: forged }), expected)
+    }
+    assert.equal(await request('a', { signal: AbortSignal.any([signal]) }, () => 'held'), 'held')
+    assert.equal(await request('a', { signal: AbortSignal.timeout(9e6) }, () => 'held'), 'held')
+  })
+
   it('a signal that was tampered with keeps no lock and calls nothing', async () => {
     const broken = new AbortController()
     broken.signal.addEventListener = () => assert.fail('its own')
@@ -345,8 +449,10 @@ describe('bad input', { timeout: 60_000 }, () => {
     const first = request('a', () => settle())
     const second = request('a', { signal: stopped.signal }, no)
     stopped.abort()
-    await first
+    // At once: it does not wait for its turn.
     await assert.rejects(second, { name: 'AbortError' })
+    assert.deepEqual(await state(locks), { held: ['a'], pending: [] })
+    await first
 
     for (const answers of [0, 1, 2, 3, 4, 5, 8, 12]) {
       let left = answers

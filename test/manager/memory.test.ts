@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Guard, LockManager } from '../../src/index.ts'
+import { type Guard, type Lock, LockManager } from '../../src/index.ts'
 import { gate, pause, startOneAnother } from './tools.ts'
 
 setFlagsFromString('--expose-gc')
@@ -71,6 +71,35 @@ describe('memory', { timeout: 300_000 }, () => {
       assert.ok(results.every(({ status }) => status === 'rejected'))
       end.open()
       await holder
+    },
+    'two hundred thousand waits for one signal that others listened to before': async (locks) => {
+      const { signal } = new AbortController()
+      signal.addEventListener('abort', () => {})
+      for (let i = 0; i < 200_000; i++) {
+        const first = locks.request('a', { signal }, () => {})
+        await Promise.all([first, locks.request('a', { signal }, () => {})])
+      }
+    },
+    'ten thousand signals that others listened to before': async (locks) => {
+      for (let i = 0; i < 10_000; i++) {
+        const { signal } = new AbortController()
+        signal.addEventListener('abort', () => {})
+        const first = locks.request('a', { signal }, () => {})
+        await Promise.all([first, locks.request('a', { signal }, () => {})])
+        // Signals that follow others are cleared away between turns only.
+        if (i % 100 === 0) await pause(0)
+      }
+    },
+    'fifty thousand steals from holders who have a signal for that': async (locks) => {
+      const stolen: Promise<unknown>[] = []
+      const begun = (lock: Lock): Promise<never> => {
+        lock.signal.addEventListener('abort', () => {})
+        return new Promise(() => {})
+      }
+      for (let i = 0; i < 50_000; i++) stolen.push(locks.request('a', { steal: true }, begun))
+      const last = locks.request('a', { steal: true }, () => {})
+      await Promise.allSettled(stolen)
+      await last
     },
     'fifty thousand thefts': async (locks) => {
       const robbed: Promise<unknown>[] = []

@@ -57,6 +57,25 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
     assert.match(warnings[0] ?? '', /^Suspected deadlock/)
   })
 
+  it('once of each option that request() does not know, and ignores as Web IDL does', async () => {
+    const locks = new LockManager()
+    const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
+    const warnings = await warningsOf(async () => {
+      for (let i = 0; i < 3; i++) {
+        assert.equal(await request('a', { timeout: 5, warnAfter: 1 }, () => 'held'), 'held')
+      }
+      await request('a', Object.create({ timeoutMS: 5 }), () => {})
+    })
+    assert.deepEqual(
+      warnings.map((text) => /no option '(\w+)': did you mean '(\w+)'/.exec(text)?.slice(1)),
+      [
+        ['timeout', 'timeoutMs'],
+        ['warnAfter', 'warnAfterMs'],
+        ['timeoutMS', 'timeoutMs'],
+      ],
+    )
+  })
+
   it('of a deadlock only if it has no victim, who would be told', async () => {
     for (const deadlockAfterMs of [Number.POSITIVE_INFINITY, 20]) {
       const locks = new LockManager({ deadlockAfterMs, trackOrder: false })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { LockManager } from '../../src/index.ts'
+import { Lock, LockManager } from '../../src/index.ts'
 import { gate, holding, settle, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
@@ -18,6 +18,26 @@ describe('Web Locks', { timeout: 60_000 }, () => {
       RangeError,
     )
     assert.deepEqual(await state(locks), free)
+  })
+
+  it('has the shape that Web IDL gives it', () => {
+    const locks = new LockManager()
+    assert.equal(String(locks), '[object LockManager]')
+    for (const [prototype, names] of [
+      [LockManager.prototype, ['request', 'query']],
+      [Lock.prototype, ['name', 'mode']],
+    ] as const) {
+      for (const name of names) {
+        assert.ok(Object.getOwnPropertyDescriptor(prototype, name)?.enumerable, name)
+      }
+      const tag = Object.getOwnPropertyDescriptor(prototype, Symbol.toStringTag)
+      const { writable, enumerable, configurable } = tag ?? {}
+      assert.deepEqual([writable, enumerable, configurable], [false, false, true])
+    }
+    assert.deepEqual([locks.request.length, locks.query.length], [2, 0])
+    const get = Object.getOwnPropertyDescriptor(Lock.prototype, 'name')?.get
+    assert.throws(() => get?.call({}), TypeError)
+    assert.throws(() => Reflect.construct(Lock, []), /Illegal constructor/)
   })
 
   it('never calls back inside of request()', async () => {

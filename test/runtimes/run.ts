@@ -18,9 +18,9 @@ import {
 } from './chromium.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const FILES = ['web-locks', 'many', 'passing', 'bad-input', 'context', 'deadlock', 'order']
+const FILES = 'web-locks many passing bad-input aborts stolen context deadlock order'.split(' ')
 /** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
-const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input']
+const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen']
 
 let isSound = true
 

@@ -1,0 +1,42 @@
+/**
+ * Signals that abort when a holding loses its locks (they are stolen): made when somebody first reads one,
+ * so that a holding without one costs nothing.
+ */
+
+import { outside } from './context.ts'
+
+/** A holding, as far as it must be known here. */
+export interface Losable {
+  readonly state: string
+  /** Why it ended before its time, if it did. */
+  readonly failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined
+}
+
+const controllers = new WeakMap<Losable, AbortController>()
+
+/** The signal that aborts when a holding loses its locks; aborted already if it has lost them. */
+export function lostSignalOf(holding: Losable): AbortSignal {
+  const known = controllers.get(holding)
+  if (known) return known.signal
+  const controller = new AbortController()
+  controllers.set(holding, controller)
+  if (holding.failure?.isTheft) controller.abort(holding.failure.reason)
+  return controller.signal
+}
+
+/**
+ * Aborts the signals of holdings that have lost their locks, in a microtask: its listeners are somebody
+ * else's, and none of them runs inside the call that has stolen the locks, or belongs to its holder.
+ */
+export function reportLost(holdings: Iterable<Losable>): void {
+  for (const holding of holdings) {
+    const controller = controllers.get(holding)
+    if (controller === undefined) continue
+    const { reason } = holding.failure ?? {}
+    outside(() => void then.call(SETTLED, () => controller.abort(reason)))
+  }
+}
+
+/** Those that were there at the beginning: a program may put others in their place. */
+const SETTLED = Promise.resolve()
+const { then } = Promise.prototype
