@@ -1,7 +1,8 @@
 /** The one place where a deadlock report becomes text: what happened, each wait, what to change. */
 
+import { holderText, upgradeAdvice, upgradedIn } from '../core/holder-text.ts'
 import type { LockLabel } from '../core/names.ts'
-import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import type { DeadlockMember, DeadlockReport, LockHolder } from '../core/report.ts'
 import { visible } from '../core/visible.ts'
 
 /** How to write the text. */
@@ -26,11 +27,12 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
     const relation = blocker.holds.includes(member.waitsFor) ? 'held by' : 'behind'
     lines.push(
       `  ${strong(visible(member.label).padEnd(width))}  holds ${holdings(member)}, ` +
-        `waits for ${wanted(member)} (${relation} ${visible(blocker.label)}) ` +
+        `waits for ${wanted(member)} (${relation} ${visible(holderOf(blocker, member.waitsFor))}) ` +
         `for ${duration(member.waitedMs)}`,
     )
     const { stack, heldAt = '', similarHeldAt = '' } = member
     const indent = `  ${' '.repeat(width)}    `
+    lines.push(...holders(member, cycle.at(i - 1)?.waitsFor).map((line) => indent + line))
     const places = [
       ...calls(stack, heldAt + similarHeldAt === '' ? '' : 'waits '),
       ...calls(heldAt, 'holds '),
@@ -42,6 +44,29 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   lines.push('', ending(report), `What to change: ${advice(report)}`)
   return lines.join('\n')
 }
+
+/** The label under which a member holds a lock. */
+function holderOf({ heldBy = [], label }: DeadlockMember, lock: LockLabel): string {
+  return heldBy.find((holder) => holder.lock === lock)?.label ?? label
+}
+
+/**
+ * The requests that took the locks of a member, a line each: the one whose lock the member before it waits
+ * for, and those with a label of their own.
+ */
+function holders({ heldBy = [], label }: DeadlockMember, lock?: LockLabel): string[] {
+  const wanted = heldBy.filter((holder) => holder.lock === lock)
+  const others = heldBy.filter((holder) => holder.label !== label)
+  const byRequest = new Map<string, LockHolder>()
+  for (const holder of [...wanted, ...others]) {
+    const request = `${holder.since} ${holder.label}`
+    if (!byRequest.has(request)) byRequest.set(request, holder)
+  }
+  return [...byRequest.values()].slice(0, MAX_HOLDERS).map((holder) => visible(holderText(holder)))
+}
+
+/** The text names this many requests that took the locks of a member. */
+const MAX_HOLDERS = 5
 
 /** The calls of a stack, a line each, the first one after a word that says what it is. */
 function calls(stack: string, word: string): string[] {
@@ -68,7 +93,10 @@ function heading({ cycle, between, suspected }: DeadlockReport): string {
   return `${what}: ${cycle.length} ${many} wait for each other in a circle${outlook}.`
 }
 
-function advice({ cycle, between }: DeadlockReport): string {
+function advice(report: DeadlockReport): string {
+  const { cycle, between } = report
+  const upgrades = upgradedIn(report)
+  if (upgrades.length > 0) return `${visible(upgradeAdvice(upgrades))}.`
   const locks = [...new Set(cycle.map((member) => member.waitsFor))].sort(ascending)
   if (locks.length === 1) {
     return `locks are not re-entrant; do not ask for ${name(locks[0] as LockLabel)} again while holding it.`

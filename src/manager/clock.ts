@@ -16,6 +16,7 @@ interface Runtime {
   clearTimeout(timer: unknown): void
   /** Absent in browsers. */
   setImmediate: ((work: () => void) => unknown) | undefined
+  queueMicrotask(work: () => void): void
   /** Milliseconds since 1970. */
   now(): number
 }
@@ -25,6 +26,7 @@ export const runtime: Runtime = {
   setTimeout: original('setTimeout') as Runtime['setTimeout'],
   clearTimeout: original('clearTimeout') as Runtime['clearTimeout'],
   setImmediate: original('setImmediate') as Runtime['setImmediate'],
+  queueMicrotask: original('queueMicrotask') as Runtime['queueMicrotask'],
   now: (original('Date') as typeof Date).now,
 }
 
@@ -109,7 +111,8 @@ function unref(timer: unknown): unknown {
   return timer
 }
 
-function original(name: 'setTimeout' | 'clearTimeout' | 'setImmediate' | 'Date'): unknown {
-  const current = (globalThis as Record<string, unknown>)[name] as Replaced | undefined
+/** The runtime's own function of this name on an object: the one behind a fake clock, if there is one. */
+export function original(name: string, on: object = globalThis): unknown {
+  const current = (on as Record<string, unknown>)[name] as Replaced | undefined
   return current?.clock?.[`_${name}`] ?? current
 }

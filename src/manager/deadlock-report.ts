@@ -3,6 +3,7 @@
 import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
 import { labelOf, liveHolder, type Request } from './request.ts'
@@ -41,6 +42,7 @@ export function reportOf(
       label: labelOf(request),
       holds: held.map(({ name }) => name),
       ...(shared.length > 0 && { holdsShared: shared }),
+      heldBy: held.map((lock) => describeHolder(lock, lock.by, places)),
       waitsFor: wants.name,
       ...(wants.mode === 'shared' && { mode: wants.mode }),
       blocker: next?.request.id ?? 0,

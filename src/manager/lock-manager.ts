@@ -52,11 +52,27 @@ export interface LockManagerOptions {
    * or of none. Default: `'sampled'`.
    */
   readonly places?: KeepPlaces | undefined
+  /**
+   * Reports a lock for which a request has waited for so many milliseconds, by the event `slow`: once for
+   * each stuck lock, then each time the wait has lasted twice as long. `Infinity`: never. Default: 10,000.
+   * Costs one timer for the manager while any request waits.
+   */
+  readonly longWaitMs?: number | undefined
+  /**
+   * The `timeoutMs` of requests that have none of their own; a request's own `Infinity` is no limit.
+   * Default: no limit. Costs a timer and a call stack for each request that waits.
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * The `warnAfterMs` of requests that have none of their own; a request's own `Infinity` reports
+   * nothing. Default: reports nothing. Costs a timer for each request that is granted.
+   */
+  readonly warnAfterMs?: number | undefined
   /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
   readonly order?: readonly string[] | undefined
 }
 
-const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow']
+const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow', 'leaked']
 
 /**
  * Locks by name on one event loop.
@@ -68,6 +84,7 @@ export class LockManager<Name extends string = string> {
   readonly #listeners = new Listeners()
   readonly #order: DeclaredOrder | undefined
   readonly #compare: Compare
+  readonly #places: Places
   readonly #engine: Engine
 
   /** @throws LockUsageError for an option that cannot be. */
@@ -75,22 +92,23 @@ export class LockManager<Name extends string = string> {
     if (typeof options !== 'object' || options === null) {
       throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
     }
-    const { deadlockAfterMs = 1000, trackOrder = true, places = 'sampled', order } = options
-    if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
-      throw new LockUsageError(
-        `deadlockAfterMs must be a number from 0, not ${show(deadlockAfterMs)}`,
-      )
+    const { trackOrder = true, places: keep = 'sampled', order } = options
+    const deadlockAfterMs = toMs(options, 'deadlockAfterMs') ?? 1000
+    if (!['sampled', 'always', 'never'].includes(keep)) {
+      throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(keep)}`)
     }
-    if (!['sampled', 'always', 'never'].includes(places)) {
-      throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(places)}`)
-    }
+    const places = new Places(keep)
     const declared = order === undefined ? undefined : new DeclaredOrder(order)
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
+    this.#places = places
     this.#engine = new Engine({
       deadlockAfterMs,
       trackOrder: trackOrder && declared === undefined,
-      places: new Places(places),
+      places,
+      longWaitMs: toMs(options, 'longWaitMs') ?? 10_000,
+      timeoutMs: toMs(options, 'timeoutMs'),
+      warnAfterMs: toMs(options, 'warnAfterMs'),
       tell: {
         deadlock: (report) => {
           // Where there will be no victim, nothing else would ever tell.
@@ -100,6 +118,7 @@ export class LockManager<Name extends string = string> {
         suspected: (report) => this.#tellOrWarn('suspected', report),
         possible: (report) => this.#tellOrWarn('possible', report),
         slow: (report) => this.#tellOrWarn('slow', report),
+        leaked: (report) => this.#tellOrWarn('leaked', report),
       },
       calls: {
         request: ([names, second, ...rest], holder, caller) =>
@@ -175,14 +194,14 @@ export class LockManager<Name extends string = string> {
 
   /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
   async query(): Promise<LockManagerSnapshot> {
-    return snapshot(this.#engine.queues)
+    return snapshot(this.#engine.queues, this.#places)
   }
 
   /**
    * Calls `listener` with every report of a kind; the answer takes it away again. It is called soon
    * afterwards, in a microtask of its own: what it throws is an uncaught exception, and breaks no request.
-   * Without a listener, `suspected`, `possible` and `slow` are written as a warning of the process, or to
-   * the console; so is `deadlock` where `deadlockAfterMs` is `Infinity`, and there is no victim.
+   * Without a listener, `suspected`, `possible`, `slow` and `leaked` are written as a warning of the
+   * process, or to the console; so is `deadlock` where `deadlockAfterMs` is `Infinity`, and there is no victim.
    */
   on<Kind extends keyof LockEvents>(
     kind: Kind,
@@ -243,7 +262,8 @@ export class LockManager<Name extends string = string> {
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
       this.#mustBeAllowed(plan, options, holder, caller)
       const { queues } = this.#engine
-      if (options.ifAvailable && !queues.isFree(plan)) throw notAvailable(plan, caller)
+      if (options.ifAvailable && !queues.isFree(plan))
+        throw notAvailable(plan, queues, this.#places, caller)
       return this.#engine.request(plan, options, undefined, holder, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))
@@ -276,6 +296,16 @@ export class LockManager<Name extends string = string> {
   #tellOrWarn<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): void {
     if (!this.#listeners.tell(kind, report)) warn(report)
   }
+}
+
+/** An option in milliseconds. */
+function toMs(
+  options: LockManagerOptions,
+  name: 'deadlockAfterMs' | 'longWaitMs' | 'timeoutMs' | 'warnAfterMs',
+): number | undefined {
+  const ms: unknown = options[name]
+  if (ms === undefined || (typeof ms === 'number' && ms >= 0)) return ms
+  throw new LockUsageError(`${name} must be a number from 0, not ${show(ms)}`)
 }
 
 /** Refuses names of no declared class, and such as should have been taken before what is held. */

@@ -33,8 +33,9 @@ export class Places {
 
   /** Keeps the place of a request, now and then: once for each reading of the coarse clock. */
   keepSome(request: Request, caller: Caller): void {
-    const { since } = request
-    if (this.#sampledAt === since && this.#sampled >= FIRST && this.#keep !== 'always') return
+    const { since, options } = request
+    const isSampled = this.#sampledAt !== since || this.#sampled < FIRST
+    if (!isSampled && options.warnAfterMs === undefined && this.#keep !== 'always') return
     this.#sampledAt = since
     this.#sampled++
     this.keep(request, caller)
@@ -68,6 +69,25 @@ export class Places {
     const similarHeldAt = linesOf(this.#ofClass.get(classOf(name)))
     return similarHeldAt === '' ? {} : { similarHeldAt }
   }
+
+  /** The innermost line of the program that made a request, for a lock called `name`, or a similar one. */
+  callSiteOf(
+    request: Request,
+    name: string = request.plan.name,
+  ): { readonly callSite?: string; readonly similarCallSite?: string } {
+    const { heldAt = '', similarHeldAt = '' } = this.ofHeld(request, name)
+    const callSite = innermost(heldAt)
+    if (callSite !== undefined) return { callSite }
+    const similarCallSite = innermost(similarHeldAt)
+    return similarCallSite === undefined ? {} : { similarCallSite }
+  }
+}
+
+/** The innermost call of a call stack, without the word `at`; `undefined` for an empty stack. */
+export function innermost(stack: string): string | undefined {
+  const end = stack.indexOf('\n')
+  const call = end < 0 ? stack : stack.slice(0, end)
+  return call === '' ? undefined : call.replace(/^at (async )?/, '')
 }
 
 /** Lets an error that was made later say where the request was made. */
@@ -111,9 +131,17 @@ function stackOf(place: { readonly stack?: string } | undefined): unknown {
   }
 }
 
+const known = new WeakMap<object, string>()
+
 /** A stack's calls, a line each, without heading, indentation, our own and the runtime's. */
 function linesOf(place: { readonly stack?: string } | undefined): string {
-  const stack = stackOf(place)
+  if (place === undefined) return ''
+  const lines = known.get(place) ?? callsIn(stackOf(place))
+  known.set(place, lines)
+  return lines
+}
+
+function callsIn(stack: unknown): string {
   if (typeof stack !== 'string') return ''
   return stack
     .split('\n')

@@ -8,6 +8,7 @@ import {
   ticketsOf,
 } from '../backends/local/queues.ts'
 import type { LockMode } from '../core/modes.ts'
+import { innermost, type Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
 /** A lock that is held or waited for: one entry for each name of a request. */
@@ -25,6 +26,8 @@ export interface LockInfo {
   readonly since: number
   /** Of one that waits for this name: the labels of those nearest before it. */
   readonly blockedBy: readonly string[]
+  /** The innermost line of the program that made the request; absent where that was not kept. */
+  readonly callSite?: string
 }
 
 /** All locks of a manager at one moment, in the order of the requests. */
@@ -36,7 +39,7 @@ export interface LockManagerSnapshot {
 let clientId: string | undefined
 
 /** The state of all queues. Cost: every ticket, once, and a sort. */
-export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
+export function snapshot(queues: Queues<Request>, places: Places): LockManagerSnapshot {
   const requests = new Set<Request>()
   const blockers = new Map<Ticket<Request>, Request[]>()
   for (const queue of queues.all()) {
@@ -47,7 +50,11 @@ export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
   const pending: LockInfo[] = []
   for (const request of [...requests].sort((a, b) => a.id - b.id)) {
     const infos = isGranted(request) ? held : pending
-    for (const ticket of ticketsOf(request)) infos.push(infoOf(ticket, blockers.get(ticket) ?? []))
+    const callSite = innermost(places.of(request))
+    for (const ticket of ticketsOf(request)) {
+      const info = infoOf(ticket, blockers.get(ticket) ?? [])
+      infos.push(callSite === undefined ? info : { ...info, callSite })
+    }
   }
   return { held, pending }
 }
