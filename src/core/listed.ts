@@ -1,5 +1,7 @@
 /** Lists, names and durations as messages show them. */
 
+import { locksIn, type Plan } from './plan.ts'
+
 /** A message shows this many elements of a list, and the number of all. */
 const MAX_SHOWN = 10
 /** A message shows this many UTF-16 code units of a name. */
@@ -19,6 +21,15 @@ export function brief(text: string): string {
 /** A lock's name in quotes; a lock's number as it is. */
 export function quoted(name: string | number): string {
   return typeof name === 'number' ? `lock ${name}` : `'${brief(name)}'`
+}
+
+/** The locks of a plan and their modes: a mode is written once where it is that of all. */
+export function lockList(plan: Plan): string {
+  const locks = locksIn(plan)
+  if (locks.every(({ mode }) => mode === plan.mode)) {
+    return `${listed(locks.map(({ name }) => quoted(name)))} (${plan.mode})`
+  }
+  return listed(locks.map(({ name, mode }) => `${quoted(name)} (${mode})`))
 }
 
 /** A duration: in milliseconds below 10 seconds, and then in larger units. */

@@ -10,9 +10,12 @@
 
 import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
+import { siteText } from '../core/holder-text.ts'
+import { brief, duration } from '../core/listed.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { isAborted, onAbort, reasonOf } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
+import { heldSince } from './blockers.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context } from './context.ts'
 import { watchEmptyLoop } from './empty-loop.ts'
@@ -133,6 +136,13 @@ export class Engine {
     this.#watch.ended(request)
     if (guards) for (const guard of guards) this.#watch.guarded(guard)
     stop?.()
+  }
+
+  /** The label of a holding, since when it holds, and where it was asked for. */
+  describe(request: Request): string {
+    const { places } = this.#options
+    const age = duration(now() - heldSince(request))
+    return `${brief(labelOf(request))} for ${age}${siteText(places.callSiteOf(request))}`
   }
 
   /** What a holder has not waited for is the code's around it: that may, and none other can. */

@@ -2,6 +2,8 @@
 
 /** A guard: what stands for a holding outside of a callback. */
 
+import { inspectAs } from '../core/inspect.ts'
+import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 
@@ -9,11 +11,14 @@ import { namesIn, type Plan } from '../core/plan.ts'
 interface Holding {
   readonly plan: Plan
   readonly state: string
+  readonly failure: object | undefined
 }
 
 /** What ends holdings. */
 interface Ender<Held extends Holding> {
   end(holding: Held): void
+  /** The label of a holding, since when it holds, and where it was asked for. */
+  describe(holding: Held): string
 }
 
 /**
@@ -61,5 +66,14 @@ export class Guard implements Disposable, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.release()
+  }
+
+  static {
+    inspectAs(Guard.prototype, 'Guard', (guard) => {
+      const { plan, failure } = guard.#holding
+      const ended = failure ? 'stolen' : 'released'
+      const state = guard.held ? `held by ${guard.#ender.describe(guard.#holding)}` : ended
+      return `${lockList(plan)}, ${state}`
+    })
   }
 }

@@ -7,6 +7,7 @@
  */
 
 import { type Caller, LockUsageError } from '../core/errors.ts'
+import { inspectAs } from '../core/inspect.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import {
@@ -27,7 +28,7 @@ import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions } from './options.ts'
 import { type KeepPlaces, Places } from './places.ts'
-import { type LockManagerSnapshot, snapshot } from './query.ts'
+import { type LockManagerSnapshot, overview, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
@@ -221,6 +222,10 @@ export class LockManager<Name extends string = string> {
 
   get [Symbol.toStringTag](): string {
     return 'LockManager'
+  }
+
+  static {
+    inspectAs(LockManager.prototype, 'LockManager', (manager) => overview(manager.#engine.queues))
   }
 
   /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */

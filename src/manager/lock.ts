@@ -1,5 +1,7 @@
 /** What a callback gets: the lock, as in Web Locks, and the scope for nested requests. */
 
+import { inspectAs } from '../core/inspect.ts'
+import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 
@@ -29,5 +31,9 @@ export class Lock {
 
   get [Symbol.toStringTag](): string {
     return 'Lock'
+  }
+
+  static {
+    inspectAs(Lock.prototype, 'Lock', (lock) => lockList(lock.#plan))
   }
 }

@@ -7,6 +7,7 @@ import {
   type Ticket,
   ticketsOf,
 } from '../backends/local/queues.ts'
+import { brief, lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { innermost, type Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
@@ -58,6 +59,29 @@ export function snapshot(queues: Queues<Request>, places: Places): LockManagerSn
   }
   return { held, pending }
 }
+
+/** A manager in one line: how many requests hold and wait, and the first locks of each. Cost: every ticket. */
+export function overview(queues: Queues<Request>): string {
+  const granted = new Set<Request>()
+  const waiting = new Set<Request>()
+  for (const queue of queues.all()) {
+    for (let at = queue.first; at; at = at.after) {
+      ;(isGranted(at.claim) ? granted : waiting).add(at.claim)
+    }
+  }
+  return `held: ${summary(granted)}; waiting: ${summary(waiting)}`
+}
+
+/** The number of some requests, and the locks and labels of the first. */
+function summary(requests: ReadonlySet<Request>): string {
+  if (requests.size === 0) return '0'
+  const first = [...requests].sort((a, b) => a.id - b.id).slice(0, SHOWN)
+  const shown = first.map((request) => `${lockList(request.plan)} by ${brief(labelOf(request))}`)
+  return `${requests.size}, ${shown.join(', ')}${requests.size > SHOWN ? ', …' : ''}`
+}
+
+/** An overview shows this many requests of each kind. */
+const SHOWN = 3
 
 /** What `blockersOf` says of each ticket in a queue, in one walk. */
 function addBlockers(queue: Queue<Request>, blockers: Map<Ticket<Request>, Request[]>): void {
