@@ -253,7 +253,7 @@ export class Engine {
       this.#watch.guarded(request)
     }
     const guard = new Guard(request, this)
-    this.#leaks.watch(guard, request)
+    this.#leaks.watch(guard)
     return guard
   }
 

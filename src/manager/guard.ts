@@ -8,7 +8,7 @@ import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 
 /** The holding that a guard stands for. */
-interface Holding {
+export interface Holding {
   readonly plan: Plan
   readonly state: string
   readonly failure: object | undefined
@@ -20,6 +20,9 @@ interface Ender<Held extends Holding> {
   /** The label of a holding, since when it holds, and where it was asked for. */
   describe(holding: Held): string
 }
+
+/** The holding that a guard stands for, for this library's own files. */
+export let holdingOf: (guard: Guard) => Holding
 
 /**
  * A holding that ends with `release()`, or at the end of a block with `using` or `await using`. A
@@ -69,6 +72,7 @@ export class Guard implements Disposable, AsyncDisposable {
   }
 
   static {
+    holdingOf = (guard) => guard.#holding
     inspectAs(Guard.prototype, 'Guard', (guard) => {
       const { plan, failure } = guard.#holding
       const ended = failure ? 'stolen' : 'released'

@@ -1,12 +1,12 @@
 /**
  * Reports guards that were garbage-collected without `release()`: nobody can release them any more.
  *
- * To register an object for finalization costs more than a request. Most guards are released soon, so a new
- * one goes into a ring, and is registered only if it is still held when it leaves the ring: when
- * {@link SLOTS} others came after it, or {@link FLUSH_MS} after the ring was first written. The ring refers
- * to its guards strongly; what is registered refers to the request, never to the guard.
+ * To register an object for finalization costs more than a request, and most guards are released soon. So a
+ * guard that is still held when the next one is made goes into a ring. It is registered if it is still held
+ * when it leaves the ring: when {@link SLOTS} others came after it, or {@link FLUSH_MS} after the first. The
+ * ring refers to its guards strongly; what is registered refers to the request, never to the guard.
  *
- * Cost: two entries in an array for each guard.
+ * Cost: the change of one field for each guard that is released before the next one is made.
  */
 
 import type { Ticket } from '../backends/local/queues.ts'
@@ -14,6 +14,7 @@ import { namesIn } from '../core/plan.ts'
 import type { LeakedReport } from '../core/report.ts'
 import { heldSince, waitersIn } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
+import { type Guard, holdingOf } from './guard.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
@@ -43,26 +44,21 @@ export interface LeakOptions {
 /** The guards of one manager. */
 export class Leaks {
   readonly #options: LeakOptions
-  readonly #guards = new Array<object | undefined>(SLOTS).fill(undefined)
-  readonly #requests = new Array<Request | undefined>(SLOTS).fill(undefined)
+  /** The guard that was made last, since the ring was flushed. */
+  #last: Guard | undefined
+  readonly #ring = new Array<Guard | undefined>(SLOTS).fill(undefined)
   #next = 0
-  #isTimed = false
 
   constructor(options: LeakOptions) {
     this.#options = options
   }
 
-  /** A guard for a request is about to be given to the program. */
-  watch(guard: object, request: Request): void {
-    if (!this.#isTimed) this.#flushLater()
-    const at = this.#next
-    this.#next = (at + 1) & (SLOTS - 1)
-    const older = this.#requests[at]
-    if (older !== undefined && older.state !== 'ended') {
-      register(this.#guards[at], older, this)
-    }
-    this.#guards[at] = guard
-    this.#requests[at] = request
+  /** A guard is about to be given to the program. */
+  watch(guard: Guard): void {
+    const older = this.#last
+    this.#last = guard
+    if (older === undefined) this.#flushLater()
+    else if (older.held) this.#keep(older)
   }
 
   /** The guard of a request was collected. */
@@ -84,22 +80,24 @@ export class Leaks {
     })
   }
 
+  #keep(guard: Guard): void {
+    const at = this.#next
+    this.#next = (at + 1) & (SLOTS - 1)
+    this.#register(this.#ring[at])
+    this.#ring[at] = guard
+  }
+
   #flushLater(): void {
-    this.#isTimed = registry !== undefined
-    if (!this.#isTimed) return
     reportIdlyAfter(FLUSH_MS, () => {
-      this.#isTimed = false
-      for (let at = 0; at < SLOTS; at++) {
-        const request = this.#requests[at]
-        if (request === undefined) continue
-        if (request.state !== 'ended') register(this.#guards[at], request, this)
-        this.#guards[at] = undefined
-        this.#requests[at] = undefined
-      }
+      this.#register(this.#last)
+      this.#last = undefined
+      for (const guard of this.#ring) this.#register(guard)
+      this.#ring.fill(undefined)
     })
   }
-}
 
-function register(guard: object | undefined, request: Request, leaks: Leaks): void {
-  if (guard !== undefined) registry?.register(guard, { request, leaks })
+  #register(guard: Guard | undefined): void {
+    if (!guard?.held) return
+    registry?.register(guard, { request: holdingOf(guard) as Request, leaks: this })
+  }
 }
