@@ -65,8 +65,7 @@ export function onEmptyLoop(check: () => boolean): () => void {
   return () => checks.delete(check)
 }
 
-/** Exported for this project's tests. */
-export function loopIsEmpty(): void {
+function loopIsEmpty(): void {
   const waiting: Waits[] = []
   const keys: string[] = []
   let count = 0
