@@ -169,7 +169,8 @@ export class LockManager<Name extends string = string> {
 
   /**
    * Takes one lock or several for code that cannot be a callback; they are held until the guard is
-   * released. A guard that nobody releases holds for ever, and one that was asked for outside of all
+   * released. A guard that nobody releases holds for ever (it is reported once it was garbage-collected,
+   * by the event `leaked`), and one that was asked for outside of all
    * callbacks, or is `detached`, is nobody's: a deadlock through it is not seen. Prefer {@link request}.
    *
    * Rejects as {@link request} does, and with LockNotAvailableError where `ifAvailable` finds them

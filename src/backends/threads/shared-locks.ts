@@ -6,10 +6,13 @@
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { inspectAs } from '../../core/inspect.ts'
+import { brief } from '../../core/listed.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
+import { overviewOf } from './overview.ts'
 import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
 import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type Wanted } from './plan.ts'
 import { reentrantKernel } from './reentrant-kernel.ts'
@@ -405,6 +408,13 @@ export class SharedLocks {
     this.#count = 0
     unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)
+  }
+
+  static {
+    inspectAs(SharedLocks.prototype, 'SharedLocks', (locks) => {
+      if (locks.#count === 0) return 'closed'
+      return `${brief(locks.label)}: ${overviewOf(locks.#table)}`
+    })
   }
 
   #plan(wanted: Iterable<Wanted>, caller: Caller): Plan {
