@@ -24,6 +24,12 @@ import { labelOf, type Request } from './request.ts'
 /** Two looks are apart for at least a millisecond for each so many waiters. */
 const WAITERS_PER_MS = 100
 
+/**
+ * The first look comes after at most so many milliseconds. Most often nothing waits then, and the timer no
+ * longer keeps a manager in memory that the program has dropped.
+ */
+const FIRST_LOOK_MS = 1000
+
 /** What a {@link LongWaits} works with. */
 export interface LongWaitOptions {
   /** The limit of every wait, in milliseconds. */
@@ -61,7 +67,8 @@ export class LongWaits {
   begun(request: Request): void {
     const isArmed = this.#disarm !== undefined
     if (isArmed && request.options.warnAfterMs === undefined) return
-    this.#armFor(now() + this.#limitOf(request))
+    const limitMs = this.#limitOf(request)
+    if (limitMs !== Number.POSITIVE_INFINITY) this.#armFor(now() + Math.min(limitMs, FIRST_LOOK_MS))
   }
 
   #limitOf({ options }: Request): number {
@@ -72,7 +79,7 @@ export class LongWaits {
   }
 
   #armFor(at: number): void {
-    if (at >= this.#firesAt || at === Number.POSITIVE_INFINITY) return
+    if (at >= this.#firesAt) return
     this.#disarm?.()
     this.#firesAt = at
     this.#disarm = reportIdlyAfter(Math.max(0, at - now()), () => {

@@ -99,11 +99,14 @@ export function stackAt(error: Error, place: string): string {
 }
 
 function capture(caller: Caller): { readonly stack?: string } {
+  if (!Error.captureStackTrace || isBun) return new Error('here')
   const place: { stack?: string } = {}
-  if (Error.captureStackTrace) Error.captureStackTrace(place, caller)
-  else place.stack = new Error('here').stack ?? ''
+  Error.captureStackTrace(place, caller)
   return place
 }
+
+/** Bun has left the caller by then where that ends in our call, and would find no calls at all. */
+const isBun = 'Bun' in globalThis
 
 /**
  * Our own calls, by name and file: of the callback, where a stack goes on beyond it; and those in which
@@ -143,9 +146,11 @@ function linesOf(place: { readonly stack?: string } | undefined): string {
 
 function callsIn(stack: unknown): string {
   if (typeof stack !== 'string') return ''
-  return stack
-    .split('\n')
-    .filter((line) => /^\s+at |@/.test(line))
+  const lines = stack.split('\n').filter((line) => /^\s+at |@/.test(line))
+  // Those through which the request came here, where the stack does not begin at the caller.
+  const start = lines.findIndex((line) => !OWN_FOLDER || !line.includes(OWN_FOLDER))
+  return lines
+    .slice(start < 0 ? lines.length : start)
     .map((line) => line.trim())
     .filter((line) => !isOwn(line) && !RUNTIME_CALL.test(line))
     .join('\n')
