@@ -19,8 +19,13 @@ export {
   type AbandonedLocks,
   type DeadlockMember,
   type DeadlockReport,
+  type GuardCycleMember,
+  type LeakedReport,
+  type LockHolder,
+  type NestedWait,
   type PossibleDeadlockEdge,
   type PossibleDeadlockReport,
+  type RootHolder,
   relabelLocks,
   type SlowReport,
 } from './core/report.ts'

@@ -14,6 +14,7 @@ const outputs = {
   'README.md': ['report\n', 'true\na teller\n'],
   'docs/async.md': [
     "[ 'report: nightly report' ]\n",
+    "'db' could not be had within 50 ms: waits for 'db' behind migration\n",
     'LockOrderError\n',
     'afterwards\n',
     'account:3 and account:7\n',

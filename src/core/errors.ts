@@ -7,7 +7,10 @@
  * `isLockwiseError()` recognises both.
  */
 
-import type { AbandonedLocks, DeadlockReport } from './report.ts'
+import { heldHow, upgradeAdvice, upgradedIn } from './holder-text.ts'
+import { brief } from './listed.ts'
+import type { LockLabel } from './names.ts'
+import type { AbandonedLocks, DeadlockMember, DeadlockReport } from './report.ts'
 import { visible } from './visible.ts'
 
 /** What went wrong, as a word that programs can compare. */
@@ -154,23 +157,39 @@ for (const [code, { prototype }] of Object.entries(CLASSES)) {
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true })
 }
 
-function summaryOf({ cycle }: DeadlockReport): string {
+function summaryOf(report: DeadlockReport): string {
+  const { cycle } = report
   const [first] = cycle
+  const upgrades = upgradedIn(report)
   if (first && cycle.length === 1) {
+    const advice =
+      upgrades.length > 0
+        ? `. What to change: ${upgradeAdvice(upgrades)}`
+        : ': locks are not re-entrant'
     return (
-      `deadlock: ${first.label} asks for lock ${first.waitsFor}, which it holds itself, and would wait ` +
-      'for ever: locks are not re-entrant'
+      `deadlock: ${first.label} asks for lock ${first.waitsFor}, which it holds itself` +
+      `${heldAs(first, first.waitsFor)}, and would wait for ever${advice}`
     )
   }
   const circle = cycle
     .slice(0, SHOWN)
-    .map((member) => `${member.label} holds ${list(member.holds)}, waits for ${member.waitsFor}`)
+    .map((member, i) => {
+      const held = heldAs(member, cycle.at(i - 1)?.waitsFor)
+      return `${member.label} holds ${list(member.holds)}${held}, waits for ${member.waitsFor}`
+    })
     .join('; ')
   const others = cycle.length > SHOWN ? `; and ${cycle.length - SHOWN} more` : ''
-  return (
-    `deadlock of ${cycle.length}: ${circle}${others}. Take the locks in one request, or always in the same ` +
-    'order; error.report has the call stacks.'
-  )
+  const advice =
+    upgrades.length > 0
+      ? `What to change: ${upgradeAdvice(upgrades)}`
+      : 'Take the locks in one request, or always in the same order'
+  return `deadlock of ${cycle.length}: ${circle}${others}. ${advice}; error.report has the call stacks.`
+}
+
+/** The request that took a lock for a member; `''` where that is not known. */
+function heldAs({ heldBy = [] }: DeadlockMember, lock: LockLabel | undefined): string {
+  const holder = heldBy.find((held) => held.lock === lock)
+  return holder === undefined ? '' : ` (${brief(holder.label)}, ${heldHow(holder)})`
 }
 
 /** So many members of a circle, or names, are shown in a message. */

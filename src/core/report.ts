@@ -50,6 +50,61 @@ export interface DeadlockMember {
    * the last that was kept.
    */
   readonly similarHeldAt?: string
+  /**
+   * For a task: the request that took each lock of `holds`, in the same order. Its label is its own, and
+   * can differ from the member's.
+   */
+  readonly heldBy?: readonly LockHolder[]
+}
+
+/** A request that holds a lock. */
+export interface LockHolder {
+  /** The lock that it holds. */
+  readonly lock: LockLabel
+  /** The label of the request. */
+  readonly label: string
+  /** The mode in which it holds the lock. */
+  readonly mode: LockMode
+  /** The time at which it got the lock, in milliseconds since 1970, to within 10 ms. */
+  readonly since: number
+  /** The time for which it had held the lock when the report was made, in milliseconds. */
+  readonly heldMs: number
+  /** The innermost line of the program that asked for it; absent where that was not kept. */
+  readonly callSite?: string
+  /** Where `callSite` was not kept: that of another request for a lock of the same class. */
+  readonly similarCallSite?: string
+}
+
+/**
+ * A request that is in the way of another: the holder at which the chain of waiting requests ends, not
+ * the next waiter in the queue.
+ */
+export interface RootHolder extends LockHolder {
+  /** The lock that the other request waits for: another than `lock` where requests in between want both. */
+  readonly waitsFor: LockLabel
+  /** The mode in which the other request wants `waitsFor`. */
+  readonly wanted: LockMode
+  /** The number of requests that hold `lock`; more than 1 where it is held shared. */
+  readonly holders: number
+  /** The number of requests that wait for `lock`. */
+  readonly waiters: number
+  /** True where the other request was made in this holder's callback, or by its owner. */
+  readonly isAround?: boolean
+  /** A nested request of this holder that waits; absent where none does. */
+  readonly nested?: NestedWait
+}
+
+/** A nested request for which its holder waits, or may wait. */
+export interface NestedWait {
+  /** The lock that it waits for. */
+  readonly lock: LockLabel
+  /** The mode in which it wants the lock. */
+  readonly mode: LockMode
+  readonly label: string
+  readonly waitedMs: number
+  readonly callSite?: string
+  /** The labels of its own root holders. */
+  readonly behind: readonly string[]
 }
 
 /** A deadlock that really happened: a circle in the wait-for graph. */
@@ -62,6 +117,8 @@ export interface DeadlockReport {
    * {@link DeadlockMember.proved}). Nothing is rejected then, unless `deadlockVictims` is `'likely'`.
    */
   readonly suspected?: boolean
+  /** Of tasks: whether the victim is rejected. Absent for threads, where it always is. */
+  readonly hasVictim?: boolean
   /** When it was found, in milliseconds since 1970. */
   readonly detectedAtMs: number
   /**
@@ -98,20 +155,75 @@ export interface PossibleDeadlockReport {
   readonly kind: 'possible-deadlock'
   /** Each edge wants what the next one holds, the last what the first one holds. */
   readonly cycle: readonly PossibleDeadlockEdge[]
+  /**
+   * The number of further cycles of the same call sites and classes since the first report of them. They
+   * are reported only when there are 10, 100, 1,000 and so on. Absent in the first report.
+   */
+  readonly similar?: number
 }
 
-/** A wait or a holding that lasts longer than its `warnAfterMs`. */
+/**
+ * A holding that lasts longer than its `warnAfterMs`; or a lock for which a request has waited longer than
+ * its `warnAfterMs` or the manager's `longWaitMs`. A lock is reported once, not once for each waiter.
+ */
 export interface SlowReport {
   readonly kind: 'slow'
   /** Whether it still waits, or holds. */
   readonly state: 'waiting' | 'holding'
+  /** The label of the request; of a lock that is waited for: of the oldest waiter. */
   readonly label: string
-  /** The locks of the request, in order. */
+  /** The locks of that request, in order. */
   readonly names: readonly string[]
-  /** For how long, in milliseconds. */
+  /** The time for which it has waited, or held, in milliseconds. */
   readonly lastsMs: number
-  /** Who is in its way: the labels of the nearest holders and waiters. Empty when it holds. */
+  /** The innermost line of the program that made the request; absent where that was not kept. */
+  readonly callSite?: string
+  /** Where `callSite` was not kept: that of another request for a lock of the same class. */
+  readonly similarCallSite?: string
+  /** The labels of the root holders. Empty when it holds. */
   readonly blockers: readonly string[]
+  /** The lock that is waited for; absent when it holds. */
+  readonly lock?: string
+  /** The number of requests that wait for `lock`; absent when it holds. */
+  readonly waiters?: number
+  /** The first of the requests that hold `lock`, oldest first; absent when it holds. */
+  readonly holders?: readonly RootHolder[]
+  /**
+   * Guards without an owner and waits outside of callbacks that could form a cycle with this wait:
+   * suspected, as nobody knows which task will release a guard. Absent where there are none.
+   */
+  readonly guardCycle?: readonly GuardCycleMember[]
+}
+
+/** One side of a suspected cycle: a request that waits, and a guard that its task may hold. */
+export interface GuardCycleMember {
+  /** The label of the request that waits. */
+  readonly label: string
+  /** The lock that it waits for; the next member's guard, or the first one's, is in its way. */
+  readonly waitsFor: LockLabel
+  readonly waitedMs: number
+  readonly callSite?: string
+  /** The guard that its task may hold; it is in the way of the member before. */
+  readonly mayHold: LockHolder
+}
+
+/** A guard that was garbage-collected without `release()`: its locks stay held. */
+export interface LeakedReport {
+  readonly kind: 'leaked'
+  /** The label of the request that got the guard. */
+  readonly label: string
+  /** Its locks, in order. */
+  readonly names: readonly string[]
+  /** The time at which it got them, in milliseconds since 1970, to within 10 ms. */
+  readonly since: number
+  /** The time for which it had held them when the report was made, in milliseconds. */
+  readonly heldMs: number
+  /** The innermost line of the program that asked for the guard; absent where that was not kept. */
+  readonly callSite?: string
+  /** Where `callSite` was not kept: that of another request for a lock of the same class. */
+  readonly similarCallSite?: string
+  /** The number of requests that wait for these locks. */
+  readonly waiters: number
 }
 
 /** What a thread left that ended while it held locks. */
@@ -133,6 +245,9 @@ export function relabelLocks(
     ...member,
     holds: member.holds.map(label),
     ...(member.holdsShared && { holdsShared: member.holdsShared.map(label) }),
+    ...(member.heldBy && {
+      heldBy: member.heldBy.map((holder) => ({ ...holder, lock: label(holder.lock) })),
+    }),
     waitsFor: label(member.waitsFor),
   }))
   return { ...report, cycle }

@@ -1,7 +1,8 @@
 /** The one place where a deadlock report becomes text: what happened, each wait, what to change. */
 
+import { holderText, upgradeAdvice, upgradedIn } from '../core/holder-text.ts'
 import type { LockLabel } from '../core/names.ts'
-import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import type { DeadlockMember, DeadlockReport, LockHolder } from '../core/report.ts'
 import { visible } from '../core/visible.ts'
 
 /** How to write the text. */
@@ -26,13 +27,14 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
     const relation = blocker.holds.includes(member.waitsFor) ? 'held by' : 'behind'
     lines.push(
       `  ${strong(visible(member.label).padEnd(width))}  holds ${holdings(member)}, ` +
-        `waits for ${wanted(member)} (${relation} ${visible(blocker.label)}) ` +
+        `waits for ${wanted(member)} (${relation} ${visible(holderOf(blocker, member.waitsFor))}) ` +
         `for ${duration(member.waitedMs)}`,
     )
-    const { stack, heldAt = '', similarHeldAt = '' } = member
+    const { heldAt = '', similarHeldAt = '' } = member
     const indent = `  ${' '.repeat(width)}    `
+    lines.push(...holders(member, cycle.at(i - 1)?.waitsFor).map((line) => indent + line))
     const places = [
-      ...calls(stack, heldAt + similarHeldAt === '' ? '' : 'waits '),
+      ...calls(waitsAt(member), heldAt + similarHeldAt === '' ? '' : 'waits '),
       ...calls(heldAt, 'holds '),
       ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
       ...calls(similarHeldAt, '      '),
@@ -43,21 +45,63 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   return lines.join('\n')
 }
 
+/** The label under which a member holds a lock. */
+function holderOf({ heldBy = [], label }: DeadlockMember, lock: LockLabel): string {
+  return heldBy.find((holder) => holder.lock === lock)?.label ?? label
+}
+
+/**
+ * The requests that took the locks of a member, a line each: the one whose lock the member before it waits
+ * for, and those with a label of their own.
+ */
+function holders({ heldBy = [], label }: DeadlockMember, lock?: LockLabel): string[] {
+  const wanted = heldBy.filter((holder) => holder.lock === lock)
+  const others = heldBy.filter((holder) => holder.label !== label)
+  const byRequest = new Map<string, LockHolder>()
+  for (const holder of [...wanted, ...others]) {
+    const request = `${holder.since} ${holder.label}`
+    if (!byRequest.has(request)) byRequest.set(request, holder)
+  }
+  return [...byRequest.values()].slice(0, MAX_HOLDERS).map((holder) => visible(holderText(holder)))
+}
+
+/** The text names this many requests that took the locks of a member. */
+const MAX_HOLDERS = 5
+
+/** Where a member waits, and the functions that wait there, as far as they are known. */
+function waitsAt({ stack, awaitChain }: DeadlockMember): string {
+  return awaitChain === undefined ? stack : `${stack.split('\n', 1)[0]}\n${awaitChain}`
+}
+
 /** The calls of a stack, a line each, the first one after a word that says what it is. */
 function calls(stack: string, word: string): string[] {
   const lines = stack.split('\n').filter((call) => call !== '')
   return lines.map((call, i) => (i === 0 ? word : ' '.repeat(word.length)) + visible(call))
 }
 
-function ending({ suspected, victim, cycle, between }: DeadlockReport): string {
+function ending(report: DeadlockReport): string {
+  const { suspected, victim, cycle, between } = report
+  if (suspected) return doubt(report)
   const label = cycle.find((member) => member.thread === victim)?.label ?? cycle[0]?.label ?? ''
-  return suspected
-    ? 'Nothing was rejected: a guard and a wait share one context, so they may be one task or two.'
-    : `Victim: ${visible(label)}; its request ${
-        between === 'tasks'
-          ? 'is rejected with DeadlockError when this has lasted for deadlockAfterMs.'
-          : 'was rejected with DeadlockError.'
-      }`
+  return `Victim: ${visible(label)}; its request ${
+    between === 'tasks'
+      ? 'is rejected with DeadlockError when this has lasted for deadlockAfterMs.'
+      : 'was rejected with DeadlockError.'
+  }`
+}
+
+/** Why a deadlock is only suspected. */
+function doubt({ cycle, hasVictim }: DeadlockReport): string {
+  const i = Math.max(
+    0,
+    cycle.findIndex(({ proved }) => proved === false),
+  )
+  const lock = name(cycle.at(i - 1)?.waitsFor ?? '')
+  return (
+    `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
+    `not proved that the holder of ${lock} waits for ${visible(cycle[i]?.label ?? '')}. It does not where a ` +
+    'timer, a promise that nobody awaits, or another branch has made that request. Say so with detached: true.'
+  )
 }
 
 function heading({ cycle, between, suspected }: DeadlockReport): string {
@@ -65,10 +109,13 @@ function heading({ cycle, between, suspected }: DeadlockReport): string {
   const what = suspected ? 'Suspected deadlock' : 'Deadlock'
   if (cycle.length === 1) return `${what}: a ${one} waits for a lock that it holds itself.`
   const outlook = between === 'tasks' ? '' : '; none could ever go on'
-  return `${what}: ${cycle.length} ${many} wait for each other in a circle${outlook}.`
+  return `${what}: ${cycle.length} ${many} wait for each other in a cycle${outlook}.`
 }
 
-function advice({ cycle, between }: DeadlockReport): string {
+function advice(report: DeadlockReport): string {
+  const { cycle, between } = report
+  const upgrades = upgradedIn(report)
+  if (upgrades.length > 0) return `${visible(upgradeAdvice(upgrades))}.`
   const locks = [...new Set(cycle.map((member) => member.waitsFor))].sort(ascending)
   if (locks.length === 1) {
     return `locks are not re-entrant; do not ask for ${name(locks[0] as LockLabel)} again while holding it.`

@@ -2,4 +2,4 @@
 
 export { visible } from '../core/visible.ts'
 export { deadlockText, type TextOptions } from './deadlock-text.ts'
-export { possibleDeadlockText, slowText } from './text.ts'
+export { leakedText, possibleDeadlockText, slowText } from './text.ts'

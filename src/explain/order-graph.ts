@@ -4,8 +4,10 @@
  *
  * After the lock-order checker of Linux (lockdep) and Abseil's mutexes: nodes are classes of locks, so
  * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
- * a graph of their own by name. The first wish that closes a circle is told, once for each circle;
- * order-circle.ts says which circles count.
+ * a graph of their own by name. order-circle.ts says which circles count.
+ *
+ * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*: the first
+ * is reported, and then only those after which there are 10, 100, 1,000 and so on more.
  *
  * Between two nodes there is an edge for each pair of modes that was seen, so that a circle is made of
  * what did happen.
@@ -67,6 +69,8 @@ export class OrderGraph {
   readonly #classes = new Graph()
   readonly #names = new Graph()
   readonly #told = new Set<string>()
+  /** The number of cycles by what makes them similar. */
+  readonly #similar = new Map<string, number>()
   readonly #maxEdges: number
   #edges = 0
 
@@ -140,7 +144,11 @@ export class OrderGraph {
       } else return true
       const circle = graph.circleThrough(edge, budget)
       if (circle && !this.#isTold(circle)) {
-        reports.push({ kind: 'possible-deadlock', cycle: circle.map(toPlainEdge) })
+        const similar = this.#countSimilar(circle)
+        if (similar === 0 || isPowerOfTen(similar)) {
+          const cycle = circle.map(toPlainEdge)
+          reports.push({ kind: 'possible-deadlock', cycle, ...(similar > 0 && { similar }) })
+        }
       }
       return true
     })
@@ -175,6 +183,24 @@ export class OrderGraph {
     if (this.#told.size < this.#maxEdges) this.#told.add(key)
     return false
   }
+
+  /** The number of cycles before this one with the same call sites and classes. */
+  #countSimilar(circle: readonly OrderEdge[]): number {
+    const edges = circle.map(({ wantedAt, heldAs, wantedAs }) =>
+      JSON.stringify([wantedAt.split('\n', 1)[0], classOf(heldAs), classOf(wantedAs)]),
+    )
+    const key = [...new Set(edges)].sort().join()
+    const before = this.#similar.get(key) ?? 0
+    if (this.#similar.has(key) || this.#similar.size < this.#maxEdges) {
+      this.#similar.set(key, before + 1)
+    }
+    return before
+  }
+}
+
+/** Whether a number is 10, 100, 1,000 and so on. */
+function isPowerOfTen(count: number): boolean {
+  return count > 1 && /^10+$/.test(String(count))
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set()

@@ -1,10 +1,23 @@
 /** Reports other than deadlocks as text: possible deadlocks, and what lasts too long. */
 
-import type { PossibleDeadlockReport, SlowReport } from '../core/report.ts'
+import {
+  blockersText,
+  holderText,
+  siteText,
+  upgradeAdvice,
+  upgradesIn,
+} from '../core/holder-text.ts'
+import { brief, duration, listed, quoted } from '../core/listed.ts'
+import type {
+  GuardCycleMember,
+  LeakedReport,
+  PossibleDeadlockReport,
+  SlowReport,
+} from '../core/report.ts'
 import { visible } from '../core/visible.ts'
 
 /** A possible deadlock as text of several lines: each way round, with both places, and the cure. */
-export function possibleDeadlockText({ cycle }: PossibleDeadlockReport): string {
+export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport): string {
   const lines = [
     `Possible deadlock: locks are taken in ${cycle.length} orders that contradict each other, whether or not anything hung.`,
     '',
@@ -26,15 +39,80 @@ export function possibleDeadlockText({ cycle }: PossibleDeadlockReport): string 
     `What to change: take ${names.slice(0, -1).join(', ')} and ${names.at(-1)} in one request, or in the ` +
       'same order everywhere.',
   )
+  if (similar !== undefined) {
+    lines.push(
+      `Since the first report of these call sites and classes there were ${similar} more cycles of them; ` +
+        `the next report comes when there are ${similar * 10}.`,
+    )
+  }
   return lines.join('\n')
 }
 
-/** A wait or a holding that lasts too long, in one line. */
-export function slowText({ state, label, names, lastsMs, blockers }: SlowReport): string {
-  const verb = state === 'waiting' ? 'has waited for' : 'has held'
-  const behind = blockers.length > 0 ? `, behind ${blockers.join(', ')}` : ''
-  const list = names.map((name) => `'${name}'`).join(', ')
-  return visible(`${label} ${verb} ${list} for ${Math.round(lastsMs)} ms${behind}`)
+/**
+ * A wait or a holding that lasts too long: one line; more lines where guards without an owner could form
+ * a cycle.
+ */
+export function slowText(report: SlowReport): string {
+  const { state, label, names, lastsMs, waiters = 0, lock, guardCycle } = report
+  if (state === 'holding') {
+    const list = listed(names.map(quoted))
+    return visible(`${brief(label)} has held ${list} for ${duration(lastsMs)}${siteText(report)}`)
+  }
+  const others =
+    waiters > 1 && lock !== undefined
+      ? `; it is the oldest of ${waiters} that wait for ${visible(quoted(lock))}`
+      : ''
+  const lines = [waitText(report) + others]
+  const upgrades = upgradesIn(report.holders ?? [])
+  if (upgrades.length > 0) lines.push(visible(`What to change: ${upgradeAdvice(upgrades)}.`))
+  if (guardCycle) lines.push(guardCycleText(guardCycle))
+  return lines.join('\n')
+}
+
+/** A request that waits, since when, where it was made, and its root holders, in one line. */
+export function waitText(
+  wait: Pick<
+    SlowReport,
+    'label' | 'names' | 'lastsMs' | 'holders' | 'callSite' | 'similarCallSite'
+  >,
+): string {
+  const { label, names, lastsMs, holders = [] } = wait
+  const list = listed(names.map(quoted))
+  const blockers = blockersText(holders)
+  // The lock is named once where it is the only one.
+  const named = names.length === 1 ? `${list} behind ` : ''
+  const behind = blockers.startsWith(named) ? `behind ${blockers.slice(named.length)}` : blockers
+  return visible(
+    `${brief(label)} has waited for ${list} for ${duration(lastsMs)}` +
+      `${holders.length > 0 ? `, ${named === '' ? 'waits for ' : ''}${behind}` : ''}${siteText(wait)}`,
+  )
+}
+
+/** Guards without an owner that could form a cycle, and what to write instead, in several lines. */
+export function guardCycleText(cycle: readonly GuardCycleMember[]): string {
+  const names = [...new Set(cycle.map(({ waitsFor }) => quoted(waitsFor)))].sort()
+  const lines = [
+    'Suspected deadlock: nobody knows which task will release a guard without an owner; these may hold',
+    'what the others wait for:',
+    ...cycle.map(({ label, waitsFor, waitedMs, mayHold, ...site }) => {
+      const wait = `${quoted(waitsFor)} for ${duration(waitedMs)}${siteText(site)}`
+      return `  ${brief(label)} has waited for ${wait}; its task may be ${holderText(mayHold)}`
+    }),
+    `What to write instead: one acquire([${names.join(', ')}]) for all of them; or ` +
+      'acquire(names, { owner }), with one object as the owner for each task.',
+  ]
+  return lines.map(visible).join('\n')
+}
+
+/** A guard that was garbage-collected without `release()`, in one line. */
+export function leakedText(report: LeakedReport): string {
+  const { label, names, heldMs, waiters } = report
+  const waiting = waiters === 0 ? '' : `; ${waiters} ${waiters === 1 ? 'waits' : 'wait'} for it`
+  return visible(
+    `${brief(label)}: a guard of ${listed(names.map(quoted))} was garbage-collected without release(), so ` +
+      `it stays held (so far for ${duration(heldMs)}${siteText(report)}${waiting}). Release guards in a ` +
+      '`finally` block, or with `using`; or take the lock with request().',
+  )
 }
 
 /** The calls of a place, the innermost first, each on its line. */

@@ -16,12 +16,14 @@ interface Runtime {
   clearTimeout(timer: unknown): void
   /** Absent in browsers. */
   setImmediate: ((work: () => void) => unknown) | undefined
+  queueMicrotask(work: () => void): void
   /** Milliseconds since 1970. */
   now(): number
 }
 
 const setTimer = original('setTimeout') as Runtime['setTimeout']
 const clearTimer = original('clearTimeout') as Runtime['clearTimeout']
+const queue = original('queueMicrotask') as Runtime['queueMicrotask']
 
 /**
  * The runtime's own functions, captured when this file is loaded. Only this project's tests replace
@@ -31,6 +33,7 @@ export const runtime: Runtime = {
   setTimeout: (work, ms) => setTimer(work, ms),
   clearTimeout: (timer) => clearTimer(timer),
   setImmediate: original('setImmediate') as Runtime['setImmediate'],
+  queueMicrotask: (work) => queue(work),
   now: (original('Date') as typeof Date).now,
 }
 
@@ -115,9 +118,8 @@ function unref(timer: unknown): unknown {
   return timer
 }
 
-function original(name: 'setTimeout' | 'clearTimeout' | 'setImmediate' | 'Date'): unknown {
-  const current = (globalThis as Record<string, unknown>)[name] as Replaced | undefined
-  const found = current?.clock?.[`_${name}`] ?? current
-  // Browsers let these be called on their global object only.
-  return typeof found === 'function' && name !== 'Date' ? found.bind(globalThis) : found
+/** The runtime's own function of this name on an object: the one behind a fake clock, if there is one. */
+export function original(name: string, on: object = globalThis): unknown {
+  const current = (on as Record<string, unknown>)[name] as Replaced | undefined
+  return current?.clock?.[`_${name}`] ?? current
 }

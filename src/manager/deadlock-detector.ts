@@ -278,13 +278,12 @@ export class DeadlockDetector {
 
   #tellDeadlock(standing: StandingCycle): void {
     standing.isDeadlock = true
-    const report = this.#reportOf(standing)
-    this.#options.tell.deadlock(isProved(standing.cycle) ? report : { ...report, suspected: true })
+    this.#options.tell.deadlock(this.#reportOf(standing))
   }
 
   #tellSuspected(standing: StandingCycle): void {
     standing.isDeadlock = false
-    this.#options.tell.suspected({ ...this.#reportOf(standing), suspected: true })
+    this.#options.tell.suspected(this.#reportOf(standing))
   }
 
   #reject(standing: StandingCycle): void {
@@ -295,8 +294,10 @@ export class DeadlockDetector {
     this.#options.fail(victim, error)
   }
 
-  #reportOf({ cycle }: StandingCycle): DeadlockReport {
-    return reportOf(cycle, victimOf(cycle), this.#options.places)
+  #reportOf({ cycle, isDeadlock }: StandingCycle): DeadlockReport {
+    const { places, deadlockAfterMs } = this.#options
+    const hasVictim = isDeadlock && deadlockAfterMs !== Number.POSITIVE_INFINITY
+    return reportOf(cycle, victimOf(cycle), hasVictim, places)
   }
 }
 

@@ -3,8 +3,9 @@
 import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
-import { type Cycle, nextOf } from './cycle.ts'
+import { type Cycle, isProved, nextOf } from './cycle.ts'
 import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
 import { labelOf, liveHolder, type Request } from './request.ts'
@@ -18,7 +19,12 @@ export function victimOf(cycle: Cycle): Request {
 }
 
 /** The report of a cycle, the victim first. */
-export function reportOf(cycle: Cycle, victim: Request, places: Places): DeadlockReport {
+export function reportOf(
+  cycle: Cycle,
+  victim: Request,
+  hasVictim: boolean,
+  places: Places,
+): DeadlockReport {
   const first = cycle.findIndex(({ waiting }) => waiting === victim)
   const links = [...cycle.slice(first), ...cycle.slice(0, first)]
   const members = links.map(({ waiting, blocker }, i): DeadlockMember => {
@@ -32,6 +38,7 @@ export function reportOf(cycle: Cycle, victim: Request, places: Places): Deadloc
       label: labelOf(waiting),
       holds: held.map(({ name }) => name),
       ...(shared.length > 0 && { holdsShared: shared }),
+      heldBy: held.map((lock) => describeHolder(lock, lock.by, places)),
       waitsFor: wants.name,
       ...(wants.mode === 'shared' && { mode: wants.mode }),
       blocker: nextOf(links, i).waiting.id,
@@ -45,6 +52,8 @@ export function reportOf(cycle: Cycle, victim: Request, places: Places): Deadloc
   return {
     kind: 'deadlock',
     between: 'tasks',
+    ...(!isProved(cycle) && { suspected: true }),
+    hasVictim,
     detectedAtMs: now(),
     victim: victim.id,
     cycle: members,

@@ -10,39 +10,46 @@
 
 import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
 import type { Caller } from '../core/errors.ts'
+import { siteText } from '../core/holder-text.ts'
+import { brief, duration } from '../core/listed.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { readAwaitChain } from './await-chain.ts'
+import { heldSince } from './blockers.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context, isCarried } from './context.ts'
 import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
+import { watchEmptyLoop } from './empty-loop.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
+import { Leaks } from './leaks.ts'
 import { Lock } from './lock.ts'
+import { LongWaits } from './long-waits.ts'
 import { reportLost } from './lost.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
-import {
-  blockersByName,
-  labelOf,
-  liveHolder,
-  Request,
-  type Settle,
-  showAwaits,
-  stopBy,
-} from './request.ts'
+import { labelOf, liveHolder, Request, type Settle, showAwaits, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
+import { ManagerWaits } from './waiting.ts'
 
 /** What an engine works with. */
 export interface EngineOptions extends Omit<DetectorOptions, 'fail' | 'tell'> {
   /** Whether to keep an order graph. */
   readonly trackOrder: boolean
   readonly tell: DetectorOptions['tell'] &
-    OrderCheckerOptions['tell'] & { slow(report: LockEvents['slow']): void }
+    OrderCheckerOptions['tell'] & {
+      slow(report: LockEvents['slow']): void
+      leaked(report: LockEvents['leaked']): void
+    }
+  /** The defaults of requests, in milliseconds. */
+  readonly timeoutMs: number | undefined
+  readonly warnAfterMs: number | undefined
+  /** See `LockManagerOptions`. */
+  readonly longWaitMs: number
   /** What makes the nested requests of callbacks. */
   readonly calls: ScopeCalls<Request | undefined>
 }
@@ -55,6 +62,10 @@ export class Engine {
   readonly #detector: DeadlockDetector
   readonly #order: OrderChecker | undefined
   readonly #options: EngineOptions
+  readonly #longWaits: LongWaits
+  readonly #leaks: Leaks
+  /** Set with the first request that waits. */
+  #waits: ManagerWaits | undefined
   #requests = 0
 
   constructor(options: EngineOptions) {
@@ -64,6 +75,10 @@ export class Engine {
       ...options,
       fail: (request, error) => this.#giveUp(request, error),
     })
+    const { places, tell, longWaitMs, warnAfterMs = Number.POSITIVE_INFINITY } = options
+    const { queues } = this
+    this.#longWaits = new LongWaits({ longWaitMs, warnAfterMs, queues, places, report: tell.slow })
+    this.#leaks = new Leaks({ places, report: tell.leaked })
   }
 
   /** The holder in whose callback the running code is, as far as the runtime can tell. */
@@ -136,6 +151,13 @@ export class Engine {
     if (guards) for (const guard of guards) this.#detector.guarded(guard)
     if (holder && isIdle(holder)) this.end(holder)
     stop?.()
+  }
+
+  /** The label of a holding, since when it holds, and where it was asked for. */
+  describe(request: Request): string {
+    const { places } = this.#options
+    const age = duration(now() - heldSince(request))
+    return `${brief(labelOf(request))} for ${age}${siteText(places.callSiteOf(request))}`
   }
 
   /** What a holder has not waited for is the code's around it: that may, and none other can. */
@@ -382,7 +404,9 @@ export class Engine {
       holder.guards = (holder.guards ?? new Set()).add(request)
       this.#detector.guarded(request)
     }
-    return new Guard(request, this)
+    const guard = new Guard(request, this)
+    this.#leaks.watch(guard)
+    return guard
   }
 
   /** Enters the queues; whether all was free. */
@@ -416,18 +440,22 @@ export class Engine {
   }
 
   #wait(request: Request, caller: Caller): void {
-    const { options } = request
     const { places } = this.#options
-    if (options.timeoutMs !== undefined) {
+    const timeoutMs = request.options.timeoutMs ?? this.#options.timeoutMs
+    if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
       places.keep(request, caller)
-      const fail = (): void => this.#giveUp(request, timedOut(request, places.of(request), caller))
-      if (options.timeoutMs === 0) {
+      const fail = (): void => this.#giveUp(request, timedOut(request, timeoutMs, places, caller))
+      if (timeoutMs === 0) {
         fail()
         return
       }
-      stopBy(request, callAfter(options.timeoutMs, fail))
+      stopBy(request, callAfter(timeoutMs, fail))
     }
-    if (options.warnAfterMs !== undefined) this.#warnAfter(request, options.warnAfterMs)
+    this.#longWaits.begun(request)
+    if (this.#waits === undefined) {
+      this.#waits = new ManagerWaits(this.queues, places, this.#detector)
+      watchEmptyLoop(this.#waits)
+    }
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
@@ -454,7 +482,7 @@ export class Engine {
     request.state = 'holding'
     request.stop?.()
     request.stop = undefined
-    const { warnAfterMs } = request.options
+    const warnAfterMs = request.options.warnAfterMs ?? this.#options.warnAfterMs
     if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
   }
 
@@ -466,18 +494,18 @@ export class Engine {
     request.wakeUp()
   }
 
-  /** Tells of a wait, or of a holding, that lasts longer than so many milliseconds from now. */
+  /** Reports a holding that lasts longer than so many milliseconds from now. */
   #warnAfter(request: Request, afterMs: number): void {
     const from = now()
-    const { state } = request
     const warn = (): void => {
       this.#options.tell.slow({
         kind: 'slow',
-        state: state === 'holding' ? 'holding' : 'waiting',
+        state: 'holding',
         label: labelOf(request),
         names: namesIn(request.plan),
         lastsMs: now() - from,
-        blockers: [...new Set([...blockersByName(request).values()].flat().map(labelOf))],
+        ...this.#options.places.callSiteOf(request),
+        blockers: [],
       })
     }
     stopBy(request, reportIdlyAfter(afterMs, warn))

@@ -1,6 +1,12 @@
 /** What a manager tells: kinds of reports, and who listens to them. */
 
-import type { DeadlockReport, PossibleDeadlockReport, SlowReport } from '../core/report.ts'
+import type {
+  DeadlockReport,
+  LeakedReport,
+  PossibleDeadlockReport,
+  SlowReport,
+} from '../core/report.ts'
+import { runtime } from './clock.ts'
 import { outside } from './context.ts'
 
 /** The events of a manager, and what each tells. */
@@ -11,12 +17,14 @@ export interface LockEvents {
   readonly suspected: DeadlockReport
   /** Locks were asked for in an order in which a deadlock can happen. */
   readonly possible: PossibleDeadlockReport
-  /** A wait or a holding lasts longer than its `warnAfterMs`. */
+  /**
+   * A holding lasts longer than its `warnAfterMs`; or a lock is stuck: a request has waited for it longer
+   * than its `warnAfterMs` or the manager's `longWaitMs`. One report for each stuck lock.
+   */
   readonly slow: SlowReport
+  /** A guard was garbage-collected without `release()`: its locks stay held. */
+  readonly leaked: LeakedReport
 }
-
-/** Not one that a test has put in its place since, and that waits for the test to go on. */
-const { queueMicrotask } = globalThis
 
 /** Those who listen to a manager. */
 export class Listeners {
@@ -41,7 +49,10 @@ export class Listeners {
     if (!listeners || listeners.size === 0) return false
     for (const listener of listeners) {
       // A listener that throws must not break the request at hand.
-      queueMicrotask(() => outside(() => (listener as (report: LockEvents[Kind]) => void)(report)))
+      // A fake clock's own would wait for the test to go on.
+      runtime.queueMicrotask(() =>
+        outside(() => (listener as (report: LockEvents[Kind]) => void)(report)),
+      )
     }
     return true
   }

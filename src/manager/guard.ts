@@ -2,19 +2,26 @@
 
 /** A guard: what stands for a holding outside of a callback. */
 
+import { inspectAs } from '../core/inspect.ts'
+import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
 
 /** The holding that a guard stands for. */
-interface Holding extends Losable {
+export interface Holding extends Losable {
   readonly plan: Plan
 }
 
 /** What ends holdings. */
 interface Ender<Held extends Holding> {
   end(holding: Held): void
+  /** The label of a holding, since when it holds, and where it was asked for. */
+  describe(holding: Held): string
 }
+
+/** The holding that a guard stands for, for this library's own files. */
+export let holdingOf: (guard: Guard) => Holding
 
 /**
  * A holding that ends with `release()`, or at the end of a block with `using` or `await using`. A
@@ -69,5 +76,15 @@ export class Guard implements Disposable, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.release()
+  }
+
+  static {
+    holdingOf = (guard) => guard.#holding
+    inspectAs(Guard.prototype, 'Guard', (guard) => {
+      const { plan, failure } = guard.#holding
+      const ended = failure ? 'stolen' : 'released'
+      const state = guard.held ? `held by ${guard.#ender.describe(guard.#holding)}` : ended
+      return `${lockList(plan)}, ${state}`
+    })
   }
 }

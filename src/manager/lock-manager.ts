@@ -8,6 +8,7 @@
 
 import type { Ticket } from '../backends/local/queues.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
+import { inspectAs } from '../core/inspect.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import {
@@ -32,7 +33,7 @@ import { shapeAsIdl } from './idl.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 import { type KeepPlaces, Places } from './places.ts'
-import { type LockManagerSnapshot, snapshot } from './query.ts'
+import { type LockManagerSnapshot, overview, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
@@ -63,6 +64,22 @@ export interface LockManagerOptions {
    * or of none. Default: `'sampled'`.
    */
   readonly places?: KeepPlaces | undefined
+  /**
+   * Reports a lock for which a request has waited for so many milliseconds, by the event `slow`: once for
+   * each stuck lock, then each time the wait has lasted twice as long. `Infinity`: never. Default: 10,000.
+   * Costs one timer for the manager while any request waits.
+   */
+  readonly longWaitMs?: number | undefined
+  /**
+   * The `timeoutMs` of requests that have none of their own; a request's own `Infinity` is no limit.
+   * Default: no limit. Costs a timer and a call stack for each request that waits.
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * The `warnAfterMs` of requests that have none of their own; a request's own `Infinity` reports
+   * nothing. Default: reports nothing. Costs a timer for each request that is granted.
+   */
+  readonly warnAfterMs?: number | undefined
   /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
   readonly order?: readonly string[] | undefined
 }
@@ -78,7 +95,7 @@ const OPTION_NAMES = new OptionNames([
   'warnAfterMs',
 ])
 
-const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow']
+const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow', 'leaked']
 
 /**
  * Locks by name on one event loop.
@@ -90,6 +107,7 @@ export class LockManager<Name extends string = string> {
   readonly #listeners = new Listeners()
   readonly #order: DeclaredOrder | undefined
   readonly #compare: Compare
+  readonly #places: Places
   readonly #engine: Engine
 
   /** @throws LockUsageError for an option that cannot be. */
@@ -98,29 +116,30 @@ export class LockManager<Name extends string = string> {
       throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
     }
     OPTION_NAMES.mustKnow(options, 'LockManager')
-    const { deadlockAfterMs = 1000, deadlockVictims = 'proved' } = options
-    const { trackOrder = true, places = 'sampled', order } = options
-    if (typeof deadlockAfterMs !== 'number' || !(deadlockAfterMs >= 0)) {
-      throw new LockUsageError(
-        `deadlockAfterMs must be a number from 0, not ${show(deadlockAfterMs)}`,
-      )
-    }
+    const { trackOrder = true, places: keep = 'sampled', order } = options
+    const { deadlockVictims = 'proved' } = options
+    const deadlockAfterMs = toMs(options, 'deadlockAfterMs') ?? 1000
     if (!['proved', 'likely'].includes(deadlockVictims)) {
       throw new LockUsageError(
         `deadlockVictims must be 'proved' or 'likely', not ${show(deadlockVictims)}`,
       )
     }
-    if (!['sampled', 'always', 'never'].includes(places)) {
-      throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(places)}`)
+    if (!['sampled', 'always', 'never'].includes(keep)) {
+      throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(keep)}`)
     }
+    const places = new Places(keep)
     const declared = order === undefined ? undefined : new DeclaredOrder(order)
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
+    this.#places = places
     this.#engine = new Engine({
       deadlockAfterMs,
       deadlockVictims,
       trackOrder: trackOrder && declared === undefined,
-      places: new Places(places),
+      places,
+      longWaitMs: toMs(options, 'longWaitMs') ?? 10_000,
+      timeoutMs: toMs(options, 'timeoutMs'),
+      warnAfterMs: toMs(options, 'warnAfterMs'),
       tell: {
         deadlock: (report) => {
           // Where there will be no victim, nothing else would ever tell.
@@ -130,6 +149,7 @@ export class LockManager<Name extends string = string> {
         suspected: (report) => this.#tellOrWarn('suspected', report),
         possible: (report) => this.#tellOrWarn('possible', report),
         slow: (report) => this.#tellOrWarn('slow', report),
+        leaked: (report) => this.#tellOrWarn('leaked', report),
       },
       calls: {
         request: ([names, second, ...rest], holder, caller) =>
@@ -180,7 +200,8 @@ export class LockManager<Name extends string = string> {
 
   /**
    * Takes one lock or several for code that cannot be a callback; they are held until the guard is
-   * released. A guard that nobody releases holds for ever, and one that was asked for outside of all
+   * released. A guard that nobody releases holds for ever (it is reported once it was garbage-collected,
+   * by the event `leaked`), and one that was asked for outside of all
    * callbacks, or is `detached`, is nobody's: a deadlock through it is not seen. Prefer {@link request}.
    *
    * Rejects as {@link request} does, with LockNotAvailableError where `ifAvailable` finds them taken, and
@@ -206,14 +227,14 @@ export class LockManager<Name extends string = string> {
   /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
   async query(): Promise<LockManagerSnapshot> {
     this.#engine.giveUpAborted()
-    return snapshot(this.#engine.queues)
+    return snapshot(this.#engine.queues, this.#places)
   }
 
   /**
    * Calls `listener` with every report of a kind; the answer takes it away again. It is called soon
    * afterwards, in a microtask of its own: what it throws is an uncaught exception, and breaks no request.
-   * Without a listener, `suspected`, `possible` and `slow` are written as a warning of the process, or to
-   * the console; so is `deadlock` where `deadlockAfterMs` is `Infinity`, and there is no victim.
+   * Without a listener, `suspected`, `possible`, `slow` and `leaked` are written as a warning of the
+   * process, or to the console; so is `deadlock` where `deadlockAfterMs` is `Infinity`, and there is no victim.
    */
   on<Kind extends keyof LockEvents>(
     kind: Kind,
@@ -232,6 +253,10 @@ export class LockManager<Name extends string = string> {
   }
 
   declare readonly [Symbol.toStringTag]: 'LockManager'
+
+  static {
+    inspectAs(LockManager.prototype, 'LockManager', (manager) => overview(manager.#engine.queues))
+  }
 
   /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */
   static #isOne(value: unknown): boolean {
@@ -271,7 +296,9 @@ export class LockManager<Name extends string = string> {
       const { plan, options } = this.#asked('acquire', names, given, third)
       const inside = this.#engine.holderOf(options, holder)
       this.#mustBeAllowed(plan, options, inside, caller)
-      if (options.ifAvailable && !this.#engine.isFree(plan)) throw notAvailable(plan, caller)
+      if (options.ifAvailable && !this.#engine.isFree(plan)) {
+        throw notAvailable(plan, this.#engine.queues, this.#places, caller)
+      }
       return this.#engine.request(plan, options, undefined, inside, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))
@@ -320,6 +347,15 @@ export class LockManager<Name extends string = string> {
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
+/** An option in milliseconds. */
+function toMs(
+  options: LockManagerOptions,
+  name: 'deadlockAfterMs' | 'longWaitMs' | 'timeoutMs' | 'warnAfterMs',
+): number | undefined {
+  const ms: unknown = options[name]
+  if (ms === undefined || (typeof ms === 'number' && ms >= 0)) return ms
+  throw new LockUsageError(`${name} must be a number from 0, not ${show(ms)}`)
+}
 
 /** Refuses names of no declared class, and such as should have been taken before what is held. */
 function mustFollow(

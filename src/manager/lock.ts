@@ -1,5 +1,7 @@
 /** What a callback gets: the lock, as in Web Locks, and the scope for nested requests. */
 
+import { inspectAs } from '../core/inspect.ts'
+import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { shapeAsIdl } from './idl.ts'
@@ -51,6 +53,10 @@ export class Lock {
   }
 
   declare readonly [Symbol.toStringTag]: 'Lock'
+
+  static {
+    inspectAs(Lock.prototype, 'Lock', (lock) => lockList(lock.#holding.plan))
+  }
 }
 
 shapeAsIdl(Lock, 'Lock', ['name', 'mode', 'names', 'held', 'signal'])

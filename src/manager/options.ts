@@ -14,19 +14,23 @@ export interface AcquireOptions {
   readonly mode?: LockMode | undefined
   /**
    * Gives the wait up when it aborts: the promise rejects with the signal's reason. It never ends a
-   * holding. Not together with `steal` or `ifAvailable`.
+   * holding. Not together with `steal` or `ifAvailable`. `AbortSignal.timeout()` names no holder and does
+   * not keep the process alive: use `timeoutMs` for a time limit.
    */
   readonly signal?: AbortSignal | undefined
   /** Does not wait: if not all is free, the callback gets `null`; `acquire()` rejects. Default: false. */
   readonly ifAvailable?: boolean | undefined
   /**
    * Gives the wait up after so many milliseconds, with LockTimeoutError; 0: at once, unless all is
-   * free; more than 2^31 − 1, or `Infinity`: no limit. It never ends a holding. Default: no limit.
+   * free; more than 2^31 − 1, or `Infinity`: no limit. It never ends a holding. Default: that of the
+   * manager, which has none by default.
    */
   readonly timeoutMs?: number | undefined
   /**
    * Reports a wait, and then a holding, that lasts longer than so many milliseconds, by the event
-   * `slow`; nothing is given up or released. Default: reports nothing.
+   * `slow`; nothing is given up or released. Waits for one lock have one report, whatever their number.
+   * Default: that of the manager, which has none by default; `Infinity`: reports nothing before the
+   * manager's `longWaitMs`. Costs a timer for the holding, and the call stack.
    */
   readonly warnAfterMs?: number | undefined
   /** What the request is called in reports and by `query()`. Default: its number. */

@@ -35,8 +35,9 @@ export class Places {
 
   /** Keeps the place of a request, now and then: once for each reading of the coarse clock. */
   keepSome(request: Request, caller: Caller): void {
-    const { since } = request
-    if (this.#sampledAt === since && this.#sampled >= FIRST && this.#keep !== 'always') return
+    const { since, options } = request
+    const isSampled = this.#sampledAt !== since || this.#sampled < FIRST
+    if (!isSampled && options.warnAfterMs === undefined && this.#keep !== 'always') return
     this.#sampledAt = since
     this.#sampled++
     this.keep(request, caller)
@@ -65,7 +66,7 @@ export class Places {
     const { chain } = waiting.proof ?? {}
     const code = codeOf(holding)
     if (this.#keep === 'never' || !chain?.error || !code?.frame) return ''
-    const calls = linesOf(chain.error, true).split('\n')
+    const calls = callsIn(stackOf(chain.error), true).split('\n')
     const end = calls.findIndex((call) => frameIn(call) === code.frame)
     if (end < 0) return ''
     const holders: Request[] = []
@@ -92,6 +93,25 @@ export class Places {
     const similarHeldAt = linesOf(this.#ofClass.get(classOf(name)))
     return similarHeldAt === '' ? {} : { similarHeldAt }
   }
+
+  /** The innermost line of the program that made a request, for a lock called `name`, or a similar one. */
+  callSiteOf(
+    request: Request,
+    name: string = request.plan.name,
+  ): { readonly callSite?: string; readonly similarCallSite?: string } {
+    const { heldAt = '', similarHeldAt = '' } = this.ofHeld(request, name)
+    const callSite = innermost(heldAt)
+    if (callSite !== undefined) return { callSite }
+    const similarCallSite = innermost(similarHeldAt)
+    return similarCallSite === undefined ? {} : { similarCallSite }
+  }
+}
+
+/** The innermost call of a call stack, without the word `at`; `undefined` for an empty stack. */
+export function innermost(stack: string): string | undefined {
+  const end = stack.indexOf('\n')
+  const call = end < 0 ? stack : stack.slice(0, end)
+  return call === '' ? undefined : call.replace(/^at (async )?/, '')
 }
 
 /** Lets an error that was made later say where the request was made. */
@@ -103,11 +123,14 @@ export function stackAt(error: Error, place: string): string {
 }
 
 function capture(caller: Caller): { readonly stack?: string } {
+  if (!Error.captureStackTrace || isBun) return new Error('here')
   const place: { stack?: string } = {}
-  if (Error.captureStackTrace) Error.captureStackTrace(place, caller)
-  else place.stack = new Error('here').stack ?? ''
+  Error.captureStackTrace(place, caller)
   return place
 }
+
+/** Bun has left the caller by then where that ends in our call, and would find no calls at all. */
+const isBun = 'Bun' in globalThis
 
 /**
  * Our own calls, by name and file: of the callback, where a stack goes on beyond it; and those in which
@@ -139,13 +162,23 @@ function stackOf(place: { readonly stack?: string } | undefined): unknown {
   }
 }
 
+const known = new WeakMap<object, string>()
+
 /** A stack's calls, a line each, without heading, indentation, our own and the runtime's. */
-function linesOf(place: { readonly stack?: string } | undefined, withFrames = false): string {
-  const stack = stackOf(place)
+function linesOf(place: { readonly stack?: string } | undefined): string {
+  if (place === undefined) return ''
+  const lines = known.get(place) ?? callsIn(stackOf(place), false)
+  known.set(place, lines)
+  return lines
+}
+
+function callsIn(stack: unknown, withFrames: boolean): string {
   if (typeof stack !== 'string') return ''
-  return stack
-    .split('\n')
-    .filter((line) => /^\s+at |@/.test(line))
+  const lines = stack.split('\n').filter((line) => /^\s+at |@/.test(line))
+  // Those through which the request came here, where the stack does not begin at the caller.
+  const start = lines.findIndex((line) => !OWN_FOLDER || !line.includes(OWN_FOLDER))
+  return lines
+    .slice(start < 0 ? lines.length : start)
     .map((line) => line.trim())
     .filter((line) => !isOwn(line) && !RUNTIME_CALL.test(line))
     .filter((line) => withFrames || frameIn(line) === 0)

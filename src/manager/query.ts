@@ -7,7 +7,9 @@ import {
   type Ticket,
   ticketsOf,
 } from '../backends/local/queues.ts'
+import { brief, lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
+import { innermost, type Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
 /** A lock that is held or waited for: one entry for each name of a request. */
@@ -25,6 +27,8 @@ export interface LockInfo {
   readonly since: number
   /** Of one that waits for this name: the labels of those nearest before it. */
   readonly blockedBy: readonly string[]
+  /** The innermost line of the program that made the request; absent where that was not kept. */
+  readonly callSite?: string
 }
 
 /** All locks of a manager at one moment, in the order of the requests. */
@@ -36,7 +40,7 @@ export interface LockManagerSnapshot {
 let clientId: string | undefined
 
 /** The state of all queues. Cost: every ticket, once, and a sort. */
-export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
+export function snapshot(queues: Queues<Request>, places: Places): LockManagerSnapshot {
   const requests = new Set<Request>()
   const blockers = new Map<Ticket<Request>, Request[]>()
   for (const queue of queues.all()) {
@@ -47,10 +51,37 @@ export function snapshot(queues: Queues<Request>): LockManagerSnapshot {
   const pending: LockInfo[] = []
   for (const request of [...requests].sort((a, b) => a.id - b.id)) {
     const infos = isGranted(request) ? held : pending
-    for (const ticket of ticketsOf(request)) infos.push(infoOf(ticket, blockers.get(ticket) ?? []))
+    const callSite = innermost(places.of(request))
+    for (const ticket of ticketsOf(request)) {
+      const info = infoOf(ticket, blockers.get(ticket) ?? [])
+      infos.push(callSite === undefined ? info : { ...info, callSite })
+    }
   }
   return { held, pending }
 }
+
+/** A manager in one line: how many requests hold and wait, and the first locks of each. Cost: every ticket. */
+export function overview(queues: Queues<Request>): string {
+  const granted = new Set<Request>()
+  const waiting = new Set<Request>()
+  for (const queue of queues.all()) {
+    for (let at = queue.first; at; at = at.after) {
+      ;(isGranted(at.claim) ? granted : waiting).add(at.claim)
+    }
+  }
+  return `held: ${summary(granted)}; waiting: ${summary(waiting)}`
+}
+
+/** The number of some requests, and the locks and labels of the first. */
+function summary(requests: ReadonlySet<Request>): string {
+  if (requests.size === 0) return '0'
+  const first = [...requests].sort((a, b) => a.id - b.id).slice(0, SHOWN)
+  const shown = first.map((request) => `${lockList(request.plan)} by ${brief(labelOf(request))}`)
+  return `${requests.size}, ${shown.join(', ')}${requests.size > SHOWN ? ', …' : ''}`
+}
+
+/** An overview shows this many requests of each kind. */
+const SHOWN = 3
 
 /** What `blockersOf` says of each ticket in a queue, in one walk. */
 function addBlockers(queue: Queue<Request>, blockers: Map<Ticket<Request>, Request[]>): void {

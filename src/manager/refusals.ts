@@ -1,5 +1,6 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
+import type { Queues } from '../backends/local/queues.ts'
 import {
   type Caller,
   LockLostError,
@@ -7,38 +8,47 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
+import { blockersText, upgradeAdvice, upgradesIn } from '../core/holder-text.ts'
+import { listed, quoted } from '../core/listed.ts'
 import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
+import { describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
 import { type Places, stackAt } from './places.ts'
-import { blockersByName, isNestedIn, labelOf, type Request } from './request.ts'
-
-/** So many things are shown of a list; of more, how many there are. */
-const SHOWN = 10
-/** So much of a name is shown. */
-const SHOWN_LENGTH = 100
+import { labelOf, type Request } from './request.ts'
 
 /** For `acquire()` with `ifAvailable`. */
-export function notAvailable(plan: Plan, caller: Caller): LockNotAvailableError {
+export function notAvailable(
+  plan: Plan,
+  queues: Queues<Request>,
+  places: Places,
+  caller: Caller,
+): LockNotAvailableError {
+  const holders = describeRoots(waitsOfPlan(queues, plan), places)
   return new LockNotAvailableError(
-    `acquire: ${shown(plan)} cannot be had at once, and ifAvailable was asked for`,
+    `acquire: ${shown(plan)} cannot be had at once, and ifAvailable was asked for: ` +
+      blockersText(holders),
     caller,
   )
 }
 
-/** For a wait of `timeoutMs`, whose request was made at `place`. */
-export function timedOut(request: Request, place: string, caller: Caller): LockTimeoutError {
-  const { plan, options } = request
-  const called = (blocker: Request): string =>
-    labelOf(blocker) + (isNestedIn(request, blocker) ? ', in whose callback it was made' : '')
-  const blockers = [...blockersByName(request)].map(
-    ([name, before]) => `${brief(name)} behind ${listed(before.map(called))}`,
-  )
+/** For a wait of `timeoutMs`. */
+export function timedOut(
+  request: Request,
+  timeoutMs: number,
+  places: Places,
+  caller: Caller,
+): LockTimeoutError {
+  const holders = describeRoots(waitsOf(request), places, request)
+  const upgrades = upgradesIn(holders)
+  const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
   const error = new LockTimeoutError(
-    `${shown(plan)} could not be had within ${options.timeoutMs} ms: waits for ${listed(blockers)}`,
+    `${shown(request.plan)} could not be had within ${timeoutMs} ms: ` +
+      `waits for ${blockersText(holders)}${advice}`,
     caller,
   )
+  const place = places.of(request)
   if (place !== '') error.stack = stackAt(error, place)
   return error
 }
@@ -97,14 +107,5 @@ function callSite(stack: string): string {
 }
 
 function shown(plan: Plan): string {
-  return listed(namesIn(plan).map(brief))
-}
-
-function listed(things: readonly string[]): string {
-  const more = things.length > SHOWN ? `, … (${things.length} in all)` : ''
-  return things.slice(0, SHOWN).join(', ') + more
-}
-
-function brief(name: string): string {
-  return name.length > SHOWN_LENGTH ? `'${name.slice(0, SHOWN_LENGTH)}…'` : `'${name}'`
+  return listed(namesIn(plan).map(quoted))
 }

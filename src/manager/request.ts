@@ -12,15 +12,10 @@
  * settled beside it.
  */
 
-import {
-  blockersOf,
-  type Claim,
-  OUTSIDE,
-  type Ticket,
-  ticketsOf,
-} from '../backends/local/queues.ts'
+import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
 import type { Callback, Options } from './arguments.ts'
 import { type AwaitChain, awaitInFrame } from './await-chain.ts'
+import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
 
 /** See the table above. */
@@ -92,6 +87,8 @@ export class Request implements Claim, Carried {
   place: { readonly stack?: string } | undefined = undefined
   /** When it was asked for, in milliseconds since 1970: coarse, but of nested requests that wait. */
   since = 0
+  /** When it was granted, if it had to wait: coarse. Otherwise that is `since`. */
+  grantedAt: number | undefined = undefined
 
   constructor(
     context: object,
@@ -127,6 +124,7 @@ export class Request implements Claim, Carried {
 
   onGranted(): void {
     this.state = 'granted'
+    this.grantedAt = coarseNow()
     this.wakeUp()
   }
 
@@ -189,16 +187,6 @@ export function labelOf(request: Request): string {
   }
   const own = `request ${request.id}`
   return outermost === request ? own : `${own} in request ${outermost.id}`
-}
-
-/** Who is in a request's way, name by name: the nearest ones, for they wait for others in turn. */
-export function blockersByName(request: Request): Map<string, Request[]> {
-  const blockers = new Map<string, Request[]>()
-  for (const ticket of ticketsOf(request)) {
-    const before = blockersOf(ticket)
-    if (before.length > 0) blockers.set(ticket.queue.name, before)
-  }
-  return blockers
 }
 
 /** Has something more done when the wait is over, or the holding. */

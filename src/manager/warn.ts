@@ -1,26 +1,63 @@
-/** Tells what nobody listens to: as a warning of the process where there is one, else on the console. */
+/** Reports what nobody listens to: as a warning of the process where there is one, else on the console. */
 
-import type { DeadlockReport, PossibleDeadlockReport, SlowReport } from '../core/report.ts'
+import type {
+  DeadlockReport,
+  LeakedReport,
+  PossibleDeadlockReport,
+  SlowReport,
+} from '../core/report.ts'
 import { deadlockText } from '../explain/deadlock-text.ts'
-import { possibleDeadlockText, slowText } from '../explain/text.ts'
+import { leakedText, possibleDeadlockText, slowText } from '../explain/text.ts'
+import { original } from './clock.ts'
 
-interface Runtime {
-  readonly process?: { emitWarning?(text: string, options: { readonly type: string }): void }
+interface Process {
+  emitWarning?(text: string, options: { readonly type: string }): void
+  nextTick?: unknown
 }
 
+const { process } = globalThis as { readonly process?: Process }
+/** A fake clock may stand in its place when a warning is written, and nothing comes of that. */
+const nextTick = process && original('nextTick', process)
+
 /** Writes a report as a warning. */
-export function warn(report: DeadlockReport | PossibleDeadlockReport | SlowReport): void {
+export function warn(
+  report: DeadlockReport | PossibleDeadlockReport | SlowReport | LeakedReport,
+): void {
   emitWarning(textOf(report))
 }
 
-/** Writes a text as a warning. */
+/** Writes a warning, whatever fake clock is in place. */
 export function emitWarning(text: string): void {
-  const { process } = globalThis as Runtime
-  if (process?.emitWarning) process.emitWarning(text, { type: 'LockwiseWarning' })
-  else console.warn(`LockwiseWarning: ${text}`)
+  if (!process?.emitWarning) {
+    console.warn(`LockwiseWarning: ${text}`)
+    return
+  }
+  const current = process.nextTick
+  const isReplaced = current !== nextTick && isFake(current)
+  try {
+    if (isReplaced) process.nextTick = nextTick
+    process.emitWarning(text, { type: 'LockwiseWarning' })
+  } finally {
+    if (isReplaced) process.nextTick = current
+  }
 }
 
-function textOf(report: DeadlockReport | PossibleDeadlockReport | SlowReport): string {
-  if (report.kind === 'slow') return slowText(report)
-  return report.kind === 'deadlock' ? deadlockText(report) : possibleDeadlockText(report)
+/** Whether a function is one of a fake clock, not one that an instrumentation put in place. */
+function isFake(method: unknown): boolean {
+  return (method as { readonly clock?: unknown } | undefined)?.clock !== undefined
+}
+
+function textOf(
+  report: DeadlockReport | PossibleDeadlockReport | SlowReport | LeakedReport,
+): string {
+  switch (report.kind) {
+    case 'slow':
+      return slowText(report)
+    case 'leaked':
+      return leakedText(report)
+    case 'deadlock':
+      return deadlockText(report)
+    default:
+      return possibleDeadlockText(report)
+  }
 }

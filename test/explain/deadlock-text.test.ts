@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { deadlockText } from '../../src/explain/index.ts'
-import type { DeadlockReport } from '../../src/index.ts'
+import { DeadlockError, type DeadlockReport, relabelLocks } from '../../src/index.ts'
 
 const member = { thread: 1, label: 'teller 1', waitedMs: 12.345, stack: 'at move (bank.js:1:2)' }
 
@@ -20,7 +20,7 @@ const crossed: DeadlockReport = {
 it('says who holds what, waits for what, since when, where, and what to change', () => {
   assert.equal(
     deadlockText(crossed),
-    `Deadlock: 2 threads wait for each other in a circle; none could ever go on.
+    `Deadlock: 2 threads wait for each other in a cycle; none could ever go on.
 
   b         holds lock 4, waits for lock 3 (held by teller 1) for 10 µs
               at move (bank.js:1:2)
@@ -35,6 +35,50 @@ What to change: take lock 3 and lock 4 in one request (holdPair, hold), which al
 it('advises a thread that waits for itself', () => {
   const report = { ...crossed, cycle: [{ ...member, holds: [3], waitsFor: 3, blocker: 1 }] }
   assert.match(deadlockText(report), /holds itself[\s\S]*not re-entrant; do not ask for lock 3/)
+})
+
+const held = { mode: 'exclusive', since: 0, heldMs: 1500, callSite: 'main (bank.js:3:4)' } as const
+
+it('names the request that took a lock where its label is another than the waiter’s', () => {
+  const cycle = [
+    {
+      ...member,
+      holds: ['auth', 'x'],
+      waitsFor: 'auth',
+      blocker: 1,
+      heldBy: [
+        { ...held, lock: 'auth', label: 'SIGN-IN' },
+        { ...held, lock: 'x', label: 'teller 1' },
+      ],
+    },
+  ]
+  const text = deadlockText({ ...crossed, between: 'tasks', cycle })
+  assert.match(text, /waits for auth \(held by SIGN-IN\)/)
+  assert.match(
+    text,
+    /SIGN-IN \(holds 'auth' exclusively for 1500 ms, asked for at main \(bank\.js:3:4\)\)/,
+  )
+  assert.doesNotMatch(text, /teller 1 \(holds 'x'/)
+  const { message } = new DeadlockError({ ...crossed, between: 'tasks', cycle })
+  assert.match(
+    message,
+    /which it holds itself \(SIGN-IN, exclusively for 1500 ms, asked for at main/,
+  )
+  const relabelled = relabelLocks({ ...crossed, cycle }, (lock) => `lock of ${lock}`)
+  assert.deepEqual(
+    relabelled.cycle[0]?.heldBy?.map(({ lock }) => lock),
+    ['lock of auth', 'lock of x'],
+  )
+})
+
+it('advises to ask exclusively from the start where a lock that is held shared is asked for so', () => {
+  const upgrade = { ...member, holds: ['a'], holdsShared: ['a'], waitsFor: 'a', blocker: 1 }
+  for (const cycle of [[upgrade], [upgrade, { ...upgrade, thread: 2 }]]) {
+    const report = { ...crossed, between: 'tasks', cycle } as const
+    const advice = /What to change: ask for 'a' in mode 'exclusive' from the start/
+    assert.match(deadlockText(report), advice)
+    assert.match(new DeadlockError(report).message, advice)
+  }
 })
 
 it('shows what could forge a line or drive a terminal as an escape', () => {

@@ -139,6 +139,36 @@ describe('the order graph', () => {
     assert.ok(graph.isKnown(held, wanted))
   })
 
+  it('reports the first of similar cycles, and then at 10, 100 and 1,000 more, with their number', () => {
+    for (const wantedAt of ['at transfer (bank.js:1:2)\nat main', '']) {
+      const graph = new OrderGraph()
+      const wisher = { ...somebody, wantedAt: () => wantedAt }
+      const similar: (number | undefined)[] = []
+      const accounts = names('account', 60)
+      for (const a of accounts) {
+        for (const b of accounts) {
+          if (a === b) continue
+          for (const report of graph.record([a], [b], wisher)) similar.push(report.similar)
+        }
+      }
+      assert.deepEqual(similar, [undefined, 10, 100, 1000])
+    }
+  })
+
+  it('takes cycles of other classes or call sites for others', () => {
+    const graph = new OrderGraph()
+    const cross = (cls: string, wantedAt: string, from: number): number => {
+      const wisher = { ...somebody, wantedAt: () => wantedAt }
+      const [a, b] = names(cls, 2, from) as [WantedLock<string>, WantedLock<string>]
+      graph.record([a], [b], wisher)
+      return graph.record([b], [a], wisher).length
+    }
+    assert.equal(cross('account', 'at one', 0), 1)
+    assert.equal(cross('account', 'at one', 10), 0)
+    assert.equal(cross('customer', 'at one', 0), 1)
+    assert.equal(cross('account', 'at another', 20), 1)
+  })
+
   it('keeps no long names', () => {
     const graph = new OrderGraph()
     const [long, short] = [exclusive('x'.repeat(257)), exclusive('y')]

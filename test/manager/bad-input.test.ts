@@ -200,7 +200,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     const { clearTimeout } = globalThis
     const [one, two] = [new AbortController(), new AbortController()]
     const end = await holding(manager, 'a')
-    const late = manager.request('a', { timeoutMs: 30, signal: one.signal }, no)
+    const late = manager.request('a', { timeoutMs: 5000, signal: one.signal }, no)
     const opposite = manager.request('b', async (_lock, inB) => {
       const inC = manager.request('c', async (_c, inside) => {
         await settle()

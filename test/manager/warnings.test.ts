@@ -31,7 +31,7 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
       await end()
     })
     assert.equal(warnings.length, 1)
-    assert.match(warnings[0] ?? '', /^w has waited for 'a' for \d+ ms, behind request 1$/)
+    assert.match(warnings[0] ?? '', /^w has waited for 'a' for \d+ ms, behind request 1 \(/)
   })
 
   it('of orders that contradict each other', async () => {

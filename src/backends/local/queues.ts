@@ -57,6 +57,8 @@ export class Queue<Owner extends Claim = Claim> {
   readonly name: string
   first: Ticket<Owner> | undefined = undefined
   last: Ticket<Owner> | undefined = undefined
+  /** The number of tickets in it. */
+  length = 0
   /** How many are in it who want other names too. */
   withOthers = 0
   /** Whether it stays when it is empty. */
@@ -107,6 +109,7 @@ export class Queues<Owner extends Claim> {
     for (; ticket; ticket = ticket.next) {
       const { queue, after } = ticket
       queue.withOthers -= others
+      queue.length--
       unlink(ticket)
       if (queue.first === undefined) this.#keepOrForget(queue)
       else if (after && !after.leads) promote(after)
@@ -136,6 +139,7 @@ export class Queues<Owner extends Claim> {
       ticket.claim = claim
       ticket.queue = queue
       queue.withOthers += others
+      queue.length++
       insert(ticket, isFirst ? queue.first : undefined)
       if (!ticket.leads) missing++
     }

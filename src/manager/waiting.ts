@@ -1,0 +1,78 @@
+/** What a manager says of its waiting requests when the event loop runs empty. */
+
+import type { Queues } from '../backends/local/queues.ts'
+import { namesIn } from '../core/plan.ts'
+import { guardCycleText, waitText } from '../explain/text.ts'
+import { describeRoots, rootsOf, waitsOf } from './blockers.ts'
+import { now } from './clock.ts'
+import type { DeadlockDetector } from './deadlock-detector.ts'
+import type { Waits } from './empty-loop.ts'
+import { guardCycleOf } from './guard-cycles.ts'
+import type { Places } from './places.ts'
+import { labelOf, type Request } from './request.ts'
+
+/** A warning names this many requests behind the same holders. */
+const MAX_ALIKE = 3
+
+/** The waiting requests of one manager. */
+export class ManagerWaits implements Waits {
+  readonly #queues: Queues<Request>
+  readonly #places: Places
+  readonly #detector: DeadlockDetector
+
+  constructor(queues: Queues<Request>, places: Places, detector: DeadlockDetector) {
+    this.#queues = queues
+    this.#places = places
+    this.#detector = detector
+  }
+
+  lookAgain(): boolean {
+    return this.#detector.lookAtSuspected()
+  }
+
+  waiting(): number[] {
+    return this.#waiting().map(({ id }) => id)
+  }
+
+  describe(limit: number): string[] {
+    const lines: string[] = []
+    /** The number of requests behind each set of root holders. */
+    const behind = new Map<string, number>()
+    for (const request of this.#waiting()) {
+      if (lines.length >= limit) break
+      const roots = rootsOf(waitsOf(request))
+      const key = roots.map(({ ticket }) => `${ticket.claim.id} ${ticket.name}`).join()
+      const before = behind.get(key) ?? 0
+      behind.set(key, before + 1)
+      if (before < MAX_ALIKE) lines.push(this.#lineOf(request, before === 0))
+    }
+    return lines
+  }
+
+  suspect(limit: number): string[] {
+    for (const request of this.#waiting().slice(0, limit)) {
+      const cycle = guardCycleOf(request, this.#queues, this.#places)
+      if (cycle) return guardCycleText(cycle).split('\n')
+    }
+    return []
+  }
+
+  #lineOf(request: Request, isFirst: boolean): string {
+    return waitText({
+      label: labelOf(request),
+      names: namesIn(request.plan),
+      lastsMs: Math.max(0, now() - request.since),
+      ...this.#places.callSiteOf(request),
+      holders: isFirst ? describeRoots(waitsOf(request), this.#places, request) : [],
+    })
+  }
+
+  /** Oldest first. */
+  #waiting(): Request[] {
+    const waiting = new Set<Request>()
+    for (const queue of this.#queues.all()) {
+      for (let at = queue.last; at && !at.leads; at = at.before) waiting.add(at.claim)
+    }
+    return [...waiting].sort((a, b) => a.id - b.id)
+  }
+}

@@ -1,0 +1,107 @@
+/** Requests that wait when the event loop runs empty. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { runAlone } from './child.ts'
+
+const FORGOTTEN = `
+  const { locks } = lockwise
+  async function main() {
+    await locks.acquire('a', { label: 'step 1' })
+    await locks.request('a', { label: 'step 2' }, () => {})
+  }`
+
+/** How many times the loop was reported as empty. */
+function warnings(stderr: string): number {
+  return stderr.split('LockwiseWarning: The event loop has run empty').length - 1
+}
+
+describe('when the event loop runs empty', { timeout: 60_000 }, () => {
+  it('a warning names waiters and root holders by label, age and call site', () => {
+    const { stderr, status } = runAlone(`${FORGOTTEN}\nmain()`)
+    assert.equal(status, 0)
+    assert.equal(warnings(stderr), 1)
+    assert.match(
+      stderr,
+      /step 2 has waited for 'a' for \d+ ms, behind step 1 \(holds 'a' exclusively for \d+ ms, asked for at main \(.*:6:\d+\); 1 waits for it\), asked for at main \(.*:7:\d+\)/,
+    )
+  })
+
+  it('a warning comes before the exit for a top-level await that never settles', () => {
+    const { stderr, status } = runAlone(`${FORGOTTEN}\nawait main()`)
+    assert.equal(status, 13)
+    assert.equal(warnings(stderr), 1)
+  })
+
+  it('a warning comes with deadlines far away, and once for the same waits', () => {
+    const { stderr, stdout } = runAlone(`${FORGOTTEN}
+      main()
+      let times = 0
+      process.on('beforeExit', () => {
+        console.log('empty')
+        if (++times < 3) setTimeout(() => {}, 1)
+        if (times === 2) void locks.request('a', { label: 'step 3' }, () => {})
+      })`)
+    assert.equal(stdout, 'empty\nempty\nempty\n')
+    assert.equal(warnings(stderr), 2)
+    assert.match(
+      stderr,
+      /2 requests wait for locks: nothing will ever grant them\.\n.*step 2.*\n.*step 3/,
+    )
+  })
+
+  it('nothing is said where nothing waits, or guards are only held', () => {
+    const { stderr } = runAlone(`
+      const { locks } = lockwise
+      globalThis.guard = await locks.acquire('a')
+      const second = locks.request('b', () => {})
+      await locks.request('b', () => {})
+      await second`)
+    assert.equal(stderr, '')
+  })
+
+  it('a deadlock that was only suspected is looked at again, and its victim rejected', () => {
+    const { stderr, stdout } = runAlone(`
+      const { LockManager } = lockwise
+      const locks = new LockManager({ deadlockAfterMs: 20 })
+      locks.on('suspected', () => console.log('suspected'))
+      await locks.request('a', async () => {
+        await null
+        const started = (async () => await locks.request('a', () => {}))()
+        await new Promise((resolve) => setTimeout(resolve, 25))
+        await started
+      }).catch((error) => console.log(error.code))`)
+    assert.equal(stdout, 'suspected\nLOCK_DEADLOCK\n')
+    assert.equal(stderr, '')
+  })
+
+  it('a deadlock that is only suspected is looked at again once, and then the warning is written', () => {
+    const { stderr, stdout } = runAlone(`
+      const { LockManager } = lockwise
+      const locks = new LockManager({ deadlockAfterMs: 20 })
+      locks.on('suspected', () => console.log('suspected'))
+      locks.request('a', async () => {
+        const nested = locks.request('a', () => {})
+        nested.catch(console.log)
+        await nested
+      })`)
+    assert.equal(stdout, 'suspected\n')
+    assert.match(stderr, /1 request waits for locks: nothing will ever grant it/)
+  })
+
+  it('many waits behind one holder are a few lines', () => {
+    const { stderr } = runAlone(`
+      const { LockManager } = lockwise
+      const locks = new LockManager({ longWaitMs: Infinity })
+      void locks.request('a', { label: 'H' }, () => new Promise(() => {}))
+      void locks.request('b', { label: 'I' }, () => new Promise(() => {}))
+      for (let i = 0; i < 1000; i++) {
+        void locks.request('a', () => {})
+        void locks.request('b', () => {})
+      }`)
+    assert.match(stderr, /2000 requests wait/)
+    assert.match(stderr, /behind H \(.*1000 wait for it/)
+    assert.match(stderr, /behind I \(.*1000 wait for it/)
+    assert.ok(stderr.split('\n').length < 15, stderr)
+  })
+})

@@ -1,0 +1,27 @@
+/** A clock of the tests' own in the place of the runtime's. */
+
+import { mock } from 'node:test'
+import { runtime } from '../../src/manager/clock.ts'
+
+/** Lets `work` decide what time it is. The runtime's clock is put back in its place afterwards. */
+export async function withFakeClock(
+  work: (tick: (ms: number) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const real = { ...runtime }
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() })
+  Object.assign(runtime, { setTimeout, clearTimeout, now: Date.now })
+  const tick = async (ms: number): Promise<void> => {
+    mock.timers.tick(ms)
+    // Reports reach their listeners in microtasks.
+    await new Promise((resolve) => real.setImmediate?.(() => resolve(undefined)))
+  }
+  try {
+    await tick(20)
+    await work(tick)
+  } finally {
+    // The coarse clock asks for the time again.
+    mock.timers.tick(20)
+    mock.timers.reset()
+    Object.assign(runtime, real)
+  }
+}

@@ -1,0 +1,79 @@
+/** Fake timers of a test runner, with everything faked, change nothing of deadlocks and reports. */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { describe, it } from 'node:test'
+
+const lockwise = new URL('../../src/index.js', import.meta.url).href
+const fakeTimers = import.meta.resolve('@sinonjs/fake-timers')
+
+/** Runs a program after fake timers are in place, which are put there before or after lockwise is loaded. */
+function run(order: 'before' | 'after', work: string): { stdout: string; stderr: string } {
+  const load = `const { LockManager } = await import(${JSON.stringify(lockwise)})`
+  const install = `
+    const { default: FakeTimers } = await import(${JSON.stringify(fakeTimers)})
+    const real = { setTimeout, now: Date.now }
+    const pause = (ms) => new Promise((resolve) => real.setTimeout(resolve, ms))
+    // Everything that it can fake, performance, nextTick and queueMicrotask too.
+    const toFake = Object.keys(FakeTimers.timers)
+    const clock = FakeTimers.install({ toFake, now: 0 })
+    for (const faked of ['Date', 'setTimeout', 'nextTick', 'queueMicrotask', 'setImmediate', 'performance']) {
+      if (!toFake.includes(faked)) throw new Error('not faked: ' + faked)
+    }`
+  const program = order === 'before' ? [install, load] : [load, install]
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--expose-gc', '--input-type=module', '--eval', [...program, work].join('\n')],
+    { encoding: 'utf8', timeout: 60_000 },
+  )
+  assert.equal(status, 0, stderr)
+  return { stdout, stderr }
+}
+
+for (const order of ['before', 'after'] as const) {
+  describe(`fake timers, installed ${order} lockwise is loaded`, { timeout: 300_000 }, () => {
+    it('reject the victim of a deadlock after real deadlockAfterMs', () => {
+      const { stdout } = run(
+        order,
+        `const start = real.now()
+        const locks = new LockManager({ deadlockAfterMs: 50 })
+        await locks.request('a', () => locks.request('a', () => {})).catch((error) => {
+          console.log(error.name, real.now() - start >= 49, error.report.detectedAtMs >= start)
+        })`,
+      )
+      assert.equal(stdout, 'DeadlockError true true\n')
+    })
+
+    it('report a long wait, a slow holding and a leaked guard as warnings', () => {
+      const { stderr } = run(
+        order,
+        `const locks = new LockManager({ longWaitMs: 20 })
+        void locks.request('a', { label: 'holds', warnAfterMs: 20 }, () => pause(200))
+        const waits = locks.request('a', { label: 'waits' }, () => {})
+        await (async () => { await locks.acquire('b', { label: 'leaks' }) })()
+        for (let i = 0; i < 20; i++) {
+          await pause(20)
+          gc()
+        }
+        await waits`,
+      )
+      assert.match(stderr, /LockwiseWarning: waits has waited for 'a' for \d+ ms, behind holds \(/)
+      assert.match(stderr, /LockwiseWarning: holds has held 'a' for \d+ ms/)
+      assert.match(stderr, /LockwiseWarning: leaks: a guard of 'b' was garbage-collected/)
+    })
+
+    it('call listeners', () => {
+      const { stdout } = run(
+        order,
+        `const locks = new LockManager({ longWaitMs: 20, deadlockAfterMs: Infinity })
+        const kinds = new Set()
+        for (const kind of ['slow', 'deadlock']) locks.on(kind, () => kinds.add(kind))
+        void locks.request('a', () => locks.request('a', () => {}))
+        await pause(200)
+        console.log([...kinds].sort().join())
+        process.exit()`,
+      )
+      assert.equal(stdout, 'deadlock,slow\n')
+    })
+  })
+}

@@ -1,0 +1,82 @@
+/** Guards that were garbage-collected without `release()`. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { leakedText } from '../../src/explain/index.ts'
+import { type Guard, type LeakedReport, LockManager } from '../../src/index.ts'
+import { pause } from './tools.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** Collects garbage until something is so, for some seconds at most. */
+async function collectUntil(isSo: () => boolean): Promise<void> {
+  for (let i = 0; i < 200 && !isSo(); i++) {
+    await pause(10)
+    collectGarbage()
+  }
+}
+
+/** Guards that nothing refers to. */
+async function leak(locks: LockManager, count: number): Promise<void> {
+  for (let i = 0; i < count; i++)
+    await locks.acquire([`a:${i}`, `b:${i}`], { label: `leaker ${i}` })
+}
+
+describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
+  it('is reported if it was not released, with label, names, age and call site', async () => {
+    const locks = new LockManager({ places: 'always' })
+    const reports: LeakedReport[] = []
+    locks.on('leaked', (report) => reports.push(report))
+    await leak(locks, 1)
+    void locks.request('b:0', { timeoutMs: 20_000 }, () => {})
+    await collectUntil(() => reports.length > 0)
+    const [report] = reports as [LeakedReport]
+    assert.deepEqual(
+      [report.kind, report.label, report.names, report.waiters],
+      ['leaked', 'leaker 0', ['a:0', 'b:0'], 1],
+    )
+    assert.ok(report.heldMs >= 0 && report.since > 0)
+    assert.match(report.callSite ?? '', /^leak \(.*leaks\.test/)
+    assert.match(
+      leakedText(report),
+      /^leaker 0: a guard of 'a:0', 'b:0' was garbage-collected without release\(\)/,
+    )
+    await locks.request(['a:0', 'b:0'], { steal: true }, () => {})
+  })
+
+  it('is reported for each of many that were made in one turn', async () => {
+    const locks = new LockManager()
+    const labels = new Set<string>()
+    locks.on('leaked', ({ label }) => labels.add(label))
+    await leak(locks, 500)
+    await collectUntil(() => labels.size === 500)
+    assert.equal(labels.size, 500)
+  })
+
+  it('is not reported if it was released or stolen, and no guard is that is referred to', async () => {
+    const locks = new LockManager()
+    const reports: LeakedReport[] = []
+    locks.on('leaked', (report) => reports.push(report))
+    const kept: Guard[] = []
+    for (let i = 0; i < 200; i++) {
+      ;(await locks.acquire('a')).release()
+      kept.push(await locks.acquire(`kept:${i}`))
+      await locks.acquire('stolen').catch(() => {})
+      await locks.request('stolen', { steal: true }, () => {})
+    }
+    await leak(locks, 1)
+    await collectUntil(() => reports.length > 0)
+    await pause(20)
+    assert.deepEqual(
+      reports.map(({ label }) => label),
+      ['leaker 0'],
+    )
+    for (const guard of kept) {
+      assert.ok(guard.held)
+      guard.release()
+    }
+  })
+})

@@ -1,0 +1,223 @@
+/** Long waits: which are reported, how often, and what the report says. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { slowText } from '../../src/explain/index.ts'
+import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
+import { withFakeClock } from './fake-clock.ts'
+import { gate, settle } from './tools.ts'
+
+/** A manager, the reports of its waits, and what they name. */
+function watched(options: LockManagerOptions = {}): {
+  readonly locks: LockManager
+  readonly reports: SlowReport[]
+  readonly seen: () => string[]
+} {
+  const locks = new LockManager({ trackOrder: false, ...options })
+  const reports: SlowReport[] = []
+  locks.on('slow', (report) => {
+    if (report.state === 'waiting') reports.push(report)
+  })
+  const seen = (): string[] =>
+    reports
+      .splice(0)
+      .map(({ lock, label, waiters, blockers }) => `${lock}: ${label} of ${waiters}, ${blockers}`)
+  return { locks, reports, seen }
+}
+
+/** A request that holds until the answer is called. */
+async function held(
+  locks: LockManager,
+  names: string | string[],
+  label: string,
+): Promise<() => Promise<void>> {
+  const end = gate()
+  const done = locks.request(names, { label }, () => end.opened)
+  await settle()
+  return async () => {
+    end.open()
+    await done
+    await settle()
+  }
+}
+
+describe('a long wait', { timeout: 20_000 }, () => {
+  it('is reported after 10 seconds, and then each time it has lasted twice as long', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched()
+      const end = await held(locks, 'a', 'H')
+      const waits = locks.request('a', { label: 'w' }, () => {})
+      await tick(9_989)
+      assert.deepEqual(seen(), [])
+      await tick(11)
+      assert.deepEqual(seen(), ['a: w of 1, H'])
+      await tick(9_950)
+      assert.deepEqual(seen(), [])
+      await tick(60)
+      assert.deepEqual(seen(), ['a: w of 1, H'])
+      await tick(19_900)
+      assert.deepEqual(seen(), [])
+      await tick(150)
+      assert.deepEqual(seen(), ['a: w of 1, H'])
+      await end()
+      await waits
+      await tick(1_000_000)
+      assert.deepEqual(seen(), [])
+    }))
+
+  it('is reported once for a lock, however many wait and for whatever else', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ longWaitMs: 1000 })
+      const end = await held(locks, 'a', 'H')
+      const all = [locks.request('a', { label: 'first' }, () => {})]
+      for (let i = 0; i < 500; i++) all.push(locks.request(['a', `b:${i}`], () => {}))
+      // These wait behind one that waits for 'a'.
+      for (let i = 0; i < 500; i++) all.push(locks.request(`b:${i}`, () => {}))
+      await tick(1100)
+      assert.deepEqual(seen(), ['a: first of 501, H'])
+      await end()
+      await Promise.all(all)
+    }))
+
+  it('is reported for each stuck lock, and again when another holder is as long in the way', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ longWaitMs: 1000 })
+      const ends = [await held(locks, 'a', 'H'), await held(locks, 'b', 'I')]
+      const next = gate()
+      const all = [
+        locks.request('a', { label: 'next' }, () => next.opened),
+        locks.request('a', { label: 'w' }, () => {}),
+        locks.request('b', { label: 'v' }, () => {}),
+      ]
+      await tick(1100)
+      assert.deepEqual(seen().sort(), ['a: next of 2, H', 'b: v of 1, I'])
+      await ends[0]?.()
+      await ends[1]?.()
+      await tick(500)
+      assert.deepEqual(seen(), [])
+      await tick(600)
+      assert.deepEqual(seen(), ['a: w of 1, next'])
+      next.open()
+      await Promise.all(all)
+    }))
+
+  it('is not reported with longWaitMs: Infinity, but after its own warnAfterMs, once', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ longWaitMs: Number.POSITIVE_INFINITY })
+      const end = await held(locks, 'a', 'H')
+      const all = [locks.request('a', { label: 'w' }, () => {})]
+      await tick(1_000_000)
+      assert.deepEqual(seen(), [])
+      all.push(locks.request('a', { label: 'v', warnAfterMs: 5 }, () => {}))
+      all.push(locks.request('a', { label: 'u', warnAfterMs: 7 }, () => {}))
+      await tick(20)
+      assert.deepEqual(seen(), ['a: w of 3, H'])
+      await tick(1_000_000)
+      assert.deepEqual(seen(), [])
+      await end()
+      await Promise.all(all)
+    }))
+
+  it('with a short warnAfterMs is reported after that, and then at longWaitMs', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched()
+      const end = await held(locks, 'a', 'H')
+      const all = [
+        locks.request('a', { label: 'w' }, () => {}),
+        locks.request('a', { label: 'v', warnAfterMs: 500 }, () => {}),
+      ]
+      await tick(520)
+      assert.deepEqual(seen(), ['a: w of 2, H'])
+      await tick(9_000)
+      assert.deepEqual(seen(), [])
+      await tick(600)
+      assert.deepEqual(seen(), ['a: w of 2, H'])
+      await end()
+      await Promise.all(all)
+    }))
+
+  it('says for what the holder itself waits, and gives the call sites', () =>
+    withFakeClock(async (tick) => {
+      const { locks, reports } = watched({ longWaitMs: 1000 })
+      const end = await held(locks, 'b', 'I')
+      const outer = locks.request('a', { label: 'H' }, () =>
+        locks.request('b', { label: 'nested' }, () => {}),
+      )
+      await settle()
+      const waits = locks.request('a', { label: 'w' }, () => {})
+      await tick(1100)
+      const report = reports.find(({ lock }) => lock === 'a') as SlowReport
+      const [holder] = report.holders ?? []
+      assert.deepEqual(
+        [holder?.label, holder?.lock, holder?.mode, holder?.waiters, holder?.holders],
+        ['H', 'a', 'exclusive', 1, 1],
+      )
+      assert.ok(holder && holder.heldMs >= 1000 && holder.heldMs < 5000)
+      assert.match(holder.callSite ?? '', /long-waits\.test/)
+      assert.match(report.callSite ?? '', /long-waits\.test/)
+      assert.deepEqual([holder.nested?.lock, holder.nested?.behind], ['b', ['I']])
+      const text = slowText(report)
+      assert.match(
+        text,
+        /^w has waited for 'a' for 1\d\d\d ms, behind H \(holds 'a' exclusively for/,
+      )
+      assert.match(text, /1 waits for it; and waits itself for 'b' behind I for 1\d\d\d ms/)
+      await end()
+      await Promise.all([outer, waits])
+    }))
+
+  it('of a holder that asks to upgrade is reported with advice', () =>
+    withFakeClock(async (tick) => {
+      const { locks, reports } = watched({ longWaitMs: 1000, deadlockAfterMs: 5000 })
+      locks.on('deadlock', () => {})
+      const upgrade = locks.request('a', { mode: 'shared', label: 'H' }, () =>
+        locks.request('a', () => {}),
+      )
+      const rejected = assert.rejects(
+        upgrade,
+        /What to change: ask for 'a' in mode 'exclusive' from the start/,
+      )
+      await settle()
+      await tick(1100)
+      assert.match(
+        slowText(reports[0] as SlowReport),
+        /What to change: ask for 'a' in mode 'exclusive' from the start/,
+      )
+      await tick(5000)
+      await rejected
+    }))
+})
+
+describe('the manager’s defaults', { timeout: 20_000 }, () => {
+  it('count for requests that have none of their own', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ timeoutMs: 1000, warnAfterMs: 100 })
+      const end = await held(locks, 'a', 'H')
+      const late = locks.request('a', { label: 'late' }, () => {})
+      const own = locks.request('a', { timeoutMs: Number.POSITIVE_INFINITY }, () => 'own')
+      await tick(150)
+      assert.deepEqual(seen(), ['a: late of 2, H'])
+      await Promise.all([assert.rejects(late, /within 1000 ms/), tick(1000)])
+      await end()
+      assert.equal(await own, 'own')
+    }))
+
+  it('report no holding or wait of a request with warnAfterMs: Infinity', () =>
+    withFakeClock(async (tick) => {
+      const { locks } = watched({ warnAfterMs: 100, longWaitMs: Number.POSITIVE_INFINITY })
+      const states: string[] = []
+      locks.on('slow', ({ state, label }) => states.push(`${state} ${label}`))
+      const warnAfterMs = Number.POSITIVE_INFINITY
+      const end = gate()
+      const all = [
+        locks.request('a', { label: 'quiet', warnAfterMs }, () => end.opened),
+        locks.request('a', { label: 'quiet', warnAfterMs }, () => {}),
+        locks.request('b', { label: 'loud' }, () => end.opened),
+      ]
+      await settle()
+      await tick(500)
+      assert.deepEqual(states, ['holding loud'])
+      end.open()
+      await Promise.all(all)
+    }))
+})

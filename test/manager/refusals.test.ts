@@ -1,0 +1,118 @@
+/** Errors of requests that were not granted name the root holders. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { DeadlockError, LockManager, LockNotAvailableError } from '../../src/index.ts'
+import { gate, settle } from './tools.ts'
+
+/** The message with which a promise is rejected. */
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => assert.fail('it was granted'),
+    (error: Error) => error.message,
+  )
+}
+
+describe('a refusal', { timeout: 20_000 }, () => {
+  it('names the root holder, not the next waiter: mode, age, call site, how many wait', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const all = [
+      locks.request('db', { label: 'HOLDER' }, () => end.opened),
+      locks.request('db', { label: 'w1' }, () => {}),
+      locks.request('db', { label: 'w2', mode: 'shared' }, () => {}),
+    ]
+    const message = await messageOf(locks.request('db', { timeoutMs: 1 }, () => {}))
+    assert.match(
+      message,
+      /^'db' could not be had within 1 ms: waits for 'db' behind HOLDER \(holds 'db' exclusively for \d+ ms, asked for at .*refusals\.test.*; 3 wait for it\)$/,
+    )
+    end.open()
+    await Promise.all(all)
+  })
+
+  it('follows waiting requests to the lock that they wait for', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const all = [
+      locks.request('z', { label: 'HOLDER', mode: 'shared' }, () => end.opened),
+      locks.request('z', { label: 'OTHER', mode: 'shared' }, () => end.opened),
+      locks.request(['y', 'z'], () => {}),
+      locks.request(['x', 'y'], () => {}),
+    ]
+    const message = await messageOf(locks.request('x', { timeoutMs: 1 }, () => {}))
+    assert.match(
+      message,
+      /waits for 'x' behind HOLDER \(holds 'z' shared for .*; 2 hold it; 1 waits for it\), OTHER \(/,
+    )
+    end.open()
+    await Promise.all(all)
+  })
+
+  it('of a chain of thousands of waiting requests names its holder', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const all = [locks.request('n:0', { label: 'HOLDER' }, () => end.opened)]
+    for (let i = 0; i < 9_000; i++) all.push(locks.request([`n:${i}`, `n:${i + 1}`], () => {}))
+    const message = await messageOf(locks.request('n:9000', { timeoutMs: 1 }, () => {}))
+    assert.match(message, /waits for 'n:9000' behind HOLDER \(holds 'n:0' /)
+    end.open()
+    await Promise.all(all)
+  })
+
+  it('for ifAvailable names the root holder too, also behind waiting requests only', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const all = [
+      locks.request('db', { label: 'HOLDER', mode: 'shared' }, () => end.opened),
+      locks.request('db', () => {}),
+    ]
+    const refused = locks.acquire(['free', 'db'], { ifAvailable: true, mode: 'shared' })
+    await assert.rejects(refused, LockNotAvailableError)
+    assert.match(
+      await messageOf(refused),
+      /'db', 'free' cannot be had at once, and ifAvailable was asked for: 'db' behind HOLDER \(holds 'db' shared for .*; 1 waits for it\)/,
+    )
+    end.open()
+    await Promise.all(all)
+  })
+
+  it('of an upgrade advises to ask exclusively from the start', async () => {
+    const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY })
+    locks.on('deadlock', () => {})
+    const upgrade = locks.request('a', { mode: 'shared' }, () =>
+      locks.request('a', { timeoutMs: 1 }, () => {}),
+    )
+    assert.match(
+      await messageOf(upgrade),
+      /in whose callback it was made .*What to change: ask for 'a' in mode 'exclusive' from the start/,
+    )
+  })
+
+  it('escapes and shortens what users chose', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const name = `\u001b${'n'.repeat(5000)}`
+    const holder = locks.request(name, { label: `\n${'l'.repeat(5000)}` }, () => end.opened)
+    const message = await messageOf(locks.request(name, { timeoutMs: 1 }, () => {}))
+    assert.doesNotMatch(message, /[\u0000-\u001f]/)
+    assert.ok(message.length < 1500)
+    end.open()
+    await holder
+  })
+
+  it('of a deadlock carries for each lock the label, mode and age of the request that took it', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0 })
+    const deadlock = locks.request('auth', { label: 'SIGN-IN' }, async () => {
+      await settle()
+      await locks.request('auth', { label: 'GET-SESSION' }, () => {})
+    })
+    const error = await deadlock.catch((error: unknown) => error)
+    assert.ok(error instanceof DeadlockError)
+    assert.match(error.message, /GET-SESSION asks for lock auth, .*\(SIGN-IN, exclusively for/)
+    const [by] = error.report.cycle[0]?.heldBy ?? []
+    assert.deepEqual([by?.lock, by?.label, by?.mode], ['auth', 'SIGN-IN', 'exclusive'])
+    assert.match(by?.callSite ?? '', /refusals\.test/)
+    assert.ok(by && by.since > 0 && by.heldMs >= 0)
+  })
+})
