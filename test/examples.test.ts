@@ -17,6 +17,7 @@ const outputs = {
     "'db' could not be had within 50 ms: waits for 'db' behind migration\n",
     'LockOrderError\n',
     'afterwards\n',
+    'transferred\n',
     'account:3 and account:7\n',
   ],
   'docs/web-locks.md': ['LOCK_LOST\nfalse\n'],

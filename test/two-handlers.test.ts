@@ -1,0 +1,30 @@
+/** The example of two HTTP handlers: what they answer with an owner, and what is reported without. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { runNode } from './spawn.ts'
+
+const example = fileURLToPath(new URL('../../examples/two-handlers.mjs', import.meta.url))
+
+describe('two HTTP handlers with guards in opposite order', { timeout: 60_000 }, () => {
+  it('have one victim, and the other answers, where each request is an owner', () => {
+    const { status, stdout, stderr } = runNode([example, 'owner'])
+    assert.equal(status, 0, stderr)
+    const answers = stdout.trim().split('\n')
+    assert.deepEqual(answers.map((answer) => answer.replace(/^\S+ /, '')).sort(), [
+      '200 done',
+      '409 LOCK_DEADLOCK',
+    ])
+  })
+
+  it('are both named, with their lines, by the report of the long wait where nothing is', () => {
+    const { status, stdout, stderr } = runNode([example])
+    assert.equal(status, 0, stderr)
+    assert.equal(stdout, 'no answer: TimeoutError\nno answer: TimeoutError\n')
+    assert.match(stderr, /Suspected deadlock: nobody knows which task will release a guard/)
+    for (const line of [16, 19, 27, 30])
+      assert.match(stderr, new RegExp(`two-handlers\\.mjs:${line}:`))
+    assert.match(stderr, /acquire\(\['account:7', 'ledger'\]\)/)
+  })
+})
