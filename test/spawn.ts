@@ -14,6 +14,8 @@ export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What it reads from stdin. Default: nothing. */
   readonly input?: string
+  /** It is ended after this many milliseconds. Default 300,000. */
+  readonly timeoutMs?: number
 }
 
 /** How a process ended. */
@@ -29,6 +31,7 @@ const NOT_NEUTRAL =
   /^(FORCE_COLOR|NO_COLOR|NODE_DISABLE_COLORS|CLICOLOR.*|COLORTERM|TERM|COLUMNS|LINES|NODE_OPTIONS|NODE_NO_WARNINGS|NODE_DEBUG.*|NODE_PENDING_DEPRECATION|NODE_TEST_.*|NODE_REDIRECT_WARNINGS|LOCKWISE_.*)$/
 
 const MAX_OUTPUT_BYTES = 2 ** 26
+const TIMEOUT_MS = 300_000
 
 /** The environment of a process that a test starts; coverage goes on in it. */
 export function neutralEnv(more: SpawnOptions['env'] = {}): NodeJS.ProcessEnv {
@@ -40,11 +43,12 @@ export function neutralEnv(more: SpawnOptions['env'] = {}): NodeJS.ProcessEnv {
 export function run(
   file: string,
   args: readonly string[],
-  { env, ...options }: SpawnOptions = {},
+  { env, timeoutMs = TIMEOUT_MS, ...options }: SpawnOptions = {},
 ): Ended {
   const { status, stdout, stderr } = spawnSync(file, args, {
     ...options,
     env: neutralEnv(env),
+    timeout: timeoutMs,
     encoding: 'utf8',
     maxBuffer: MAX_OUTPUT_BYTES,
   })
@@ -64,11 +68,12 @@ export function runShell(command: string, args: readonly string[], options?: Spa
 /** Runs this Node while the test goes on; rejects if it fails. */
 export function outputOfNode(
   args: readonly string[],
-  { env, ...options }: Omit<SpawnOptions, 'input'> = {},
+  { env, timeoutMs = TIMEOUT_MS, ...options }: Omit<SpawnOptions, 'input'> = {},
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
   return promisify(execFile)(process.execPath, args, {
     ...options,
     env: neutralEnv(env),
+    timeout: timeoutMs,
     encoding: 'utf8',
     maxBuffer: MAX_OUTPUT_BYTES,
   })

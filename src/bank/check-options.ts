@@ -233,7 +233,7 @@ function checkOrders(orders: unknown, accounts: number, onTasks: boolean): Order
 }
 
 function isShared({ buffer }: { readonly buffer: ArrayBufferLike }): boolean {
-  return buffer instanceof SharedArrayBuffer
+  return typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer
 }
 
 function mustHaveOneSource({ generate, orders }: CheckedRun): void {
