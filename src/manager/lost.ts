@@ -10,18 +10,17 @@ export interface Losable {
   readonly state: string
   /** Why it ended before its time, if it did. */
   readonly failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined
+  /** What aborts its signal; `undefined` until that is read. */
+  lost: AbortController | undefined
 }
-
-const controllers = new WeakMap<Losable, AbortController>()
 
 /** The signal that aborts when a holding loses its locks; aborted already if it has lost them. */
 export function lostSignalOf(holding: Losable): AbortSignal {
-  const known = controllers.get(holding)
-  if (known) return known.signal
-  const controller = new AbortController()
-  controllers.set(holding, controller)
-  if (holding.failure?.isTheft) controller.abort(holding.failure.reason)
-  return controller.signal
+  if (holding.lost === undefined) {
+    holding.lost = new AbortController()
+    if (holding.failure?.isTheft) holding.lost.abort(holding.failure.reason)
+  }
+  return holding.lost.signal
 }
 
 /**
@@ -30,10 +29,8 @@ export function lostSignalOf(holding: Losable): AbortSignal {
  */
 export function reportLost(holdings: Iterable<Losable>): void {
   for (const holding of holdings) {
-    const controller = controllers.get(holding)
-    if (controller === undefined) continue
-    const { reason } = holding.failure ?? {}
-    outside(() => void then.call(SETTLED, () => controller.abort(reason)))
+    const { lost, failure } = holding
+    if (lost) outside(() => void then.call(SETTLED, () => lost.abort(failure?.reason)))
   }
 }
 

@@ -62,6 +62,8 @@ export class Request implements Claim, Carried {
    * hears all the same.
    */
   failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined = undefined
+  /** What aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
+  lost: AbortController | undefined = undefined
   /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
   stop: (() => void) | undefined = undefined
   /** Whether somebody waits for its promise: its holder cannot end before it. */
