@@ -13,7 +13,16 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const FILES = ['web-locks', 'many', 'passing', 'bad-input', 'context', 'deadlock', 'order']
+const FILES = [
+  'web-locks',
+  'many',
+  'passing',
+  'bad-input',
+  'context',
+  'deadlock',
+  'order',
+  'refusals',
+]
 /** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input']
 const CHROMIUM_OF_NPM = '@sparticuz/chromium@147'
