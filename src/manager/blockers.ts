@@ -74,13 +74,6 @@ export function rootsOf(waits: readonly Wait[]): Root[] {
   return roots
 }
 
-/** The number of requests that wait for the lock of a queue. */
-export function waitersIn(queue: Queue<Request>): number {
-  let waiters = queue.length
-  for (let at = queue.first; at?.leads; at = at.after) waiters--
-  return waiters
-}
-
 /** The root holders of some waits as plain data; `request` is the request that waits. */
 export function describeRoots(
   waits: readonly Wait[],
@@ -98,7 +91,7 @@ export function describeRoots(
       waitsFor: wait.queue.name,
       wanted: wait.mode,
       holders: holders.get(ticket.queue) ?? 1,
-      waiters: waitersIn(ticket.queue),
+      waiters: ticket.queue.waiting,
       ...(request && isNestedIn(request, holder) && { isAround: true }),
       ...(nested && nested.request !== request && { nested: nested.wait }),
     }

@@ -62,6 +62,7 @@ export class Engine {
   readonly #detector: DeadlockDetector
   readonly #order: OrderChecker | undefined
   readonly #options: EngineOptions
+  readonly #warnAfterMs: number | undefined
   readonly #longWaits: LongWaits
   readonly #leaks: Leaks
   /** Set with the first request that waits. */
@@ -75,8 +76,9 @@ export class Engine {
       ...options,
       fail: (request, error) => this.#giveUp(request, error),
     })
-    const { places, tell, longWaitMs, warnAfterMs = Number.POSITIVE_INFINITY } = options
+    const { places, tell, longWaitMs, warnAfterMs } = options
     const { queues } = this
+    this.#warnAfterMs = warnAfterMs
     this.#longWaits = new LongWaits({ longWaitMs, warnAfterMs, queues, places, report: tell.slow })
     this.#leaks = new Leaks({ places, report: tell.leaked })
   }
@@ -451,6 +453,7 @@ export class Engine {
       }
       stopBy(request, callAfter(timeoutMs, fail))
     }
+    if (request.options.warnAfterMs !== undefined) places.keep(request, caller)
     this.#longWaits.begun(request)
     if (this.#waits === undefined) {
       this.#waits = new ManagerWaits(this.queues, places, this.#detector)
@@ -482,7 +485,7 @@ export class Engine {
     request.state = 'holding'
     request.stop?.()
     request.stop = undefined
-    const warnAfterMs = request.options.warnAfterMs ?? this.#options.warnAfterMs
+    const warnAfterMs = request.options.warnAfterMs ?? this.#warnAfterMs
     if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
   }
 

@@ -12,7 +12,7 @@
 import type { Ticket } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'
 import type { LeakedReport } from '../core/report.ts'
-import { heldSince, waitersIn } from './blockers.ts'
+import { heldSince } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { type Guard, holdingOf } from './guard.ts'
 import type { Places } from './places.ts'
@@ -67,7 +67,7 @@ export class Leaks {
     const since = heldSince(request)
     let waiters = 0
     for (let at = request.plan as Ticket<Request> | undefined; at; at = at.next) {
-      waiters += waitersIn(at.queue)
+      waiters += at.queue.waiting
     }
     this.#options.report({
       kind: 'leaked',

@@ -15,7 +15,7 @@
 import type { Queue, Queues, Ticket } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'
 import type { SlowReport } from '../core/report.ts'
-import { describeRoots, heldSince, rootsOf, waitersIn } from './blockers.ts'
+import { describeRoots, heldSince, rootsOf } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { guardCycleOf } from './guard-cycles.ts'
 import type { Places } from './places.ts'
@@ -35,7 +35,7 @@ export interface LongWaitOptions {
   /** The limit of every wait, in milliseconds. */
   readonly longWaitMs: number
   /** The limit of waits that have no `warnAfterMs` of their own, in milliseconds. */
-  readonly warnAfterMs: number
+  readonly warnAfterMs: number | undefined
   readonly queues: Queues<Request>
   readonly places: Places
   readonly report: (report: SlowReport) => void
@@ -60,7 +60,7 @@ export class LongWaits {
 
   constructor(options: LongWaitOptions) {
     this.#options = options
-    this.#limitMs = Math.min(options.longWaitMs, options.warnAfterMs)
+    this.#limitMs = Math.min(options.longWaitMs, options.warnAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
   /** A request begins to wait. */
@@ -127,6 +127,7 @@ export class LongWaits {
     let nextAt = Number.POSITIVE_INFINITY
     let count = 0
     for (const queue of this.#options.queues.all()) {
+      if (queue.waiting === 0) continue
       let over: Ticket<Request> | undefined
       for (let ticket = queue.last; ticket && !ticket.leads; ticket = ticket.before) {
         count++
@@ -160,7 +161,7 @@ export class LongWaits {
       ...places.callSiteOf(oldest),
       blockers: holders.map(({ label }) => label),
       lock: queue.name,
-      waiters: waitersIn(queue),
+      waiters: queue.waiting,
       holders,
       ...(guardCycle && { guardCycle }),
     })

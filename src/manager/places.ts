@@ -35,9 +35,8 @@ export class Places {
 
   /** Keeps the place of a request, now and then: once for each reading of the coarse clock. */
   keepSome(request: Request, caller: Caller): void {
-    const { since, options } = request
-    const isSampled = this.#sampledAt !== since || this.#sampled < FIRST
-    if (!isSampled && options.warnAfterMs === undefined && this.#keep !== 'always') return
+    const { since } = request
+    if (this.#sampledAt === since && this.#sampled >= FIRST && this.#keep !== 'always') return
     this.#sampledAt = since
     this.#sampled++
     this.keep(request, caller)

@@ -1,11 +1,11 @@
 /** Two installed copies of the package in one thread. */
 
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { runNode } from '../spawn.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -23,7 +23,7 @@ for (const user of ['one', 'two']) {
 function run(program: string, ...args: string[]): { readonly out: string; readonly err: string } {
   const file = join(folder, 'program.mjs')
   writeFileSync(file, program)
-  const { stdout, stderr } = spawnSync(process.execPath, [...args, file], { encoding: 'utf8' })
+  const { stdout, stderr } = runNode([...args, file])
   return { out: stdout.trim(), err: stderr.trim() }
 }
 

@@ -1,8 +1,8 @@
 /** Fake timers of a test runner, with everything faked, change nothing of deadlocks and reports. */
 
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
+import { runNode } from '../spawn.ts'
 
 const lockwise = new URL('../../src/index.js', import.meta.url).href
 const fakeTimers = import.meta.resolve('@sinonjs/fake-timers')
@@ -21,10 +21,9 @@ function run(order: 'before' | 'after', work: string): { stdout: string; stderr:
       if (!toFake.includes(faked)) throw new Error('not faked: ' + faked)
     }`
   const program = order === 'before' ? [install, load] : [load, install]
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
+  const { stdout, stderr, status } = runNode(
     ['--expose-gc', '--input-type=module', '--eval', [...program, work].join('\n')],
-    { encoding: 'utf8', timeout: 60_000 },
+    { timeoutMs: 60_000 },
   )
   assert.equal(status, 0, stderr)
   return { stdout, stderr }

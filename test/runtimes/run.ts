@@ -18,7 +18,8 @@ import {
 } from './chromium.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const FILES = 'web-locks many passing bad-input aborts stolen context deadlock order'.split(' ')
+const FILES =
+  'web-locks many passing bad-input aborts stolen context deadlock order refusals owners'.split(' ')
 /** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen']
 

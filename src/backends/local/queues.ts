@@ -57,8 +57,8 @@ export class Queue<Owner extends Claim = Claim> {
   readonly name: string
   first: Ticket<Owner> | undefined = undefined
   last: Ticket<Owner> | undefined = undefined
-  /** The number of tickets in it. */
-  length = 0
+  /** The number of tickets in it that do not lead. */
+  waiting = 0
   /** How many are in it who want other names too. */
   withOthers = 0
   /** Whether it stays when it is empty. */
@@ -109,7 +109,7 @@ export class Queues<Owner extends Claim> {
     for (; ticket; ticket = ticket.next) {
       const { queue, after } = ticket
       queue.withOthers -= others
-      queue.length--
+      if (!ticket.leads) queue.waiting--
       unlink(ticket)
       if (queue.first === undefined) this.#keepOrForget(queue)
       else if (after && !after.leads) promote(after)
@@ -139,9 +139,11 @@ export class Queues<Owner extends Claim> {
       ticket.claim = claim
       ticket.queue = queue
       queue.withOthers += others
-      queue.length++
       insert(ticket, isFirst ? queue.first : undefined)
-      if (!ticket.leads) missing++
+      if (!ticket.leads) {
+        missing++
+        queue.waiting++
+      }
     }
     claim.missing = missing
   }
@@ -221,8 +223,11 @@ export function* holdersOf<Owner extends Claim>(queue: Queue<Owner>): Generator<
  * not lead. Whoever leads by that may be granted.
  */
 export function moveBehind<Owner extends Claim>(ticket: Ticket<Owner>, other: Ticket<Owner>): void {
-  const { after } = ticket
-  if (ticket.leads) ticket.claim.missing++
+  const { after, queue } = ticket
+  if (ticket.leads) {
+    ticket.claim.missing++
+    queue.waiting++
+  }
   unlink(ticket)
   link(ticket, other.after)
   ticket.leads = false
@@ -243,6 +248,7 @@ function insert<Owner extends Claim>(
   for (let next = after; next?.leads && !leadsBehind(next.before, next.mode); next = next.after) {
     next.leads = false
     next.claim.missing++
+    next.queue.waiting++
   }
 }
 
@@ -274,6 +280,7 @@ function promote(from: Ticket): void {
   for (let next: Ticket | undefined = from; next; next = next.after) {
     if (next.leads || !leadsBehind(next.before, next.mode)) return
     next.leads = true
+    next.queue.waiting--
     if (--next.claim.missing === 0) next.claim.onGranted()
   }
 }
