@@ -23,7 +23,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.equal(warnings(stderr), 1)
     assert.match(
       stderr,
-      /step 2 has waited for 'a' for \d+ ms, behind step 1 \(holds 'a' exclusively for \d+ ms, asked for at main \(.*:6:\d+\); 1 waits for it\), asked for at main \(.*:7:\d+\)/,
+      /step 2 has waited for 'a' for \d+ ms, behind step 1 \(holds 'a' exclusively for \d+ ms, asked for at main \(.*:5:\d+\); 1 waits for it\), asked for at main \(.*:6:\d+\)/,
     )
   })
 
