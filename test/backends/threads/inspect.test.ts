@@ -1,4 +1,4 @@
-/** What `util.inspect` shows of a table. */
+/** A table as `util.inspect` shows it. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
