@@ -1,4 +1,4 @@
-/** What `util.inspect` and `console.log` show of an object, without importing `node:util`. */
+/** Lets objects say what `util.inspect` and `console.log` show of them, without importing `node:util`. */
 
 import { visible } from './visible.ts'
 

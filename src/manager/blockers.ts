@@ -117,7 +117,7 @@ export function describeHolder(
 
 /** When a request got its locks, in milliseconds since 1970, to within 10 ms. */
 export function heldSince(holder: Request): number {
-  return holder.grantedAt ?? holder.since
+  return holder.since
 }
 
 /** A nested request that waits and that a holder waits for, or may wait for. */

@@ -12,7 +12,7 @@
 import { afterThisTurn } from './clock.ts'
 import { emitWarning } from './warn.ts'
 
-/** What is asked of a manager when the loop runs empty. */
+/** The waiting requests of a manager, for when the loop runs empty. */
 export interface Waits {
   /** The numbers of the requests that wait. */
   waiting(): readonly number[]

@@ -20,6 +20,7 @@ import { heldSince } from './blockers.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context, isCarried } from './context.ts'
 import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
+import { newDetails, type Settle, withDetails } from './details.ts'
 import { watchEmptyLoop } from './empty-loop.ts'
 import type { LockEvents } from './events.ts'
 import { Guard } from './guard.ts'
@@ -30,7 +31,7 @@ import { reportLost } from './lost.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { labelOf, liveHolder, Request, type Settle, showAwaits, stopBy } from './request.ts'
+import { labelOf, liveHolder, Request, showAwaits, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
@@ -138,9 +139,8 @@ export class Engine {
     request.state = 'ended'
     const { holder, stop, nested, guards } = request
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
-    request.proof = undefined
     request.end = undefined
-    request.settle = undefined
+    if (request.details?.lost === undefined) request.details = undefined
     request.holder = request.options.detached ? undefined : liveHolder(holder)
     // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
     request.nested = undefined
@@ -192,8 +192,9 @@ export class Engine {
       return request
     }
     const tracked = new TrackedPromise(take, onSubscribed)
-    const settle: Settle = { reject: takenReject, resolve: resolverOfLast() }
-    request.settle = settle
+    const reject = takenReject
+    const settle = newDetails(resolverOfLast(), reject)
+    request.details = settle
     if (this.#isRefused(request)) {
       then.call(
         then.call(SETTLED, () => this.#callWithNull(request)),
@@ -242,10 +243,10 @@ export class Engine {
   async #startAfter(first: Promise<unknown>, request: Request, settle: Settle): Promise<void> {
     for (let turn = first; ; ) {
       await turn
-      const { proof } = request
-      if (proof?.isWanted) {
-        proof.isWanted = false
-        proof.chain = readAwaitChain('frames and text')
+      const { details } = request
+      if (details?.isChainWanted) {
+        details.isChainWanted = false
+        details.chain = readAwaitChain('frames and text')
       }
       if (request.state !== 'waiting') break
       turn = new OwnPromise(take)
@@ -316,7 +317,7 @@ export class Engine {
     // An async function that returns the caller's promise is linked to it two microtasks later.
     for (let i = 0; i < 3; i++) await undefined
     showAwaits(request)
-    if (guard.held) request.knownProof.chain = readAwaitChain('frames')
+    if (guard.held) withDetails(request).chain = readAwaitChain('frames')
     settle.resolve(guard)
   }
 
@@ -354,7 +355,7 @@ export class Engine {
     settle: Settle | undefined,
   ): Promise<unknown> | undefined {
     const nested = TrackedPromise.subscribe(thenable) as Request | undefined
-    if (nested && nested.state !== 'ended') nested.knownProof.returnedBy = request
+    if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
     // First, for it can throw.
     const value = OwnPromise.resolve(thenable)
     if (settle) {
@@ -387,8 +388,10 @@ export class Engine {
       },
     )
     // A holder of another manager may wait for it.
-    if (request.around && !request.settle) {
-      request.settle = { resolve, reject }
+    if (request.around && !request.details?.resolve) {
+      const details = withDetails(request)
+      details.resolve = resolve
+      details.reject = reject
       showAwaits(request)
     }
     // Assigned last: if an earlier statement throws, only the caller sees the error.

@@ -35,7 +35,7 @@ const registry =
     ? new FinalizationRegistry<Held>(({ request, leaks }) => leaks.collected(request))
     : undefined
 
-/** What a {@link Leaks} works with. */
+/** Options of a {@link Leaks}. */
 export interface LeakOptions {
   readonly places: Places
   readonly report: (report: LeakedReport) => void

@@ -30,7 +30,7 @@ const WAITERS_PER_MS = 100
  */
 const FIRST_LOOK_MS = 1000
 
-/** What a {@link LongWaits} works with. */
+/** The limits of a {@link LongWaits}, and what it looks through. */
 export interface LongWaitOptions {
   /** The limit of every wait, in milliseconds. */
   readonly longWaitMs: number

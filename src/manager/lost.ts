@@ -4,23 +4,24 @@
  */
 
 import { outside } from './context.ts'
+import { type Details, withDetails } from './details.ts'
 
 /** A holding, as far as it must be known here. */
 export interface Losable {
   readonly state: string
   /** Why it ended before its time, if it did. */
   readonly failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined
-  /** What aborts its signal; `undefined` until that is read. */
-  lost: AbortController | undefined
+  details: Details | undefined
 }
 
 /** The signal that aborts when a holding loses its locks; aborted already if it has lost them. */
 export function lostSignalOf(holding: Losable): AbortSignal {
-  if (holding.lost === undefined) {
-    holding.lost = new AbortController()
-    if (holding.failure?.isTheft) holding.lost.abort(holding.failure.reason)
+  const details = withDetails(holding)
+  if (details.lost === undefined) {
+    details.lost = new AbortController()
+    if (holding.failure?.isTheft) details.lost.abort(holding.failure.reason)
   }
-  return holding.lost.signal
+  return details.lost.signal
 }
 
 /**
@@ -29,7 +30,8 @@ export function lostSignalOf(holding: Losable): AbortSignal {
  */
 export function reportLost(holdings: Iterable<Losable>): void {
   for (const holding of holdings) {
-    const { lost, failure } = holding
+    const { details, failure } = holding
+    const { lost } = details ?? {}
     if (lost) outside(() => void then.call(SETTLED, () => lost.abort(failure?.reason)))
   }
 }

@@ -62,18 +62,18 @@ export class Places {
 
   /** The functions that wait for a request, out to the callback that is to end a holding. */
   ofChain(waiting: Request, holding: Request): string {
-    const { chain } = waiting.proof ?? {}
+    const { chain } = waiting.details ?? {}
     const code = codeOf(holding)
-    if (this.#keep === 'never' || !chain?.error || !code?.frame) return ''
+    if (this.#keep === 'never' || !chain?.error || !code?.details?.frame) return ''
     const calls = callsIn(stackOf(chain.error), true).split('\n')
-    const end = calls.findIndex((call) => frameIn(call) === code.frame)
+    const end = calls.findIndex((call) => frameIn(call) === code.details?.frame)
     if (end < 0) return ''
     const holders: Request[] = []
     for (let at = waiting.holder; at; at = at.holder) holders.push(at)
     const calledBy = (call: string): string => {
       const frame = frameIn(call)
       if (frame === 0) return call
-      const holder = holders.find((one) => one.frame === frame)
+      const holder = holders.find((one) => one.details?.frame === frame)
       return `the callback of ${holder ? labelOf(holder) : 'another manager’s request'}`
     }
     return calls

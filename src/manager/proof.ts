@@ -17,6 +17,7 @@
 
 import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
 import { canProve, provesWaits } from './await-chain.ts'
+import { withDetails } from './details.ts'
 import { type Request, showAwaits } from './request.ts'
 import { codeOf, isOwnGuard, queuedBehind } from './wait-graph.ts'
 
@@ -29,7 +30,7 @@ export async function prove(requests: Iterable<Request>): Promise<void> {
   for (const request of requests) {
     if (request.state !== 'waiting') continue
     showAwaits(request)
-    request.knownProof.isWanted = true
+    withDetails(request).isChainWanted = true
     request.wakeUp()
   }
   // All of them were resumed before this is.
@@ -98,18 +99,23 @@ function* provedBehind(holding: Request): Generator<Request> {
 /** Whether one link between a request and its holder is proved. */
 function isStepProved(request: Request, holder: Request, waiting: Request): boolean {
   if (request.options.owner !== undefined) return !holder.hasBranches
-  return request.proof?.returnedBy === holder || isInChain(holder, waiting)
+  return request.details?.returnedBy === holder || isInChain(holder, waiting)
 }
 
 /** Whether a guard, or a request that waits, is proved to belong to no branch of a context's code. */
 function isSequential(request: Request, code: Request): boolean {
   if (request.options.owner !== undefined) return true
-  if (request.proof?.returnedBy === code) return true
-  return provesWaits() && request.proof?.chain?.frames.get(code.frame) === true
+  if (request.details?.returnedBy === code) return true
+  return provesWaits() && request.details?.chain?.frames.get(frameOf(code)) === true
 }
 
 function isInChain(code: Request, waiting: Request): boolean {
-  return provesWaits() && code.frame !== 0 && waiting.proof?.chain?.frames.has(code.frame) === true
+  return provesWaits() && waiting.details?.chain?.frames.has(frameOf(code)) === true
+}
+
+/** No chain has a frame with the number 0. */
+function frameOf(code: Request): number {
+  return code.details?.frame ?? 0
 }
 
 function isOfOneOwner(a: Request, b: Request): boolean {

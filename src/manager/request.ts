@@ -14,28 +14,13 @@
 
 import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
 import type { Callback, Options } from './arguments.ts'
-import { type AwaitChain, awaitInFrame } from './await-chain.ts'
+import { awaitInFrame } from './await-chain.ts'
 import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
+import { type Details, withDetails } from './details.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
-
-/** Settles a promise. */
-export interface Settle {
-  readonly resolve: (value: unknown) => void
-  readonly reject: (reason: unknown) => void
-}
-
-/** What is known of who waits for a request, beside that somebody does. */
-export interface Proof {
-  /** Its await chain: of one that waits, as read last; of a guard, as read when it was granted. */
-  chain: AwaitChain | undefined
-  /** The detector wants the chain read. */
-  isWanted: boolean
-  /** The holder whose callback returned this request's own promise. */
-  returnedBy: Request | undefined
-}
 
 /** A request, as the manager and its deadlock detector know it. */
 export class Request implements Claim, Carried {
@@ -62,8 +47,6 @@ export class Request implements Claim, Carried {
    * hears all the same.
    */
   failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined = undefined
-  /** What aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
-  lost: AbortController | undefined = undefined
   /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
   stop: (() => void) | undefined = undefined
   /** Whether somebody waits for its promise: its holder cannot end before it. */
@@ -77,20 +60,17 @@ export class Request implements Claim, Carried {
    * holder: that its callback has settled.
    */
   end: Promise<unknown> | undefined = undefined
-  /** Of a nested one: how the promise is settled that the caller has got. */
-  settle: Settle | undefined = undefined
-  /** The number of the frame that awaits the end of its callback; 0 where there is none. */
-  frame = 0
-  /** Absent until something is known. */
-  proof: Proof | undefined = undefined
+  /** What only some requests have; {@link withDetails} makes it. */
+  details: Details | undefined = undefined
   /** Guards that are out and were asked for here. */
   guards: Set<Request> | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
-  /** When it was asked for, in milliseconds since 1970: coarse, but of nested requests that wait. */
+  /**
+   * Since when it waits, or holds, in milliseconds since 1970: coarse, but exact for nested requests that
+   * wait.
+   */
   since = 0
-  /** When it was granted, if it had to wait: coarse. Otherwise that is `since`. */
-  grantedAt: number | undefined = undefined
 
   constructor(
     context: object,
@@ -118,15 +98,9 @@ export class Request implements Claim, Carried {
     return this.callback === ownersCode
   }
 
-  /** Its proof, made where there is none. */
-  get knownProof(): Proof {
-    this.proof ??= { chain: undefined, isWanted: false, returnedBy: undefined }
-    return this.proof
-  }
-
   onGranted(): void {
     this.state = 'granted'
-    this.grantedAt = coarseNow()
+    this.since = coarseNow()
     this.wakeUp()
   }
 
@@ -147,16 +121,18 @@ export const ownersCode: Callback = () => {}
  */
 export function showAwaits(request: Request): void {
   for (let at: Request | undefined = request; at; at = at.holder) {
-    const { end, settle } = at
+    const { end } = at
     if (end === undefined) continue
+    const details = withDetails(at)
+    const { resolve, reject } = details
     at.end = undefined
     let last = end
     if (at.state === 'holding' && !at.isGuard) {
       const { id, awaits } = awaitInFrame(end)
-      at.frame = id
+      details.frame = id
       last = awaits
     }
-    if (settle) then.call(last, settle.resolve, settle.reject)
+    if (resolve) then.call(last, resolve, reject)
   }
 }
 

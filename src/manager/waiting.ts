@@ -1,4 +1,4 @@
-/** What a manager says of its waiting requests when the event loop runs empty. */
+/** Describes the waiting requests of a manager when the event loop runs empty. */
 
 import type { Queues } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'

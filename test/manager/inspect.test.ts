@@ -1,4 +1,4 @@
-/** What `util.inspect` shows of managers, guards and locks. */
+/** Managers, guards and locks as `util.inspect` shows them. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

@@ -1,0 +1,50 @@
+/**
+ * What only some requests have: kept apart, so that the others need no room for it. A request that has ended
+ * forgets it, and with it the promises and the code that waited; but for a signal that was read.
+ */
+
+import type { AwaitChain } from './await-chain.ts'
+
+/** Settles a promise. */
+export interface Settle {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/** The details of one request. */
+export interface Details {
+  /** Of a nested one: what settles the promise that the caller has got. */
+  resolve: Settle['resolve'] | undefined
+  reject: Settle['reject'] | undefined
+  /** Its await chain: of one that waits, as read last; of a guard, as read when it was granted. */
+  chain: AwaitChain | undefined
+  /** Whether the detector wants the chain read. */
+  isChainWanted: boolean
+  /** The holder whose callback returned this request's own promise. */
+  returnedBy: object | undefined
+  /** The number of the frame that awaits the end of its callback; 0 where there is none. */
+  frame: number
+  /** What aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
+  lost: AbortController | undefined
+}
+
+/** Details with nothing but what settles a promise. */
+export function newDetails(): Details
+export function newDetails(resolve: Settle['resolve'], reject: Settle['reject']): Details & Settle
+export function newDetails(resolve?: Settle['resolve'], reject?: Settle['reject']): Details {
+  return {
+    resolve,
+    reject,
+    chain: undefined,
+    isChainWanted: false,
+    returnedBy: undefined,
+    frame: 0,
+    lost: undefined,
+  }
+}
+
+/** The details of a request, made where there are none. */
+export function withDetails(request: { details: Details | undefined }): Details {
+  request.details ??= newDetails()
+  return request.details
+}
