@@ -354,7 +354,7 @@ export class Engine {
     thenable: object,
     settle: Settle | undefined,
   ): Promise<unknown> | undefined {
-    const nested = TrackedPromise.subscribe(thenable) as Request | undefined
+    const nested = request.nested && (TrackedPromise.subscribe(thenable) as Request | undefined)
     if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
     // First, for it can throw.
     const value = OwnPromise.resolve(thenable)
