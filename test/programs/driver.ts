@@ -1,0 +1,256 @@
+/**
+ * Runs random programs on the real manager and on the naive model side by side: after each step both must
+ * agree on which requests hold, which wait, how each one ended, and on every deadlock.
+ *
+ * Time stands still but for the steps that let it pass, so that timers can be made to race with grants.
+ * Where two things happen in one and the same turn of the event loop, either may win, and the model
+ * follows the manager; everywhere else it must be right beforehand.
+ */
+
+import assert from 'node:assert/strict'
+import type { MockTimers } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { LockManager, type LockManagerSnapshot, type Scope } from '../../src/index.ts'
+import { Asked, type Demand } from './asked.ts'
+import { Code, pick } from './code.ts'
+import { Cycles } from './cycles.ts'
+import { Model } from './model.ts'
+import type { Program, Step } from './program.ts'
+import { Real } from './real.ts'
+import type { Tally } from './tally.ts'
+
+/** Runs a program on both, and throws where they differ. `timers` has taken setTimeout's place. */
+export async function run(program: Program, timers: MockTimers, tally: Tally): Promise<void> {
+  await new Run(program, timers, tally).run()
+}
+
+class Run {
+  readonly #locks: LockManager
+  readonly #model = new Model()
+  readonly #reals = new Map<Asked, Real>()
+  readonly #program: Program
+  readonly #timers: MockTimers
+  readonly #tally: Tally
+  readonly #cycles: Cycles
+  readonly #code = new Code((asked) => this.#reals.get(asked) as Real)
+  /** Those that may give up in the turn in which they could be granted. */
+  readonly #racing = new Set<Asked>()
+  /** Whether grants may have begun, and ended, before somebody gave up. */
+  #isRace = false
+
+  constructor(program: Program, timers: MockTimers, tally: Tally) {
+    this.#program = program
+    this.#timers = timers
+    this.#tally = tally
+    const { deadlockAfterMs } = program
+    this.#locks = new LockManager({ places: 'never', trackOrder: false, deadlockAfterMs })
+    const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
+    const rules = { rejects: 'likely', moves: 'loose' } as const
+    this.#cycles = new Cycles(this.#model, rules, deadlockAfterMs, tally, isRejected)
+    this.#locks.on('deadlock', (report) => this.#cycles.report(report))
+    this.#locks.on('suspected', (report) => this.#cycles.report(report))
+  }
+
+  async run(): Promise<void> {
+    for (const step of this.#program.steps) {
+      await this.#do(step)
+      await this.#compare()
+      this.#tally.steps++
+    }
+    await this.#endAll()
+    this.#tally.programs++
+  }
+
+  async #do(step: Step): Promise<void> {
+    const model = this.#model
+    if (step.do === 'ask') this.#ask(step)
+    else if (step.do === 'await') this.#code.await(step)
+    else if (step.do === 'settle') this.#code.settle(step)
+    else if (step.do === 'end') {
+      const holder = pick(this.#endable, step.which)
+      if (holder) this.#end(holder, step.throws && !holder.isGuard ? 'thrown' : 'value')
+    } else if (step.do === 'abort') {
+      const waiter = pick(this.#abortable, step.which)
+      if (waiter) this.#abort(waiter)
+    } else if (step.do === 'pass') {
+      for (let ms = 0; ms < step.ms; ms++) {
+        this.#tick()
+        await this.#adopt()
+      }
+    } else await this.#race(step)
+    if (step.do !== 'ask' && step.do !== 'await') return
+    // A timer's code runs in the next turn.
+    for (let i = 0; i < 2; i++) await setImmediate()
+    await this.#record()
+    this.#cycles.rejectVictims()
+    model.grant()
+    for (const asked of this.#code.takeSubscribed()) this.#cycles.check(asked)
+    this.#cycles.checkGuards()
+    this.#cycles.openCycles()
+  }
+
+  /** A holder ends, and some microtasks later somebody gives up who may have been granted meanwhile. */
+  async #race(step: Extract<Step, { do: 'race' }>): Promise<void> {
+    const holder = pick(this.#endable, step.end)
+    if (holder === undefined) return
+    // Whether requests move for a guard's sake before somebody gives up, or after it, is another race.
+    if (this.#model.alive.some(({ demand, parent }) => parent && demand.onHold === 'guard')) return
+    const waiter = pick(this.#abortable, step.which)
+    this.#cycles.beginRace()
+    this.#end(holder, 'value')
+    this.#isRace = true
+    for (let i = 0; i < step.microtasks; i++) await undefined
+    if (step.against === 'time') this.#tick()
+    else if (waiter) {
+      this.#racing.add(waiter)
+      this.#reals.get(waiter)?.controller.abort()
+    }
+  }
+
+  /** Has a request made: by nobody's code, or in the code of a holder. */
+  #ask(step: Extract<Step, { do: 'ask' }>): void {
+    const holders = this.#model.holding.filter(({ demand }) => demand.onHold === 'stay')
+    const holder = holders[step.within % (holders.length + 1)]
+    const start = (): Asked => {
+      // The queue of a limiter runs in another context, where the manager finds no holder.
+      const isFound = step.viaManager && step.form.name !== 'limiter'
+      const scope = isFound || holder === undefined ? undefined : this.#reals.get(holder)?.scope
+      return this.#request(step.demand, holder, scope ?? this.#locks)
+    }
+    if (holder === undefined) start()
+    else this.#code.ask(step, holder, start)
+  }
+
+  /** Makes a request, now. */
+  #request(demand: Demand, parent: Asked | undefined, on: LockManager | Scope): Asked {
+    const model = this.#model
+    const asked = new Asked(model.all.length + 1, demand, parent, this.#cycles.now)
+    this.#reals.set(asked, new Real(on, demand, `${asked.id}`))
+    // Before code can wait for it, it is granted, or a time limit of 0 is over.
+    model.ask(asked)
+    model.grant()
+    if (asked.state === 'pending' && demand.timeoutMs === 0) model.leave(asked, 'timeout')
+    this.#tally.requests++
+    if (asked.isNested) this.#tally.nested++
+    return asked
+  }
+
+  #end(holder: Asked, how: 'value' | 'thrown'): void {
+    this.#reals.get(holder)?.finish(how)
+    this.#model.leave(holder, how)
+  }
+
+  #abort(waiter: Asked): void {
+    this.#reals.get(waiter)?.controller.abort()
+    this.#model.leave(waiter, 'aborted')
+  }
+
+  #tick(): void {
+    this.#cycles.now++
+    this.#timers.tick(1)
+  }
+
+  /** Learns how promises were settled that are settled now. */
+  async #record(): Promise<LockManagerSnapshot> {
+    const snapshot = await this.#locks.query()
+    const pending = new Set(labels(snapshot.pending))
+    const held = new Set(labels(snapshot.held))
+    for (const [asked, real] of this.#reals) {
+      const isHeld = held.has(`${asked.id}`) && asked.demand.onHold !== 'guard'
+      if (!pending.has(`${asked.id}`) && !isHeld) real.record()
+    }
+    await setImmediate()
+    return snapshot
+  }
+
+  /** Brings the model to where the manager must be after a step. */
+  async #adopt(): Promise<LockManagerSnapshot> {
+    for (let i = 0; i < 2; i++) await setImmediate()
+    const snapshot = await this.#record()
+    const model = this.#model
+    const cycles = this.#cycles
+    cycles.rejectVictims()
+    for (const asked of model.pending) if (asked.deadline <= cycles.now) this.#racing.add(asked)
+    for (const asked of this.#racing) {
+      const { outcome } = this.#reals.get(asked) as Real
+      const isGone = outcome === 'timeout' || outcome === 'aborted'
+      this.#tally.races[isGone ? 'lost' : 'won']++
+      if (isGone) model.leave(asked, outcome)
+    }
+    if (this.#isRace) {
+      do model.begin()
+      while (model.endReturned())
+    } else model.grant()
+    const isRace = this.#isRace || this.#racing.size > 0
+    this.#racing.clear()
+    this.#isRace = false
+    // Guards are out before cycles are looked at again that the same end has opened.
+    cycles.checkGuards()
+    cycles.openCycles()
+    for (let isMoved = true; isMoved; ) {
+      model.begin()
+      cycles.checkGuards()
+      const areRejected = cycles.rejectVictims()
+      isMoved = cycles.openCycles() || areRejected || model.ending !== undefined
+      // Some microtasks after the request that its callback has returned.
+      isMoved ||= model.endReturned()
+    }
+    cycles.mustBeKnown(isRace)
+    this.#code.settleOthers(false)
+    await setImmediate()
+    return snapshot
+  }
+
+  async #compare(): Promise<void> {
+    const { held, pending } = await this.#adopt()
+    assert.deepEqual(labels(held), ids(this.#model.holding), 'which requests hold')
+    assert.deepEqual(labels(pending), ids(this.#model.pending), 'which requests wait')
+    for (const [asked, real] of this.#reals) {
+      if (asked.state === 'holding') assert.ok(real.hasBegun)
+      else if (asked.state === 'pending') {
+        assert.ok(!real.hasBegun)
+        assert.ok(asked.deadline > this.#cycles.now, `${asked.id} waits for longer than it may`)
+      } else assert.equal(real.outcomeSeen, asked.outcome, `${asked.id}`)
+    }
+  }
+
+  /** Time passes until no cycle is left; then all end, and everything must have settled. */
+  async #endAll(): Promise<void> {
+    const model = this.#model
+    for (let turns = 0; model.alive.length > 0; turns++) {
+      assert.ok(turns < 10 * model.all.length + 50, 'nothing moves any more')
+      this.#tick()
+      await this.#adopt()
+      this.#code.settleOthers(true)
+      for (const holder of this.#endable) {
+        if (holder.state !== 'holding') continue
+        this.#end(holder, 'value')
+        await this.#compare()
+      }
+      // Suspected cycles have no victim.
+      const [waiter] = turns % 16 === 15 ? this.#abortable : []
+      if (waiter) this.#abort(waiter)
+    }
+    for (const real of this.#reals.values()) real.finishAll()
+    for (const { outcome } of model.all) if (outcome) this.#tally.ended[outcome]++
+    assert.deepEqual(await this.#locks.query(), { held: [], pending: [] })
+  }
+
+  /** Guards, and holders whose callbacks do not wait for anything. */
+  get #endable(): Asked[] {
+    return this.#model.holding.filter((holder) => holder.isGuard || holder.takesCommands)
+  }
+
+  get #abortable(): Asked[] {
+    const { pending } = this.#model
+    return pending.filter(({ demand: { how } }) => how === 'plain' || how === 'detached')
+  }
+}
+
+function labels(of: readonly { readonly label: string }[]): string[] {
+  return [...new Set(of.map(({ label }) => label))].sort()
+}
+
+function ids(of: readonly Asked[]): string[] {
+  return of.map(({ id }) => `${id}`).sort()
+}
