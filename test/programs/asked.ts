@@ -31,7 +31,7 @@ export class Asked {
   waitedForIn: Waiting | undefined
   /** Whether that code is seen to wait for several promises at once. */
   isBranching = false
-  /** Whether its promise has a reaction of any kind; a second one hides both. */
+  /** Whether its promise, or its helper's, has a reaction of any kind; a second one hides both. */
   hasReaction = false
   /** The form in which it was made, or awaited last. */
   form = ''

@@ -166,11 +166,12 @@ export class Code {
   #awaits({ asked, isHelper }: Kept, form: Form, isSide: boolean, waiting: Waiting): void {
     const isHidden = asked.hasReaction
     asked.hasReaction = true
-    asked.form = form.name
-    if (form.verdict === 'none') {
-      if (isHidden && asked.isAwaited) asked.verdict = 'suspected'
+    if (form.verdict === 'none' && asked.isAwaited) {
+      if (isHidden) asked.verdict = 'suspected'
       return
     }
+    asked.form = form.name
+    if (form.verdict === 'none') return
     asked.isBranching = form.branches
     asked.waitedForIn = waiting
     const verdict = isSide || isHidden ? 'suspected' : form.verdict
@@ -179,7 +180,6 @@ export class Code {
   }
 
   #subscribe(asked: Asked, verdict: Asked['verdict']): void {
-    asked.hasReaction = true
     asked.verdict = verdict
     this.#subscribed.add(asked)
   }

@@ -7,19 +7,42 @@ import type { Edges } from './graph.ts'
 import type { Model } from './model.ts'
 import { count, type Tally } from './tally.ts'
 
+/** A report, and the event that it came with. */
+interface Reported {
+  readonly event: 'deadlock' | 'suspected'
+  readonly report: DeadlockReport
+}
+
 /** A cycle that was reported and stands, its victim first. */
 interface Standing {
   readonly members: readonly Asked[]
   readonly names: readonly string[]
-  readonly isSuspected: boolean
+  readonly isDeadlock: boolean
   /** When its victim is to be rejected at the latest. */
   readonly until: number
+  /** Its place among all timers. */
+  readonly order: number
 }
 
-/** What the manager believes before it rejects a request, and before it moves requests at once. */
+/** A look at a request whose queues may be rearranged along edges that are not proved. */
+interface LateLook {
+  readonly due: number
+  /** Its place among all timers. */
+  readonly order: number
+}
+
+/** Since when a request has been in a cycle, and in a proved one. */
+interface Age {
+  readonly since: number
+  provedSince: number | undefined
+}
+
+/** What the manager's cycles depend on. */
 export interface Rules {
-  readonly rejects: Edges
-  readonly moves: Edges
+  readonly deadlockAfterMs: number
+  readonly deadlockVictims: 'proved' | 'likely'
+  /** Whether a request's promise was rejected for a deadlock. */
+  isRejected(asked: Asked): boolean
 }
 
 /** The cycles of one program. */
@@ -27,51 +50,71 @@ export class Cycles {
   readonly #model: Model
   readonly #rules: Rules
   readonly #tally: Tally
-  readonly #deadlockAfterMs: number
-  /** Whether a request's promise was rejected for a deadlock. */
-  readonly #isRejected: (asked: Asked) => boolean
   now = 0
   /** Not yet found in the model. */
-  #reports: DeadlockReport[] = []
+  #reported: Reported[] = []
   #standing: Standing[] = []
+  readonly #ages = new Map<Asked, Age>()
   readonly #victims = new Set<Asked>()
   /** Requests that a race keeps from a deadlock, perhaps after their rejection. */
   #atRisk: readonly Asked[] = []
   /** Those whose promises, awaited, have closed cycles. */
   readonly #closers = new Set<Asked>()
+  /** Those whose queues were rearranged since the last look. */
+  readonly #moved = new Set<Asked>()
+  readonly #toRearrange = new Map<Asked, LateLook>()
+  /** How many timers there have been. */
+  #timers = 0
 
-  constructor(
-    model: Model,
-    rules: Rules,
-    deadlockAfterMs: number,
-    tally: Tally,
-    isRejected: (asked: Asked) => boolean,
-  ) {
+  constructor(model: Model, rules: Rules, tally: Tally) {
     this.#model = model
     this.#rules = rules
-    this.#deadlockAfterMs = deadlockAfterMs
     this.#tally = tally
-    this.#isRejected = isRejected
   }
 
   /** The manager has reported a cycle. */
-  report(report: DeadlockReport): void {
-    this.#reports.push(report)
+  report(event: Reported['event'], report: DeadlockReport): void {
+    this.#reported.push({ event, report })
   }
 
   /** A holder ends while time passes: either may be first. */
   beginRace(): void {
-    const { pending } = this.#model
-    this.#atRisk = pending.filter((asked) => this.#model.isInCycle(asked, this.#rules.rejects))
+    this.#atRisk = this.#model.pending.filter((asked) => this.#mayBeVictim(asked))
   }
 
   /** Somebody has subscribed to a request, or there is a new reason to look at it. */
-  check(asked: Asked): void {
+  check(asked: Asked, isLate = false): void {
     const model = this.#model
     if (!model.isWaitedFor(asked)) return
-    if (model.closesCycle(asked, this.#rules.rejects) || model.closesCycle(asked, 'loose')) {
+    if (model.closesCycle(asked, 'loose')) {
       this.#closers.add(asked)
-    } else model.rearrange(asked, this.#rules.moves)
+      return
+    }
+    const { deadlockAfterMs, deadlockVictims } = this.#rules
+    const isLikelyEnough = deadlockVictims === 'likely'
+    if (!isLikelyEnough) this.#rearrange(asked, 'proved')
+    if (!model.closesCycle(asked, 'loose', 'soft')) return
+    if (isLikelyEnough || isLate || deadlockAfterMs === 0) this.#rearrange(asked, 'loose')
+    else if (!this.#toRearrange.has(asked)) {
+      this.#toRearrange.set(asked, { due: this.now + deadlockAfterMs, order: this.#timers++ })
+    }
+  }
+
+  /** What timers do, in their order: look at requests, and reject victims. */
+  runTimers(): void {
+    this.readReports()
+    const orderOf = (victim: Asked): number =>
+      this.#standing.find(({ members, isDeadlock }) => isDeadlock && members[0] === victim)
+        ?.order ?? this.#timers
+    const victims = this.#model.pending.filter(
+      (asked) => this.#victims.has(asked) && this.#rules.isRejected(asked),
+    )
+    const due = [...this.#toRearrange].filter(([, look]) => look.due <= this.now)
+    const timers = [
+      ...victims.map((asked) => ({ order: orderOf(asked), run: () => this.#reject(asked) })),
+      ...due.map(([asked, { order }]) => ({ order, run: () => this.#lookLate(asked) })),
+    ]
+    for (const { run } of timers.sort((a, b) => a.order - b.order)) run()
   }
 
   /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */
@@ -87,83 +130,133 @@ export class Cycles {
     }
   }
 
+  /** Finds reported cycles in the model. Those that are not there yet are looked for again. */
+  readReports(): void {
+    this.#reported = this.#reported.filter((reported) => !this.#isTrue(reported))
+  }
+
   /** Ends the victims of deadlocks in the model too. Returns whether there were any. */
   rejectVictims(): boolean {
-    const model = this.#model
-    this.#reports = this.#reports.filter((report) => !this.#isTrue(report))
-    const victims = model.pending.filter(
-      (asked) => this.#victims.has(asked) && this.#isRejected(asked),
+    this.readReports()
+    const victims = this.#model.pending.filter(
+      (asked) => this.#victims.has(asked) && this.#rules.isRejected(asked),
     )
-    for (const asked of victims) {
-      const isInCycle = this.#atRisk.includes(asked) || model.isInCycle(asked, this.#rules.rejects)
-      assert.ok(isInCycle, `${asked.id} is rejected for a deadlock that is not proved`)
-      count(this.#tally, [asked.form], 'victims')
-    }
-    for (const asked of victims) model.leave(asked, 'deadlock')
+    for (const asked of victims) this.#reject(asked)
     return victims.length > 0
   }
 
-  /** Looks at what open cycles and late victims leave. Returns whether anything may have moved. */
+  /** Looks at what open cycles leave behind. Returns whether anything may have moved. */
   openCycles(): boolean {
-    const isOpen = ({ members, names }: Standing): boolean =>
-      !this.#isCycle(members, names, 'loose')
-    for (const standing of this.#standing) {
-      const [victim] = standing.members as readonly [Asked]
-      // The same members may have come to wait for each other through other, less certain edges.
-      const isDue = this.now >= standing.until && this.#model.isInCycle(victim, this.#rules.rejects)
-      assert.ok(!isDue || isOpen(standing), `${victim.id} stays in a deadlock`)
-    }
-    this.#standing = this.#standing.filter((standing) => !isOpen(standing))
+    this.#standing = this.#standing.filter(({ members, names }) =>
+      this.#isCycle(members, names, 'loose'),
+    )
     const closes = (asked: Asked): boolean => this.#model.closesCycle(asked, 'loose')
     const free = this.#model.alive.filter((asked) => this.#closers.has(asked) && !closes(asked))
+    for (const asked of this.#moved) this.check(asked)
+    this.#moved.clear()
     for (const asked of free) {
       // One of them can close a cycle again, through one that another of them has moved.
       if (closes(asked)) continue
       this.#closers.delete(asked)
       this.check(asked)
     }
-    return free.length > 0
+    return free.length > 0 || this.#moved.size > 0
   }
 
-  /** Every cycle of the model must have been reported. */
+  /** Every cycle of the model must have been reported, or be about to be opened. */
   mustBeKnown(isRace: boolean): void {
     // In a race a cycle may have been there for a moment only.
-    if (!isRace) assert.deepEqual(this.#reports, [], 'reported cycles that do not exist')
-    this.#reports = []
+    if (!isRace) assert.deepEqual(this.#reported, [], 'reported cycles that do not exist')
+    this.#reported = []
     this.#atRisk = []
+    for (const { members, until } of this.#standing) {
+      const [victim] = members as readonly [Asked]
+      // The same members may have come to wait for each other through other, less certain edges.
+      const isDue = this.now >= until && this.#mayBeVictim(victim)
+      assert.ok(!isDue, `${victim.id} stays in a deadlock`)
+    }
     const model = this.#model
-    const known = new Set(this.#standing.flatMap(({ members }) => members))
+    const members = (some: readonly Standing[]): Set<Asked> =>
+      new Set(some.flatMap((one) => one.members))
+    const known = members(this.#standing)
+    const deadlocked = members(this.#standing.filter(({ isDeadlock }) => isDeadlock))
+    const toRearrange = new Set(this.#toRearrange.keys())
     for (const asked of model.pending) {
-      if (!model.isInCycle(asked, 'loose', 'soft')) continue
-      const isKnown = model.waitsForAny(asked, known, 'loose')
+      if (!model.isInCycle(asked, 'loose', 'soft')) {
+        this.#ages.delete(asked)
+        continue
+      }
+      const isKnown =
+        model.waitsForAny(asked, known, 'loose') ||
+        (!model.isInCycle(asked, 'loose') && model.waitsForAny(asked, toRearrange, 'loose'))
       assert.ok(isKnown, `${asked.id} waits for itself, unreported`)
+      const age = this.#ages.get(asked) ?? { since: this.now, provedSince: undefined }
+      this.#ages.set(asked, age)
+      if (!model.isInCycle(asked, 'proved')) age.provedSince = undefined
+      else if (!model.waitsForAny(asked, deadlocked, 'proved')) this.#mustBeYoung(asked, age)
     }
   }
 
+  /** What has been proved late is seen at the next look. */
+  #mustBeYoung(asked: Asked, age: Age): void {
+    age.provedSince ??= this.now
+    const shortest = Math.max(1, this.#rules.deadlockAfterMs)
+    const until = age.provedSince + 2 * (age.provedSince - age.since) + 2 * shortest + 1
+    assert.ok(this.now <= until, `${asked.id} is in a deadlock, unreported`)
+  }
+
+  #reject(victim: Asked): void {
+    const isInCycle = this.#atRisk.includes(victim) || this.#mayBeVictim(victim)
+    assert.ok(isInCycle, `${victim.id} is rejected for a deadlock that is not proved`)
+    const isProved = this.#model.isInCycle(victim, 'proved')
+    count(this.#tally, [victim.form], isProved ? 'victims' : 'likely')
+    this.#model.leave(victim, 'deadlock')
+  }
+
+  #lookLate(asked: Asked): void {
+    this.#toRearrange.delete(asked)
+    this.check(asked, true)
+    this.readReports()
+  }
+
+  #rearrange(asked: Asked, edges: Edges): void {
+    // Those that were moved may close cycles that are less certain.
+    for (const moved of this.#model.rearrange(asked, edges)) this.#moved.add(moved)
+  }
+
+  /** Whether a request may be rejected for a deadlock. */
+  #mayBeVictim(asked: Asked): boolean {
+    const isLikelyEnough = this.#rules.deadlockVictims === 'likely'
+    const model = this.#model
+    return model.isInCycle(asked, 'proved') || (isLikelyEnough && model.isInCycle(asked, 'likely'))
+  }
+
   /** Whether a report is a cycle of the model: each member waits for the next. */
-  #isTrue(report: DeadlockReport): boolean {
+  #isTrue({ event, report }: Reported): boolean {
     const members = report.cycle.map(({ label }) => this.#model.all[Number(label) - 1] as Asked)
     const names = report.cycle.map(({ waitsFor }) => `${waitsFor}`)
-    const isSuspected = report.suspected === true
-    const edges = isSuspected ? 'loose' : this.#rules.rejects
+    const isDeadlock = event === 'deadlock'
+    const likely = this.#rules.deadlockVictims === 'likely' ? 'likely' : 'proved'
+    const edges = !isDeadlock ? 'loose' : report.suspected ? likely : 'proved'
     if (!this.#isCycle(members, names, edges)) return false
     const nested = members.filter(({ isNested, holders }) => isNested && holders.length > 0)
     const youngest = nested.reduce((a, b) => (a.id > b.id ? a : b))
     assert.equal(report.victim, report.cycle[0]?.thread)
     assert.equal(members[0], youngest)
-    const until = isSuspected ? Number.POSITIVE_INFINITY : this.now + this.#deadlockAfterMs
+    const { deadlockAfterMs } = this.#rules
+    const until = isDeadlock ? this.now + deadlockAfterMs : Number.POSITIVE_INFINITY
     // The same may be reported again: for other guards, or when what is known of it has changed.
     const key = `${[...members, ...names]}`
     const isSame = (one: Standing): boolean => `${[...one.members, ...one.names]}` === key
-    if (!isSuspected && this.#standing.some((one) => isSame(one) && one.isSuspected)) {
+    if (isDeadlock && this.#standing.some((one) => isSame(one) && !one.isDeadlock)) {
       this.#tally.provedLater++
     }
     this.#standing = this.#standing.filter((one) => !isSame(one))
-    this.#standing.push({ members, names, isSuspected, until })
-    if (!isSuspected) this.#victims.add(youngest)
-    this.#tally[isSuspected ? 'suspected' : 'deadlocks']++
+    this.#standing.push({ members, names, isDeadlock, until, order: this.#timers++ })
+    if (isDeadlock) this.#victims.add(youngest)
+    this.#tally[isDeadlock ? 'deadlocks' : 'suspected']++
     const forms = nested.map(({ form }) => form)
-    count(this.#tally, forms, isSuspected ? 'suspected' : 'proved')
+    count(this.#tally, forms, edges === 'proved' ? 'proved' : 'suspected')
     return true
   }
 

@@ -42,13 +42,14 @@ class Run {
     this.#program = program
     this.#timers = timers
     this.#tally = tally
-    const { deadlockAfterMs } = program
-    this.#locks = new LockManager({ places: 'never', trackOrder: false, deadlockAfterMs })
+    const { deadlockAfterMs, deadlockVictims } = program
+    const options = { deadlockAfterMs, deadlockVictims }
+    this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
     const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
-    const rules = { rejects: 'likely', moves: 'loose' } as const
-    this.#cycles = new Cycles(this.#model, rules, deadlockAfterMs, tally, isRejected)
-    this.#locks.on('deadlock', (report) => this.#cycles.report(report))
-    this.#locks.on('suspected', (report) => this.#cycles.report(report))
+    this.#cycles = new Cycles(this.#model, { ...options, isRejected }, tally)
+    for (const event of ['deadlock', 'suspected'] as const) {
+      this.#locks.on(event, (report) => this.#cycles.report(event, report))
+    }
   }
 
   async run(): Promise<void> {
@@ -73,18 +74,16 @@ class Run {
       const waiter = pick(this.#abortable, step.which)
       if (waiter) this.#abort(waiter)
     } else if (step.do === 'pass') {
-      for (let ms = 0; ms < step.ms; ms++) {
-        this.#tick()
-        await this.#adopt()
-      }
+      for (let turns = 0; turns < step.turns; turns++) await this.#pass()
     } else await this.#race(step)
     if (step.do !== 'ask' && step.do !== 'await') return
     // A timer's code runs in the next turn.
     for (let i = 0; i < 2; i++) await setImmediate()
     await this.#record()
-    this.#cycles.rejectVictims()
+    this.#cycles.readReports()
     model.grant()
     for (const asked of this.#code.takeSubscribed()) this.#cycles.check(asked)
+    this.#cycles.rejectVictims()
     this.#cycles.checkGuards()
     this.#cycles.openCycles()
   }
@@ -100,7 +99,7 @@ class Run {
     this.#end(holder, 'value')
     this.#isRace = true
     for (let i = 0; i < step.microtasks; i++) await undefined
-    if (step.against === 'time') this.#tick()
+    if (step.against === 'time') await this.#pass()
     else if (waiter) {
       this.#racing.add(waiter)
       this.#reals.get(waiter)?.controller.abort()
@@ -145,9 +144,16 @@ class Run {
     this.#model.leave(waiter, 'aborted')
   }
 
-  #tick(): void {
-    this.#cycles.now++
-    this.#timers.tick(1)
+  /**
+   * Lets two milliseconds pass. Time limits are over in the first of them, and the detector's looks are due
+   * in the second, unless `deadlockAfterMs` is 0: they never race.
+   */
+  async #pass(): Promise<void> {
+    for (let ms = 0; ms < 2; ms++) {
+      this.#cycles.now++
+      this.#timers.tick(1)
+      await this.#adopt()
+    }
   }
 
   /** Learns how promises were settled that are settled now. */
@@ -169,7 +175,7 @@ class Run {
     const snapshot = await this.#record()
     const model = this.#model
     const cycles = this.#cycles
-    cycles.rejectVictims()
+    cycles.runTimers()
     for (const asked of model.pending) if (asked.deadline <= cycles.now) this.#racing.add(asked)
     for (const asked of this.#racing) {
       const { outcome } = this.#reals.get(asked) as Real
@@ -205,6 +211,10 @@ class Run {
     const { held, pending } = await this.#adopt()
     assert.deepEqual(labels(held), ids(this.#model.holding), 'which requests hold')
     assert.deepEqual(labels(pending), ids(this.#model.pending), 'which requests wait')
+    const queues = pending.map(
+      ({ label, name, blockedBy }) => `${label} ${name} < ${[...blockedBy].sort()}`,
+    )
+    assert.deepEqual(queues.sort(), this.#model.queues.sort(), 'the queues')
     for (const [asked, real] of this.#reals) {
       if (asked.state === 'holding') assert.ok(real.hasBegun)
       else if (asked.state === 'pending') {
@@ -219,8 +229,7 @@ class Run {
     const model = this.#model
     for (let turns = 0; model.alive.length > 0; turns++) {
       assert.ok(turns < 10 * model.all.length + 50, 'nothing moves any more')
-      this.#tick()
-      await this.#adopt()
+      await this.#pass()
       this.#code.settleOthers(true)
       for (const holder of this.#endable) {
         if (holder.state !== 'holding') continue

@@ -118,7 +118,6 @@ const PROVED: readonly Form[] = [
   }),
   blocking('Promise.race', async (tools) => Promise.race([tools.ask(), tools.other]), {
     until: 'race',
-    branches: true,
   }),
 ]
 
@@ -127,7 +126,6 @@ const UNSEEN: readonly Form[] = [
   blocking('Promise.any', async (tools) => Promise.any([tools.ask(), tools.other]), {
     until: 'any',
     verdict: 'suspected',
-    branches: true,
   }),
   blocking(
     'two reactions',

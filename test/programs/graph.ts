@@ -7,7 +7,7 @@
  * | edges    | a holding waits for                                                                      |
  * | -------- | ---------------------------------------------------------------------------------------- |
  * | `loose`  | nested requests of its code that somebody has subscribed to                              |
- * | `likely` | the same, but where its code has branches a guard waits for nothing, and for no guard of its own code |
+ * | `likely` | the same, but a guard waits for nothing where its code has branches; and nothing waits for a guard of its own code |
  * | `proved` | waiting requests at any depth, where each callback on the path is known to wait          |
  *
  * A guard is released by the code of the holder in whose callback it was asked for. Its waits are proved
@@ -38,6 +38,20 @@ export class Graph {
     return rivals.filter((other) =>
       [...asked.demand.locks.keys()].some((name) => areAtOdds(asked, other, name)),
     )
+  }
+
+  /** Those of the blockers for one name that are nearest in its queue. */
+  nearestOf(asked: Asked, name: string): Asked[] {
+    const { locks } = asked.demand
+    const before = this.#list.slice(0, this.#list.indexOf(asked))
+    const queue = [...this.#holding, ...before.filter(({ state }) => state === 'pending')]
+    const nearest: Asked[] = []
+    for (const other of queue.filter(({ demand }) => demand.locks.has(name)).reverse()) {
+      const isExclusive = other.demand.locks.get(name) === 'exclusive'
+      if (isExclusive || locks.get(name) === 'exclusive') nearest.push(other)
+      if (isExclusive) break
+    }
+    return nearest
   }
 
   /** Whether a request waits for one that is an end. */
@@ -95,7 +109,7 @@ export class Graph {
       return this.blockersOf(asked).filter((other) => {
         if (waits === 'hard' && other.state !== 'holding') return false
         const isOwnGuard = other.isGuard && other.holders[0] === asked.holders[0]
-        return edges !== 'likely' || !isOwnGuard
+        return waits === 'soft' || edges === 'loose' || !isOwnGuard
       })
     }
     return this.#alive.flatMap((nested) => this.#waitsThrough(asked, nested, edges))
@@ -109,6 +123,11 @@ export class Graph {
     if (edges === 'likely') return holding.isGuard && code.hasBranches ? [] : [nested]
     if (holding.isGuard && !holding.isProvedGuard) return []
     return this.#provedWaits(nested, !holding.isGuard)
+  }
+
+  /** The waiting requests, this one or nested in it, for which its holder is believed to wait. */
+  waitsInside(nested: Asked, edges: Edges): Asked[] {
+    return edges === 'proved' ? this.#provedWaits(nested, true) : [nested]
   }
 
   /** The waiting requests, this one or nested in it, for which the code around it is known to wait. */

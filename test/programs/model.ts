@@ -79,24 +79,38 @@ export class Model {
     }
   }
 
-  /** Moves those that wait for the holder of an awaited request behind it and those it waits for. */
-  rearrange(awaited: Asked, edges: Edges): void {
-    if (!this.isWaitedFor(awaited)) return
+  /**
+   * Moves those that wait for the holder of an awaited request behind it and those it waits for. Returns
+   * those of them that stood before one of these in a queue.
+   */
+  rearrange(awaited: Asked, edges: Edges): Asked[] {
+    if (!this.isWaitedFor(awaited)) return []
+    const starts = this.#graph.waitsInside(awaited, edges)
+    if (starts.length === 0) return []
     const isHolder = ({ code }: Asked): boolean => code === awaited.parent
-    const waitedFor = this.#graph.reachedFrom(awaited, edges, 'hard')
-    if (waitedFor.some(isHolder)) return
+    const waitedFor = new Set(starts.flatMap((one) => this.#graph.reachedFrom(one, edges, 'hard')))
+    if ([...waitedFor].some(isHolder)) return []
+    const isEnd = (one: Asked): boolean =>
+      isHolder(one) || (edges === 'proved' && starts.includes(one))
     const list = this.#list
-    const last = Math.max(...waitedFor.map((one) => list.indexOf(one)))
+    const last = Math.max(...[...waitedFor].map((one) => list.indexOf(one)))
     const before = list.slice(0, last)
     const moved = before.filter(
       (one) =>
         one.state === 'pending' &&
-        !waitedFor.includes(one) &&
-        this.#graph.reaches(one, isHolder, edges, 'soft'),
+        !waitedFor.has(one) &&
+        this.#graph.reaches(one, isEnd, edges, 'soft'),
     )
+    const isPassed = (one: Asked): boolean =>
+      [...waitedFor].some(
+        (other) =>
+          list.indexOf(other) > list.indexOf(one) && other.state === 'pending' && share(one, other),
+      )
+    const passed = moved.filter(isPassed)
     const stays = before.filter((one) => !moved.includes(one))
     list.splice(0, last + 1, ...stays, list[last] as Asked, ...moved)
     this.grant()
+    return passed
   }
 
   /** Grants whatever can be granted. */
@@ -160,10 +174,24 @@ export class Model {
       )
   }
 
+  /** Each request that waits for a name, and those that are nearest in its way there. */
+  get queues(): string[] {
+    return this.pending.flatMap((asked) =>
+      [...asked.demand.locks.keys()].map((name) => {
+        const nearest = this.#graph.nearestOf(asked, name)
+        return `${asked} ${name} < ${nearest.map(String).sort()}`
+      }),
+    )
+  }
+
   /** Whether somebody has subscribed to a request whose holder can wait for it. */
   isWaitedFor(asked: Asked): boolean {
     return this.#graph.isWaitedFor(asked)
   }
+}
+
+function share(a: Asked, b: Asked): boolean {
+  return [...a.demand.locks.keys()].some((name) => b.demand.locks.has(name))
 }
 
 /** How a callback that runs to its end at once ends a request. */

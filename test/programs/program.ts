@@ -29,7 +29,7 @@ export type Step =
   | { readonly do: 'settle'; readonly which: number; readonly how: 'value' | 'thrown' }
   | { readonly do: 'end'; readonly which: number; readonly throws: boolean }
   | { readonly do: 'abort'; readonly which: number }
-  | { readonly do: 'pass'; readonly ms: number }
+  | { readonly do: 'pass'; readonly turns: number }
   | {
       readonly do: 'race'
       readonly end: number
@@ -41,6 +41,7 @@ export type Step =
 /** A program, and the manager's options. */
 export interface Program {
   readonly deadlockAfterMs: number
+  readonly deadlockVictims: 'proved' | 'likely'
   readonly steps: readonly Step[]
 }
 
@@ -65,7 +66,10 @@ const exclusiveLocks = locks.map(
   (map) => new Map([...map.keys()].map((name) => [name, 'exclusive' as const])),
 )
 const noLimit = fc.constant(undefined)
-const timeoutMs = fc.oneof({ weight: 4, arbitrary: noLimit }, { weight: 1, arbitrary: fc.nat(4) })
+const timeoutMs = fc.oneof(
+  { weight: 4, arbitrary: noLimit },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1, 3, 5) },
+)
 const which = fc.nat(11)
 const isSide = fc.constantFrom(false, false, false, true)
 
@@ -105,7 +109,7 @@ function stepOf(demand: fc.Arbitrary<Demand>): fc.Arbitrary<Step> {
     step(2, 'settle', { which, how: fc.constantFrom('value', 'thrown') }),
     step(4, 'end', { which, throws: fc.boolean() }),
     step(1, 'abort', { which }),
-    step(2, 'pass', { ms: fc.integer({ min: 1, max: 4 }) }),
+    step(2, 'pass', { turns: fc.integer({ min: 1, max: 3 }) }),
     step(2, 'race', {
       end: which,
       against: fc.constantFrom('abort', 'time'),
@@ -117,7 +121,8 @@ function stepOf(demand: fc.Arbitrary<Demand>): fc.Arbitrary<Step> {
 
 function programOf(onHold: fc.Arbitrary<Demand['onHold']>): fc.Arbitrary<Program> {
   return fc.record({
-    deadlockAfterMs: fc.constantFrom(0, 3),
+    deadlockAfterMs: fc.constantFrom(0, 4),
+    deadlockVictims: fc.constantFrom('proved' as const, 'proved' as const, 'likely' as const),
     steps: fc.array(stepOf(demandOf(onHold)), { minLength: 4, maxLength: 24 }),
   })
 }

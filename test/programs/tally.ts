@@ -6,7 +6,10 @@ import type { Outcome } from './asked.ts'
 interface FormTally {
   proved: number
   suspected: number
+  /** Of proved cycles. */
   victims: number
+  /** Victims of suspected cycles, under `deadlockVictims: 'likely'`. */
+  likely: number
 }
 
 /** Counts over all programs. */
@@ -45,7 +48,7 @@ export function newTally(): Tally {
 /** Counts a cycle, once for each form in it, or a victim. */
 export function count(tally: Tally, forms: Iterable<string>, as: keyof FormTally): void {
   for (const form of new Set(forms)) {
-    const counts = tally.forms.get(form) ?? { proved: 0, suspected: 0, victims: 0 }
+    const counts = tally.forms.get(form) ?? newFormTally()
     counts[as]++
     tally.forms.set(form, counts)
   }
@@ -56,15 +59,11 @@ export function tableOf({ forms }: Tally, order: readonly string[]): string {
   const grouped = (count: number): string => count.toLocaleString('en-US')
   const known = [...new Set([...order, ...forms.keys()])]
   const rows = known.map((form) => {
-    const { proved, suspected, victims } = forms.get(form) ?? {
-      proved: 0,
-      suspected: 0,
-      victims: 0,
-    }
-    return [form, ...[proved, suspected, victims].map(grouped)]
+    const counts = forms.get(form) ?? newFormTally()
+    return [form, ...COLUMNS.map((column) => grouped(counts[column]))]
   })
-  const all = [['form', 'proved', 'suspected', 'victims'], ...rows]
-  const widths = [0, 1, 2, 3].map((i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
+  const all = [['form', ...COLUMNS.map((column) => TITLES[column])], ...rows]
+  const widths = [0, 1, 2, 3, 4].map((i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
   return all
     .map((row) =>
       row
@@ -72,4 +71,16 @@ export function tableOf({ forms }: Tally, order: readonly string[]): string {
         .join('  '),
     )
     .join('\n')
+}
+
+const COLUMNS = ['proved', 'suspected', 'victims', 'likely'] as const
+const TITLES = {
+  proved: 'proved',
+  suspected: 'suspected',
+  victims: 'victims',
+  likely: "victims of 'likely'",
+} as const
+
+function newFormTally(): FormTally {
+  return { proved: 0, suspected: 0, victims: 0, likely: 0 }
 }
