@@ -72,6 +72,32 @@ export class Cycles {
     this.#tally = tally
   }
 
+  /** Whether each reported cycle was found in the model. */
+  get areRead(): boolean {
+    return this.#reported.length === 0
+  }
+
+  /** Returns a function that undoes what happens from now on. */
+  save(): () => void {
+    const [reported, standing, timers] = [this.#reported, this.#standing, this.#timers]
+    const sets = [this.#victims, this.#closers, this.#moved].map((set) => [set, [...set]] as const)
+    const toRearrange = [...this.#toRearrange]
+    const { deadlocks, suspected, provedLater, forms } = this.#tally
+    const counts = new Map([...forms].map(([form, counts]) => [form, { ...counts }]))
+    return () => {
+      this.#reported = reported
+      this.#standing = standing
+      this.#timers = timers
+      for (const [set, values] of sets) {
+        set.clear()
+        for (const value of values) set.add(value)
+      }
+      this.#toRearrange.clear()
+      for (const [asked, look] of toRearrange) this.#toRearrange.set(asked, look)
+      Object.assign(this.#tally, { deadlocks, suspected, provedLater, forms: counts })
+    }
+  }
+
   /** The manager has reported a cycle. */
   report(event: Reported['event'], report: DeadlockReport): void {
     this.#reported.push({ event, report })
@@ -252,7 +278,8 @@ export class Cycles {
       this.#tally.provedLater++
     }
     this.#standing = this.#standing.filter((one) => !isSame(one))
-    this.#standing.push({ members, names, isDeadlock, until, order: this.#timers++ })
+    const order = this.#timers++
+    this.#standing = [...this.#standing, { members, names, isDeadlock, until, order }]
     if (isDeadlock) this.#victims.add(youngest)
     this.#tally[isDeadlock ? 'deadlocks' : 'suspected']++
     const forms = nested.map(({ form }) => form)

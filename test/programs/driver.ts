@@ -11,9 +11,10 @@ import assert from 'node:assert/strict'
 import type { MockTimers } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { LockManager, type LockManagerSnapshot, type Scope } from '../../src/index.ts'
-import { Asked, type Demand } from './asked.ts'
+import { Asked, type Demand, type Outcome } from './asked.ts'
 import { Code, pick } from './code.ts'
 import { Cycles } from './cycles.ts'
+import { Follower, Seen } from './follow.ts'
 import { Model } from './model.ts'
 import type { Program, Step } from './program.ts'
 import { Real } from './real.ts'
@@ -33,10 +34,7 @@ class Run {
   readonly #tally: Tally
   readonly #cycles: Cycles
   readonly #code = new Code((asked) => this.#reals.get(asked) as Real)
-  /** Those that may give up in the turn in which they could be granted. */
-  readonly #racing = new Set<Asked>()
-  /** Whether grants may have begun, and ended, before somebody gave up. */
-  #isRace = false
+  readonly #follower: Follower
 
   constructor(program: Program, timers: MockTimers, tally: Tally) {
     this.#program = program
@@ -47,6 +45,8 @@ class Run {
     this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
     const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
     this.#cycles = new Cycles(this.#model, { ...options, isRejected }, tally)
+    const outcomeOf = (asked: Asked): Outcome | undefined => this.#reals.get(asked)?.outcome
+    this.#follower = new Follower(this.#model, this.#cycles, tally, outcomeOf)
     for (const event of ['deadlock', 'suspected'] as const) {
       this.#locks.on(event, (report) => this.#cycles.report(event, report))
     }
@@ -63,7 +63,6 @@ class Run {
   }
 
   async #do(step: Step): Promise<void> {
-    const model = this.#model
     if (step.do === 'ask') this.#ask(step)
     else if (step.do === 'await') this.#code.await(step)
     else if (step.do === 'settle') this.#code.settle(step)
@@ -76,16 +75,6 @@ class Run {
     } else if (step.do === 'pass') {
       for (let turns = 0; turns < step.turns; turns++) await this.#pass()
     } else await this.#race(step)
-    if (step.do !== 'ask' && step.do !== 'await') return
-    // A timer's code runs in the next turn.
-    for (let i = 0; i < 2; i++) await setImmediate()
-    await this.#record()
-    this.#cycles.readReports()
-    model.grant()
-    for (const asked of this.#code.takeSubscribed()) this.#cycles.check(asked)
-    this.#cycles.rejectVictims()
-    this.#cycles.checkGuards()
-    this.#cycles.openCycles()
   }
 
   /** A holder ends, and some microtasks later somebody gives up who may have been granted meanwhile. */
@@ -97,11 +86,11 @@ class Run {
     const waiter = pick(this.#abortable, step.which)
     this.#cycles.beginRace()
     this.#end(holder, 'value')
-    this.#isRace = true
+    this.#follower.isRace = true
     for (let i = 0; i < step.microtasks; i++) await undefined
     if (step.against === 'time') await this.#pass()
     else if (waiter) {
-      this.#racing.add(waiter)
+      this.#follower.racing.add(waiter)
       this.#reals.get(waiter)?.controller.abort()
     }
   }
@@ -159,8 +148,8 @@ class Run {
   /** Learns how promises were settled that are settled now. */
   async #record(): Promise<LockManagerSnapshot> {
     const snapshot = await this.#locks.query()
-    const pending = new Set(labels(snapshot.pending))
-    const held = new Set(labels(snapshot.held))
+    const pending = new Set(snapshot.pending.map(({ label }) => label))
+    const held = new Set(snapshot.held.map(({ label }) => label))
     for (const [asked, real] of this.#reals) {
       const isHeld = held.has(`${asked.id}`) && asked.demand.onHold !== 'guard'
       if (!pending.has(`${asked.id}`) && !isHeld) real.record()
@@ -169,52 +158,19 @@ class Run {
     return snapshot
   }
 
-  /** Brings the model to where the manager must be after a step. */
-  async #adopt(): Promise<LockManagerSnapshot> {
-    for (let i = 0; i < 2; i++) await setImmediate()
-    const snapshot = await this.#record()
-    const model = this.#model
-    const cycles = this.#cycles
-    cycles.runTimers()
-    for (const asked of model.pending) if (asked.deadline <= cycles.now) this.#racing.add(asked)
-    for (const asked of this.#racing) {
-      const { outcome } = this.#reals.get(asked) as Real
-      const isGone = outcome === 'timeout' || outcome === 'aborted'
-      this.#tally.races[isGone ? 'lost' : 'won']++
-      if (isGone) model.leave(asked, outcome)
-    }
-    if (this.#isRace) {
-      do model.begin()
-      while (model.endReturned())
-    } else model.grant()
-    const isRace = this.#isRace || this.#racing.size > 0
-    this.#racing.clear()
-    this.#isRace = false
-    // Guards are out before cycles are looked at again that the same end has opened.
-    cycles.checkGuards()
-    cycles.openCycles()
-    for (let isMoved = true; isMoved; ) {
-      model.begin()
-      cycles.checkGuards()
-      const areRejected = cycles.rejectVictims()
-      isMoved = cycles.openCycles() || areRejected || model.ending !== undefined
-      // Some microtasks after the request that its callback has returned.
-      isMoved ||= model.endReturned()
-    }
-    cycles.mustBeKnown(isRace)
+  /** Lets everything happen that is under way, and brings the model to the same state. */
+  async #adopt(): Promise<Seen> {
+    for (let i = 0; i < 3; i++) await setImmediate()
+    const seen = new Seen(await this.#record())
+    this.#follower.follow(seen, this.#code.takeSubscribed())
     this.#code.settleOthers(false)
     await setImmediate()
-    return snapshot
+    return seen
   }
 
   async #compare(): Promise<void> {
-    const { held, pending } = await this.#adopt()
-    assert.deepEqual(labels(held), ids(this.#model.holding), 'which requests hold')
-    assert.deepEqual(labels(pending), ids(this.#model.pending), 'which requests wait')
-    const queues = pending.map(
-      ({ label, name, blockedBy }) => `${label} ${name} < ${[...blockedBy].sort()}`,
-    )
-    assert.deepEqual(queues.sort(), this.#model.queues.sort(), 'the queues')
+    const seen = await this.#adopt()
+    seen.mustBe(this.#model)
     for (const [asked, real] of this.#reals) {
       if (asked.state === 'holding') assert.ok(real.hasBegun)
       else if (asked.state === 'pending') {
@@ -238,7 +194,10 @@ class Run {
       }
       // Suspected cycles have no victim.
       const [waiter] = turns % 16 === 15 ? this.#abortable : []
-      if (waiter) this.#abort(waiter)
+      if (waiter) {
+        this.#abort(waiter)
+        await this.#compare()
+      }
     }
     for (const real of this.#reals.values()) real.finishAll()
     for (const { outcome } of model.all) if (outcome) this.#tally.ended[outcome]++
@@ -254,12 +213,4 @@ class Run {
     const { pending } = this.#model
     return pending.filter(({ demand: { how } }) => how === 'plain' || how === 'detached')
   }
-}
-
-function labels(of: readonly { readonly label: string }[]): string[] {
-  return [...new Set(of.map(({ label }) => label))].sort()
-}
-
-function ids(of: readonly Asked[]): string[] {
-  return of.map(({ id }) => `${id}`).sort()
 }

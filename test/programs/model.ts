@@ -174,14 +174,28 @@ export class Model {
       )
   }
 
+  /** Returns a function that undoes what happens from now on, but to `all`. */
+  save(): () => void {
+    const fields = this.all.map((asked) => ({ ...asked }))
+    const list = [...this.#list]
+    const newGuards = [...this.newGuards]
+    return () => {
+      for (const [i, asked] of this.all.entries()) Object.assign(asked, fields[i])
+      this.#list.splice(0, this.#list.length, ...list)
+      this.newGuards.splice(0, this.newGuards.length, ...newGuards)
+    }
+  }
+
   /** Each request that waits for a name, and those that are nearest in its way there. */
   get queues(): string[] {
-    return this.pending.flatMap((asked) =>
-      [...asked.demand.locks.keys()].map((name) => {
-        const nearest = this.#graph.nearestOf(asked, name)
-        return `${asked} ${name} < ${nearest.map(String).sort()}`
-      }),
-    )
+    return this.pending
+      .flatMap((asked) =>
+        [...asked.demand.locks.keys()].map((name) => {
+          const nearest = this.#graph.nearestOf(asked, name)
+          return `${asked} ${name} < ${nearest.map(String).sort()}`
+        }),
+      )
+      .sort()
   }
 
   /** Whether somebody has subscribed to a request whose holder can wait for it. */
