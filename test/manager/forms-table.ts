@@ -20,6 +20,8 @@ export interface Row {
 
 /** What a row's code works with. */
 interface RowTools extends FormTools {
+  /** Makes a detached request instead. */
+  askDetached(): Promise<unknown>
   /** Opens when the verdict is known. */
   readonly over: Promise<void>
 }
@@ -122,6 +124,13 @@ const MORE: readonly Row[] = [
     },
   },
   {
+    name: 'detached, awaited',
+    onV8: 'none',
+    run: async (tools) => {
+      await tools.askDetached()
+    },
+  },
+  {
     name: 'void',
     onV8: 'none',
     run: async (tools) => {
@@ -149,6 +158,7 @@ export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Ve
     locks.request('a', (_lock, scope) =>
       row.run({
         ask: () => scope.request('b', ignore),
+        askDetached: () => scope.request('b', { detached: true }, ignore),
         other: over.opened,
         later: (work) => setTimeout(work, 0),
         limit: newLimit(),
@@ -167,6 +177,13 @@ export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Ve
   controller.abort()
   await Promise.allSettled(both)
   return events.has('proved') ? 'proved' : events.has('suspected') ? 'suspected' : 'none'
+}
+
+/** What the detector learns of each row, by the row's name. */
+export async function verdictsOfAll(): Promise<Record<string, Verdict>> {
+  const verdicts: Record<string, Verdict> = {}
+  for (const row of ROWS) verdicts[row.name] = await verdictOf(row, 'other')
+  return verdicts
 }
 
 /** Lets the detector look: it does so in the turns that follow, and by timers that are due sooner. */
