@@ -43,8 +43,8 @@ export class Asked {
   hasBranches = false
   /** Whether there is a guard of it: a moment after the grant. */
   isOut = false
-  /** Whether a guard's acquire() was proved to be awaited when it was granted. */
-  isProvedGuard = false
+  /** Of a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant. */
+  awaitedBy: readonly Asked[] = []
 
   constructor(id: number, demand: Demand, parent: Asked | undefined, now: number) {
     this.id = id
@@ -83,6 +83,19 @@ export class Asked {
     if (parent === undefined) return []
     const around = [parent, ...(parent.demand.how === 'detached' ? [] : parent.holders)]
     return around.filter(({ state }) => state !== 'ended')
+  }
+
+  /** There is a guard of it now. */
+  bringOut(): void {
+    if (this.isOut) return
+    const awaitedBy: Asked[] = []
+    let at: Asked = this
+    while (at.isNested && at.parent && at.link === 'proved' && !at.isBranching) {
+      at = at.parent
+      awaitedBy.push(at)
+    }
+    this.awaitedBy = awaitedBy
+    this.isOut = true
   }
 
   /** Whether its callback takes the next command. */

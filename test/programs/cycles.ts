@@ -20,15 +20,6 @@ interface Standing {
   readonly isDeadlock: boolean
   /** When its victim is to be rejected at the latest. */
   readonly until: number
-  /** Its place among all timers. */
-  readonly order: number
-}
-
-/** A look at a request whose queues may be rearranged along edges that are not proved. */
-interface LateLook {
-  readonly due: number
-  /** Its place among all timers. */
-  readonly order: number
 }
 
 /** Since when a request has been in a cycle, and in a proved one. */
@@ -62,9 +53,9 @@ export class Cycles {
   readonly #closers = new Set<Asked>()
   /** Those whose queues were rearranged since the last look. */
   readonly #moved = new Set<Asked>()
-  readonly #toRearrange = new Map<Asked, LateLook>()
-  /** How many timers there have been. */
-  #timers = 0
+  readonly #toRearrange = new Map<Asked, number>()
+  /** Those that are looked at again after the turn. */
+  readonly #afterTurn = new Set<Asked>()
 
   constructor(model: Model, rules: Rules, tally: Tally) {
     this.#model = model
@@ -79,22 +70,26 @@ export class Cycles {
 
   /** Returns a function that undoes what happens from now on. */
   save(): () => void {
-    const [reported, standing, timers] = [this.#reported, this.#standing, this.#timers]
-    const sets = [this.#victims, this.#closers, this.#moved].map((set) => [set, [...set]] as const)
+    const [reported, standing] = [this.#reported, this.#standing]
+    const changing = [this.#victims, this.#closers, this.#moved, this.#afterTurn]
+    const sets = changing.map((set) => [set, [...set]] as const)
     const toRearrange = [...this.#toRearrange]
-    const { deadlocks, suspected, provedLater, forms } = this.#tally
-    const counts = new Map([...forms].map(([form, counts]) => [form, { ...counts }]))
+    const { deadlocks, suspected, provedLater, throughGuards, forms } = this.#tally
+    const guards = { ...throughGuards }
+    const copyOf = (counts: Tally['forms']): Tally['forms'] =>
+      new Map([...counts].map(([form, count]) => [form, { ...count }]))
+    const counts = copyOf(forms)
     return () => {
       this.#reported = reported
       this.#standing = standing
-      this.#timers = timers
       for (const [set, values] of sets) {
         set.clear()
         for (const value of values) set.add(value)
       }
       this.#toRearrange.clear()
       for (const [asked, look] of toRearrange) this.#toRearrange.set(asked, look)
-      Object.assign(this.#tally, { deadlocks, suspected, provedLater, forms: counts })
+      Object.assign(throughGuards, guards)
+      Object.assign(this.#tally, { deadlocks, suspected, provedLater, forms: copyOf(counts) })
     }
   }
 
@@ -121,26 +116,31 @@ export class Cycles {
     if (!isLikelyEnough) this.#rearrange(asked, 'proved')
     if (!model.closesCycle(asked, 'loose', 'soft')) return
     if (isLikelyEnough || isLate || deadlockAfterMs === 0) this.#rearrange(asked, 'loose')
-    else if (!this.#toRearrange.has(asked)) {
-      this.#toRearrange.set(asked, { due: this.now + deadlockAfterMs, order: this.#timers++ })
-    }
+    else this.#afterTurn.add(asked)
   }
 
-  /** What timers do, in their order: look at requests, and reject victims. */
-  runTimers(): void {
+  /** The turn is over. Cycles that are left only by queues are opened after `deadlockAfterMs`. */
+  endTurn(): void {
+    const model = this.#model
+    for (const asked of this.#afterTurn) {
+      if (this.#toRearrange.has(asked) || model.closesCycle(asked, 'loose')) continue
+      if (!model.closesCycle(asked, 'loose', 'soft')) continue
+      this.#toRearrange.set(asked, this.now + this.#rules.deadlockAfterMs)
+    }
+    this.#afterTurn.clear()
+  }
+
+  /** What timers do in one turn: look at requests, and reject victims, in either order. */
+  runTimers(areVictimsFirst: boolean): void {
     this.readReports()
-    const orderOf = (victim: Asked): number =>
-      this.#standing.find(({ members, isDeadlock }) => isDeadlock && members[0] === victim)
-        ?.order ?? this.#timers
-    const victims = this.#model.pending.filter(
-      (asked) => this.#victims.has(asked) && this.#rules.isRejected(asked),
-    )
-    const due = [...this.#toRearrange].filter(([, look]) => look.due <= this.now)
-    const timers = [
-      ...victims.map((asked) => ({ order: orderOf(asked), run: () => this.#reject(asked) })),
-      ...due.map(([asked, { order }]) => ({ order, run: () => this.#lookLate(asked) })),
-    ]
-    for (const { run } of timers.sort((a, b) => a.order - b.order)) run()
+    if (areVictimsFirst) this.rejectVictims()
+    for (const [asked, due] of [...this.#toRearrange]) {
+      if (due > this.now) continue
+      this.#toRearrange.delete(asked)
+      this.check(asked, true)
+      this.readReports()
+    }
+    this.rejectVictims()
   }
 
   /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */
@@ -148,7 +148,7 @@ export class Cycles {
     const model = this.#model
     while (model.newGuards.length > 0) {
       const guards = model.newGuards.splice(0)
-      for (const guard of guards) guard.isOut = true
+      for (const guard of guards) guard.bringOut()
       const codes = guards.map(({ isGuard, code }) => (isGuard ? code : undefined))
       for (const nested of model.alive) {
         if (model.isWaitedFor(nested) && codes.includes(nested.parent)) this.check(nested)
@@ -167,7 +167,9 @@ export class Cycles {
     const victims = this.#model.pending.filter(
       (asked) => this.#victims.has(asked) && this.#rules.isRejected(asked),
     )
-    for (const asked of victims) this.#reject(asked)
+    // Looks in one turn all see what was there before the first rejection.
+    for (const asked of victims) this.#mustBeVictim(asked)
+    for (const asked of victims) this.#model.leave(asked, 'deadlock')
     return victims.length > 0
   }
 
@@ -231,18 +233,11 @@ export class Cycles {
     assert.ok(this.now <= until, `${asked.id} is in a deadlock, unreported`)
   }
 
-  #reject(victim: Asked): void {
+  #mustBeVictim(victim: Asked): void {
     const isInCycle = this.#atRisk.includes(victim) || this.#mayBeVictim(victim)
     assert.ok(isInCycle, `${victim.id} is rejected for a deadlock that is not proved`)
     const isProved = this.#model.isInCycle(victim, 'proved')
     count(this.#tally, [victim.form], isProved ? 'victims' : 'likely')
-    this.#model.leave(victim, 'deadlock')
-  }
-
-  #lookLate(asked: Asked): void {
-    this.#toRearrange.delete(asked)
-    this.check(asked, true)
-    this.readReports()
   }
 
   #rearrange(asked: Asked, edges: Edges): void {
@@ -278,10 +273,15 @@ export class Cycles {
       this.#tally.provedLater++
     }
     this.#standing = this.#standing.filter((one) => !isSame(one))
-    const order = this.#timers++
-    this.#standing = [...this.#standing, { members, names, isDeadlock, until, order }]
+    this.#standing = [...this.#standing, { members, names, isDeadlock, until }]
     if (isDeadlock) this.#victims.add(youngest)
     this.#tally[isDeadlock ? 'deadlocks' : 'suspected']++
+    const isThroughGuard = this.#model.holding.some(
+      (one) =>
+        one.isGuard &&
+        members.some((member) => one.demand.locks.has(names[members.indexOf(member)] as string)),
+    )
+    if (isThroughGuard) this.#tally.throughGuards[edges === 'proved' ? 'proved' : 'suspected']++
     const forms = nested.map(({ form }) => form)
     count(this.#tally, forms, edges === 'proved' ? 'proved' : 'suspected')
     return true

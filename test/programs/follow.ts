@@ -1,8 +1,9 @@
 /**
  * Brings the model to where the manager must be after a step.
  *
- * A callback that ends some microtasks after its holding began, or after what it returned has settled, may
- * end before the detector looks, or after: the model tries both, and must agree with the manager in one.
+ * Two things may happen in one turn in either order: the model tries both, and must agree with the manager
+ * in one. A callback that ends when what it returned has settled may end before the detector looks. And
+ * of the detector's timers that are due together, one may reject a victim while others rearrange queues.
  */
 
 import assert from 'node:assert/strict'
@@ -42,6 +43,20 @@ export class Seen {
   }
 }
 
+/** What comes first in one turn. */
+interface Order {
+  readonly endsFirst: boolean
+  readonly victimsFirst: boolean
+}
+
+const USUAL: Order = { endsFirst: false, victimsFirst: true }
+const ORDERS: readonly Order[] = [
+  USUAL,
+  { endsFirst: false, victimsFirst: false },
+  { endsFirst: true, victimsFirst: true },
+  { endsFirst: true, victimsFirst: false },
+]
+
 /** Follows one manager. */
 export class Follower {
   readonly #model: Model
@@ -72,24 +87,40 @@ export class Follower {
     const cycles = this.#cycles
     for (const asked of model.pending) if (asked.deadline <= cycles.now) this.racing.add(asked)
     const restore = this.#save()
-    this.#run(subscribed, false)
-    if (!(seen.isSameAs(model) && cycles.areRead)) {
+    const isFound = ORDERS.some((order, i) => {
+      if (i > 0) restore()
+      return this.#tryOut(seen, subscribed, order)
+    })
+    if (!isFound) {
       restore()
-      this.#run(subscribed, true)
+      this.#run(subscribed, USUAL)
     }
     const isRace = this.isRace || this.racing.size > 0
     this.racing.clear()
     this.isRace = false
+    seen.mustBe(model)
+    cycles.endTurn()
     cycles.mustBeKnown(isRace)
   }
 
-  #run(subscribed: readonly Asked[], endsFirst: boolean): void {
+  /** Whether the model agrees with the manager, if things happen in this order. */
+  #tryOut(seen: Seen, subscribed: readonly Asked[], order: Order): boolean {
+    try {
+      this.#run(subscribed, order)
+    } catch (error) {
+      if (error instanceof assert.AssertionError) return false
+      throw error
+    }
+    return seen.isSameAs(this.#model) && this.#cycles.areRead
+  }
+
+  #run(subscribed: readonly Asked[], { endsFirst, victimsFirst }: Order): void {
     const model = this.#model
     const cycles = this.#cycles
     cycles.readReports()
     if (subscribed.length > 0) model.grant()
     for (const asked of subscribed) cycles.check(asked)
-    cycles.runTimers()
+    cycles.runTimers(victimsFirst)
     for (const asked of this.racing) {
       if (asked.state !== 'pending') continue
       const outcome = this.#outcomeOf(asked)
@@ -98,7 +129,7 @@ export class Follower {
       if (isGone) model.leave(asked, outcome)
     }
     if (this.isRace || endsFirst) this.#endAll()
-    else model.grant()
+    else model.begin()
     // Guards are out before cycles are looked at again that the same end has opened.
     cycles.checkGuards()
     cycles.openCycles()

@@ -121,7 +121,7 @@ export class Graph {
     if (code === undefined || nested.parent !== code || !this.isWaitedFor(nested)) return []
     if (edges === 'loose') return [nested]
     if (edges === 'likely') return holding.isGuard && code.hasBranches ? [] : [nested]
-    if (holding.isGuard && !holding.isProvedGuard) return []
+    if (holding.isGuard && !holding.awaitedBy.includes(code)) return []
     return this.#provedWaits(nested, !holding.isGuard)
   }
 

@@ -119,9 +119,7 @@ export class Model {
       const asked = this.pending.find((one) => this.#graph.blockersOf(one).length === 0)
       if (asked === undefined) return
       asked.state = 'holding'
-      if (asked.demand.onHold !== 'guard') continue
-      asked.isProvedGuard = asked.link === 'proved' && !asked.isBranching
-      this.newGuards.push(asked)
+      if (asked.demand.onHold === 'guard') this.newGuards.push(asked)
     }
   }
 

@@ -53,7 +53,7 @@ const onHold = fc.oneof(
 )
 const onHoldOrGuard = fc.oneof(
   { weight: 9, arbitrary: onHold },
-  { weight: 2, arbitrary: fc.constant('guard' as const) },
+  { weight: 4, arbitrary: fc.constant('guard' as const) },
 )
 const locks = fc
   .uniqueArray(fc.tuple(fc.constantFrom(...NAMES), mode), {
@@ -69,6 +69,12 @@ const noLimit = fc.constant(undefined)
 const timeoutMs = fc.oneof(
   { weight: 4, arbitrary: noLimit },
   { weight: 1, arbitrary: fc.constantFrom(0, 1, 3, 5) },
+)
+const form = fc.constantFrom(...FORMS)
+/** Mostly such as prove a wait: both that for a guard and that of a guard must be proved. */
+const provingForm = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom(...FORMS.filter(({ verdict }) => verdict === 'proved')) },
+  { weight: 1, arbitrary: form },
 )
 const which = fc.nat(11)
 const isSide = fc.constantFrom(false, false, false, true)
@@ -88,7 +94,7 @@ function demandOf(onHold: fc.Arbitrary<Demand['onHold']>): fc.Arbitrary<Demand> 
   )
 }
 
-function stepOf(demand: fc.Arbitrary<Demand>): fc.Arbitrary<Step> {
+function stepOf(demand: fc.Arbitrary<Demand>, form: fc.Arbitrary<Form>): fc.Arbitrary<Step> {
   const step = <Do extends Step['do']>(weight: number, what: Do, fields: object) => ({
     weight,
     arbitrary: fc.record({ do: fc.constant(what), ...fields }) as unknown as fc.Arbitrary<Step>,
@@ -97,7 +103,7 @@ function stepOf(demand: fc.Arbitrary<Demand>): fc.Arbitrary<Step> {
     step(12, 'ask', {
       demand,
       within: which,
-      form: fc.constantFrom(...FORMS),
+      form,
       as: fc.oneof(
         { weight: 12, arbitrary: fc.constant('form') },
         { weight: 4, arbitrary: fc.constantFrom('later', 'helper', 'return') },
@@ -119,15 +125,18 @@ function stepOf(demand: fc.Arbitrary<Demand>): fc.Arbitrary<Step> {
   )
 }
 
-function programOf(onHold: fc.Arbitrary<Demand['onHold']>): fc.Arbitrary<Program> {
+function programOf(
+  onHold: fc.Arbitrary<Demand['onHold']>,
+  form: fc.Arbitrary<Form>,
+): fc.Arbitrary<Program> {
   return fc.record({
     deadlockAfterMs: fc.constantFrom(0, 4),
     deadlockVictims: fc.constantFrom('proved' as const, 'proved' as const, 'likely' as const),
-    steps: fc.array(stepOf(demandOf(onHold)), { minLength: 4, maxLength: 24 }),
+    steps: fc.array(stepOf(demandOf(onHold), form), { minLength: 4, maxLength: 24 }),
   })
 }
 
 /** Any program without guards. */
-export const program: fc.Arbitrary<Program> = programOf(onHold)
+export const program: fc.Arbitrary<Program> = programOf(onHold, form)
 /** The same with some. */
-export const programWithGuards: fc.Arbitrary<Program> = programOf(onHoldOrGuard)
+export const programWithGuards: fc.Arbitrary<Program> = programOf(onHoldOrGuard, provingForm)

@@ -38,12 +38,14 @@ const seconds = (performance.now() - start) / 1000
 const { ended, races } = tally
 const grouped = (count: number): string => count.toLocaleString('en-US')
 const ways = Object.entries(ended).map(([how, count]) => `${how} ${grouped(count)}`)
+const guards = Object.entries(tally.throughGuards).map(([how, count]) => `${how} ${grouped(count)}`)
 console.log(
   [
     `${grouped(tally.programs)} programs, all as the model says: ${grouped(tally.steps)} steps,`,
     `${grouped(tally.requests)} requests (${grouped(tally.nested)} of them nested),`,
     `${grouped(tally.deadlocks)} deadlocks reported and ${grouped(tally.suspected)} suspected`,
-    `(${grouped(tally.provedLater)} of them proved later); ended: ${ways.join(', ')};`,
+    `(${grouped(tally.provedLater)} of them proved later; through guards: ${guards.join(', ')});`,
+    `ended: ${ways.join(', ')};`,
     `of those that gave up in the very turn of their grant ${grouped(races.lost)} got nothing and`,
     `${grouped(races.won)} were granted; ${seconds.toFixed(0)} s, seed ${values.seed}`,
   ].join(' '),

@@ -20,6 +20,8 @@ export interface Tally {
   nested: number
   deadlocks: number
   suspected: number
+  /** Cycles in which a request waits for a guard. */
+  throughGuards: { proved: number; suspected: number }
   /** Suspected cycles that were proved later. */
   provedLater: number
   ended: Record<Outcome, number>
@@ -38,6 +40,7 @@ export function newTally(): Tally {
     nested: 0,
     deadlocks: 0,
     suspected: 0,
+    throughGuards: { proved: 0, suspected: 0 },
     provedLater: 0,
     ended: { value: 0, thrown: 0, aborted: 0, timeout: 0, stolen: 0, deadlock: 0, null: 0 },
     races: { lost: 0, won: 0 },
