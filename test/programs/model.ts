@@ -2,89 +2,23 @@
  * The lock manager once more, as naively as it can be said: one list of all requests, and every question
  * answered by looking at everything.
  *
- * A request holds when no holder and nobody before it in the list is in its way. A holder waits for the
- * nested requests that its code awaits. A circle of waiting for holders is a deadlock. Whoever waits for
- * the holder of an awaited nested request, in whatever way, goes behind that request and behind those
- * whom it waits for.
- *
- * What a guard holds is released by the code of the holder in whose callback it was asked for, which
- * first ends what it waits for. That is doubtful where that code has branches, or waits for the guard
- * itself: a circle that needs it is only suspected.
+ * A request holds when no holder and no request before it in the list is in its way. Whether requests wait
+ * for each other is a question to one of three graphs (see graph.ts). A request that waits for the holder
+ * of an awaited nested request goes behind that request and behind those it waits for.
  */
 
-import type { LockMode } from '../../src/index.ts'
-
-/** How a request ended. */
-export type Outcome = 'value' | 'thrown' | 'aborted' | 'timeout' | 'stolen' | 'deadlock' | 'null'
-
-/** What is asked for. */
-export interface Wish {
-  readonly wants: ReadonlyMap<string, LockMode>
-  readonly how: 'plain' | 'steal' | 'ifAvailable' | 'detached'
-  /** From the asking on, in milliseconds. */
-  readonly timeoutMs: number | undefined
-  /** What its callback does: stays until it is told to end, or ends at once; or there is only a guard. */
-  readonly onHold: 'stay' | 'return' | 'throw' | 'guard'
-}
-
-/** A request, as the model knows it. */
-export class Asked {
-  readonly id: number
-  readonly wish: Wish
-  /** The holder in whose callback it was made. */
-  parent: Asked | undefined
-  readonly deadline: number
-  state: 'pending' | 'holding' | 'ended' = 'pending'
-  outcome: Outcome | undefined
-  isAwaited = false
-  /** Whether nested requests were made side by side. */
-  hasBranches = false
-  /** Whether there is a guard of it: a moment after the grant. */
-  isOut = false
-
-  constructor(id: number, wish: Wish, parent: Asked | undefined, now: number) {
-    this.id = id
-    this.wish = wish
-    this.parent = parent
-    this.deadline = now + (wish.timeoutMs ?? Number.POSITIVE_INFINITY)
-  }
-
-  get isNested(): boolean {
-    return this.parent !== undefined && this.wish.how !== 'detached'
-  }
-
-  get isGuard(): boolean {
-    return this.isOut && this.state === 'holding'
-  }
-
-  /** The holder whose code is to end it, once it holds. */
-  get code(): Asked | undefined {
-    if (this.state !== 'holding') return undefined
-    if (!this.isGuard) return this.wish.onHold === 'guard' ? undefined : this
-    return this.wish.how === 'detached' ? undefined : this.holders[0]
-  }
-
-  toString(): string {
-    return `${this.id}`
-  }
-
-  /** The holders that it is nested in and that have not ended, innermost first. */
-  get holders(): Asked[] {
-    const { parent } = this
-    if (parent === undefined) return []
-    const around = [parent, ...(parent.wish.how === 'detached' ? [] : parent.holders)]
-    return around.filter(({ state }) => state !== 'ended')
-  }
-}
+import type { Asked, Outcome } from './asked.ts'
+import { areAtOdds, type Edges, Graph } from './graph.ts'
 
 /** All requests of one manager. */
 export class Model {
-  /** In the order of their asking. */
+  /** In the order of the calls. */
   readonly all: Asked[] = []
-  /** Guards that are out, or in another context than before, since somebody looked last. */
+  /** Guards that are out, or in another context than before, since the last look. */
   readonly newGuards: Asked[] = []
-  /** In the order of their turn. */
+  /** In the order of the queues. */
   readonly #list: Asked[] = []
+  readonly #graph = new Graph(this.#list)
 
   /** Those that have not ended. */
   get alive(): Asked[] {
@@ -99,21 +33,21 @@ export class Model {
     return this.all.filter(({ state }) => state === 'holding')
   }
 
-  /** Takes its place. Nothing is granted before `grant()`, but to who steals. */
+  /** Takes its place. Nothing is granted before `grant()`, except to one that steals. */
   ask(asked: Asked): void {
-    const { wants, how } = asked.wish
+    const { locks, how } = asked.demand
     this.all.push(asked)
     this.#list.push(asked)
     if (how === 'steal') {
-      const robbed = this.holding.filter((other) =>
-        [...wants.keys()].some((n) => other.wish.wants.has(n)),
+      const stolen = this.holding.filter((other) =>
+        [...locks.keys()].some((name) => other.demand.locks.has(name)),
       )
       this.#branch(asked)
       asked.state = 'holding'
-      for (const holder of robbed) this.leave(holder, 'stolen')
+      for (const holder of stolen) this.leave(holder, 'stolen')
       return
     }
-    const isFree = this.#blockersOf(asked).length === 0
+    const isFree = this.#graph.blockersOf(asked).length === 0
     if (how === 'ifAvailable' && !isFree) this.leave(asked, endOf(asked, 'null'))
     else this.#branch(asked)
   }
@@ -122,21 +56,15 @@ export class Model {
   leave(asked: Asked, outcome: Outcome): void {
     asked.state = 'ended'
     asked.outcome = outcome
-    // What it has not waited for is its own holder's to wait for.
     for (const nested of this.alive) {
       if (nested.parent !== asked) continue
-      nested.parent = asked.wish.how === 'detached' ? undefined : asked.holders[0]
+      nested.parent = asked.demand.how === 'detached' ? undefined : asked.holders[0]
       if (nested.isGuard) this.newGuards.push(nested)
-      nested.isAwaited = false
+      nested.verdict = 'none'
     }
   }
 
-  /** What a code waits for. */
-  awaitedBy(code: Asked | undefined): Asked[] {
-    return this.alive.filter((one) => this.isWaitedFor(one) && one.parent === code)
-  }
-
-  /** That a nested request is made while another one is under way shows branches. */
+  /** A nested request that is made while another one is under way shows branches. */
   #branch(asked: Asked): void {
     const { parent } = asked
     if (!asked.isNested || parent === undefined) return
@@ -151,151 +79,134 @@ export class Model {
     }
   }
 
-  /** Who waits for the holder of a request that is awaited goes behind it, and behind whom it waits for. */
-  letPass(awaited: Asked): void {
-    if (!this.isWaitedFor(awaited)) return
+  /**
+   * Moves those that wait for the holder of an awaited request behind it and those it waits for. Returns
+   * those of them that stood before one of these in a queue.
+   */
+  rearrange(awaited: Asked, edges: Edges): Asked[] {
+    if (!this.isWaitedFor(awaited)) return []
+    const starts = this.#graph.waitsInside(awaited, edges)
+    if (starts.length === 0) return []
     const isHolder = ({ code }: Asked): boolean => code === awaited.parent
-    const waitedFor = this.#reachedFrom(awaited, holdersOnly)
-    if (waitedFor.some(isHolder)) return
-    const last = Math.max(...waitedFor.map((one) => this.#list.indexOf(one)))
-    const before = this.#list.slice(0, last)
-    const passed = before.filter(
-      (one) => one.state === 'pending' && !waitedFor.includes(one) && this.#reaches(one, isHolder),
+    const waitedFor = new Set(starts.flatMap((one) => this.#graph.reachedFrom(one, edges, 'hard')))
+    if ([...waitedFor].some(isHolder)) return []
+    const isEnd = (one: Asked): boolean =>
+      isHolder(one) || (edges === 'proved' && starts.includes(one))
+    const list = this.#list
+    const last = Math.max(...[...waitedFor].map((one) => list.indexOf(one)))
+    const before = list.slice(0, last)
+    const moved = before.filter(
+      (one) =>
+        one.state === 'pending' &&
+        !waitedFor.has(one) &&
+        this.#graph.reaches(one, isEnd, edges, 'soft'),
     )
-    this.#list.splice(
-      0,
-      last + 1,
-      ...before.filter((one) => !passed.includes(one)),
-      this.#list[last] as Asked,
-      ...passed,
-    )
+    const isPassed = (one: Asked): boolean =>
+      [...waitedFor].some(
+        (other) =>
+          list.indexOf(other) > list.indexOf(one) && other.state === 'pending' && share(one, other),
+      )
+    const passed = moved.filter(isPassed)
+    const stays = before.filter((one) => !moved.includes(one))
+    list.splice(0, last + 1, ...stays, list[last] as Asked, ...moved)
     this.grant()
+    return passed
   }
 
-  /** Grants whatever can be granted; `isGone`: gave up at that very moment. */
-  grant(isGone: (asked: Asked) => Outcome | undefined = () => undefined): void {
+  /** Grants whatever can be granted. */
+  grant(): void {
     for (;;) {
-      const asked = this.pending.find((one) => this.#blockersOf(one).length === 0)
+      const asked = this.pending.find((one) => this.#graph.blockersOf(one).length === 0)
       if (asked === undefined) return
-      const outcome = isGone(asked)
-      if (outcome) this.leave(asked, outcome)
-      else {
-        asked.state = 'holding'
-        if (asked.wish.onHold === 'guard') this.newGuards.push(asked)
-      }
+      asked.state = 'holding'
+      if (asked.demand.onHold === 'guard') this.newGuards.push(asked)
     }
   }
 
   /** A holder whose callback ends at once. */
   get ending(): Asked | undefined {
-    return this.holding.find(({ wish: { onHold } }) => onHold === 'return' || onHold === 'throw')
+    return this.holding.find(({ demand: { onHold } }) => onHold === 'return' || onHold === 'throw')
   }
 
-  /** Begins what was granted, and grants what that frees, until nothing happens any more. */
-  begin(isGone?: (asked: Asked) => Outcome | undefined): void {
+  /** Ends a holder whose callback has returned a request that has ended; whether there was one. */
+  endReturned(): boolean {
+    const done = this.holding.find(({ isOver, waitsIn }) => isOver && waitsIn?.isOver)
+    if (done) this.leave(done, done.waitsIn?.asked.outcome ?? 'value')
+    return done !== undefined
+  }
+
+  /** Begins what was granted, and grants what that leaves unlocked, until nothing happens any more. */
+  begin(): void {
     for (;;) {
-      this.grant(isGone)
+      this.grant()
       const done = this.ending
       if (done === undefined) return
       this.leave(done, endOf(done, 'value'))
     }
   }
 
-  /** Whether a request waits for itself: surely, or perhaps. */
-  isDeadlocked(asked: Asked, isWay: (from: Asked, to: Asked) => boolean): boolean {
-    return this.#reaches(asked, (other) => other === asked, isWay)
+  /** Whether a request waits for itself. */
+  isInCycle(asked: Asked, edges: Edges, waits: 'hard' | 'soft' = 'hard'): boolean {
+    return this.#graph.reaches(asked, (other) => other === asked, edges, waits)
   }
 
-  /** Whether that somebody waits for a nested request closes a circle: surely, or perhaps. */
-  closesCircle(asked: Asked, isWay: (from: Asked, to: Asked) => boolean): boolean {
-    if (!this.#canBeWaitedFor(asked)) return false
-    const isSure = (guard: Asked): boolean => isWay(guard, asked)
-    return this.#reaches(asked, (other) => other.code === asked.parent && isSure(other), isWay)
+  /** Whether the holder of a nested request waits for that one and so for itself. */
+  closesCycle(asked: Asked, edges: Edges, waits: 'hard' | 'soft' = 'hard'): boolean {
+    return this.isWaitedFor(asked) && this.#graph.closesCycle(asked, edges, waits)
   }
 
-  /** Whether a request waits for itself, be it only by where it stands. */
-  isInCircle(asked: Asked): boolean {
-    return this.#reaches(asked, (other) => other === asked)
-  }
-
-  /** Whether a request waits, in whatever way, for one of these. */
-  waitsForAny(asked: Asked, others: ReadonlySet<Asked>): boolean {
-    return this.#reachedFrom(asked).some((other) => others.has(other))
+  /** Whether a request waits for one of these. */
+  waitsForAny(asked: Asked, others: ReadonlySet<Asked>, edges: Edges): boolean {
+    return this.#graph.reachedFrom(asked, edges, 'soft').some((other) => others.has(other))
   }
 
   /** Whether `waiting` waits for `name` because of `next`, or of one whose code waits for `next`. */
-  waitsBecauseOf(waiting: Asked, name: string, next: Asked): boolean {
-    const awaiting = [next]
-    for (const at of awaiting) {
-      if (this.isWaitedFor(at))
-        awaiting.push(...this.holding.filter(({ code }) => code === at.parent))
+  waitsBecauseOf(waiting: Asked, name: string, next: Asked, edges: Edges): boolean {
+    return this.#graph
+      .blockersOf(waiting)
+      .some(
+        (other) =>
+          other.state === 'holding' &&
+          areAtOdds(waiting, other, name) &&
+          this.#graph.leads(waiting, other, next, edges),
+      )
+  }
+
+  /** Returns a function that undoes what happens from now on, but to `all`. */
+  save(): () => void {
+    const fields = this.all.map((asked) => ({ ...asked }))
+    const list = [...this.#list]
+    const newGuards = [...this.newGuards]
+    return () => {
+      for (const [i, asked] of this.all.entries()) Object.assign(asked, fields[i])
+      this.#list.splice(0, this.#list.length, ...list)
+      this.newGuards.splice(0, this.newGuards.length, ...newGuards)
     }
-    return this.#blockersOf(waiting).some(
-      (other) =>
-        other.state === 'holding' && areAtOdds(waiting, other, name) && awaiting.includes(other),
-    )
   }
 
-  /** The holders, and those who come first, with whom it cannot hold together. */
-  #blockersOf(asked: Asked): Asked[] {
-    const before = this.#list.slice(0, this.#list.indexOf(asked))
-    const rivals = [...this.holding, ...before.filter(({ state }) => state === 'pending')]
-    return rivals.filter((other) =>
-      [...asked.wish.wants.keys()].some((name) => areAtOdds(asked, other, name)),
-    )
+  /** Each request that waits for a name, and those that are nearest in its way there. */
+  get queues(): string[] {
+    return this.pending
+      .flatMap((asked) =>
+        [...asked.demand.locks.keys()].map((name) => {
+          const nearest = this.#graph.nearestOf(asked, name)
+          return `${asked} ${name} < ${nearest.map(String).sort()}`
+        }),
+      )
+      .sort()
   }
 
-  /** Whether a holder's code waits for a request. */
+  /** Whether somebody has subscribed to a request whose holder can wait for it. */
   isWaitedFor(asked: Asked): boolean {
-    return asked.isAwaited && this.#canBeWaitedFor(asked)
-  }
-
-  #canBeWaitedFor({ isNested, state, parent, isGuard }: Asked): boolean {
-    return isNested && !isGuard && state !== 'ended' && parent?.state === 'holding'
-  }
-
-  #waitsFor(asked: Asked): Asked[] {
-    if (asked.state === 'pending') return this.#blockersOf(asked)
-    return asked.code === undefined ? [] : this.awaitedBy(asked.code)
-  }
-
-  #reaches(
-    from: Asked,
-    isEnd: (asked: Asked) => boolean,
-    isWay: (from: Asked, to: Asked) => boolean = () => true,
-  ): boolean {
-    return this.#reachedFrom(from, isWay).some((one) =>
-      this.#waitsFor(one).some((other) => isWay(one, other) && isEnd(other)),
-    )
-  }
-
-  #reachedFrom(from: Asked, isWay: (from: Asked, to: Asked) => boolean = () => true): Asked[] {
-    const reached = new Set([from])
-    for (const one of reached) {
-      for (const other of this.#waitsFor(one)) if (isWay(one, other)) reached.add(other)
-    }
-    return [...reached]
+    return this.#graph.isWaitedFor(asked)
   }
 }
 
-/** To wait for a holder, or as a holder, without a doubt. */
-export function surely(from: Asked, to: Asked): boolean {
-  if (from.isGuard && from.code?.hasBranches) return false
-  const isOwnGuard = from.state === 'pending' && to.isGuard && to.holders[0] === from.holders[0]
-  return holdersOnly(from, to) && !isOwnGuard
-}
-
-/** To wait for a holder, or as a holder: not for somebody who only stands before one. */
-export function holdersOnly(from: Asked, to: Asked): boolean {
-  return from.state === 'holding' || to.state === 'holding'
-}
-
-function areAtOdds(a: Asked, b: Asked, name: string): boolean {
-  const modes = [a.wish.wants.get(name), b.wish.wants.get(name)]
-  return !modes.includes(undefined) && modes.includes('exclusive')
+function share(a: Asked, b: Asked): boolean {
+  return [...a.demand.locks.keys()].some((name) => b.demand.locks.has(name))
 }
 
 /** How a callback that runs to its end at once ends a request. */
 function endOf(asked: Asked, otherwise: 'value' | 'null'): Outcome {
-  return asked.wish.onHold === 'throw' ? 'thrown' : otherwise
+  return asked.demand.onHold === 'throw' ? 'thrown' : otherwise
 }

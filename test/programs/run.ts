@@ -1,14 +1,17 @@
 /**
  * Runs many random programs and prints what was in them: `npm run programs -- --programs N --seed S`.
  * `--guards` takes guards too: in one of some million such programs the model may not know which of two
- * circles with the same members was opened, or in whose turn a time was over.
+ * cycles with the same members was opened, or in whose turn a time was over.
  */
 
 import { mock } from 'node:test'
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
-import { runtime } from '../../src/manager/clock.ts'
-import { newTally, program, programWithGuards, run } from './program.ts'
+import { run } from './driver.ts'
+import { FORMS } from './forms.ts'
+import { program, programWithGuards } from './program.ts'
+import { quiet } from './quiet.ts'
+import { newTally, tableOf } from './tally.ts'
 
 const { values } = parseArgs({
   options: {
@@ -20,8 +23,7 @@ const { values } = parseArgs({
 const numRuns = Number(values.programs)
 const tally = newTally()
 const start = performance.now()
-mock.timers.enable({ apis: ['setTimeout'] })
-Object.assign(runtime, { setTimeout, clearTimeout })
+quiet(mock.timers)
 await fc.assert(
   fc.asyncProperty(values.guards ? programWithGuards : program, async (one) => {
     await run(one, mock.timers, tally)
@@ -36,13 +38,17 @@ const seconds = (performance.now() - start) / 1000
 const { ended, races } = tally
 const grouped = (count: number): string => count.toLocaleString('en-US')
 const ways = Object.entries(ended).map(([how, count]) => `${how} ${grouped(count)}`)
+const guards = Object.entries(tally.throughGuards).map(([how, count]) => `${how} ${grouped(count)}`)
 console.log(
   [
     `${grouped(tally.programs)} programs, all as the model says: ${grouped(tally.steps)} steps,`,
     `${grouped(tally.requests)} requests (${grouped(tally.nested)} of them nested),`,
-    `${grouped(tally.deadlocks)} deadlocks told and ${grouped(tally.suspected)} suspected; ended:`,
-    `${ways.join(', ')};`,
+    `${grouped(tally.deadlocks)} deadlocks reported and ${grouped(tally.suspected)} suspected`,
+    `(${grouped(tally.provedLater)} of them proved later; through guards: ${guards.join(', ')});`,
+    `ended: ${ways.join(', ')};`,
     `of those that gave up in the very turn of their grant ${grouped(races.lost)} got nothing and`,
     `${grouped(races.won)} were granted; ${seconds.toFixed(0)} s, seed ${values.seed}`,
   ].join(' '),
 )
+const names = [...FORMS.map(({ name }) => name), 'returned', 'promise kept', 'helper kept']
+console.log(`\nCycles by the forms in them:\n\n${tableOf(tally, names)}`)

@@ -1,13 +1,15 @@
 /**
  * Runs the manager's tests on other runtimes than Node: `npm run runtimes`. Bun and Deno come from npm,
  * the browser is the machine's Chromium, or one from npm too; what cannot be had is said to be left out,
- * and the exit status is 1 where anything failed.
+ * and the exit status is 1 where anything failed. At the end a table says what the deadlock detector
+ * learns of each form of awaiting, there and on several versions of Node; `--forms` prints only that.
  */
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ROWS } from '../manager/forms-table.ts'
 import { neutralEnv } from '../spawn.ts'
 import {
   CHROMIUM_PATHS,
@@ -16,6 +18,7 @@ import {
   openPage,
   type Served,
 } from './chromium.ts'
+import { type Column, columnOf, NODES, tableOf } from './forms.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const FILES =
@@ -24,6 +27,8 @@ const FILES =
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen']
 
 let isSound = true
+const isFormsOnly = process.argv.includes('--forms')
+const columns: Column[] = []
 
 const bun = { name: 'Bun', npm: 'bun@1', command: 'bun test', summary: / (\d+) pass\n +(\d+) fail/ }
 const deno = {
@@ -32,7 +37,7 @@ const deno = {
   command: 'deno test -A --no-check',
   summary: /\((\d+) steps\) \| (\d+) failed/,
 }
-for (const { name, npm, command, summary } of [bun, deno]) {
+for (const { name, npm, command, summary } of isFormsOnly ? [] : [bun, deno]) {
   const npx = (run: string): ReturnType<typeof spawnSync> =>
     spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
       cwd: root,
@@ -53,6 +58,21 @@ for (const { name, npm, command, summary } of [bun, deno]) {
     process.stderr.write(text)
     isSound = false
   }
+}
+
+/** Adds a column, or says why there is none. Nothing may be proved that V8 does not prove. */
+function addColumn(column: Column | string): void {
+  if (typeof column === 'string') {
+    console.log(column)
+    return
+  }
+  columns.push(column)
+  const wrong = ROWS.filter(
+    ({ name, onV8 }) => column.verdicts[name] === 'proved' && onV8 !== 'proved',
+  )
+  if (wrong.length === 0) return
+  isSound = false
+  console.log(`${column.runtime}: proved, and must not be: ${wrong.map(({ name }) => name)}`)
 }
 
 function tell(runtime: string, file: string, passed = '?', failed = '?'): void {
@@ -81,6 +101,7 @@ async function inChromium(): Promise<void> {
     return
   }
   const runtime = `Chromium ${/Chrome\/(\d+)/.exec(results.agent)?.[1] ?? ''}`
+  addColumn({ runtime, verdicts: results.verdicts })
   for (const [file, tests] of Object.entries(results.files)) {
     const failed = tests.filter(({ error }) => error !== undefined)
     tell(runtime, file, `${tests.length - failed.length}`, `${failed.length}`)
@@ -99,6 +120,7 @@ function serve(path: string): Served | undefined {
 interface PageResults {
   readonly agent: string
   readonly files: Record<string, { name: string; error?: string }[]>
+  readonly verdicts: Column['verdicts']
 }
 
 function resultsIn(body: string): PageResults {
@@ -117,8 +139,9 @@ const PAGE = `<!doctype html><title>lockwise</title>
 <script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
 <script type="module">
   import { runAll } from '${SHIMS}'
+  import { verdictsOfAll } from '/dist/test/manager/forms-table.js'
   const files = {}
-  for (const file of ${JSON.stringify(FILES_IN_BROWSERS)}) {
+  for (const file of ${JSON.stringify(isFormsOnly ? [] : FILES_IN_BROWSERS)}) {
     try {
       await import('/dist/test/manager/' + file + '.test.js')
       files[file] = await runAll()
@@ -126,9 +149,14 @@ const PAGE = `<!doctype html><title>lockwise</title>
       files[file] = [{ name: 'it loads', error: String(error) }]
     }
   }
-  const body = JSON.stringify({ agent: navigator.userAgent, files })
+  const verdicts = await verdictsOfAll()
+  const body = JSON.stringify({ agent: navigator.userAgent, files, verdicts })
   await fetch('/results', { method: 'POST', body })
 </script>`
 
+for (const version of NODES) addColumn(columnOf('Node', `node@${version}`, 'node', root))
+addColumn(columnOf('Bun', bun.npm, 'bun', root))
+addColumn(columnOf('Deno', deno.npm, 'deno run -A --no-check', root))
 await inChromium()
+console.log(`\nWhat the detector learns of a wait, by the form of awaiting:\n\n${tableOf(columns)}`)
 process.exitCode = isSound ? 0 : 1

@@ -1,0 +1,216 @@
+/**
+ * Runs random programs on the real manager and on the naive model side by side: after each step both must
+ * agree on which requests hold, which wait, how each one ended, and on every deadlock.
+ *
+ * Time stands still but for the steps that let it pass, so that timers can be made to race with grants.
+ * Where two things happen in one and the same turn of the event loop, either may win, and the model
+ * follows the manager; everywhere else it must be right beforehand.
+ */
+
+import assert from 'node:assert/strict'
+import type { MockTimers } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { LockManager, type LockManagerSnapshot, type Scope } from '../../src/index.ts'
+import { Asked, type Demand, type Outcome } from './asked.ts'
+import { Code, pick } from './code.ts'
+import { Cycles } from './cycles.ts'
+import { Follower, Seen } from './follow.ts'
+import { Model } from './model.ts'
+import type { Program, Step } from './program.ts'
+import { Real } from './real.ts'
+import type { Tally } from './tally.ts'
+
+/** Runs a program on both, and throws where they differ. `timers` has taken setTimeout's place. */
+export async function run(program: Program, timers: MockTimers, tally: Tally): Promise<void> {
+  await new Run(program, timers, tally).run()
+}
+
+class Run {
+  readonly #locks: LockManager
+  readonly #model = new Model()
+  readonly #reals = new Map<Asked, Real>()
+  readonly #program: Program
+  readonly #timers: MockTimers
+  readonly #tally: Tally
+  readonly #cycles: Cycles
+  readonly #code = new Code((asked) => this.#reals.get(asked) as Real)
+  readonly #follower: Follower
+
+  constructor(program: Program, timers: MockTimers, tally: Tally) {
+    this.#program = program
+    this.#timers = timers
+    this.#tally = tally
+    const { deadlockAfterMs, deadlockVictims } = program
+    const options = { deadlockAfterMs, deadlockVictims }
+    this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
+    const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
+    this.#cycles = new Cycles(this.#model, { ...options, isRejected }, tally)
+    const outcomeOf = (asked: Asked): Outcome | undefined => this.#reals.get(asked)?.outcome
+    this.#follower = new Follower(this.#model, this.#cycles, tally, outcomeOf)
+    for (const event of ['deadlock', 'suspected'] as const) {
+      this.#locks.on(event, (report) => this.#cycles.report(event, report))
+    }
+  }
+
+  async run(): Promise<void> {
+    for (const step of this.#program.steps) {
+      await this.#do(step)
+      await this.#compare()
+      this.#tally.steps++
+    }
+    await this.#endAll()
+    this.#tally.programs++
+  }
+
+  async #do(step: Step): Promise<void> {
+    if (step.do === 'ask') this.#ask(step)
+    else if (step.do === 'await') this.#code.await(step)
+    else if (step.do === 'settle') this.#code.settle(step)
+    else if (step.do === 'end') {
+      const holder = pick(this.#endable, step.which)
+      if (holder) this.#end(holder, step.throws && !holder.isGuard ? 'thrown' : 'value')
+    } else if (step.do === 'abort') {
+      const waiter = pick(this.#abortable, step.which)
+      if (waiter) this.#abort(waiter)
+    } else if (step.do === 'pass') {
+      for (let turns = 0; turns < step.turns; turns++) await this.#pass()
+    } else await this.#race(step)
+  }
+
+  /** A holder ends, and some microtasks later somebody gives up who may have been granted meanwhile. */
+  async #race(step: Extract<Step, { do: 'race' }>): Promise<void> {
+    const holder = pick(this.#endable, step.end)
+    if (holder === undefined) return
+    // Whether requests move for a guard's sake before somebody gives up, or after it, is another race.
+    if (this.#model.alive.some(({ demand, parent }) => parent && demand.onHold === 'guard')) return
+    const waiter = pick(this.#abortable, step.which)
+    this.#cycles.beginRace()
+    this.#end(holder, 'value')
+    this.#follower.isRace = true
+    for (let i = 0; i < step.microtasks; i++) await undefined
+    if (step.against === 'time') await this.#pass()
+    else if (waiter) {
+      this.#follower.racing.add(waiter)
+      this.#reals.get(waiter)?.controller.abort()
+    }
+  }
+
+  /** Has a request made: by nobody's code, or in the code of a holder. */
+  #ask(step: Extract<Step, { do: 'ask' }>): void {
+    const holders = this.#model.holding.filter(({ demand }) => demand.onHold === 'stay')
+    const holder = holders[step.within % (holders.length + 1)]
+    const start = (): Asked => {
+      // The queue of a limiter runs in another context, where the manager finds no holder.
+      const isFound = step.viaManager && step.form.name !== 'limiter'
+      const scope = isFound || holder === undefined ? undefined : this.#reals.get(holder)?.scope
+      return this.#request(step.demand, holder, scope ?? this.#locks)
+    }
+    if (holder === undefined) start()
+    else this.#code.ask(step, holder, start)
+  }
+
+  /** Makes a request, now. */
+  #request(demand: Demand, parent: Asked | undefined, on: LockManager | Scope): Asked {
+    const model = this.#model
+    const asked = new Asked(model.all.length + 1, demand, parent, this.#cycles.now)
+    this.#reals.set(asked, new Real(on, demand, `${asked.id}`))
+    // Before code can wait for it, it is granted, or a time limit of 0 is over.
+    model.ask(asked)
+    model.grant()
+    if (asked.state === 'pending' && demand.timeoutMs === 0) model.leave(asked, 'timeout')
+    this.#tally.requests++
+    if (asked.isNested) this.#tally.nested++
+    return asked
+  }
+
+  #end(holder: Asked, how: 'value' | 'thrown'): void {
+    this.#reals.get(holder)?.finish(how)
+    this.#model.leave(holder, how)
+  }
+
+  #abort(waiter: Asked): void {
+    this.#reals.get(waiter)?.controller.abort()
+    this.#model.leave(waiter, 'aborted')
+  }
+
+  /**
+   * Lets two milliseconds pass. Time limits are over in the first of them, and the detector's looks are due
+   * in the second, unless `deadlockAfterMs` is 0: they never race.
+   */
+  async #pass(): Promise<void> {
+    for (let ms = 0; ms < 2; ms++) {
+      this.#cycles.now++
+      this.#timers.tick(1)
+      await this.#adopt()
+    }
+  }
+
+  /** Learns how promises were settled that are settled now. */
+  async #record(): Promise<LockManagerSnapshot> {
+    const snapshot = await this.#locks.query()
+    const pending = new Set(snapshot.pending.map(({ label }) => label))
+    const held = new Set(snapshot.held.map(({ label }) => label))
+    for (const [asked, real] of this.#reals) {
+      const isHeld = held.has(`${asked.id}`) && asked.demand.onHold !== 'guard'
+      if (!pending.has(`${asked.id}`) && !isHeld) real.record()
+    }
+    await setImmediate()
+    return snapshot
+  }
+
+  /** Lets everything happen that is under way, and brings the model to the same state. */
+  async #adopt(): Promise<Seen> {
+    for (let i = 0; i < 3; i++) await setImmediate()
+    const seen = new Seen(await this.#record())
+    this.#follower.follow(seen, this.#code.takeSubscribed())
+    this.#code.settleOthers(false)
+    await setImmediate()
+    return seen
+  }
+
+  async #compare(): Promise<void> {
+    const seen = await this.#adopt()
+    seen.mustBe(this.#model)
+    for (const [asked, real] of this.#reals) {
+      if (asked.state === 'holding') assert.ok(real.hasBegun)
+      else if (asked.state === 'pending') {
+        assert.ok(!real.hasBegun)
+        assert.ok(asked.deadline > this.#cycles.now, `${asked.id} waits for longer than it may`)
+      } else assert.equal(real.outcomeSeen, asked.outcome, `${asked.id}`)
+    }
+  }
+
+  /** Time passes until no cycle is left; then all end, and everything must have settled. */
+  async #endAll(): Promise<void> {
+    const model = this.#model
+    for (let turns = 0; model.alive.length > 0; turns++) {
+      assert.ok(turns < 10 * model.all.length + 50, 'nothing moves any more')
+      await this.#pass()
+      this.#code.settleOthers(true)
+      for (const holder of this.#endable) {
+        if (holder.state !== 'holding') continue
+        this.#end(holder, 'value')
+        await this.#compare()
+      }
+      // Suspected cycles have no victim.
+      const [waiter] = turns % 16 === 15 ? this.#abortable : []
+      if (waiter) {
+        this.#abort(waiter)
+        await this.#compare()
+      }
+    }
+    for (const real of this.#reals.values()) real.finishAll()
+    for (const { outcome } of model.all) if (outcome) this.#tally.ended[outcome]++
+    assert.deepEqual(await this.#locks.query(), { held: [], pending: [] })
+  }
+
+  /** Guards, and holders whose callbacks do not wait for anything. */
+  get #endable(): Asked[] {
+    return this.#model.holding.filter((holder) => holder.isGuard || holder.takesCommands)
+  }
+
+  get #abortable(): Asked[] {
+    const { pending } = this.#model
+    return pending.filter(({ demand: { how } }) => how === 'plain' || how === 'detached')
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Brings the model to where the manager must be after a step.
+ *
+ * Two things may happen in one turn in either order: the model tries both, and must agree with the manager
+ * in one. A callback that ends when what it returned has settled may end before the detector looks. And
+ * of the detector's timers that are due together, one may reject a victim while others rearrange queues.
+ */
+
+import assert from 'node:assert/strict'
+import type { LockManagerSnapshot } from '../../src/index.ts'
+import type { Asked, Outcome } from './asked.ts'
+import type { Cycles } from './cycles.ts'
+import type { Model } from './model.ts'
+import type { Tally } from './tally.ts'
+
+/** What the manager says: which requests hold and wait, and which stand before each. */
+export class Seen {
+  readonly held: readonly string[]
+  readonly pending: readonly string[]
+  readonly queues: readonly string[]
+
+  constructor({ held, pending }: LockManagerSnapshot) {
+    this.held = labelsOf(held)
+    this.pending = labelsOf(pending)
+    this.queues = pending
+      .map(({ label, name, blockedBy }) => `${label} ${name} < ${[...blockedBy].sort()}`)
+      .sort()
+  }
+
+  /** Throws where the model differs. */
+  mustBe(model: Model): void {
+    assert.deepEqual(this.held, idsOf(model.holding), 'which requests hold')
+    assert.deepEqual(this.pending, idsOf(model.pending), 'which requests wait')
+    assert.deepEqual(this.queues, model.queues, 'the queues')
+  }
+
+  isSameAs(model: Model): boolean {
+    return (
+      `${this.held}` === `${idsOf(model.holding)}` &&
+      `${this.pending}` === `${idsOf(model.pending)}` &&
+      `${this.queues}` === `${model.queues}`
+    )
+  }
+}
+
+/** What comes first in one turn. */
+interface Order {
+  readonly endsFirst: boolean
+  readonly victimsFirst: boolean
+}
+
+const USUAL: Order = { endsFirst: false, victimsFirst: true }
+const ORDERS: readonly Order[] = [
+  USUAL,
+  { endsFirst: false, victimsFirst: false },
+  { endsFirst: true, victimsFirst: true },
+  { endsFirst: true, victimsFirst: false },
+]
+
+/** Follows one manager. */
+export class Follower {
+  readonly #model: Model
+  readonly #cycles: Cycles
+  readonly #tally: Tally
+  /** How a request's promise was settled, as far as that was seen. */
+  readonly #outcomeOf: (asked: Asked) => Outcome | undefined
+  /** Those that may give up in the turn in which they could be granted. */
+  readonly racing: Set<Asked> = new Set()
+  /** Whether grants may have begun, and ended, before one of those gave up. */
+  isRace = false
+
+  constructor(
+    model: Model,
+    cycles: Cycles,
+    tally: Tally,
+    outcomeOf: (asked: Asked) => Outcome | undefined,
+  ) {
+    this.#model = model
+    this.#cycles = cycles
+    this.#tally = tally
+    this.#outcomeOf = outcomeOf
+  }
+
+  /** `subscribed`: nested requests that code has begun to await. */
+  follow(seen: Seen, subscribed: readonly Asked[]): void {
+    const model = this.#model
+    const cycles = this.#cycles
+    for (const asked of model.pending) if (asked.deadline <= cycles.now) this.racing.add(asked)
+    const restore = this.#save()
+    const isFound = ORDERS.some((order, i) => {
+      if (i > 0) restore()
+      return this.#tryOut(seen, subscribed, order)
+    })
+    if (!isFound) {
+      restore()
+      this.#run(subscribed, USUAL)
+    }
+    const isRace = this.isRace || this.racing.size > 0
+    this.racing.clear()
+    this.isRace = false
+    seen.mustBe(model)
+    cycles.endTurn()
+    cycles.mustBeKnown(isRace)
+  }
+
+  /** Whether the model agrees with the manager, if things happen in this order. */
+  #tryOut(seen: Seen, subscribed: readonly Asked[], order: Order): boolean {
+    try {
+      this.#run(subscribed, order)
+    } catch (error) {
+      if (error instanceof assert.AssertionError) return false
+      throw error
+    }
+    return seen.isSameAs(this.#model) && this.#cycles.areRead
+  }
+
+  #run(subscribed: readonly Asked[], { endsFirst, victimsFirst }: Order): void {
+    const model = this.#model
+    const cycles = this.#cycles
+    cycles.readReports()
+    if (subscribed.length > 0) model.grant()
+    for (const asked of subscribed) cycles.check(asked)
+    cycles.runTimers(victimsFirst)
+    for (const asked of this.racing) {
+      if (asked.state !== 'pending') continue
+      const outcome = this.#outcomeOf(asked)
+      const isGone = outcome === 'timeout' || outcome === 'aborted'
+      this.#tally.races[isGone ? 'lost' : 'won']++
+      if (isGone) model.leave(asked, outcome)
+    }
+    if (this.isRace || endsFirst) this.#endAll()
+    else model.begin()
+    // Guards are out before cycles are looked at again that the same end has opened.
+    cycles.checkGuards()
+    cycles.openCycles()
+    for (let isMoved = true; isMoved; ) {
+      if (endsFirst) this.#endAll()
+      else model.begin()
+      cycles.checkGuards()
+      const areRejected = cycles.rejectVictims()
+      isMoved = cycles.openCycles() || areRejected || model.ending !== undefined
+      isMoved ||= model.endReturned()
+    }
+  }
+
+  #endAll(): void {
+    do this.#model.begin()
+    while (this.#model.endReturned())
+  }
+
+  #save(): () => void {
+    const restores = [this.#model.save(), this.#cycles.save()]
+    const { races } = this.#tally
+    const { lost, won } = races
+    return () => {
+      for (const restore of restores) restore()
+      Object.assign(races, { lost, won })
+    }
+  }
+}
+
+function labelsOf(of: readonly { readonly label: string }[]): string[] {
+  return [...new Set(of.map(({ label }) => label))].sort()
+}
+
+function idsOf(of: readonly Asked[]): string[] {
+  return of.map(({ id }) => `${id}`).sort()
+}

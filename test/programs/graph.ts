@@ -1,0 +1,147 @@
+/**
+ * Which of a model's requests wait for which.
+ *
+ * Every waiting request waits *hard* for the holders in its way, and *soft* for the requests before it.
+ * What a holding waits for depends on what is believed:
+ *
+ * | edges    | a holding waits for                                                                      |
+ * | -------- | ---------------------------------------------------------------------------------------- |
+ * | `loose`  | nested requests of its code that somebody has subscribed to                              |
+ * | `likely` | the same, but a guard waits for nothing where its code has branches; and nothing waits for a guard of its own code |
+ * | `proved` | waiting requests at any depth, where each callback on the path is known to wait          |
+ *
+ * A guard is released by the code of the holder in whose callback it was asked for. Its waits are proved
+ * only where that code was known to wait for the guard, and neither then nor now for anything else.
+ */
+
+import type { Asked } from './asked.ts'
+
+/** What is believed of the code of holders. */
+export type Edges = 'proved' | 'likely' | 'loose'
+
+/** `soft`: also for requests that are only before it. */
+export type Waits = 'hard' | 'soft'
+
+/** The graphs over one list of requests. */
+export class Graph {
+  /** In the order of the queues. */
+  readonly #list: readonly Asked[]
+
+  constructor(list: readonly Asked[]) {
+    this.#list = list
+  }
+
+  /** The holders, and those that come first, that cannot hold together with a request. */
+  blockersOf(asked: Asked): Asked[] {
+    const before = this.#list.slice(0, this.#list.indexOf(asked))
+    const rivals = [...this.#holding, ...before.filter(({ state }) => state === 'pending')]
+    return rivals.filter((other) =>
+      [...asked.demand.locks.keys()].some((name) => areAtOdds(asked, other, name)),
+    )
+  }
+
+  /** Those of the blockers for one name that are nearest in its queue. */
+  nearestOf(asked: Asked, name: string): Asked[] {
+    const { locks } = asked.demand
+    const before = this.#list.slice(0, this.#list.indexOf(asked))
+    const queue = [...this.#holding, ...before.filter(({ state }) => state === 'pending')]
+    const nearest: Asked[] = []
+    for (const other of queue.filter(({ demand }) => demand.locks.has(name)).reverse()) {
+      const isExclusive = other.demand.locks.get(name) === 'exclusive'
+      if (isExclusive || locks.get(name) === 'exclusive') nearest.push(other)
+      if (isExclusive) break
+    }
+    return nearest
+  }
+
+  /** Whether a request waits for one that is an end. */
+  reaches(from: Asked, isEnd: (asked: Asked) => boolean, edges: Edges, waits: Waits): boolean {
+    return this.reachedFrom(from, edges, waits).some((one) =>
+      this.#waitsFor(one, edges, waits).some(isEnd),
+    )
+  }
+
+  /** A request, and all that it waits for. */
+  reachedFrom(from: Asked, edges: Edges, waits: Waits): Asked[] {
+    const reached = new Set([from])
+    for (const one of reached) {
+      for (const other of this.#waitsFor(one, edges, waits)) reached.add(other)
+    }
+    return [...reached]
+  }
+
+  /** Whether a holding waits for a request that waits for this holding, by the request's own link. */
+  closesCycle(asked: Asked, edges: Edges, waits: Waits): boolean {
+    const ends = this.#holding.filter(
+      (holding) =>
+        holding.code === asked.parent && this.#waitsThrough(holding, asked, edges).length > 0,
+    )
+    return this.reaches(asked, (other) => ends.includes(other), edges, waits)
+  }
+
+  /** Whether `waiting` waits hard for a holding, and that, perhaps through others' code, for `next`. */
+  leads(waiting: Asked, holding: Asked, next: Asked, edges: Edges): boolean {
+    if (!this.#waitsFor(waiting, edges, 'hard').includes(holding)) return false
+    const reached = new Set([holding])
+    for (const one of reached) {
+      if (one.state !== 'holding') continue
+      for (const other of this.#waitsFor(one, edges, 'hard')) reached.add(other)
+    }
+    return reached.has(next)
+  }
+
+  /** Whether somebody has subscribed to a request whose holder can wait for it. */
+  isWaitedFor(asked: Asked): boolean {
+    const { isNested, isAwaited, isGuard, state, parent } = asked
+    return isNested && isAwaited && !isGuard && state !== 'ended' && parent?.state === 'holding'
+  }
+
+  get #alive(): Asked[] {
+    return this.#list.filter(({ state }) => state !== 'ended')
+  }
+
+  get #holding(): Asked[] {
+    return this.#list.filter(({ state }) => state === 'holding')
+  }
+
+  #waitsFor(asked: Asked, edges: Edges, waits: Waits): Asked[] {
+    if (asked.state === 'pending') {
+      return this.blockersOf(asked).filter((other) => {
+        if (waits === 'hard' && other.state !== 'holding') return false
+        const isOwnGuard = other.isGuard && other.holders[0] === asked.holders[0]
+        return waits === 'soft' || edges === 'loose' || !isOwnGuard
+      })
+    }
+    return this.#alive.flatMap((nested) => this.#waitsThrough(asked, nested, edges))
+  }
+
+  /** What a holding waits for through a nested request of its code: that one, or those inside. */
+  #waitsThrough(holding: Asked, nested: Asked, edges: Edges): Asked[] {
+    const { code } = holding
+    if (code === undefined || nested.parent !== code || !this.isWaitedFor(nested)) return []
+    if (edges === 'loose') return [nested]
+    if (edges === 'likely') return holding.isGuard && code.hasBranches ? [] : [nested]
+    if (holding.isGuard && !holding.awaitedBy.includes(code)) return []
+    return this.#provedWaits(nested, !holding.isGuard)
+  }
+
+  /** The waiting requests, this one or nested in it, for which its holder is believed to wait. */
+  waitsInside(nested: Asked, edges: Edges): Asked[] {
+    return edges === 'proved' ? this.#provedWaits(nested, true) : [nested]
+  }
+
+  /** The waiting requests, this one or nested in it, for which the code around it is known to wait. */
+  #provedWaits(nested: Asked, mayBranch: boolean): Asked[] {
+    if (!this.isWaitedFor(nested) || nested.link !== 'proved') return []
+    if (nested.isBranching && !mayBranch) return []
+    if (nested.state === 'pending') return [nested]
+    const inside = this.#alive.filter(({ parent }) => parent === nested)
+    return inside.flatMap((one) => this.#provedWaits(one, mayBranch))
+  }
+}
+
+/** Whether two requests cannot hold a name together. */
+export function areAtOdds(a: Asked, b: Asked, name: string): boolean {
+  const modes = [a.demand.locks.get(name), b.demand.locks.get(name)]
+  return !modes.includes(undefined) && modes.includes('exclusive')
+}
