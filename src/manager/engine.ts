@@ -31,7 +31,7 @@ import { reportLost } from './lost.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { labelOf, liveHolder, Request, showAwaits, stopBy } from './request.ts'
+import { labelOf, liveHolder, Request, showAwaits, stopBy, takeEnd } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
@@ -202,7 +202,7 @@ export class Engine {
         settle.reject,
       )
     } else if (this.#enter(request, caller)) {
-      const startAtOnce = (): void => void this.#startNested(request, settle)
+      const startAtOnce = (): void => this.#startNested(request, settle)
       then.call(SETTLED, startAtOnce)
     } else {
       request.end = this.#startAfter(this.#turnOf(request, caller), request, settle)
@@ -227,16 +227,14 @@ export class Engine {
     return turn
   }
 
-  /** Begins a nested holding, and settles the promise that the caller has got, now or by what this returns. */
-  #startNested(request: Request, settle: Settle): Promise<unknown> | undefined {
+  /** Begins a nested holding. Settles the promise that the caller has got, unless its end does so later. */
+  #startNested(request: Request, settle: Settle): void {
     try {
       const value = this.#start(request, settle)
-      if (request.end !== undefined) return request.end
-      settle.resolve(value)
+      if (request.end === undefined) settle.resolve(value)
     } catch (error) {
       settle.reject(error)
     }
-    return undefined
   }
 
   /** Waits for a nested request's turn. Is resumed before that where its await chain is wanted. */
@@ -254,9 +252,9 @@ export class Engine {
     }
     const isShown = request.end === undefined
     request.end = undefined
-    const end = this.#startNested(request, settle)
-    // The promise that the caller has got follows this function by now: it must not settle it before.
-    if (isShown) await end
+    this.#startNested(request, settle)
+    // The promise that the caller has got follows this function by now, and must not be settled by it.
+    if (isShown) await takeEnd(request)
   }
 
   readonly #startWaiting = (request: Request): unknown => this.#start(request)

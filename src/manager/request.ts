@@ -121,19 +121,23 @@ export const ownersCode: Callback = () => {}
  */
 export function showAwaits(request: Request): void {
   for (let at: Request | undefined = request; at; at = at.holder) {
-    const { end } = at
-    if (end === undefined) continue
-    const details = withDetails(at)
-    const { resolve, reject } = details
-    at.end = undefined
-    let last = end
-    if (at.state === 'holding' && !at.isGuard) {
-      const { id, awaits } = awaitInFrame(end)
-      details.frame = id
-      last = awaits
-    }
-    if (resolve) then.call(last, resolve, reject)
+    const end = takeEnd(at)
+    const { resolve, reject } = at.details ?? {}
+    if (end && resolve) then.call(end, resolve, reject)
   }
+}
+
+/**
+ * The promise that ends a wait or a holding, by way of a frame if a callback ends it. It is handed out once:
+ * V8 follows no promise that has two reactions.
+ */
+export function takeEnd(request: Request): Promise<unknown> | undefined {
+  const { end } = request
+  request.end = undefined
+  if (end === undefined || request.state !== 'holding' || request.isGuard) return end
+  const { id, awaits } = awaitInFrame(end)
+  withDetails(request).frame = id
+  return awaits
 }
 
 /** The promise's own: a program may put another one in its place. */

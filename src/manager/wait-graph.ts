@@ -7,7 +7,7 @@
  *
  * Both get an edge that can close a circle only when somebody subscribes to the promise of a nested
  * request; when a guard is granted, or left behind by a callback: its release waits for all that is
- * awaited in the context that asked for it. (A move gives edges too: passing.ts says why these close no
+ * awaited in the context that asked for it. (A move gives edges too: queue-rearrangement.ts says why these close no
  * circle.)
  */
 

@@ -200,6 +200,32 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     }
   })
 
+  it('is proved through holders whose own await chains were read while they waited', async () => {
+    const { locks, kinds } = watched({ deadlockAfterMs: 20 })
+    const [inB, end] = [gate(), gate()]
+    const suspect = locks.request('b', async () => {
+      await settle()
+      // Nobody waits for it: only suspected, so that all in the cycle read their chains.
+      void (async () => await locks.request('a', () => {}))()
+      inB.open()
+      await end.opened
+    })
+    const result = locks.request('a', async () => {
+      await inB.opened
+      await locks.request('b', async () => {
+        const guard = await locks.acquire('c')
+        await locks.request('a', () => {}).finally(() => guard.release())
+      })
+    })
+    await inB.opened
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    end.open()
+    await suspect
+    await assert.rejects(result, DeadlockError)
+    assert.deepEqual(kinds, ['suspected', 'deadlock'])
+  })
+
   it('is suspected, not rejected, if a combinator’s branch holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
     const [held, release] = [gate(), gate()]

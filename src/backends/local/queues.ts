@@ -10,7 +10,7 @@
  *             leads all its queues is granted. Of the empty queues only a few are not forgotten.
  * Why no deadlock  those who wait stand by age, the same in every queue: who waits, waits for older
  *             ones only, and for holders. (Who waits while it *holds* is another matter, and may have
- *             others moved behind it: see manager/passing.ts.)
+ *             others moved behind it: see manager/queue-rearrangement.ts.)
  * Cost        O(names) to enter, to leave and to grant, however many wait.
  */
 
