@@ -4,6 +4,7 @@
 
 import { isEndProved, isWaitProved } from './proof.ts'
 import type { Request } from './request.ts'
+import { isDoubtful, isOwnGuard } from './wait-graph.ts'
 
 /** A request that waits, and the holding in its way that the next one keeps from ending. */
 export interface Link {
@@ -34,6 +35,13 @@ export function isProved(cycle: Cycle): boolean {
   return cycle.every(
     ({ waiting, blocker }, i) =>
       isWaitProved(waiting, blocker) && isEndProved(blocker, nextOf(cycle, i).waiting),
+  )
+}
+
+/** Whether nothing speaks against it that every holder in a cycle waits for its nested request. */
+export function isLikely(cycle: Cycle): boolean {
+  return cycle.every(
+    ({ waiting, blocker }) => !isDoubtful(blocker) && !isOwnGuard(waiting, blocker),
   )
 }
 

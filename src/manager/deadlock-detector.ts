@@ -25,7 +25,7 @@ import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined, reachable } from '../explain/cycle.ts'
 import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
-import { type Cycle, cycleAlong, isProved } from './cycle.ts'
+import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
 import { type Places, stackAt } from './places.ts'
 import {
@@ -264,8 +264,7 @@ export class DeadlockDetector {
     const waiting = cycle.map((link) => link.waiting)
     await proveAround([...closedBy, ...waiting])
     if (!this.#standing.has(standing)) return
-    const isLikely = this.#isLikelyEnough && !cycle.some(({ blocker }) => isDoubtful(blocker))
-    if (isProved(cycle) || isLikely) {
+    if (isProved(cycle) || (this.#isLikelyEnough && isLikely(cycle))) {
       if (!standing.isDeadlock) this.#tellDeadlock(standing)
       this.#reject(standing)
       return
