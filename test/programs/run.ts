@@ -1,7 +1,6 @@
 /**
  * Runs many random programs and prints what was in them: `npm run programs -- --programs N --seed S`.
- * `--guards` takes guards too: in one of some million such programs the model may not know which of two
- * cycles with the same members was opened, or in whose turn a time was over.
+ * `--guards` takes guards too. The table counts cycles by the forms in which their requests are awaited.
  */
 
 import { mock } from 'node:test'
