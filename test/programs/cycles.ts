@@ -45,7 +45,7 @@ export class Cycles {
   /** Somebody has subscribed to a request, or there is a new reason to look at it. */
   check(asked: Asked, isLate = false): void {
     const model = this.#model
-    if (!model.isWaitedFor(asked)) return
+    if (!model.closesCycle(asked, 'loose', 'soft')) return
     if (model.closesCycle(asked, 'loose')) {
       this.#closers.add(asked)
       return
