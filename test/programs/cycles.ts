@@ -64,7 +64,7 @@ export class Cycles {
    */
   endTurn(isRace: boolean): void {
     const model = this.#model
-    for (const asked of this.#afterTurn) {
+    for (const asked of [...this.#afterTurn].sort((a, b) => a.id - b.id)) {
       if (this.#toRearrange.has(asked) || model.closesCycle(asked, 'loose')) continue
       if (!model.closesCycle(asked, 'loose', 'soft')) continue
       this.#toRearrange.set(asked, this.#rules.clock.now + this.#rules.deadlockAfterMs)

@@ -8,7 +8,6 @@
  */
 
 import assert from 'node:assert/strict'
-import type { MockTimers } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { LockManager, type LockManagerSnapshot, type Scope } from '../../src/index.ts'
 import { Asked, type Demand, type Outcome } from './asked.ts'
@@ -16,12 +15,13 @@ import { Code, pick } from './code.ts'
 import { Follower, Seen } from './follow.ts'
 import { Model } from './model.ts'
 import type { Program, Step } from './program.ts'
+import type { MockedTimers } from './quiet.ts'
 import { Real } from './real.ts'
 import { Reports } from './reports.ts'
 import type { Tally } from './tally.ts'
 
 /** Runs a program on both, and throws where they differ. `timers` has taken setTimeout's place. */
-export async function run(program: Program, timers: MockTimers, tally: Tally): Promise<void> {
+export async function run(program: Program, timers: MockedTimers, tally: Tally): Promise<void> {
   await new Run(program, timers, tally).run()
 }
 
@@ -30,14 +30,14 @@ class Run {
   readonly #model = new Model()
   readonly #reals = new Map<Asked, Real>()
   readonly #program: Program
-  readonly #timers: MockTimers
+  readonly #timers: MockedTimers
   readonly #tally: Tally
   readonly #reports: Reports
   readonly #clock = { now: 0 }
   readonly #code = new Code((asked) => this.#reals.get(asked) as Real)
   readonly #follower: Follower
 
-  constructor(program: Program, timers: MockTimers, tally: Tally) {
+  constructor(program: Program, timers: MockedTimers, tally: Tally) {
     this.#program = program
     this.#timers = timers
     this.#tally = tally
@@ -61,6 +61,7 @@ class Run {
       this.#tally.steps++
     }
     await this.#endAll()
+    this.#timers.clear()
     this.#tally.programs++
   }
 
@@ -142,7 +143,7 @@ class Run {
   async #pass(): Promise<void> {
     for (let ms = 0; ms < 2; ms++) {
       this.#clock.now++
-      this.#timers.tick(1)
+      this.#timers.tick()
       await this.#adopt()
     }
   }

@@ -14,9 +14,9 @@ describe('the manager and a naive model', { timeout: 300_000 }, () => {
   ] as const) {
     it(`agree on which requests hold, wait, how they end and what is a deadlock, in ${name}`, async (t) => {
       const tally = newTally()
-      const undo = quiet(t.mock.timers)
+      const { timers, undo } = quiet()
       await fc.assert(
-        fc.asyncProperty(programs, (one) => run(one, t.mock.timers, tally)),
+        fc.asyncProperty(programs, (one) => run(one, timers, tally)),
         { numRuns: 5000, seed },
       )
       undo()
