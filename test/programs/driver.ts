@@ -8,20 +8,20 @@
  */
 
 import assert from 'node:assert/strict'
-import type { MockTimers } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { LockManager, type LockManagerSnapshot, type Scope } from '../../src/index.ts'
 import { Asked, type Demand, type Outcome } from './asked.ts'
 import { Code, pick } from './code.ts'
-import { Cycles } from './cycles.ts'
 import { Follower, Seen } from './follow.ts'
 import { Model } from './model.ts'
 import type { Program, Step } from './program.ts'
+import type { MockedTimers } from './quiet.ts'
 import { Real } from './real.ts'
+import { Reports } from './reports.ts'
 import type { Tally } from './tally.ts'
 
 /** Runs a program on both, and throws where they differ. `timers` has taken setTimeout's place. */
-export async function run(program: Program, timers: MockTimers, tally: Tally): Promise<void> {
+export async function run(program: Program, timers: MockedTimers, tally: Tally): Promise<void> {
   await new Run(program, timers, tally).run()
 }
 
@@ -30,13 +30,14 @@ class Run {
   readonly #model = new Model()
   readonly #reals = new Map<Asked, Real>()
   readonly #program: Program
-  readonly #timers: MockTimers
+  readonly #timers: MockedTimers
   readonly #tally: Tally
-  readonly #cycles: Cycles
+  readonly #reports: Reports
+  readonly #clock = { now: 0 }
   readonly #code = new Code((asked) => this.#reals.get(asked) as Real)
   readonly #follower: Follower
 
-  constructor(program: Program, timers: MockTimers, tally: Tally) {
+  constructor(program: Program, timers: MockedTimers, tally: Tally) {
     this.#program = program
     this.#timers = timers
     this.#tally = tally
@@ -44,11 +45,12 @@ class Run {
     const options = { deadlockAfterMs, deadlockVictims }
     this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
     const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
-    this.#cycles = new Cycles(this.#model, { ...options, isRejected }, tally)
+    const rules = { ...options, clock: this.#clock, isRejected }
+    this.#reports = new Reports(this.#model, rules, tally)
     const outcomeOf = (asked: Asked): Outcome | undefined => this.#reals.get(asked)?.outcome
-    this.#follower = new Follower(this.#model, this.#cycles, tally, outcomeOf)
+    this.#follower = new Follower(this.#model, rules, this.#reports, tally, outcomeOf)
     for (const event of ['deadlock', 'suspected'] as const) {
-      this.#locks.on(event, (report) => this.#cycles.report(event, report))
+      this.#locks.on(event, (report) => this.#reports.add(event, report))
     }
   }
 
@@ -59,6 +61,7 @@ class Run {
       this.#tally.steps++
     }
     await this.#endAll()
+    this.#timers.clear()
     this.#tally.programs++
   }
 
@@ -84,7 +87,7 @@ class Run {
     // Whether requests move for a guard's sake before somebody gives up, or after it, is another race.
     if (this.#model.alive.some(({ demand, parent }) => parent && demand.onHold === 'guard')) return
     const waiter = pick(this.#abortable, step.which)
-    this.#cycles.beginRace()
+    this.#reports.beginRace()
     this.#end(holder, 'value')
     this.#follower.isRace = true
     for (let i = 0; i < step.microtasks; i++) await undefined
@@ -112,7 +115,7 @@ class Run {
   /** Makes a request, now. */
   #request(demand: Demand, parent: Asked | undefined, on: LockManager | Scope): Asked {
     const model = this.#model
-    const asked = new Asked(model.all.length + 1, demand, parent, this.#cycles.now)
+    const asked = new Asked(model.all.length + 1, demand, parent, this.#clock.now)
     this.#reals.set(asked, new Real(on, demand, `${asked.id}`))
     // Before code can wait for it, it is granted, or a time limit of 0 is over.
     model.ask(asked)
@@ -139,8 +142,8 @@ class Run {
    */
   async #pass(): Promise<void> {
     for (let ms = 0; ms < 2; ms++) {
-      this.#cycles.now++
-      this.#timers.tick(1)
+      this.#clock.now++
+      this.#timers.tick()
       await this.#adopt()
     }
   }
@@ -175,7 +178,7 @@ class Run {
       if (asked.state === 'holding') assert.ok(real.hasBegun)
       else if (asked.state === 'pending') {
         assert.ok(!real.hasBegun)
-        assert.ok(asked.deadline > this.#cycles.now, `${asked.id} waits for longer than it may`)
+        assert.ok(asked.deadline > this.#clock.now, `${asked.id} waits for longer than it may`)
       } else assert.equal(real.outcomeSeen, asked.outcome, `${asked.id}`)
     }
   }

@@ -9,8 +9,9 @@
 import assert from 'node:assert/strict'
 import type { LockManagerSnapshot } from '../../src/index.ts'
 import type { Asked, Outcome } from './asked.ts'
-import type { Cycles } from './cycles.ts'
+import { Cycles } from './cycles.ts'
 import type { Model } from './model.ts'
+import type { Reports, Rules } from './reports.ts'
 import type { Tally } from './tally.ts'
 
 /** What the manager says: which requests hold and wait, and which stand before each. */
@@ -61,6 +62,8 @@ const ORDERS: readonly Order[] = [
 export class Follower {
   readonly #model: Model
   readonly #cycles: Cycles
+  readonly #reports: Reports
+  readonly #clock: { readonly now: number }
   readonly #tally: Tally
   /** How a request's promise was settled, as far as that was seen. */
   readonly #outcomeOf: (asked: Asked) => Outcome | undefined
@@ -71,12 +74,15 @@ export class Follower {
 
   constructor(
     model: Model,
-    cycles: Cycles,
+    rules: Rules,
+    reports: Reports,
     tally: Tally,
     outcomeOf: (asked: Asked) => Outcome | undefined,
   ) {
     this.#model = model
-    this.#cycles = cycles
+    this.#cycles = new Cycles(model, rules, reports)
+    this.#reports = reports
+    this.#clock = rules.clock
     this.#tally = tally
     this.#outcomeOf = outcomeOf
   }
@@ -85,7 +91,7 @@ export class Follower {
   follow(seen: Seen, subscribed: readonly Asked[]): void {
     const model = this.#model
     const cycles = this.#cycles
-    for (const asked of model.pending) if (asked.deadline <= cycles.now) this.racing.add(asked)
+    for (const asked of model.pending) if (asked.deadline <= this.#clock.now) this.racing.add(asked)
     const restore = this.#save()
     const isFound = ORDERS.some((order, i) => {
       if (i > 0) restore()
@@ -99,8 +105,7 @@ export class Follower {
     this.racing.clear()
     this.isRace = false
     seen.mustBe(model)
-    cycles.endTurn()
-    cycles.mustBeKnown(isRace)
+    cycles.endTurn(isRace)
   }
 
   /** Whether the model agrees with the manager, if things happen in this order. */
@@ -111,13 +116,13 @@ export class Follower {
       if (error instanceof assert.AssertionError) return false
       throw error
     }
-    return seen.isSameAs(this.#model) && this.#cycles.areRead
+    return seen.isSameAs(this.#model) && this.#reports.areRead
   }
 
   #run(subscribed: readonly Asked[], { endsFirst, victimsFirst }: Order): void {
     const model = this.#model
     const cycles = this.#cycles
-    cycles.readReports()
+    this.#reports.read()
     if (subscribed.length > 0) model.grant()
     for (const asked of subscribed) cycles.check(asked)
     cycles.runTimers(victimsFirst)
@@ -137,7 +142,7 @@ export class Follower {
       if (endsFirst) this.#endAll()
       else model.begin()
       cycles.checkGuards()
-      const areRejected = cycles.rejectVictims()
+      const areRejected = this.#reports.rejectVictims()
       isMoved = cycles.openCycles() || areRejected || model.ending !== undefined
       isMoved ||= model.endReturned()
     }

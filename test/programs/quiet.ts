@@ -1,30 +1,72 @@
-/** Sets timers and rejections aside while programs run. */
+/** Sets real timers and unhandled rejections aside while programs run. */
 
-import type { MockTimers } from 'node:test'
 import { runtime } from '../../src/manager/clock.ts'
+
+/** A timer that is due at a time of the mocked clock. */
+interface Timer {
+  readonly due: number
+  readonly work: () => void
+}
+
+/** Mocked timers. Those that are due together run in the order in which they were set, as real ones do. */
+export class MockedTimers {
+  #now = 0
+  #timers: Timer[] = []
+
+  readonly setTimeout = (work: () => void, ms = 0): Timer => {
+    const timer = { due: this.#now + Math.max(ms, 1), work }
+    this.#timers.push(timer)
+    return timer
+  }
+
+  readonly clearTimeout = (timer: unknown): void => {
+    this.#timers = this.#timers.filter((one) => one !== timer)
+  }
+
+  /** Lets a millisecond pass. */
+  tick(): void {
+    this.#now++
+    const due = this.#timers.filter((timer) => timer.due <= this.#now)
+    for (const timer of due) {
+      // An earlier one may have cleared it.
+      if (!this.#timers.includes(timer)) continue
+      this.clearTimeout(timer)
+      timer.work()
+    }
+  }
+
+  /** No timer is left. */
+  clear(): void {
+    this.#timers = []
+  }
+}
 
 const EVENTS = ['unhandledRejection', 'rejectionHandled'] as const
 
 /**
- * Puts mock timers in place, also for the manager, and ignores rejections that nobody has handled: programs
- * start requests that they await later, or never. Returns a function that undoes it.
+ * Puts mocked timers in place, also for the manager, and ignores rejections that nobody has handled:
+ * programs start requests that they await later, or never. Returns the timers, and what undoes it.
  */
-export function quiet(timers: MockTimers): () => void {
+export function quiet(): { readonly timers: MockedTimers; undo(): void } {
   const ignore = (): void => {}
-  const before = EVENTS.map((event) => process.listeners(event as 'unhandledRejection'))
+  const listeners = EVENTS.map((event) => process.listeners(event as 'unhandledRejection'))
   for (const event of EVENTS) {
     process.removeAllListeners(event)
     process.on(event, ignore)
   }
-  timers.enable({ apis: ['setTimeout'] })
+  const timers = new MockedTimers()
+  const mocked = { setTimeout: timers.setTimeout, clearTimeout: timers.clearTimeout }
   const real = { ...runtime }
-  Object.assign(runtime, { setTimeout, clearTimeout })
-  return () => {
+  const { setTimeout, clearTimeout } = globalThis
+  Object.assign(runtime, mocked)
+  Object.assign(globalThis, mocked)
+  const undo = (): void => {
     Object.assign(runtime, real)
-    timers.reset()
+    Object.assign(globalThis, { setTimeout, clearTimeout })
     for (const [i, event] of EVENTS.entries()) {
       process.removeListener(event, ignore)
-      for (const listener of before[i] ?? []) process.on(event, listener as () => void)
+      for (const listener of listeners[i] ?? []) process.on(event, listener as () => void)
     }
   }
+  return { timers, undo }
 }

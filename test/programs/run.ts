@@ -1,10 +1,8 @@
 /**
  * Runs many random programs and prints what was in them: `npm run programs -- --programs N --seed S`.
- * `--guards` takes guards too: in one of some million such programs the model may not know which of two
- * cycles with the same members was opened, or in whose turn a time was over.
+ * `--guards` takes guards too. The table counts cycles by the forms in which their requests are awaited.
  */
 
-import { mock } from 'node:test'
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
 import { run } from './driver.ts'
@@ -23,10 +21,10 @@ const { values } = parseArgs({
 const numRuns = Number(values.programs)
 const tally = newTally()
 const start = performance.now()
-quiet(mock.timers)
+const { timers } = quiet()
 await fc.assert(
   fc.asyncProperty(values.guards ? programWithGuards : program, async (one) => {
-    await run(one, mock.timers, tally)
+    await run(one, timers, tally)
     if (process.stderr.isTTY && tally.programs % 1000 === 0) {
       process.stderr.write(`\r${tally.programs} of ${numRuns} programs `)
     }
