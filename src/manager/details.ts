@@ -22,6 +22,8 @@ export interface Details {
   isChainWanted: boolean
   /** The holder whose callback returned this request's own promise. */
   returnedBy: object | undefined
+  /** Of a holder: whether some requests in it were made side by side, so that its code has branches. */
+  hasBranches: boolean
   /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame: number
   /** What aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
@@ -38,6 +40,7 @@ export function newDetails(resolve?: Settle['resolve'], reject?: Settle['reject'
     chain: undefined,
     isChainWanted: false,
     returnedBy: undefined,
+    hasBranches: false,
     frame: 0,
     lost: undefined,
   }

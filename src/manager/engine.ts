@@ -179,10 +179,7 @@ export class Engine {
       const startAtOnce = (): unknown => this.#start(request)
       return then.call(SETTLED, startAtOnce)
     }
-    return then.call(
-      this.#turnOf(request, caller),
-      this.#startWaiting as (value: unknown) => unknown,
-    )
+    return then.call(this.#turnOf(request, caller), this.#start as (value: unknown) => unknown)
   }
 
   /** The same of a nested request: the caller gets a promise that says when somebody waits for it. */
@@ -257,8 +254,6 @@ export class Engine {
     if (isShown) await takeEnd(request)
   }
 
-  readonly #startWaiting = (request: Request): unknown => this.#start(request)
-
   /** Whether a plan would be granted at once. */
   isFree(plan: Ticket<Request>): boolean {
     if (this.queues.isFree(plan)) return true
@@ -284,7 +279,7 @@ export class Engine {
   }
 
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
-  #start(request: Request, settle?: Settle): unknown {
+  readonly #start = (request: Request, settle?: Settle): unknown => {
     const { signal } = request.options
     const isCancelled = signal !== undefined && isAborted(signal)
     // A listener of the signal may have kept ours from hearing of it.
@@ -432,8 +427,9 @@ export class Engine {
   #enterNested(request: Request, holder: Request, caller: Caller): void {
     const { options } = request
     this.#order?.wanted(request, caller)
-    if (options.owner ? hasWaiting(holder) : holder.nested?.size) holder.hasBranches = true
-    else if (!holder.guards?.size) holder.hasBranches = false
+    if (options.owner ? hasWaiting(holder) : holder.nested?.size) {
+      withDetails(holder).hasBranches = true
+    } else if (holder.details && !holder.guards?.size) holder.details.hasBranches = false
     nestIn(holder, request)
     if (options.steal) this.#steal(request, caller)
     else this.queues.enter(request)

@@ -98,7 +98,7 @@ function* provedBehind(holding: Request): Generator<Request> {
 
 /** Whether one link between a request and its holder is proved. */
 function isStepProved(request: Request, holder: Request, waiting: Request): boolean {
-  if (request.options.owner !== undefined) return !holder.hasBranches
+  if (request.options.owner !== undefined) return !holder.details?.hasBranches
   return request.details?.returnedBy === holder || isInChain(holder, waiting)
 }
 

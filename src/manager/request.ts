@@ -53,8 +53,6 @@ export class Request implements Claim, Carried {
   isAwaited = false
   /** Nested requests that have not ended and are no guards. */
   nested: Set<Request> | undefined = undefined
-  /** Whether some were made side by side: its context is that of several branches. */
-  hasBranches = false
   /**
    * Of one whose await chain can be read: the promise that settles the one that the caller has got. Of a
    * holder: that its callback has settled.

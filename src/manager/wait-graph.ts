@@ -46,7 +46,7 @@ export function isOwnGuard(request: Request, blocker: Request): boolean {
 
 /** Whether it is not certain that a holding waits for what its context awaits. */
 export function isDoubtful(holding: Request): boolean {
-  return holding.isGuard && codeOf(holding)?.hasBranches === true
+  return holding.isGuard && codeOf(holding)?.details?.hasBranches === true
 }
 
 /**
