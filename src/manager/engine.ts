@@ -90,8 +90,8 @@ export class Engine {
   }
 
   /** The holder that a request belongs to which is made in the code of another one, or of none. */
-  holderOf({ owner }: Options, around: Request | undefined): Request | undefined {
-    return owner === undefined ? around : this.#owners.holderOf(owner, around)
+  holderOf({ owner, label }: Options, around: Request | undefined): Request | undefined {
+    return owner === undefined ? around : this.#owners.holderOf(owner, label, around)
   }
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */

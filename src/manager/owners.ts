@@ -25,14 +25,18 @@ export class Owners {
     this.#isCarried = isCarried
   }
 
-  /** The holder of what an owner asks for, in the code of the holder `around`. */
-  holderOf(owner: object, around: Request | undefined): Request {
+  /**
+   * The holder of what an owner asks for, in the code of the holder `around`. Its label is that of the
+   * owner's first request.
+   */
+  holderOf(owner: object, label: string | undefined, around: Request | undefined): Request {
     const known = this.#holders.get(owner)
     if (known?.state === 'holding') {
       for (let at = around; at; at = at.holder) if (at === known) return around as Request
       return this.#isCarried ? known : innermost(known)
     }
-    const holder = new Request(this.#context, 0, NO_LOCK, DEFAULTS, around, ownersCode)
+    const options = label === undefined ? DEFAULTS : { ...DEFAULTS, label }
+    const holder = new Request(this.#context, 0, NO_LOCK, options, around, ownersCode)
     holder.state = 'holding'
     this.#holders.set(owner, holder)
     return holder

@@ -104,9 +104,18 @@ function isStepProved(request: Request, holder: Request, waiting: Request): bool
 
 /** Whether a guard, or a request that waits, is proved to belong to no branch of a context's code. */
 function isSequential(request: Request, code: Request): boolean {
-  if (request.options.owner !== undefined) return true
-  if (request.details?.returnedBy === code) return true
-  return provesWaits() && request.details?.chain?.frames.get(frameOf(code)) === true
+  if (request.options.owner !== undefined || request.details?.returnedBy === code) return true
+  // The code of an owner is in one piece. Branches can only be in the callback of one of its requests.
+  const callback = code.isOwner ? ownersRequestAround(request) : code
+  const isFirst = callback && request.details?.chain?.frames.get(frameOf(callback))
+  return provesWaits() && isFirst === true
+}
+
+/** The nearest request around one that was made with an owner. */
+function ownersRequestAround(request: Request): Request | undefined {
+  let at = request.holder
+  while (at && at.options.owner === undefined) at = at.holder
+  return at
 }
 
 function isInChain(code: Request, waiting: Request): boolean {

@@ -116,6 +116,49 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
+  it('waits for what its callbacks wait for, if these have no owner', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const [owner, other] = [{}, {}]
+    const holdsC = gate()
+    const one = async (): Promise<string> => {
+      const guard = await locks.acquire('a', { owner })
+      try {
+        return await locks.request('b', { owner }, async () => {
+          await holdsC.opened
+          return await locks.request('c', () => 'one')
+        })
+      } finally {
+        guard.release()
+      }
+    }
+    const two = async (): Promise<string> => {
+      const guard = await locks.acquire('c', { owner: other })
+      try {
+        holdsC.open()
+        ;(await locks.acquire('a', { owner: other })).release()
+        return 'two'
+      } finally {
+        guard.release()
+      }
+    }
+    const results = await Promise.allSettled([one(), two()])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  })
+
+  it('gives the label of its first request to those that have none', async () => {
+    const locks = new LockManager()
+    const owner = {}
+    const guard = await locks.acquire('a', { owner, label: 'refund' })
+    const second = await locks.acquire('b', { owner })
+    const { held } = await locks.query()
+    assert.deepEqual(
+      held.map(({ label }) => label),
+      ['refund', 'refund'],
+    )
+    second.release()
+    guard.release()
+  })
+
   it('is in the holder in whose callback it is first used', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const result = locks.request('a', async () => {
