@@ -99,8 +99,9 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
   const lock = name(cycle.at(i - 1)?.waitsFor ?? '')
   return (
     `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
-    `not proved that the holder of ${lock} waits for ${visible(cycle[i]?.label ?? '')}. It does not where a ` +
-    'timer, a promise that nobody awaits, or another branch has made that request. Say so with detached: true.'
+    `not proved that the holder of ${lock} waits for ${visible(cycle[i]?.label ?? '')}. If a timer, a promise ` +
+    'that nobody awaits, or another branch made that request, this is no deadlock: mark it detached: true. ' +
+    'If the holder does wait, await the request directly, or pass an owner.'
   )
 }
 
