@@ -180,8 +180,8 @@ export class Code {
   }
 
   #subscribe(asked: Asked, verdict: Asked['verdict']): void {
+    if (!asked.isAwaited) this.#subscribed.add(asked)
     asked.verdict = verdict
-    this.#subscribed.add(asked)
   }
 }
 

@@ -48,15 +48,20 @@ export class Seen {
 interface Order {
   readonly endsFirst: boolean
   readonly victimsFirst: boolean
+  /** Requests whose time is over, or that were aborted. */
+  readonly lossesFirst: boolean
 }
 
-const USUAL: Order = { endsFirst: false, victimsFirst: true }
-const ORDERS: readonly Order[] = [
-  USUAL,
-  { endsFirst: false, victimsFirst: false },
-  { endsFirst: true, victimsFirst: true },
-  { endsFirst: true, victimsFirst: false },
-]
+/** `queues`: only in what holds and waits, and not in the reports. */
+type Agreement = 'none' | 'queues' | 'all'
+
+const USUAL: Order = { endsFirst: false, victimsFirst: true, lossesFirst: false }
+/** The usual one first. */
+const ORDERS: readonly Order[] = [false, true].flatMap((endsFirst) =>
+  [true, false].flatMap((victimsFirst) =>
+    [false, true].map((lossesFirst) => ({ endsFirst, victimsFirst, lossesFirst })),
+  ),
+)
 
 /** Follows one manager. */
 export class Follower {
@@ -93,13 +98,22 @@ export class Follower {
     const cycles = this.#cycles
     for (const asked of model.pending) if (asked.deadline <= this.#clock.now) this.racing.add(asked)
     const restore = this.#save()
-    const isFound = ORDERS.some((order, i) => {
-      if (i > 0) restore()
-      return this.#tryOut(seen, subscribed, order)
-    })
-    if (!isFound) {
+    const tryOut = (order: Order): Agreement => {
       restore()
-      this.#run(subscribed, USUAL)
+      return this.#tryOut(seen, subscribed, order)
+    }
+    let [agreeing, best]: [Order, Agreement] = [USUAL, 'none']
+    for (const order of ORDERS) {
+      const agreement = tryOut(order)
+      if (agreement === 'none' || best === agreement) continue
+      agreeing = order
+      best = agreement
+      if (best === 'all') break
+    }
+    if (best !== 'all') {
+      restore()
+      // If none agrees, this says where the model differs.
+      this.#run(subscribed, agreeing)
     }
     const isRace = this.isRace || this.racing.size > 0
     this.racing.clear()
@@ -108,31 +122,27 @@ export class Follower {
     cycles.endTurn(isRace)
   }
 
-  /** Whether the model agrees with the manager, if things happen in this order. */
-  #tryOut(seen: Seen, subscribed: readonly Asked[], order: Order): boolean {
+  /** How far the model agrees with the manager, if things happen in this order. */
+  #tryOut(seen: Seen, subscribed: readonly Asked[], order: Order): Agreement {
     try {
       this.#run(subscribed, order)
     } catch (error) {
-      if (error instanceof assert.AssertionError) return false
+      if (error instanceof assert.AssertionError) return 'none'
       throw error
     }
-    return seen.isSameAs(this.#model) && this.#reports.areRead
+    if (!seen.isSameAs(this.#model)) return 'none'
+    return this.#reports.areRead ? 'all' : 'queues'
   }
 
-  #run(subscribed: readonly Asked[], { endsFirst, victimsFirst }: Order): void {
+  #run(subscribed: readonly Asked[], { endsFirst, victimsFirst, lossesFirst }: Order): void {
     const model = this.#model
     const cycles = this.#cycles
     this.#reports.read()
+    if (lossesFirst) this.#lose()
     if (subscribed.length > 0) model.grant()
     for (const asked of subscribed) cycles.check(asked)
     cycles.runTimers(victimsFirst)
-    for (const asked of this.racing) {
-      if (asked.state !== 'pending') continue
-      const outcome = this.#outcomeOf(asked)
-      const isGone = outcome === 'timeout' || outcome === 'aborted'
-      this.#tally.races[isGone ? 'lost' : 'won']++
-      if (isGone) model.leave(asked, outcome)
-    }
+    if (!lossesFirst) this.#lose()
     if (this.isRace || endsFirst) this.#endAll()
     else model.begin()
     // Guards are out before cycles are looked at again that the same end has opened.
@@ -145,6 +155,17 @@ export class Follower {
       const areRejected = this.#reports.rejectVictims()
       isMoved = cycles.openCycles() || areRejected || model.ending !== undefined
       isMoved ||= model.endReturned()
+    }
+  }
+
+  /** Ends those that have given up. */
+  #lose(): void {
+    for (const asked of this.racing) {
+      if (asked.state !== 'pending') continue
+      const outcome = this.#outcomeOf(asked)
+      const isGone = outcome === 'timeout' || outcome === 'aborted'
+      this.#tally.races[isGone ? 'lost' : 'won']++
+      if (isGone) this.#model.leave(asked, outcome)
     }
   }
 
