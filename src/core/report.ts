@@ -31,13 +31,13 @@ export interface DeadlockMember {
   /** The call stack at which it waits: a line for each call, the innermost first, no heading. */
   readonly stack: string
   /**
-   * Of tasks: whether it is proved that the code which holds what the member before it waits for waits
-   * for this request. Absent for threads, which cannot do anything else.
+   * Whether it is proved that this request is waited for by the holder that the member before it waits for.
+   * Absent for threads, whose waits are certain.
    */
   readonly proved?: boolean
   /**
-   * Of tasks: the functions that wait for this request, from the innermost to the callback that must end
-   * first; a line for each. Absent where the runtime does not show them.
+   * The functions that wait for this request, a line each, from the innermost to the callback that must end
+   * first. Absent for threads, and where the runtime does not show them.
    */
   readonly awaitChain?: string
   /**
@@ -117,7 +117,7 @@ export interface DeadlockReport {
    * {@link DeadlockMember.proved}). Nothing is rejected then, unless `deadlockVictims` is `'likely'`.
    */
   readonly suspected?: boolean
-  /** Of tasks: whether the victim is rejected. Absent for threads, where it always is. */
+  /** Whether the victim is rejected. Absent for threads, where it always is. */
   readonly hasVictim?: boolean
   /** When it was found, in milliseconds since 1970. */
   readonly detectedAtMs: number

@@ -37,7 +37,7 @@ export interface Options {
 /** The calls that ask for locks. */
 export type Call = 'request' | 'acquire' | 'tryAcquire'
 
-/** What counts where nothing was asked for. */
+/** The options of a request that has none. */
 export const DEFAULTS: Options = {
   mode: 'exclusive',
   ifAvailable: false,

@@ -13,7 +13,7 @@
  * Cost       Some microseconds for each reading; nothing until there is one.
  */
 
-/** What was read. */
+/** One reading. */
 export interface AwaitChain {
   /** The frames in it; whether no combinator (`Promise.all`, `allSettled`) stands before each. */
   readonly frames: ReadonlyMap<number, boolean>
@@ -60,7 +60,7 @@ function newFrame(id: number): Frame {
       try {
         await end
       } catch {
-        // Whoever waits for the callback gets its error from there.
+        // The caller of request() gets the error.
       }
       if (idle.length < MAX_IDLE) idle.push(frame)
     },

@@ -1,5 +1,6 @@
 /**
- * A cycle of the wait-for graph, as the detector keeps it: who waits in it, and for whose holding.
+ * A cycle of the wait-for graph, as the detector keeps it: the waiting requests, and the holdings in their
+ * way.
  */
 
 import { isEndProved, isWaitProved } from './proof.ts'
@@ -22,7 +23,7 @@ export function cycleAlong(path: readonly Request[]): Cycle {
     .filter(({ waiting }) => waiting.state === 'waiting')
 }
 
-/** What tells a cycle from others, wherever it begins. */
+/** Identifies a cycle, wherever it begins. */
 export function keyOf(cycle: Cycle): string {
   const ids = cycle.map(({ waiting, blocker }) => `${waiting.id}>${blocker.id}`)
   const [oldest] = [...cycle].sort((a, b) => a.waiting.id - b.waiting.id)

@@ -52,7 +52,7 @@ import {
 /** Which deadlocks have a victim. */
 export type DeadlockVictims = 'proved' | 'likely'
 
-/** What a detector works with. */
+/** Options of a {@link DeadlockDetector}. */
 export interface DetectorOptions {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims

@@ -1,6 +1,7 @@
 /**
- * What only some requests have: kept apart, so that the others need no room for it. A request that has ended
- * forgets it, and with it the promises and the code that waited; but for a signal that was read.
+ * The part of a request that only some requests have: kept apart, so that the others need no room for it. A
+ * request that has ended forgets it, and with it the promises and the code that waited, unless its signal was
+ * read.
  */
 
 import type { AwaitChain } from './await-chain.ts'
@@ -13,20 +14,20 @@ export interface Settle {
 
 /** The details of one request. */
 export interface Details {
-  /** Of a nested one: what settles the promise that the caller has got. */
+  /** The functions that settle the promise of a nested request. */
   resolve: Settle['resolve'] | undefined
   reject: Settle['reject'] | undefined
-  /** Its await chain: of one that waits, as read last; of a guard, as read when it was granted. */
+  /** The await chain: the last reading while it waits; for a guard, the reading at its grant. */
   chain: AwaitChain | undefined
   /** Whether the detector wants the chain read. */
   isChainWanted: boolean
   /** The holder whose callback returned this request's own promise. */
   returnedBy: object | undefined
-  /** Of a holder: whether some requests in it were made side by side, so that its code has branches. */
+  /** Whether requests inside this holder were made side by side, so that its code has branches. */
   hasBranches: boolean
   /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame: number
-  /** What aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
+  /** Aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
   lost: AbortController | undefined
 }
 

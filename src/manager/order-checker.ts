@@ -11,7 +11,7 @@ import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 import { locksOf, onlyLockOf } from './wait-graph.ts'
 
-/** What an order checker works with. */
+/** Options of an {@link OrderChecker}. */
 export interface OrderCheckerOptions {
   readonly places: Places
   readonly tell: { possible(report: ReturnType<OrderGraph['record']>[number]): void }

@@ -5,8 +5,8 @@
  * age they would wait for each other. PostgreSQL calls such an edge soft, and cures the cycle by
  * rearranging the queue (src/backend/storage/lmgr/README, "Deadlock Detection"). So does this.
  *
- * Steps      Whoever waits for the nested request's holder goes behind the nested request, and behind all
- *            that this waits for.
+ * Steps      Each request that waits for the nested request's holder goes behind the nested request, and
+ *            behind all that this waits for.
  * Invariant  No cycle of the graph at hand goes through a new edge. Take the nested request, all that it
  *            waits for, and all that these still stand behind after the moves. Its holder is not among
  *            them, or this were a deadlock. Nor is one that was moved, for those wait for the holder. Every

@@ -54,11 +54,11 @@ export class Request implements Claim, Carried {
   /** Nested requests that have not ended and are no guards. */
   nested: Set<Request> | undefined = undefined
   /**
-   * Of one whose await chain can be read: the promise that settles the one that the caller has got. Of a
-   * holder: that its callback has settled.
+   * While it waits inside a holder: settles after the wait. While it holds: settles with its callback. Await
+   * chains are read along this promise.
    */
   end: Promise<unknown> | undefined = undefined
-  /** What only some requests have; {@link withDetails} makes it. */
+  /** The part that only some requests have; {@link withDetails} makes it. */
   details: Details | undefined = undefined
   /** Guards that are out and were asked for here. */
   guards: Set<Request> | undefined = undefined
