@@ -11,6 +11,7 @@ import {
   type Scope,
   shared,
 } from '../../src/index.ts'
+import { itIfProved } from './if-proved.ts'
 import { gate, holder, holding, pause, settle, state } from './tools.ts'
 
 /** Two tasks that nest two locks in opposite order, each with the other's first lock taken. */
@@ -30,44 +31,47 @@ function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
 
 describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   for (const deadlockAfterMs of [0, undefined]) {
-    it(`has one victim, whose report names all (deadlockAfterMs: ${deadlockAfterMs})`, async () => {
-      const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
-      const told: DeadlockReport[] = []
-      let toldAt = 0
-      locks.on('deadlock', (report) => {
-        told.push(report)
-        toldAt = performance.now()
-      })
-      const began = performance.now()
-      const results = await opposite(locks)
-      const took = performance.now() - began
-      assert.ok(toldAt - began < 500, 'it is told at once')
-      assert.ok(deadlockAfterMs === 0 ? took < 500 : took >= 990)
-      assert.deepEqual(results[0], { status: 'fulfilled', value: 'transfer 1 done' })
-      const error = results[1]?.status === 'rejected' ? results[1].reason : undefined
-      assert.ok(error instanceof DeadlockError)
-      assert.match(error.stack ?? '', /deadlock\.test/)
-      const { cycle, between } = error.report
-      assert.equal(told.length, 1)
-      assert.equal(between, 'tasks')
-      assert.deepEqual(
-        cycle.map(({ label, holds, waitsFor }) => [label, holds, waitsFor]),
-        [
-          ['transfer 2', ['account:b'], 'account:a'],
-          ['transfer 1', ['account:a'], 'account:b'],
-        ],
-      )
-      for (const { stack, heldAt } of cycle) {
-        assert.match(stack, /deadlock\.test/)
-        assert.match(heldAt ?? '', /deadlock\.test/)
-        assert.notEqual(stack, heldAt)
-        assert.doesNotMatch(stack, /lock-manager/)
-      }
-      const text = deadlockText(error.report)
-      assert.match(text, /^Deadlock: 2 tasks wait for each other/)
-      assert.match(text, /take them in one request: request\(\['account:a', 'account:b'\], …\)/)
-      assert.deepEqual(await state(locks), { held: [], pending: [] })
-    })
+    itIfProved(
+      `has one victim, whose report names all (deadlockAfterMs: ${deadlockAfterMs})`,
+      async () => {
+        const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
+        const told: DeadlockReport[] = []
+        let toldAt = 0
+        locks.on('deadlock', (report) => {
+          told.push(report)
+          toldAt = performance.now()
+        })
+        const began = performance.now()
+        const results = await opposite(locks)
+        const took = performance.now() - began
+        assert.ok(toldAt - began < 500, 'it is told at once')
+        assert.ok(deadlockAfterMs === 0 ? took < 500 : took >= 990)
+        assert.deepEqual(results[0], { status: 'fulfilled', value: 'transfer 1 done' })
+        const error = results[1]?.status === 'rejected' ? results[1].reason : undefined
+        assert.ok(error instanceof DeadlockError)
+        assert.match(error.stack ?? '', /deadlock\.test/)
+        const { cycle, between } = error.report
+        assert.equal(told.length, 1)
+        assert.equal(between, 'tasks')
+        assert.deepEqual(
+          cycle.map(({ label, holds, waitsFor }) => [label, holds, waitsFor]),
+          [
+            ['transfer 2', ['account:b'], 'account:a'],
+            ['transfer 1', ['account:a'], 'account:b'],
+          ],
+        )
+        for (const { stack, heldAt } of cycle) {
+          assert.match(stack, /deadlock\.test/)
+          assert.match(heldAt ?? '', /deadlock\.test/)
+          assert.notEqual(stack, heldAt)
+          assert.doesNotMatch(stack, /lock-manager/)
+        }
+        const text = deadlockText(error.report)
+        assert.match(text, /^Deadlock: 2 tasks wait for each other/)
+        assert.match(text, /take them in one request: request\(\['account:a', 'account:b'\], …\)/)
+        assert.deepEqual(await state(locks), { held: [], pending: [] })
+      },
+    )
   }
 
   it('is found where a task asks for what it has itself', async () => {
@@ -85,7 +89,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('is found through the callback’s second parameter too', async () => {
+  itIfProved('is found through the callback’s second parameter too', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     let scope: Scope | undefined
     const inside = gate()
@@ -105,7 +109,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   })
 
-  it('is found through shared holders', async () => {
+  itIfProved('is found through shared holders', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const both = gate()
     let inside = 0
@@ -120,7 +124,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('is found in a ring of five, and the other four go on', async () => {
+  itIfProved('is found in a ring of five, and the other four go on', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const all = gate()
     let inside = 0
@@ -136,7 +140,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.equal(results.filter(({ status }) => status === 'rejected').length, 1)
   })
 
-  it('is found in a ring of five thousand', async () => {
+  itIfProved('is found in a ring of five thousand', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const count = 5000
     const told: DeadlockReport[] = []
@@ -159,7 +163,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('is told with the calls of who asked, and none of ours', async () => {
+  itIfProved('is told with the calls of who asked, and none of ours', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     class Service {
       start(): Promise<unknown> {
@@ -198,20 +202,26 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(member?.stack ?? '', /start\W+game.manager.engine/)
   })
 
-  it('is told with the place of another lock where none was kept, and says so', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    // Of so many that were asked for within one tick of the clock, not all call stacks are kept.
-    for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
-    const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
-    await opposite(locks)
-    const { cycle } = await report
-    for (const { stack, heldAt, similarHeldAt } of cycle) {
-      assert.match(stack, /deadlock\.test/)
-      assert.equal(heldAt, undefined)
-      assert.match(similarHeldAt ?? '', /deadlock\.test/)
-    }
-    assert.match(deadlockText(await report), /holds by a call that was not kept, but perhaps like/)
-  })
+  itIfProved(
+    'is told with the place of another lock where none was kept, and says so',
+    async () => {
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+      // Of so many that were asked for within one tick of the clock, not all call stacks are kept.
+      for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
+      const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
+      await opposite(locks)
+      const { cycle } = await report
+      for (const { stack, heldAt, similarHeldAt } of cycle) {
+        assert.match(stack, /deadlock\.test/)
+        assert.equal(heldAt, undefined)
+        assert.match(similarHeldAt ?? '', /deadlock\.test/)
+      }
+      assert.match(
+        deadlockText(await report),
+        /holds by a call that was not kept, but perhaps like/,
+      )
+    },
+  )
 
   it('is none where nobody awaits the nested request, or it is detached', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
@@ -233,7 +243,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['holder', 'nobody waited', 'only caught', 'detached', 'told'])
   })
 
-  it('ends where one who waits leaves: nobody is rejected', async () => {
+  itIfProved('ends where one who waits leaves: nobody is rejected', async () => {
     const locks = new LockManager({ deadlockAfterMs: 50, trackOrder: false })
     const told: DeadlockReport[] = []
     locks.on('deadlock', (report) => told.push(report))
@@ -282,7 +292,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(deadlockText(suspected[0] as DeadlockReport), /Nothing was rejected/)
   })
 
-  it('lets others pass, once nobody suspects it any more', async () => {
+  itIfProved('lets others pass, once nobody suspects it any more', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
     locks.on('suspected', () => {})
     const steps: string[] = []
@@ -297,7 +307,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['nested', 'both'])
   })
 
-  it('lets others pass when anything has opened it', async () => {
+  itIfProved('lets others pass when anything has opened it', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
     const [told, ask] = [gate(), gate()]
     locks.on('deadlock', () => told.open())
@@ -320,7 +330,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['nested', 'both'])
   })
 
-  it('is told outside of all holders', async () => {
+  itIfProved('is told outside of all holders', async () => {
     const locks = new LockManager({ deadlockAfterMs: 20 })
     locks.on('possible', () => {})
     const told: string[] = []
@@ -334,7 +344,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(told, ['account:a', 'listener'])
   })
 
-  it('is found where tasks hold by guards', async () => {
+  itIfProved('is found where tasks hold by guards', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const both = gate()
     let inside = 0
@@ -351,27 +361,30 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('is found through a guard that a callback has left to the code around it', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const [held, left] = [gate(), gate()]
-    const other = locks.request('b', async () => {
-      held.open()
-      await left.opened
-      return locks.request('a', () => 'other')
-    })
-    await held.opened
-    const outer = locks.request('outer', async () => {
-      using _guard = await locks.request('inner', () => locks.acquire('a'))
-      left.open()
-      await settle()
-      return await locks.request('b', () => 'outer')
-    })
-    const results = await Promise.allSettled([other, outer])
-    const reasons = results.map((one) => (one.status === 'rejected' ? one.reason : one.value))
-    assert.equal(reasons.filter((reason) => reason instanceof DeadlockError).length, 1)
-  })
+  itIfProved(
+    'is found through a guard that a callback has left to the code around it',
+    async () => {
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+      const [held, left] = [gate(), gate()]
+      const other = locks.request('b', async () => {
+        held.open()
+        await left.opened
+        return locks.request('a', () => 'other')
+      })
+      await held.opened
+      const outer = locks.request('outer', async () => {
+        using _guard = await locks.request('inner', () => locks.acquire('a'))
+        left.open()
+        await settle()
+        return await locks.request('b', () => 'outer')
+      })
+      const results = await Promise.allSettled([other, outer])
+      const reasons = results.map((one) => (one.status === 'rejected' ? one.reason : one.value))
+      assert.equal(reasons.filter((reason) => reason instanceof DeadlockError).length, 1)
+    },
+  )
 
-  it('is found through a guard when earlier branches are over', async () => {
+  itIfProved('is found through a guard when earlier branches are over', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const [asked, held] = [gate(), gate()]
     const one = locks.request('one', async () => {

@@ -19,10 +19,14 @@ import {
   type Served,
 } from './chromium.ts'
 import { type Column, columnOf, NODES, tableOf } from './forms.ts'
+import { SKIPPED, Tally } from './tally.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const FILES =
-  'web-locks many passing bad-input aborts stolen context deadlock order refusals owners'.split(' ')
+const FILES = [
+  ...['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen', 'context', 'deadlock'],
+  ...['order', 'refusals', 'owners', 'proof', 'unproved', 'certainty', 'long-waits', 'warnings'],
+  ...['inspect', 'leaks'],
+]
 /** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen']
 
@@ -30,14 +34,45 @@ let isSound = true
 const isFormsOnly = process.argv.includes('--forms')
 const columns: Column[] = []
 
-const bun = { name: 'Bun', npm: 'bun@1', command: 'bun test', summary: / (\d+) pass\n +(\d+) fail/ }
-const deno = {
+/** A runtime that npm can give, and what its test runner prints of a file. */
+interface Runner {
+  readonly name: string
+  readonly npm: string
+  readonly command: string
+  /** The last line or lines, with the groups `passed`, `failed` and `skipped`. */
+  readonly summary: RegExp
+  /** Flags for single files. */
+  readonly flags: Readonly<Record<string, string>>
+  /** Why it does not run some files. */
+  readonly leftOut: Readonly<Record<string, string>>
+}
+
+const bun: Runner = {
+  name: 'Bun',
+  npm: 'bun@1',
+  command: 'bun test',
+  summary: / (?<passed>\d+) pass\n(?: +(?<skipped>\d+) skip\n)? +(?<failed>\d+) fail/,
+  flags: {},
+  leftOut: {
+    certainty: 'needs async stack traces; unproved has the rules that hold without them',
+    leaks: 'collects garbage by a flag of V8',
+  },
+}
+const deno: Runner = {
   name: 'Deno',
   npm: 'deno@2',
   command: 'deno test -A --no-check',
-  summary: /\((\d+) steps\) \| (\d+) failed/,
+  // Steps are the tests in a `describe`. All other counts are of those outside of any.
+  summary:
+    /(?<passed>\d+) passed(?: \((?<passedIn>\d+) steps?\))? \| (?<failed>\d+) failed(?: \((?<failedIn>\d+) steps?\))?(?: \| (?<skipped>\d+) ignored(?: \((?<skippedIn>\d+) steps?\))?)?/,
+  // Deno changes this flag of V8 only when it starts.
+  flags: { unproved: '--v8-flags=--no-async-stack-traces' },
+  leftOut: {},
 }
-for (const { name, npm, command, summary } of isFormsOnly ? [] : [bun, deno]) {
+for (const runner of isFormsOnly ? [] : [bun, deno]) runFiles(runner)
+
+/** Runs the files on a runtime, and prints the counts of each, of all, and the reasons of skips. */
+function runFiles({ name, npm, command, summary, flags, leftOut }: Runner): void {
   const npx = (run: string): ReturnType<typeof spawnSync> =>
     spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
       cwd: root,
@@ -47,17 +82,28 @@ for (const { name, npm, command, summary } of isFormsOnly ? [] : [bun, deno]) {
   const version = npx(`${command.split(' ')[0]} --version`)
   if (version.status !== 0) {
     console.log(`${name}: LEFT OUT, npm could not give it: ${String(version.stderr).slice(-300)}`)
-    continue
+    return
   }
+  const tally = new Tally(`${name} ${versionIn(version.stdout)}`)
   for (const file of FILES) {
-    const run = npx(`${command} ./dist/test/manager/${file}.test.js`)
+    if (leftOut[file] !== undefined) {
+      tally.leaveOut(file, leftOut[file])
+      continue
+    }
+    const run = npx(`${command} ${flags[file] ?? ''} ./dist/test/manager/${file}.test.js`)
     const text = `${run.stdout}${run.stderr}`
-    const [, passed, failed] = summary.exec(text) ?? []
-    tell(`${name} ${versionIn(version.stdout)}`, file, passed, failed)
-    if (run.status === 0) continue
-    process.stderr.write(text)
-    isSound = false
+    const counts = summary.exec(text)?.groups ?? {}
+    const count = (key: string): number => Number(counts[`${key}In`] ?? counts[key] ?? 0)
+    const passed = count('passed')
+    // A file of which nothing ran has failed, whatever the exit status.
+    const isSoundFile = run.status === 0 && passed > 0
+    const failed = Math.max(count('failed'), isSoundFile ? 0 : 1)
+    tally.add(file, { passed, failed, skipped: count('skipped') })
+    for (const [, reason] of text.matchAll(SKIPPED)) tally.reasons.add(reason as string)
+    if (!isSoundFile) process.stderr.write(text)
   }
+  tally.end()
+  if (tally.hasFailed) isSound = false
 }
 
 /** Adds a column, or says why there is none. Nothing may be proved that V8 does not prove. */
@@ -73,10 +119,6 @@ function addColumn(column: Column | string): void {
   if (wrong.length === 0) return
   isSound = false
   console.log(`${column.runtime}: proved, and must not be: ${wrong.map(({ name }) => name)}`)
-}
-
-function tell(runtime: string, file: string, passed = '?', failed = '?'): void {
-  console.log(`${runtime.padEnd(24)} ${file.padEnd(10)} ${passed} passed, ${failed} failed`)
 }
 
 function versionIn(text: unknown): string {
@@ -102,12 +144,15 @@ async function inChromium(): Promise<void> {
   }
   const runtime = `Chromium ${/Chrome\/(\d+)/.exec(results.agent)?.[1] ?? ''}`
   addColumn({ runtime, verdicts: results.verdicts })
+  const tally = new Tally(runtime)
   for (const [file, tests] of Object.entries(results.files)) {
-    const failed = tests.filter(({ error }) => error !== undefined)
-    tell(runtime, file, `${tests.length - failed.length}`, `${failed.length}`)
-    for (const { name, error } of failed) process.stderr.write(`${name}\n${error}\n`)
-    if (failed.length > 0 || tests.length === 0) isSound = false
+    const wrong = tests.filter(({ error }) => error !== undefined)
+    const failed = tests.length === 0 ? 1 : wrong.length
+    tally.add(file, { passed: tests.length - wrong.length, failed, skipped: 0 })
+    for (const { name, error } of wrong) process.stderr.write(`${name}\n${error}\n`)
   }
+  if (!isFormsOnly) tally.end()
+  if (tally.hasFailed) isSound = false
 }
 
 function serve(path: string): Served | undefined {
