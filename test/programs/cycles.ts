@@ -1,7 +1,7 @@
 /** What the manager does about cycles, done in the model: requests are moved, and victims end. */
 
 import type { Asked } from './asked.ts'
-import type { Edges } from './graph.ts'
+import { areAtOddsAtAll, type Edges } from './graph.ts'
 import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 
@@ -86,13 +86,18 @@ export class Cycles {
     this.#reports.rejectVictims()
   }
 
-  /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */
+  /**
+   * Guards that are out wait for what their context awaits: that closes cycles, or moves requests, where
+   * somebody waits for a guard's lock.
+   */
   checkGuards(): void {
     const model = this.#model
     while (model.newGuards.length > 0) {
       const guards = model.newGuards.splice(0)
       for (const guard of guards) guard.bringOut()
-      const codes = guards.map(({ isGuard, code }) => (isGuard ? code : undefined))
+      const codes = guards
+        .filter((guard) => model.pending.some((other) => areAtOddsAtAll(other, guard)))
+        .map(({ isGuard, code }) => (isGuard ? code : undefined))
       for (const nested of model.alive) {
         if (model.isWaitedFor(nested) && codes.includes(nested.parent)) this.check(nested)
       }

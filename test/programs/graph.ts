@@ -145,3 +145,8 @@ export function areAtOdds(a: Asked, b: Asked, name: string): boolean {
   const modes = [a.demand.locks.get(name), b.demand.locks.get(name)]
   return !modes.includes(undefined) && modes.includes('exclusive')
 }
+
+/** Whether two requests cannot hold all their names together. */
+export function areAtOddsAtAll(a: Asked, b: Asked): boolean {
+  return [...a.demand.locks.keys()].some((name) => areAtOdds(a, b, name))
+}
