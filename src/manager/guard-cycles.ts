@@ -25,6 +25,8 @@ import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard } from './task-evidence.
 /** A search looks at this many waiting requests, the oldest, and at this many holdings. */
 const MAX_REQUESTS = 300
 
+/** A round of reports looks for the cycles of this many requests that are in none that is known. */
+const MAX_SEARCHES = 100
 /** A search tries this many of the requests that one waits for. */
 const MAX_TRIES = 20
 
@@ -51,6 +53,7 @@ export class GuardCycleSearch {
   /** The part of the edges in which every request leads on and is led to: all cycles are there. */
   #core: ReadonlyMap<Request, readonly Edge[]> = new Map()
   #assigned: ReadonlySet<Edge> = new Set()
+  #searches = 0
 
   constructor(queues: Queues<Request>, places: Places) {
     this.#queues = queues
@@ -59,6 +62,7 @@ export class GuardCycleSearch {
 
   /** The cycle that keeps a request waiting: through it, or through those that it waits for. */
   cycleOf(start: Request): readonly GuardLink[] | undefined {
+    if (++this.#searches > MAX_SEARCHES) return undefined
     const edges = this.#allEdges()
     const next = (request: Request): Request[] => (edges.get(request) ?? []).map(({ to }) => to)
     const around = [...reachable([start], next)]
