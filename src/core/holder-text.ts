@@ -74,7 +74,7 @@ function rootText(holder: RootHolder): string {
   const { label, isAround, holders, waiters, nested } = holder
   const parts = [howHeld(holder)]
   if (holders > 1) parts.push(`${holders} hold it`)
-  parts.push(waiters === 1 ? '1 waits for it' : `${waiters} wait for it`)
+  if (waiters > 0) parts.push(waiters === 1 ? '1 waits for it' : `${waiters} wait for it`)
   if (nested) {
     const behind = nested.behind.length > 0 ? ` behind ${listed(nested.behind.map(brief))}` : ''
     parts.push(

@@ -189,10 +189,13 @@ export interface SlowReport {
   /** The first of the requests that hold `lock`, oldest first; absent when it holds. */
   readonly holders?: readonly RootHolder[]
   /**
-   * Guards without an owner and waits outside of callbacks that could form a cycle with this wait:
-   * suspected, as nobody knows which task will release a guard. Absent where there are none.
+   * Guards and waits outside of callbacks that could form a cycle that keeps this request waiting:
+   * suspected, as nobody knows which task will release a guard without an owner. One member: a task that may
+   * wait for its own guard. Absent where there are none, or the cycle was given in another lock's report.
    */
   readonly guardCycle?: readonly GuardCycleMember[]
+  /** The lock in whose report `guardCycle` was given, where that was another one and the cycle still stands. */
+  readonly guardCycleReportedFor?: LockLabel
 }
 
 /** One side of a suspected cycle: a request that waits, and a guard that its task may hold. */
@@ -205,6 +208,10 @@ export interface GuardCycleMember {
   readonly callSite?: string
   /** The guard that its task may hold; it is in the way of the member before. */
   readonly mayHold: LockHolder
+  /** True where the guard is known to be this task's: both have one owner, or one callback around them. */
+  readonly isCertain?: boolean
+  /** Which of the two has an owner, where only one has: perhaps the other lacks it by mistake. */
+  readonly withOwner?: 'guard' | 'request'
 }
 
 /** A guard that was garbage-collected without `release()`: its locks stay held. */

@@ -1,6 +1,7 @@
 /** The one place where a deadlock report becomes text: what happened, each wait, what to change. */
 
 import { holderText, upgradeAdvice, upgradedIn } from '../core/holder-text.ts'
+import { duration as longDuration } from '../core/listed.ts'
 import type { LockLabel } from '../core/names.ts'
 import type { DeadlockMember, DeadlockReport, LockHolder } from '../core/report.ts'
 import { visible } from '../core/visible.ts'
@@ -154,6 +155,7 @@ function name(lock: LockLabel): string {
 }
 
 function duration(ms: number): string {
+  if (ms >= 100) return longDuration(ms)
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`
 }
 

@@ -53,7 +53,8 @@ export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport)
  * a cycle.
  */
 export function slowText(report: SlowReport): string {
-  const { state, label, names, lastsMs, waiters = 0, lock, guardCycle } = report
+  const { state, label, names, lastsMs, waiters = 0, lock } = report
+  const { guardCycle, guardCycleReportedFor: reportedFor } = report
   if (state === 'holding') {
     const list = listed(names.map(quoted))
     return visible(`${brief(label)} has held ${list} for ${duration(lastsMs)}${siteText(report)}`)
@@ -66,6 +67,9 @@ export function slowText(report: SlowReport): string {
   const upgrades = upgradesIn(report.holders ?? [])
   if (upgrades.length > 0) lines.push(visible(`What to change: ${upgradeAdvice(upgrades)}.`))
   if (guardCycle) lines.push(guardCycleText(guardCycle))
+  if (reportedFor !== undefined) {
+    lines.push(visible(`Suspected deadlock: see the report for ${quoted(reportedFor)}.`))
+  }
   return lines.join('\n')
 }
 
@@ -90,18 +94,45 @@ export function waitText(
 
 /** Guards without an owner that could form a cycle, and what to write instead, in several lines. */
 export function guardCycleText(cycle: readonly GuardCycleMember[]): string {
+  const [member] = cycle
+  if (member && cycle.length === 1) return ownGuardText(member)
   const names = [...new Set(cycle.map(({ waitsFor }) => quoted(waitsFor)))].sort()
   const lines = [
     'Suspected deadlock: nobody knows which task will release a guard without an owner; these may hold',
     'what the others wait for:',
-    ...cycle.map(({ label, waitsFor, waitedMs, mayHold, ...site }) => {
+    ...cycle.map((member) => {
+      const { label, waitsFor, waitedMs, mayHold, isCertain, ...site } = member
       const wait = `${quoted(waitsFor)} for ${duration(waitedMs)}${siteText(site)}`
-      return `  ${brief(label)} has waited for ${wait}; its task may be ${holderText(mayHold)}`
+      const task = isCertain ? 'its task is' : 'its task may be'
+      return `  ${brief(label)} has waited for ${wait}; ${task} ${holderText(mayHold)}${ownerText(member)}`
     }),
     `What to write instead: one acquire([${names.join(', ')}]) for all of them; or ` +
       'acquire(names, { owner }), with one object as the owner for each task.',
   ]
   return lines.map(visible).join('\n')
+}
+
+/** A request that may wait for a guard of its own task, and what to write instead. */
+function ownGuardText(member: GuardCycleMember): string {
+  const { label, waitsFor, waitedMs, mayHold, ...site } = member
+  const lock = quoted(waitsFor)
+  return [
+    `Suspected deadlock: ${brief(label)} may wait for a guard of its own task:`,
+    `  it has waited for ${lock} for ${duration(waitedMs)}${siteText(site)}`,
+    `  its task may be ${holderText(mayHold)}${ownerText(member)}`,
+    'What to write instead: locks are not re-entrant: release the guard before the task asks for ' +
+      `${lock} again, or do not ask for it again; with acquire(names, { owner }) such a wait is rejected.`,
+  ]
+    .map(visible)
+    .join('\n')
+}
+
+/** What to do where only one of a guard and a request has an owner. */
+function ownerText({ withOwner }: GuardCycleMember): string {
+  if (withOwner === undefined) return ''
+  return withOwner === 'guard'
+    ? ', which has an owner: pass the owner to this request too'
+    : ', which has no owner: pass the owner of this request to it too'
 }
 
 /** A guard that was garbage-collected without `release()`, in one line. */

@@ -10,11 +10,11 @@ import { LockUsageError } from '../core/errors.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
-import { visible } from '../core/visible.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'
 import { OptionNames, warnOfUnknown } from './unknown-options.ts'
+import { webTypeError } from './web-type-error.ts'
 
 /** More names than this in one request are refused: it is a mistake, or another lock is wanted. */
 export const MOST_NAMES = 1024
@@ -72,8 +72,7 @@ export function toNames(
   if (wanted !== undefined) return wanted
   if (isIterable(names)) {
     throw webTypeError(
-      `${call}: expected a name or an array of names, not ${show(names)}: to take every name ` +
-        'in it, write [...set]',
+      `${call}: expected a name or an array of names, not ${show(names)}: ${iterableAdvice(names as object)}`,
     )
   }
   if (call === 'request') return toText(names, 'name')
@@ -106,11 +105,13 @@ export function toPlan<Owner extends Claim>(
   return planFor(wanted, compare)
 }
 
-/** Checks options and fills in defaults. */
-export function toOptions(options: unknown, call: Call): Options {
+/** Checks options and fills in defaults. `names`, what was given before them, is for the message. */
+export function toOptions(options: unknown, call: Call, names?: unknown): Options {
   if (options === undefined || options === null) return DEFAULTS
   if (typeof options !== 'object' && typeof options !== 'function') {
-    throw webTypeError(`expected options, not ${show(options)}`)
+    throw webTypeError(
+      `${call}: expected options, not ${show(options)}${listAdvice(options, call, names)}`,
+    )
   }
   if (call !== 'request') {
     mustBeNoCallback(options, call)
@@ -157,7 +158,8 @@ export function toCallback(callback: unknown): Callback {
     return callback as Callback
   }
   throw webTypeError(
-    `request: expected a function to call with the lock, not ${show(callback)} (is it the last argument?)`,
+    `request: expected a function to call with the lock, not ${show(callback)}: ` +
+      'the callback goes last: request(names, options, callback)',
   )
 }
 
@@ -167,11 +169,6 @@ export function mustBeNoCallback(value: unknown, call: Call): void {
   throw new LockUsageError(
     `${call}: takes no callback and returns a guard: did you mean request()?`,
   )
-}
-
-/** A plain TypeError, as Web IDL throws it, with our code. */
-export function webTypeError(message: string): TypeError {
-  return Object.assign(new TypeError(visible(message)), { code: 'LOCK_USAGE' })
 }
 
 /** By default, names come in the order of their code units. */
@@ -213,13 +210,17 @@ function toMode(mode: unknown): LockMode {
 function toSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined) return undefined
   if (isSignal(signal)) return signal
-  throw webTypeError(`signal must be an AbortSignal, not ${show(signal)}`)
+  const advice = isController(signal) ? ': write controller.signal' : ''
+  throw webTypeError(`signal must be an AbortSignal, not ${show(signal)}${advice}`)
 }
 
-function toMs(value: unknown, what: string): number | undefined {
+/** An option in milliseconds. */
+export function toMs(value: unknown, what: string): number | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'number' && value >= 0) return value
-  throw new LockUsageError(`${what} must be a number from 0, not ${show(value)}`)
+  throw new LockUsageError(
+    `${what} must be a number of milliseconds, 0 or more, not ${show(value)}`,
+  )
 }
 
 function toLabel(label: unknown): string | undefined {
@@ -241,6 +242,41 @@ function isIterable(value: unknown): boolean {
     [Symbol.asyncIterator]?: unknown
   }
   return typeof items === 'function' || typeof later === 'function'
+}
+
+/** How to make an array of names of what can be iterated. */
+function iterableAdvice(names: object): string {
+  const every = 'to take every name in it, write'
+  const kind = kindOf(names)
+  if (kind === 'a Set') return `${every} [...set]`
+  if (kind === 'a Map') return `to take every key in it, write [...map.keys()]`
+  if (ArrayBuffer.isView(names)) {
+    return (
+      'a name is a string: to take one lock for these bytes, write them as text, such as ' +
+      "Buffer.from(bytes).toString('hex'); to take one for each number, Array.from(numbers, String)"
+    )
+  }
+  if (kind === 'a generator') return `${every} [...generator]`
+  const { [Symbol.iterator]: items } = names as { [Symbol.iterator]?: unknown }
+  return typeof items === 'function'
+    ? `${every} [...names]`
+    : `${every} await Array.fromAsync(names)`
+}
+
+/** What to write where a second name stands in the place of the options. */
+function listAdvice(options: unknown, call: Call, names: unknown): string {
+  if (typeof options !== 'string' || names === undefined) return ''
+  const first = typeof names === 'string' ? show(names) : '…'
+  const list = `[${first}, ${show(options)}]`
+  return `: to take several locks at once, write ${call}(${list}${call === 'request' ? ', callback' : ''})`
+}
+
+function isController(value: unknown): boolean {
+  try {
+    return value instanceof AbortController
+  } catch {
+    return false
+  }
 }
 
 /** Whether a function is a generator function, async or not, of whatever realm. Cost: one read. */
@@ -299,6 +335,11 @@ function kindOf(value: object): string {
     if (Array.isArray(value)) return 'an array'
     if (value instanceof Set) return 'a Set'
     if (value instanceof Map) return 'a Map'
+    if (value instanceof AbortController) return 'an AbortController'
+    const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
+    if (ArrayBuffer.isView(value)) return `a ${tag}`
+    if (tag === 'Generator') return 'a generator'
+    if (tag === 'AsyncGenerator') return 'an async generator'
   } catch {
     // A proxy that was revoked, or throws.
   }

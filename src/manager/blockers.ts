@@ -12,7 +12,6 @@ import { isGranted, type Queue, type Queues, type Ticket } from '../backends/loc
 import type { LockMode } from '../core/modes.ts'
 import type { Plan } from '../core/plan.ts'
 import type { LockHolder, NestedWait, RootHolder } from '../core/report.ts'
-import { now } from './clock.ts'
 import type { Places } from './places.ts'
 import { isNestedIn, labelOf, type Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
@@ -74,10 +73,14 @@ export function rootsOf(waits: readonly Wait[]): Root[] {
   return roots
 }
 
-/** The root holders of some waits as plain data; `request` is the request that waits. */
+/**
+ * The root holders of some waits as plain data, as they are `at` this time in milliseconds since 1970: one
+ * report asks for the time once. `request` is the request that waits.
+ */
 export function describeRoots(
   waits: readonly Wait[],
   places: Places,
+  at: number,
   request?: Request,
 ): RootHolder[] {
   const roots = rootsOf(waits)
@@ -85,9 +88,9 @@ export function describeRoots(
   for (const { ticket } of roots) holders.set(ticket.queue, (holders.get(ticket.queue) ?? 0) + 1)
   return roots.slice(0, MAX_DESCRIBED).map(({ wait, ticket }) => {
     const holder = ticket.claim
-    const nested = nestedWaitOf(holder, places)
+    const nested = nestedWaitOf(holder, places, at)
     return {
-      ...describeHolder(ticket, holder, places),
+      ...describeHolder(ticket, holder, places, at),
       waitsFor: wait.queue.name,
       wanted: wait.mode,
       holders: holders.get(ticket.queue) ?? 1,
@@ -98,11 +101,12 @@ export function describeRoots(
   })
 }
 
-/** A request that holds a lock, as plain data. */
+/** A request that holds a lock, as plain data, `at` this time in milliseconds since 1970. */
 export function describeHolder(
   lock: { readonly name: string; readonly mode: LockMode },
   holder: Request,
   places: Places,
+  at: number,
 ): LockHolder {
   const since = heldSince(holder)
   return {
@@ -110,7 +114,7 @@ export function describeHolder(
     label: labelOf(holder),
     mode: lock.mode,
     since,
-    heldMs: Math.max(0, now() - since),
+    heldMs: Math.max(0, at - since),
     ...places.callSiteOf(holder, lock.name),
   }
 }
@@ -124,6 +128,7 @@ export function heldSince(holder: Request): number {
 function nestedWaitOf(
   holder: Request,
   places: Places,
+  at: number,
 ): { readonly request: Request; readonly wait: NestedWait } | undefined {
   for (const request of codeOf(holder)?.nested ?? []) {
     if (request.state !== 'waiting' || request.options.detached) continue
@@ -137,7 +142,7 @@ function nestedWaitOf(
         lock: wait.queue.name,
         mode: wait.mode,
         label: labelOf(request),
-        waitedMs: Math.max(0, now() - request.since),
+        waitedMs: Math.max(0, at - request.since),
         ...(callSite !== undefined && { callSite }),
         behind: behind.map(({ ticket }) => labelOf(ticket.claim)),
       },

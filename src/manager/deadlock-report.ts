@@ -25,6 +25,7 @@ export function reportOf(
   hasVictim: boolean,
   places: Places,
 ): DeadlockReport {
+  const at = now()
   const first = cycle.findIndex(({ waiting }) => waiting === victim)
   const links = [...cycle.slice(first), ...cycle.slice(0, first)]
   const members = links.map(({ waiting, blocker }, i): DeadlockMember => {
@@ -38,11 +39,11 @@ export function reportOf(
       label: labelOf(waiting),
       holds: held.map(({ name }) => name),
       ...(shared.length > 0 && { holdsShared: shared }),
-      heldBy: held.map((lock) => describeHolder(lock, lock.by, places)),
+      heldBy: held.map((lock) => describeHolder(lock, lock.by, places, at)),
       waitsFor: wants.name,
       ...(wants.mode === 'shared' && { mode: wants.mode }),
       blocker: nextOf(links, i).waiting.id,
-      waitedMs: now() - waiting.since,
+      waitedMs: Math.max(0, at - waiting.since),
       stack: places.of(waiting),
       proved: isEndProved(before.blocker, waiting),
       ...(awaitChain !== '' && { awaitChain }),
@@ -54,7 +55,7 @@ export function reportOf(
     between: 'tasks',
     ...(!isProved(cycle) && { suspected: true }),
     hasVictim,
-    detectedAtMs: now(),
+    detectedAtMs: at,
     victim: victim.id,
     cycle: members,
   }

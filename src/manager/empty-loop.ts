@@ -9,7 +9,7 @@
  * Cost: for the first request of a manager that waits, one entry in a set.
  */
 
-import { afterThisTurn } from './clock.ts'
+import { afterThisTurn, now } from './clock.ts'
 import { emitWarning } from './warn.ts'
 
 /** The waiting requests of a manager, for when the loop runs empty. */
@@ -20,11 +20,14 @@ export interface Waits {
   lookAgain(): boolean
   /**
    * Lines for the requests that wait, at most `limit`: of those behind the same holders only for the first
-   * few, and for the holders with the first.
+   * few, and for the holders with the first. `at` is the time, in milliseconds since 1970.
    */
-  describe(limit: number): string[]
-  /** The lines about guards that could form a cycle with one of the first `limit` requests. */
-  suspect(limit: number): string[]
+  describe(limit: number, at: number): string[]
+  /**
+   * The lines about guards that could form a cycle with one of the first `limit` requests, and were not
+   * reported yet.
+   */
+  suspect(limit: number, at: number): string[]
 }
 
 interface Process {
@@ -79,10 +82,11 @@ function loopIsEmpty(): void {
   const key = keys.join('; ')
   if (key === warnedOf) return
   warnedOf = key
+  const at = now()
   const lines: string[] = []
-  for (const waits of waiting) lines.push(...waits.describe(MAX_LINES - lines.length))
+  for (const waits of waiting) lines.push(...waits.describe(MAX_LINES - lines.length, at))
   if (lines.length < count) lines.push(`… (${count} in all)`)
-  for (const waits of waiting.slice(0, MAX_LINES)) lines.push(...waits.suspect(MAX_LINES))
+  for (const waits of waiting.slice(0, MAX_LINES)) lines.push(...waits.suspect(MAX_LINES, at))
   emitWarning(textOf(lines, count))
 }
 

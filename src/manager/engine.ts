@@ -453,7 +453,12 @@ export class Engine {
     if (request.options.warnAfterMs !== undefined) places.keep(request, caller)
     this.#longWaits.begun(request)
     if (this.#waits === undefined) {
-      this.#waits = new ManagerWaits(this.queues, places, this.#detector)
+      this.#waits = new ManagerWaits(
+        this.queues,
+        places,
+        this.#detector,
+        this.#longWaits.guardCycles,
+      )
       watchEmptyLoop(this.#waits)
     }
   }

@@ -1,90 +1,296 @@
 /**
- * Looks for cycles that guards without an owner could form: `acquire()` outside of all callbacks, where
- * nobody knows which task has a guard.
+ * Looks for cycles that guards outside of callbacks could form, where nobody knows which task has a guard.
  *
- * A waiting request leads to the guards that are in its way. A guard leads to each waiting request that was
- * made after the guard was granted: its task may hold the guard. A cycle of at least two waits is suspected,
- * never proved.
+ * Steps  1. A waiting request leads to the holdings that are in its way; a holding leads to each waiting
+ *           request whose task may have it (task-evidence.ts).
+ *        2. The search prefers strong evidence: the shortest cycle along the weakest link that is as strong
+ *           as possible. Among links of equal strength it first gives each guard to one waiting request,
+ *           oldest to oldest, so that a ring of equal tasks is found whole.
+ *        3. Where there is no cycle of several, a request may wait for a guard of its own task.
  *
- * Cost: for each guard on the way, the waits outside of callbacks; at most {@link MAX_WAITS} of them.
+ * A cycle is suspected, never proved; one whose every link is certain is the deadlock detector's.
+ *
+ * Cost: at most {@link MAX_REQUESTS} waiting requests times as many holdings, once for each round of reports;
+ * then for each report a search among those that can be in a cycle at all.
  */
 
-import type { Queues } from '../backends/local/queues.ts'
+import { isGranted, type Queues } from '../backends/local/queues.ts'
 import type { GuardCycleMember } from '../core/report.ts'
-import { findPath } from '../explain/cycle.ts'
-import { describeHolder, heldSince, type Root, rootsOf, waitsOf } from './blockers.ts'
-import { now } from './clock.ts'
+import { findPath, reachable } from '../explain/cycle.ts'
+import { describeHolder, type Root, rootsOf, waitsOf } from './blockers.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
+import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard } from './task-evidence.ts'
 
-/** A search looks at this many waits, those of the oldest requests. */
-const MAX_WAITS = 1000
+/** A search looks at this many waiting requests, the oldest, and at this many holdings. */
+const MAX_REQUESTS = 300
 
-/** The shortest cycle through a waiting request; `undefined` where there is none. */
-export function guardCycleOf(
-  start: Request,
-  queues: Queues<Request>,
-  places: Places,
-): GuardCycleMember[] | undefined {
-  if (!isOnItsOwn(start)) return undefined
-  const waiting = waitsOutside(queues)
-  const guards = new Map<Request, readonly Root[]>()
-  const guardsBefore = (request: Request): readonly Root[] => {
-    const known = guards.get(request)
-    if (known) return known
-    const found = rootsOf(waitsOf(request)).filter(({ ticket: { claim } }) => {
-      return claim.isGuard && isOnItsOwn(claim)
-    })
-    guards.set(request, found)
-    return found
+/** A round of reports looks for the cycles of this many requests that are in none that is known. */
+const MAX_SEARCHES = 100
+/** A search tries this many of the requests that one waits for. */
+const MAX_TRIES = 20
+
+/** A request that waits for a guard, which the task of the next link's request may hold. */
+export interface GuardLink {
+  readonly waiting: Request
+  readonly root: Root
+  /** How well the guard fits the task of the next request. */
+  readonly fit: Fit
+}
+
+/** A waiting request whose task may have a holding, and how well it fits. */
+interface Edge {
+  readonly to: Request
+  readonly root: Root
+  readonly fit: Fit
+}
+
+/** The suspected cycles of one manager at one moment. */
+export class GuardCycleSearch {
+  readonly #queues: Queues<Request>
+  readonly #places: Places
+  #edges: ReadonlyMap<Request, readonly Edge[]> | undefined
+  /** The part of the edges in which every request leads on and is led to: all cycles are there. */
+  #core: ReadonlyMap<Request, readonly Edge[]> = new Map()
+  #assigned: ReadonlySet<Edge> = new Set()
+  #searches = 0
+
+  constructor(queues: Queues<Request>, places: Places) {
+    this.#queues = queues
+    this.#places = places
   }
-  /** Whether the task of a waiting request may hold a guard: it was granted before the request was made. */
-  const mayHold = (request: Request, { ticket: { claim } }: Root): boolean =>
-    claim.id < request.id &&
-    heldSince(claim) <= request.since &&
-    // A task that waits for its own guard is a mistake of another kind, and every wait would look like it.
-    !guardsBefore(request).some((root) => root.ticket.claim === claim)
-  function* next(request: Request): Generator<Request> {
-    for (const guard of guardsBefore(request)) {
-      for (const other of waiting) if (mayHold(other, guard)) yield other
+
+  /** The cycle that keeps a request waiting: through it, or through those that it waits for. */
+  cycleOf(start: Request): readonly GuardLink[] | undefined {
+    if (++this.#searches > MAX_SEARCHES) return undefined
+    const edges = this.#allEdges()
+    const next = (request: Request): Request[] => (edges.get(request) ?? []).map(({ to }) => to)
+    const around = [...reachable([start], next)]
+    const inCore = around.filter((request) => this.#core.has(request)).slice(0, MAX_TRIES)
+    return (
+      firstOf(inCore, (request) => this.#cycleThrough(request)) ??
+      firstOf(around.slice(0, MAX_TRIES), (request) => this.#waitForOwnGuard(request))
+    )
+  }
+
+  /** The cycle through a request, along the strongest evidence. */
+  #cycleThrough(start: Request): GuardLink[] | undefined {
+    const edges = this.#core
+    for (const weakest of [FIT.label, FIT.function, FIT.possible]) {
+      for (const mayBeShared of [false, true]) {
+        const edgesOf = (request: Request): Edge[] =>
+          (edges.get(request) ?? []).filter(
+            (edge) => edge.fit <= weakest && (mayBeShared || this.#assigned.has(edge)),
+          )
+        const path = findPath(
+          start,
+          (request) => request === start,
+          (request) => edgesOf(request).map(({ to }) => to),
+        )
+        if (path === undefined) continue
+        const links = path.slice(0, -1).map((waiting, i): GuardLink => {
+          const edge = edgesOf(waiting).find(({ to }) => to === path[i + 1]) as Edge
+          return { waiting, root: edge.root, fit: edge.fit }
+        })
+        return links.some(({ fit }) => fit !== FIT.certain) ? links : undefined
+      }
     }
+    return undefined
   }
-  const path = findPath(start, (request) => request === start, next)
-  if (path === undefined) return undefined
-  const cycle = path.slice(0, -1)
-  /** The guards between each request and the next. */
-  const between = cycle.map((request, i) => {
-    const following = cycle[(i + 1) % cycle.length] as Request
-    return guardsBefore(request).find((root) => mayHold(following, root)) as Root
-  })
-  return cycle.map((request, i) => {
-    const { callSite } = places.callSiteOf(request)
-    const held = (between.at(i - 1) as Root).ticket
+
+  /** A request whose task may hold the guard that it waits for: the only one that fits the task. */
+  #waitForOwnGuard(waiting: Request): GuardLink[] | undefined {
+    if (!isOutside(waiting) || waiting.state !== 'waiting') return undefined
+    const { label } = waiting.options
+    const places = this.#places
+    for (const root of rootsOf(waitsOf(waiting)).slice(0, MAX_REQUESTS)) {
+      const { claim, queue } = root.ticket
+      const isOnlyWaiter = (): boolean => {
+        for (let at = queue.last; at && !at.leads; at = at.before) {
+          if (at.claim !== waiting && at.claim.options.label === label) return false
+        }
+        return true
+      }
+      if (!mayBeOwnGuard(waiting, claim, places, isOnlyWaiter)) continue
+      const fit = fitOf(waiting, claim, places) as Fit
+      if (!this.#hasOtherGuard(waiting, claim, fit)) return [{ waiting, root, fit }]
+    }
+    return undefined
+  }
+
+  /** Whether another guard fits the task of a request as well; true where there are too many to say. */
+  #hasOtherGuard(waiting: Request, guard: Request, fit: Fit): boolean {
+    let looked = 0
+    for (const { first } of this.#queues.all()) {
+      for (let at = first; at?.leads; at = at.after) {
+        if (at.claim === guard || !at.claim.isGuard) continue
+        if (++looked > MAX_REQUESTS) return true
+        const otherFit = fitOf(waiting, at.claim, this.#places)
+        if (otherFit !== undefined && otherFit <= fit) return true
+      }
+    }
+    return false
+  }
+
+  /** From each waiting request, those whose tasks may have what is in its way. Made once. */
+  #allEdges(): ReadonlyMap<Request, readonly Edge[]> {
+    if (this.#edges) return this.#edges
+    const waiting = waitingIn(this.#queues)
+    const roots = new Map<Request, readonly Root[]>()
+    const holdings = new Set<Request>()
+    for (const request of waiting) {
+      const found = rootsOf(waitsOf(request)).slice(0, MAX_REQUESTS)
+      roots.set(request, found)
+      for (const { ticket } of found) {
+        if (holdings.size < MAX_REQUESTS) holdings.add(ticket.claim)
+      }
+    }
+    const fits = new Map<Request, ReadonlyMap<Request, Fit>>()
+    for (const request of waiting) {
+      const blockers = new Set(roots.get(request)?.map(({ ticket }) => ticket.claim))
+      fits.set(request, this.#fitsOf(request, blockers, holdings))
+    }
+    const edges = new Map<Request, Edge[]>()
+    for (const [request, found] of roots) {
+      const from: Edge[] = []
+      for (const root of found) {
+        for (const to of waiting) {
+          const fit = fits.get(to)?.get(root.ticket.claim)
+          if (fit !== undefined) from.push({ to, root, fit })
+        }
+      }
+      if (from.length > 0) edges.set(request, from)
+    }
+    this.#edges = edges
+    this.#core = coreOf(edges)
+    this.#assigned = assign(this.#core)
+    return edges
+  }
+
+  /** The holdings that the task of a request may have. Weak evidence counts where there is no better. */
+  #fitsOf(
+    request: Request,
+    blockers: ReadonlySet<Request>,
+    holdings: ReadonlySet<Request>,
+  ): ReadonlyMap<Request, Fit> {
+    const fits = new Map<Request, Fit>()
+    let best: Fit = FIT.possible
+    for (const holding of holdings) {
+      const fit = fitOf(request, holding, this.#places)
+      // One that waits for its own guard would close a cycle with every other wait.
+      if (fit === undefined || blockers.has(holding)) continue
+      fits.set(holding, fit)
+      if (fit < best) best = fit
+    }
+    if (best === FIT.possible) return fits
+    return new Map([...fits].filter(([, fit]) => fit < FIT.possible))
+  }
+}
+
+/** A cycle as plain data, `at` this time in milliseconds since 1970. */
+export function describeGuardCycle(
+  cycle: readonly GuardLink[],
+  places: Places,
+  at: number,
+): GuardCycleMember[] {
+  return cycle.map(({ waiting, root }, i) => {
+    const before = cycle.at(i - 1) as GuardLink
+    const { ticket } = before.root
+    const { callSite } = places.callSiteOf(waiting)
+    const withOwner = ownerOnOneSide(waiting, ticket.claim)
     return {
-      label: labelOf(request),
-      waitsFor: (between[i] as Root).wait.queue.name,
-      waitedMs: Math.max(0, now() - request.since),
+      label: labelOf(waiting),
+      waitsFor: root.wait.queue.name,
+      waitedMs: Math.max(0, at - waiting.since),
       ...(callSite !== undefined && { callSite }),
-      mayHold: describeHolder(held, held.claim, places),
+      mayHold: describeHolder(ticket, ticket.claim, places, at),
+      ...(before.fit === FIT.certain && { isCertain: true }),
+      ...(withOwner !== undefined && { withOwner }),
     }
   })
 }
 
-/** The oldest waiting requests outside of callbacks. */
-function waitsOutside(queues: Queues<Request>): Request[] {
+/** Which of a request and a guard has an owner, where only one has. */
+function ownerOnOneSide(waiting: Request, guard: Request): 'guard' | 'request' | undefined {
+  const hasOwner = waiting.options.owner !== undefined
+  if (hasOwner === (guard.options.owner !== undefined)) return undefined
+  return hasOwner ? 'request' : 'guard'
+}
+
+/** The first answer that is one. */
+function firstOf<Item, Answer>(
+  items: readonly Item[],
+  answer: (item: Item) => Answer | undefined,
+): Answer | undefined {
+  for (const item of items) {
+    const found = answer(item)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Leaves out, again and again, requests that lead to none of the others, or to which none leads. */
+function coreOf(edges: ReadonlyMap<Request, readonly Edge[]>): Map<Request, readonly Edge[]> {
+  let core = new Map(edges)
+  for (let before = -1; core.size !== before; ) {
+    before = core.size
+    const ledTo = new Set<Request>()
+    for (const from of core.values()) for (const { to } of from) ledTo.add(to)
+    const next = new Map<Request, readonly Edge[]>()
+    for (const [request, from] of core) {
+      const inside = from.filter(({ to }) => core.has(to))
+      if (ledTo.has(request) && inside.length > 0) next.set(request, inside)
+    }
+    core = next
+  }
+  return core
+}
+
+/** Gives each guard to one waiting request at most, and each request one guard: the best fits, the oldest first. */
+function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
+  const assigned = new Set<Edge>()
+  const taken = new Map<Request, Request>()
+  const served = new Map<Request, Request>()
+  const all = [...edges.values()].flat()
+  all.sort(
+    (a, b) => a.fit - b.fit || a.to.id - b.to.id || a.root.ticket.claim.id - b.root.ticket.claim.id,
+  )
+  for (const edge of all) {
+    const { to, fit } = edge
+    const guard = edge.root.ticket.claim
+    const isFree = (taken.get(guard) ?? to) === to && (served.get(to) ?? guard) === guard
+    if (fit !== FIT.certain && !isFree) continue
+    taken.set(guard, to)
+    served.set(to, guard)
+    assigned.add(edge)
+  }
+  return assigned
+}
+
+/** The oldest waiting requests that somebody may wait for. */
+function waitingIn(queues: Queues<Request>): Request[] {
   const waiting = new Set<Request>()
   for (const queue of queues.all()) {
     let inQueue = 0
-    for (let at = queue.first; at && inQueue < MAX_WAITS; at = at.after) {
-      if (at.leads || !isOnItsOwn(at.claim)) continue
+    for (let at = queue.first; at && inQueue < MAX_REQUESTS; at = at.after) {
+      if (at.leads || isGranted(at.claim)) continue
+      if (!isOutside(at.claim) && (at.claim.options.detached || !at.claim.isAwaited)) continue
       waiting.add(at.claim)
       inQueue++
     }
   }
-  return [...waiting].sort((a, b) => a.id - b.id).slice(0, MAX_WAITS)
+  return [...waiting].sort((a, b) => a.id - b.id).slice(0, MAX_REQUESTS)
 }
 
-/** Whether a request was made outside of all callbacks, and has no owner. */
-function isOnItsOwn(request: Request): boolean {
-  return request.holder === undefined
+/** Whether a cycle is unchanged: its requests wait, and its guards are held. */
+export function isStanding(cycle: readonly GuardLink[]): boolean {
+  return cycle.every(
+    ({ waiting, root }) => waiting.state === 'waiting' && isGranted(root.ticket.claim),
+  )
+}
+
+/** What tells a cycle from others, wherever it begins. */
+export function keyOfGuardCycle(cycle: readonly GuardLink[]): string {
+  const links = cycle.map(({ waiting, root }) => `${waiting.id}>${root.ticket.claim.id}`)
+  return links.sort().join()
 }

@@ -20,10 +20,10 @@ import {
   type Options,
   show,
   toCallback,
+  toMs,
   toNames,
   toOptions,
   toPlan,
-  webTypeError,
 } from './arguments.ts'
 import type { DeadlockVictims } from './deadlock-detector.ts'
 import { Engine } from './engine.ts'
@@ -40,6 +40,7 @@ import type { Scope } from './scope.ts'
 import { OptionNames } from './unknown-options.ts'
 import { locksOf } from './wait-graph.ts'
 import { warn } from './warn.ts'
+import { webTypeError } from './web-type-error.ts'
 
 /** Options of a {@link LockManager}. */
 export interface LockManagerOptions {
@@ -118,7 +119,7 @@ export class LockManager<Name extends string = string> {
     OPTION_NAMES.mustKnow(options, 'LockManager')
     const { trackOrder = true, places: keep = 'sampled', order } = options
     const { deadlockVictims = 'proved' } = options
-    const deadlockAfterMs = toMs(options, 'deadlockAfterMs') ?? 1000
+    const deadlockAfterMs = toMs(options.deadlockAfterMs, 'deadlockAfterMs') ?? 1000
     if (!['proved', 'likely'].includes(deadlockVictims)) {
       throw new LockUsageError(
         `deadlockVictims must be 'proved' or 'likely', not ${show(deadlockVictims)}`,
@@ -137,9 +138,9 @@ export class LockManager<Name extends string = string> {
       deadlockVictims,
       trackOrder: trackOrder && declared === undefined,
       places,
-      longWaitMs: toMs(options, 'longWaitMs') ?? 10_000,
-      timeoutMs: toMs(options, 'timeoutMs'),
-      warnAfterMs: toMs(options, 'warnAfterMs'),
+      longWaitMs: toMs(options.longWaitMs, 'longWaitMs') ?? 10_000,
+      timeoutMs: toMs(options.timeoutMs, 'timeoutMs'),
+      warnAfterMs: toMs(options.warnAfterMs, 'warnAfterMs'),
       tell: {
         deadlock: (report) => {
           // Where there will be no victim, nothing else would ever tell.
@@ -274,7 +275,7 @@ export class LockManager<Name extends string = string> {
     try {
       // In this order, as each can throw, or call the caller's code.
       const wanted = toNames(names, 'request')
-      const options = toOptions(rest.length === 0 ? undefined : second, 'request')
+      const options = toOptions(rest.length === 0 ? undefined : second, 'request', names)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
       const inside = this.#engine.holderOf(options, holder)
@@ -330,7 +331,7 @@ export class LockManager<Name extends string = string> {
     third: unknown,
   ): { readonly plan: Ticket<Request>; readonly options: Options } {
     const wanted = toNames(names, call)
-    const options = toOptions(given, call)
+    const options = toOptions(given, call, names)
     mustBeNoCallback(third, call)
     return { plan: toPlan<Request>(wanted, options.mode, this.#compare), options }
   }
@@ -347,16 +348,6 @@ export class LockManager<Name extends string = string> {
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
-/** An option in milliseconds. */
-function toMs(
-  options: LockManagerOptions,
-  name: 'deadlockAfterMs' | 'longWaitMs' | 'timeoutMs' | 'warnAfterMs',
-): number | undefined {
-  const ms: unknown = options[name]
-  if (ms === undefined || (typeof ms === 'number' && ms >= 0)) return ms
-  throw new LockUsageError(`${name} must be a number from 0, not ${show(ms)}`)
-}
-
 /** Refuses names of no declared class, and such as should have been taken before what is held. */
 function mustFollow(
   order: DeclaredOrder,

@@ -6,6 +6,7 @@ import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { shapeAsIdl } from './idl.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
+import { webTypeError } from './web-type-error.ts'
 
 /** The holding that a lock stands for. */
 interface Holding extends Losable {
@@ -19,7 +20,7 @@ export class Lock {
   /** @internal */
   constructor(holding: Holding) {
     if (holding === undefined)
-      throw new TypeError('Illegal constructor: only a request makes a Lock')
+      throw webTypeError('Illegal constructor: only a request makes a Lock')
     this.#holding = holding
   }
 

@@ -17,7 +17,8 @@ import { namesIn } from '../core/plan.ts'
 import type { SlowReport } from '../core/report.ts'
 import { describeRoots, heldSince, rootsOf } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
-import { guardCycleOf } from './guard-cycles.ts'
+import { GuardCycleReports } from './guard-cycle-reports.ts'
+import type { GuardCycleSearch } from './guard-cycles.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
@@ -53,6 +54,8 @@ export class LongWaits {
   readonly #options: LongWaitOptions
   /** The limit of a wait that has none of its own. */
   readonly #limitMs: number
+  /** Which cycles of guards were reported; also for when the event loop runs empty. */
+  readonly guardCycles: GuardCycleReports
   readonly #stuck = new Map<string, Stuck>()
   /** When the timer will fire, in milliseconds since 1970; `Infinity` while none is armed. */
   #firesAt = Number.POSITIVE_INFINITY
@@ -60,6 +63,7 @@ export class LongWaits {
 
   constructor(options: LongWaitOptions) {
     this.#options = options
+    this.guardCycles = new GuardCycleReports(options.queues, options.places)
     this.#limitMs = Math.min(options.longWaitMs, options.warnAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
@@ -92,6 +96,7 @@ export class LongWaits {
   #look(): void {
     const at = now()
     const waits = this.#waits(at)
+    const search = this.guardCycles.newRound()
     for (const name of this.#stuck.keys()) if (!waits.stuck.has(name)) this.#stuck.delete(name)
     let { nextAt } = waits
     for (const [name, { holder, limitMs }] of waits.stuck) {
@@ -107,7 +112,7 @@ export class LongWaits {
         const { longWaitMs } = this.#options
         stuck = { holder, nextMs: Math.max(2 * waitedMs, longWaitMs) }
         this.#stuck.set(name, stuck)
-        this.#report(queue as Queue<Request>, oldest, waitedMs)
+        this.#report(queue as Queue<Request>, oldest, at, search)
       }
       nextAt = Math.min(nextAt, oldest.since + stuck.nextMs)
       if (holder && stuck.holder !== holder) {
@@ -147,23 +152,22 @@ export class LongWaits {
     return { stuck, nextAt, count }
   }
 
-  #report(queue: Queue<Request>, oldest: Request, lastsMs: number): void {
-    const { places, queues, report } = this.#options
+  #report(queue: Queue<Request>, oldest: Request, at: number, search: GuardCycleSearch): void {
+    const { places, report } = this.#options
     const ticket = ticketIn(oldest, queue)
-    const holders = describeRoots([ticket], places, oldest)
-    const guardCycle = guardCycleOf(oldest, queues, places)
+    const holders = describeRoots([ticket], places, at, oldest)
     report({
       kind: 'slow',
       state: 'waiting',
       label: labelOf(oldest),
       names: namesIn(oldest.plan),
-      lastsMs,
+      lastsMs: Math.max(0, at - oldest.since),
       ...places.callSiteOf(oldest),
       blockers: holders.map(({ label }) => label),
       lock: queue.name,
       waiters: queue.waiting,
       holders,
-      ...(guardCycle && { guardCycle }),
+      ...this.guardCycles.forLock(oldest, queue.name, search, at),
     })
   }
 }

@@ -32,8 +32,11 @@ export class OrderChecker {
     const { plan } = request
     if (only && plan.next === undefined && this.#order.isPairKnown(only, plan)) return
     const held = locksOf(request.holder)
-    const wanted = locksIn(plan)
-    if (this.#order.isKnown(held, wanted)) return
+    const all = locksIn(plan)
+    if (this.#order.isKnown(held, all)) return
+    // A lock that the task holds itself says nothing of the order: to wait for it is a self-deadlock.
+    const names = new Set(held.map(({ name }) => name))
+    const wanted = all.filter(({ name }) => !names.has(name))
     const { places, tell } = this.#options
     const reports = this.#order.record(held, wanted, {
       label: () => labelOf(request),

@@ -15,6 +15,7 @@ import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
 import { describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
+import { now } from './clock.ts'
 import { type Places, stackAt } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
@@ -25,10 +26,10 @@ export function notAvailable(
   places: Places,
   caller: Caller,
 ): LockNotAvailableError {
-  const holders = describeRoots(waitsOfPlan(queues, plan), places)
+  const holders = describeRoots(waitsOfPlan(queues, plan), places, now())
   return new LockNotAvailableError(
     `acquire: ${shown(plan)} cannot be had at once, and ifAvailable was asked for: ` +
-      blockersText(holders),
+      `it would wait for ${blockersText(holders)}`,
     caller,
   )
 }
@@ -40,7 +41,7 @@ export function timedOut(
   places: Places,
   caller: Caller,
 ): LockTimeoutError {
-  const holders = describeRoots(waitsOf(request), places, request)
+  const holders = describeRoots(waitsOf(request), places, endOf(request, timeoutMs), request)
   const upgrades = upgradesIn(holders)
   const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
   const error = new LockTimeoutError(
@@ -51,6 +52,16 @@ export function timedOut(
   const place = places.of(request)
   if (place !== '') error.stack = stackAt(error, place)
   return error
+}
+
+/**
+ * When a wait has ended: now. Timers and the clock round differently; where the clock is behind by a
+ * millisecond, no holder may seem to hold for less than the wait has lasted.
+ */
+function endOf(request: Request, timeoutMs: number): number {
+  const at = now()
+  const due = request.since + timeoutMs
+  return due - at === 1 ? due : at
 }
 
 /** For a request against the declared order. */

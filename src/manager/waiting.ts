@@ -4,26 +4,34 @@ import type { Queues } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'
 import { guardCycleText, waitText } from '../explain/text.ts'
 import { describeRoots, rootsOf, waitsOf } from './blockers.ts'
-import { now } from './clock.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import type { Waits } from './empty-loop.ts'
-import { guardCycleOf } from './guard-cycles.ts'
+import type { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
 /** A warning names this many requests behind the same holders. */
 const MAX_ALIKE = 3
+/** A warning has this many suspected cycles of guards. */
+const MAX_CYCLES = 3
 
 /** The waiting requests of one manager. */
 export class ManagerWaits implements Waits {
   readonly #queues: Queues<Request>
   readonly #places: Places
   readonly #detector: DeadlockDetector
+  readonly #guardCycles: GuardCycleReports
 
-  constructor(queues: Queues<Request>, places: Places, detector: DeadlockDetector) {
+  constructor(
+    queues: Queues<Request>,
+    places: Places,
+    detector: DeadlockDetector,
+    guardCycles: GuardCycleReports,
+  ) {
     this.#queues = queues
     this.#places = places
     this.#detector = detector
+    this.#guardCycles = guardCycles
   }
 
   lookAgain(): boolean {
@@ -34,7 +42,7 @@ export class ManagerWaits implements Waits {
     return this.#waiting().map(({ id }) => id)
   }
 
-  describe(limit: number): string[] {
+  describe(limit: number, at: number): string[] {
     const lines: string[] = []
     /** The number of requests behind each set of root holders. */
     const behind = new Map<string, number>()
@@ -44,26 +52,23 @@ export class ManagerWaits implements Waits {
       const key = roots.map(({ ticket }) => `${ticket.claim.id} ${ticket.name}`).join()
       const before = behind.get(key) ?? 0
       behind.set(key, before + 1)
-      if (before < MAX_ALIKE) lines.push(this.#lineOf(request, before === 0))
+      if (before < MAX_ALIKE) lines.push(this.#lineOf(request, before === 0, at))
     }
     return lines
   }
 
-  suspect(limit: number): string[] {
-    for (const request of this.#waiting().slice(0, limit)) {
-      const cycle = guardCycleOf(request, this.#queues, this.#places)
-      if (cycle) return guardCycleText(cycle).split('\n')
-    }
-    return []
+  suspect(limit: number, at: number): string[] {
+    const cycles = this.#guardCycles.unreported(this.#waiting().slice(0, limit), MAX_CYCLES, at)
+    return cycles.flatMap((cycle) => guardCycleText(cycle).split('\n'))
   }
 
-  #lineOf(request: Request, isFirst: boolean): string {
+  #lineOf(request: Request, isFirst: boolean, at: number): string {
     return waitText({
       label: labelOf(request),
       names: namesIn(request.plan),
-      lastsMs: Math.max(0, now() - request.since),
+      lastsMs: Math.max(0, at - request.since),
       ...this.#places.callSiteOf(request),
-      holders: isFirst ? describeRoots(waitsOf(request), this.#places, request) : [],
+      holders: isFirst ? describeRoots(waitsOf(request), this.#places, at, request) : [],
     })
   }
 

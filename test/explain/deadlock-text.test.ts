@@ -91,3 +91,8 @@ it('shows what could forge a line or drive a terminal as an escape', () => {
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u202a-\u202e]/)
   assert.match(text, /x\\u000a\\u001b\[2J\\u202eVictim: y/)
 })
+
+it('writes a duration of a second or more in full, as the lines of the holders do', () => {
+  const cycle = crossed.cycle.map((one) => ({ ...one, waitedMs: 1234 }))
+  assert.match(deadlockText({ ...crossed, cycle }), /\(held by teller 1\) for 1234 ms/)
+})

@@ -43,7 +43,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     [
       'a negative timeout',
       ['a', { timeoutMs: -1 }, no],
-      /timeoutMs must be a number from 0, not -1/,
+      /timeoutMs must be a number of milliseconds, 0 or more, not -1/,
     ],
     ['a timeout of NaN', ['a', { timeoutMs: Number.NaN }, no], /timeoutMs .* not NaN/],
     ['a timeout in words', ['a', { timeoutMs: '5' }, no], /timeoutMs .* not '5'/],
@@ -97,14 +97,26 @@ describe('bad input', { timeout: 60_000 }, () => {
 
   it('a set, or another thing to iterate, as names', async () => {
     const generator = (function* () {})()
-    for (const [names, shown] of [
-      [new Set(['a', 'b']), 'a Set'],
-      [new Map(), 'a Map'],
-      [new Uint8Array(2), 'an object'],
-      [generator, 'an object'],
-      [{ [Symbol.asyncIterator]: () => generator }, 'an object'],
+    const later = (async function* () {})()
+    const every = 'to take every name in it, write'
+    const bytes =
+      'a name is a string: to take one lock for these bytes, write them as text, such as ' +
+      "Buffer.from(bytes).toString('hex'); to take one for each number, Array.from(numbers, String)"
+    for (const [names, shown, advice] of [
+      [new Set(['a', 'b']), 'a Set', `${every} [...set]`],
+      [new Map(), 'a Map', 'to take every key in it, write [...map.keys()]'],
+      [new Uint8Array(2), 'a Uint8Array', bytes],
+      [new Float64Array(2), 'a Float64Array', bytes],
+      [generator, 'a generator', `${every} [...generator]`],
+      [later, 'an async generator', `${every} await Array.fromAsync(names)`],
+      [new Map().keys(), 'an object', `${every} [...names]`],
+      [
+        { [Symbol.asyncIterator]: () => later },
+        'an object',
+        `${every} await Array.fromAsync(names)`,
+      ],
     ] as const) {
-      const message = `not ${shown}: to take every name in it, write [...set]`
+      const message = `not ${shown}: ${advice}`
       const expected = {
         name: 'TypeError',
         code: 'LOCK_USAGE',
@@ -114,6 +126,59 @@ describe('bad input', { timeout: 60_000 }, () => {
       await assert.rejects(acquire(names), { name: 'TypeError', code: 'LOCK_USAGE' })
     }
     assert.equal(await request(new String('x'), (lock: { name: string }) => lock.name), 'x')
+  })
+
+  it('a second name in the place of the options: suggests a list of names', async () => {
+    const expected = (message: string): object => ({
+      name: 'TypeError',
+      code: 'LOCK_USAGE',
+      message,
+    })
+    const refused = "request: expected options, not 'b': to take several locks at once, write "
+    await assert.rejects(request('a', 'b', no), expected(`${refused}request(['a', 'b'], callback)`))
+    await assert.rejects(
+      request(['a', 'x'], 'b', no),
+      expected(`${refused}request([…, 'b'], callback)`),
+    )
+    await assert.rejects(
+      acquire('a', 'b'),
+      expected(
+        "acquire: expected options, not 'b': to take several locks at once, write acquire(['a', 'b'])",
+      ),
+    )
+    await assert.rejects(request('a', 5, no), expected('request: expected options, not 5'))
+  })
+
+  it('an AbortController as signal: suggests its signal', async () => {
+    const expected = {
+      name: 'TypeError',
+      message: 'signal must be an AbortSignal, not an AbortController: write controller.signal',
+    }
+    const signal = new AbortController()
+    await assert.rejects(request('a', { signal }, no), expected)
+    await assert.rejects(acquire('a', { signal }), expected)
+  })
+
+  it('no callback, or one in another place: says where it goes', async () => {
+    for (const [args, shown] of [
+      [['a'], 'undefined'],
+      [['a', {}], 'an object'],
+      [['a', no, {}], 'an object'],
+    ] as const) {
+      await assert.rejects(request(...args), {
+        name: 'TypeError',
+        message: `request: expected a function to call with the lock, not ${shown}: the callback goes last: request(names, options, callback)`,
+      })
+    }
+  })
+
+  it('a constructor of locks, with the code of a wrong call', async () => {
+    const make = await request('a', (lock: object) => lock.constructor as new () => unknown)
+    assert.throws(() => new (make as new () => unknown)(), {
+      name: 'TypeError',
+      code: 'LOCK_USAGE',
+      message: /Illegal constructor/,
+    })
   })
 
   it('a generator function as callback', async () => {
@@ -381,6 +446,11 @@ describe('bad input', { timeout: 60_000 }, () => {
       () => new LockManager({ deadlockAfter: 5 } as object),
       /LockManager: there is no option 'deadlockAfter': did you mean 'deadlockAfterMs'/,
     )
+    for (const name of ['deadlockAfterMs', 'longWaitMs', 'timeoutMs', 'warnAfterMs']) {
+      assert.throws(() => new LockManager({ [name]: -1 }), {
+        message: `${name} must be a number of milliseconds, 0 or more, not -1`,
+      })
+    }
     assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
     assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event 'bogus', only deadlock/)
   })

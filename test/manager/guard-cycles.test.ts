@@ -3,26 +3,39 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { slowText } from '../../src/explain/index.ts'
+import { guardCycleText } from '../../src/explain/text.ts'
 import { type Guard, LockManager, type SlowReport } from '../../src/index.ts'
 import { runAlone } from './child.ts'
 import { withFakeClock } from './fake-clock.ts'
-import { holding } from './tools.ts'
+import { gate, holding, settle } from './tools.ts'
 
 /** The first report of a long wait after some work, with the guards to release. */
 async function reportAfter(
   work: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
 ): Promise<SlowReport> {
+  const [report] = await reportsAfter(work)
+  assert.ok(report)
+  return report
+}
+
+/** All reports of long waits after some work, and then some time. */
+async function reportsAfter(
+  work: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
+  wait: (tick: (ms: number) => Promise<void>) => Promise<void> = async (tick) => {
+    await tick(1100)
+    await tick(100)
+  },
+): Promise<SlowReport[]> {
   const reports: SlowReport[] = []
   await withFakeClock(async (tick) => {
     const locks = new LockManager({ longWaitMs: 1000, places: 'always' })
     locks.on('slow', (report) => reports.push(report))
     const guards = await work(locks, tick)
-    await tick(1100)
+    await wait(tick)
     for (const guard of guards) guard.release()
+    await settle()
   })
-  const [report] = reports
-  assert.ok(report)
-  return report
+  return reports
 }
 
 /** Does nothing when its guard comes but release it. */
@@ -34,11 +47,11 @@ async function passThrough(locks: LockManager, name: string, label: string): Pro
 describe('guards without an owner', { timeout: 20_000 }, () => {
   it('taken in opposite orders by two tasks are a suspected cycle, with both sides', async () => {
     const report = await reportAfter(async (locks, tick) => {
-      const a = await locks.acquire('a', { label: 'first a' })
-      const b = await locks.acquire('b', { label: 'second b' })
+      const a = await locks.acquire('a', { label: 'first' })
+      const b = await locks.acquire('b', { label: 'second' })
       await tick(20)
-      void passThrough(locks, 'b', 'first b')
-      void passThrough(locks, 'a', 'second a')
+      void passThrough(locks, 'b', 'first')
+      void passThrough(locks, 'a', 'second')
       return [a, b]
     })
     const sides = report.guardCycle?.map(({ label, waitsFor, mayHold }) => [
@@ -49,15 +62,15 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.deepEqual(
       sides?.sort(),
       [
-        ['first b', 'b', 'first a'],
-        ['second a', 'a', 'second b'],
+        ['first', 'b', 'first'],
+        ['second', 'a', 'second'],
       ].sort(),
     )
     const text = slowText(report)
     assert.match(text, /\nSuspected deadlock: /)
     assert.match(
       text,
-      /first b has waited for 'b' for \d+ ms, asked for at passThrough .*; its task may be first a \(holds 'a' exclusively for/,
+      /first has waited for 'b' for \d+ ms, asked for at passThrough .*; its task may be first \(holds 'a' exclusively for/,
     )
     assert.match(
       text,
@@ -73,7 +86,211 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
       for (const name of ['b', 'c', 'a']) void passThrough(locks, name, name)
       return guards
     })
-    assert.ok(report.guardCycle && report.guardCycle.length >= 2)
+    assert.equal(report.guardCycle?.length, 3)
+  })
+
+  it('of three tasks in a ring are shown whole, by labels, functions, or order alone', async () => {
+    const ring = async (
+      start: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
+    ): Promise<void> => {
+      const { guardCycle = [] } = await reportAfter(start)
+      const sides = guardCycle.map(({ waitsFor, mayHold }) => `${mayHold.lock}>${waitsFor}`)
+      assert.deepEqual(sides.sort(), ['a>b', 'b>c', 'c>a'])
+      assert.match(guardCycleText(guardCycle), /one acquire\(\['a', 'b', 'c'\]\)/)
+    }
+    const steps = [
+      ['one', 'a', 'b'],
+      ['two', 'b', 'c'],
+      ['three', 'c', 'a'],
+    ] as const
+    for (const hasLabels of [true, false]) {
+      await ring(async (locks, tick) => {
+        const options = (label: string): object => (hasLabels ? { label } : {})
+        const guards = []
+        for (const [label, held] of steps) guards.push(await locks.acquire(held, options(label)))
+        await tick(20)
+        for (const [label, , wanted] of steps) {
+          void locks.acquire(wanted, options(label)).then((guard) => guard.release())
+        }
+        return guards
+      })
+    }
+    await ring(async (locks, tick) => {
+      const guards: Guard[] = []
+      const go = gate()
+      const one = async (): Promise<void> => {
+        guards.push(await locks.acquire('a'))
+        await go.opened
+        ;(await locks.acquire('b')).release()
+      }
+      const two = async (): Promise<void> => {
+        guards.push(await locks.acquire('b'))
+        await go.opened
+        ;(await locks.acquire('c')).release()
+      }
+      const three = async (): Promise<void> => {
+        guards.push(await locks.acquire('c'))
+        await go.opened
+        ;(await locks.acquire('a')).release()
+      }
+      void three()
+      void one()
+      void two()
+      await tick(20)
+      go.open()
+      await settle()
+      return guards
+    })
+  })
+
+  it('are none where a job is only slow: labels, or functions, differ', async () => {
+    for (const hasLabels of [true, false]) {
+      const reports = await reportsAfter(async (locks, tick) => {
+        const options = (label: string): object => (hasLabels ? { label } : {})
+        const guards: Guard[] = []
+        const slowJob = async (): Promise<void> => {
+          guards.push(await locks.acquire('db', options('slowJob')))
+        }
+        const page = async (): Promise<void> => {
+          const cache = await locks.acquire('cache', options('page'))
+          await settle()
+          ;(await locks.acquire('db', options('page'))).release()
+          cache.release()
+        }
+        const other = async (): Promise<void> => {
+          ;(await locks.acquire('cache', options('other'))).release()
+        }
+        await slowJob()
+        await tick(20)
+        void page()
+        await settle()
+        await tick(20)
+        void other()
+        return guards
+      })
+      assert.ok(reports.length >= 1)
+      for (const report of reports) {
+        assert.equal(report.guardCycle, undefined)
+        assert.equal(report.guardCycleReportedFor, undefined)
+      }
+    }
+  })
+
+  it('are reported once in a round, and again in the next one', async () => {
+    const reports = await reportsAfter(
+      async (locks, tick) => {
+        const a = await locks.acquire('a', { label: 'first' })
+        const b = await locks.acquire('b', { label: 'second' })
+        await tick(20)
+        void passThrough(locks, 'b', 'first')
+        await tick(5)
+        void passThrough(locks, 'a', 'second')
+        return [a, b]
+      },
+      async (tick) => {
+        await tick(1100)
+        await tick(100)
+        await tick(1200)
+        await tick(100)
+      },
+    )
+    const seen = reports.map(({ lock, guardCycle, guardCycleReportedFor }) => [
+      lock,
+      guardCycle?.length,
+      guardCycleReportedFor,
+    ])
+    assert.deepEqual(seen, [
+      ['a', 2, undefined],
+      ['b', undefined, 'a'],
+      ['a', 2, undefined],
+      ['b', undefined, 'a'],
+    ])
+    assert.match(
+      slowText(reports[1] as SlowReport),
+      /\nSuspected deadlock: see the report for 'a'\.$/,
+    )
+  })
+
+  it('of an owner are found where the owner was forgotten for the waits, with advice', async () => {
+    const report = await reportAfter(async (locks, tick) => {
+      const [first, second] = [{}, {}]
+      const a = await locks.acquire('a', { owner: first, label: 'first' })
+      const b = await locks.acquire('b', { owner: second, label: 'second' })
+      await tick(20)
+      void passThrough(locks, 'b', 'first')
+      void passThrough(locks, 'a', 'second')
+      return [a, b]
+    })
+    assert.deepEqual(
+      report.guardCycle?.map(({ withOwner }) => withOwner),
+      ['guard', 'guard'],
+    )
+    assert.match(slowText(report), /which has an owner: pass the owner to this request too/)
+  })
+
+  it('of an owner form a cycle with those of a task that has none', async () => {
+    const report = await reportAfter(async (locks, tick) => {
+      const owner = {}
+      const a = await locks.acquire('a', { owner, label: 'first' })
+      const b = await locks.acquire('b', { label: 'second' })
+      await tick(20)
+      void locks.acquire('b', { owner, label: 'first' }).then((guard) => guard.release())
+      void passThrough(locks, 'a', 'second')
+      return [a, b]
+    })
+    const links = report.guardCycle?.map(({ label, isCertain }) => [label, isCertain])
+    assert.deepEqual(links?.sort(), [
+      ['first', true],
+      ['second', undefined],
+    ])
+    assert.match(slowText(report), /; its task is first \(holds 'a'/)
+  })
+
+  it('and requests in callbacks form a cycle too', async () => {
+    let request: Promise<unknown> | undefined
+    const report = await reportAfter(async (locks, tick) => {
+      const b = await locks.acquire('b', { label: 'task' })
+      await tick(20)
+      request = locks.request('a', { label: 'callback' }, async () => {
+        await locks.request('b', () => {})
+      })
+      await settle()
+      void passThrough(locks, 'a', 'task')
+      return [b]
+    })
+    await request
+    const sides = report.guardCycle?.map(({ label, mayHold }) => [label, mayHold.lock])
+    assert.deepEqual(sides?.sort(), [
+      ['callback', 'a'],
+      ['task', 'b'],
+    ])
+  })
+
+  it('may be those of the task itself that waits: one label or function, at two call sites', async () => {
+    const twice = async (locks: LockManager, label?: string): Promise<Guard> => {
+      const options = label === undefined ? {} : { label }
+      const guard = await locks.acquire('a', options)
+      void locks.acquire('a', options).then((second) => second.release())
+      return guard
+    }
+    for (const label of ['task', undefined]) {
+      const report = await reportAfter(async (locks) => [await twice(locks, label)])
+      assert.equal(report.guardCycle?.length, 1)
+      const text = slowText(report)
+      assert.match(text, /\nSuspected deadlock: .* may wait for a guard of its own task:\n/)
+      assert.match(text, /locks are not re-entrant/)
+    }
+  })
+
+  it('are not those of the task itself where tasks of one function compete for a lock', async () => {
+    const compete = async (locks: LockManager): Promise<Guard> =>
+      await locks.acquire('a', { label: 'pay' })
+    const report = await reportAfter(async (locks) => {
+      const guards = [await compete(locks)]
+      for (let i = 0; i < 3; i++) void compete(locks).then((guard) => guard.release())
+      return guards
+    })
+    assert.equal(report.guardCycle, undefined)
   })
 
   it('are none where all wait for one guard', async () => {
@@ -125,5 +342,26 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.match(stderr, /2 requests wait for locks/)
     assert.match(stderr, /Suspected deadlock[\s\S]*its task may be[\s\S]*its task may be/)
     assert.match(stderr, /one acquire\(\['a', 'b'\]\)/)
+  })
+
+  it('that were reported before are not reported again when the event loop runs empty', () => {
+    const { stdout, stderr } = runAlone(`
+      const locks = new lockwise.LockManager({ longWaitMs: 20 })
+      const handler = async (one, other) => {
+        await locks.acquire(one)
+        await null
+        await locks.acquire(other)
+      }
+      handler('a', 'b')
+      handler('b', 'a')
+      const alive = setInterval(() => {}, 1000)
+      let reports = 0
+      locks.on('slow', ({ guardCycle }) => {
+        if (guardCycle) console.log('reported')
+        if (++reports === 2) clearInterval(alive)
+      })`)
+    assert.match(stdout, /^reported\n/)
+    assert.match(stderr, /2 requests wait for locks/)
+    assert.doesNotMatch(stderr, /Suspected/)
   })
 })

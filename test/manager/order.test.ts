@@ -111,6 +111,33 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.match(text, /in one request, or in the same order everywhere/)
   })
 
+  it('says nothing of a task that asks again for a lock which it holds, alone or with others', async () => {
+    const reports = await seen(async (locks) => {
+      const again = (wanted: string[]): Promise<void> =>
+        locks.request('a', async () => {
+          await locks.request('b', async () => {
+            const refused = locks.request(wanted, { timeoutMs: 0 }, () => {})
+            await assert.rejects(refused, { code: 'LOCK_TIMEOUT' })
+          })
+        })
+      await again(['a'])
+      await again(['a', 'c'])
+    })
+    assert.deepEqual(reports, [])
+  })
+
+  it('reports what other tasks do in that order all the same', async () => {
+    const reports = await seen(async (locks, nest) => {
+      await locks.request('a', async () => {
+        await locks.request('b', async () => {
+          await locks.request('a', { timeoutMs: 0 }, () => {}).catch(() => {})
+        })
+      })
+      await nest('b', 'a')
+    })
+    assert.equal(reports.length, 1)
+  })
+
   it('may be answered with an abort, at once', async () => {
     const locks = new LockManager()
     const controller = new AbortController()

@@ -72,10 +72,20 @@ describe('a refusal', { timeout: 20_000 }, () => {
     await assert.rejects(refused, LockNotAvailableError)
     assert.match(
       await messageOf(refused),
-      /'db', 'free' cannot be had at once, and ifAvailable was asked for: 'db' behind HOLDER \(holds 'db' shared for .*; 1 waits for it\)/,
+      /'db', 'free' cannot be had at once, and ifAvailable was asked for: it would wait for 'db' behind HOLDER \(holds 'db' shared for .*; 1 waits for it\)/,
     )
     end.open()
     await Promise.all(all)
+  })
+
+  it('for ifAvailable does not count waiters where there are none', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire('a', { label: 'first' })
+    assert.match(
+      await messageOf(locks.acquire('a', { ifAvailable: true })),
+      /^acquire: 'a' cannot be had at once, and ifAvailable was asked for: it would wait for 'a' behind first \(holds 'a' exclusively for \d+ ms, asked for at [^;]*\)$/,
+    )
+    guard.release()
   })
 
   it('of an upgrade advises to ask exclusively from the start', async () => {

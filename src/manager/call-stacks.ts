@@ -1,0 +1,84 @@
+/**
+ * Compares the call stacks of two requests: were they made by one function?
+ *
+ * The calls that both stacks share at their inner ends are helpers, and left out: `lock()` called by two
+ * handlers says nothing of the handlers. The first calls that differ decide. A function is known by its name
+ * and file; functions without a name in one file cannot be told apart.
+ *
+ * Cost: the lines of both stacks, split once each.
+ */
+
+/** How the call stacks of two requests relate. */
+export type StackRelation =
+  | 'unknown'
+  | 'same call site'
+  | 'recursion'
+  | 'same function'
+  | 'related'
+  | 'unrelated'
+
+/** A call of a stack: its position, and its function. */
+interface Call {
+  readonly at: string
+  /** The name, without its object, and the file; the name is `''` where there is none. */
+  readonly name: string
+  readonly file: string
+}
+
+/** The relation of two call stacks as `Places` keeps them; `''` is one that was not kept. */
+export function stackRelation(stack: string, other: string): StackRelation {
+  const [calls, others] = [callsIn(stack), callsIn(other)]
+  if (calls.length === 0 || others.length === 0) return 'unknown'
+  let i = 0
+  while (i < calls.length && calls[i]?.at === others[i]?.at) i++
+  const [call, second] = [calls[i], others[i]]
+  if (call === undefined || second === undefined) {
+    // One may be the other's, called again by itself.
+    const rest = [...calls.slice(i), ...others.slice(i)]
+    const isAgain = rest.some((one) => one.name !== '' && isSame(one, calls[0] as Call))
+    return isAgain ? 'recursion' : 'same call site'
+  }
+  if (isSame(call, second)) return call.name === '' ? 'related' : 'same function'
+  const isRelated =
+    others.slice(i).some((one) => isSame(one, call)) ||
+    calls.slice(i).some((one) => isSame(one, second))
+  return isRelated ? 'related' : 'unrelated'
+}
+
+/** Whether a relation says that both requests were made by one function. */
+export function isSameTask(relation: StackRelation): boolean {
+  return relation === 'same function' || relation === 'same call site' || relation === 'recursion'
+}
+
+function isSame(a: Call, b: Call): boolean {
+  return a.name === b.name && a.file === b.file
+}
+
+/** The calls of the last stacks that were split. */
+const split = new Map<string, readonly Call[]>()
+const MAX_SPLIT = 1000
+
+function callsIn(stack: string): readonly Call[] {
+  const known = split.get(stack)
+  if (known) return known
+  const calls: Call[] = []
+  for (const line of stack.split('\n')) {
+    const call = callOf(line)
+    if (call) calls.push(call)
+  }
+  if (split.size >= MAX_SPLIT) split.clear()
+  split.set(stack, calls)
+  return calls
+}
+
+/** A call as V8 writes it, `at name (file:line:column)`, or JavaScriptCore: `name@file:line:column`. */
+function callOf(line: string): Call | undefined {
+  const text = line.replace(/^at (async )?/, '')
+  const [, name = '', at = text] =
+    /^(.*?) \((.*)\)$/.exec(text) ?? (line === text ? /^([^@\s/]*)@(.*)$/.exec(text) : null) ?? []
+  const file = /^(.*?):\d+(:\d+)?$/.exec(at)?.[1]
+  // Neither `Promise.all (index 0)` nor `Array.map (<anonymous>)` is a call of the program.
+  if (file === undefined) return undefined
+  const [method = ''] = /[^.\s]*$/.exec(name.replace(/ \[as .*\]$/, '')) ?? []
+  return { at, name: method === '<anonymous>' ? '' : method, file }
+}

@@ -1,0 +1,85 @@
+/**
+ * Reports each suspected cycle of guards once for each round of reports: with the lock for which it was
+ * reported first, for as long as it stands unchanged. Reports of its other locks refer to that one.
+ */
+
+import type { Queues } from '../backends/local/queues.ts'
+import type { GuardCycleMember, SlowReport } from '../core/report.ts'
+import {
+  describeGuardCycle,
+  GuardCycleSearch,
+  type GuardLink,
+  isStanding,
+  keyOfGuardCycle,
+} from './guard-cycles.ts'
+import type { Places } from './places.ts'
+import type { Request } from './request.ts'
+
+/** A cycle that was reported and stands, and the lock in whose report it was. */
+interface Reported {
+  readonly cycle: readonly GuardLink[]
+  readonly lock: string
+}
+
+/** The suspected cycles of guards of one manager, and which of them were reported. */
+export class GuardCycleReports {
+  readonly #queues: Queues<Request>
+  readonly #places: Places
+  readonly #reported = new Map<string, Reported>()
+
+  constructor(queues: Queues<Request>, places: Places) {
+    this.#queues = queues
+    this.#places = places
+  }
+
+  /** Begins a round of reports: forgets the cycles that no longer stand. Costs nothing else yet. */
+  newRound(): GuardCycleSearch {
+    for (const [key, { cycle }] of this.#reported) {
+      if (!isStanding(cycle)) this.#reported.delete(key)
+    }
+    return new GuardCycleSearch(this.#queues, this.#places)
+  }
+
+  /**
+   * What the report of a lock says of the cycle that keeps its oldest waiter waiting, `at` this time in
+   * milliseconds since 1970.
+   */
+  forLock(
+    oldest: Request,
+    lock: string,
+    search: GuardCycleSearch,
+    at: number,
+  ): Pick<SlowReport, 'guardCycle' | 'guardCycleReportedFor'> {
+    const cycle = this.#cycleOf(oldest, search)
+    if (cycle === undefined) return {}
+    const key = keyOfGuardCycle(cycle)
+    const known = this.#reported.get(key)
+    if (known && known.lock !== lock) return { guardCycleReportedFor: known.lock }
+    this.#reported.set(key, { cycle, lock })
+    return { guardCycle: describeGuardCycle(cycle, this.#places, at) }
+  }
+
+  /** The cycles of some waiting requests that no report has had yet, at most `limit`. */
+  unreported(requests: Iterable<Request>, limit: number, at: number): GuardCycleMember[][] {
+    const search = this.newRound()
+    const cycles: GuardCycleMember[][] = []
+    for (const request of requests) {
+      if (cycles.length >= limit) break
+      const cycle = this.#cycleOf(request, search)
+      if (cycle === undefined) continue
+      const key = keyOfGuardCycle(cycle)
+      if (this.#reported.has(key)) continue
+      this.#reported.set(key, { cycle, lock: (cycle[0] as GuardLink).root.wait.queue.name })
+      cycles.push(describeGuardCycle(cycle, this.#places, at))
+    }
+    return cycles
+  }
+
+  /** The reported cycle that a request is in; else what the search finds. */
+  #cycleOf(request: Request, search: GuardCycleSearch): readonly GuardLink[] | undefined {
+    for (const { cycle } of this.#reported.values()) {
+      if (cycle.some(({ waiting }) => waiting === request)) return cycle
+    }
+    return search.cycleOf(request)
+  }
+}

@@ -1,0 +1,88 @@
+/** All durations of one report are those of one moment, also where the clock goes on while it is made. */
+
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import {
+  type DeadlockReport,
+  type Guard,
+  LockManager,
+  LockTimeoutError,
+  type SlowReport,
+} from '../../src/index.ts'
+import { runtime } from '../../src/manager/clock.ts'
+import { gate, pause, settle } from './tools.ts'
+
+const real = { ...runtime }
+
+describe('the durations of one report', { timeout: 20_000 }, () => {
+  beforeEach(() => {
+    let ms = Date.now()
+    // Each call of the clock takes 7 ms.
+    runtime.now = () => {
+      ms += 7
+      return ms
+    }
+  })
+  afterEach(async () => {
+    Object.assign(runtime, real)
+    // The coarse clock asks for the time again.
+    await pause(30)
+  })
+
+  it('end at the moment of a long wait’s report', async () => {
+    const locks = new LockManager({ longWaitMs: 1, places: 'always' })
+    const reported = gate()
+    let report: SlowReport | undefined
+    locks.on('slow', (slow) => {
+      report ??= slow
+      reported.open()
+    })
+    const guards: Guard[] = []
+    for (const name of ['a', 'b']) guards.push(await locks.acquire(name, { label: name }))
+    const waits = [locks.acquire('b', { label: 'a' }), locks.acquire('a', { label: 'b' })].map(
+      (wait) => wait.then((guard) => guard.release()),
+    )
+    const alive = setInterval(() => {}, 1000)
+    await reported.opened
+    clearInterval(alive)
+    for (const guard of guards) guard.release()
+    await Promise.all(waits)
+    const { holders = [], guardCycle = [], lastsMs } = report as SlowReport
+    assert.deepEqual([holders.length, guardCycle.length], [1, 2])
+    const moments = [...holders, ...guardCycle.map(({ mayHold }) => mayHold)].map(
+      ({ since, heldMs }) => since + heldMs,
+    )
+    assert.equal(new Set(moments).size, 1)
+    for (const { heldMs } of holders) assert.ok(heldMs >= lastsMs)
+  })
+
+  it('end at the moment at which a deadlock was found', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0 })
+    const reports: DeadlockReport[] = []
+    locks.on('deadlock', (report) => reports.push(report))
+    const nest = (one: string, other: string): Promise<unknown> =>
+      locks.request(one, async () => {
+        await settle()
+        await locks.request(other, () => {})
+      })
+    await Promise.allSettled([nest('a', 'b'), nest('b', 'a')])
+    const [report] = reports
+    assert.ok(report)
+    const held = report.cycle.flatMap(({ heldBy = [] }) => heldBy)
+    assert.equal(held.length, 2)
+    for (const { since, heldMs } of held) assert.equal(since + heldMs, report.detectedAtMs)
+    for (const { waitedMs } of report.cycle) {
+      assert.ok(held.every(({ heldMs }) => waitedMs <= heldMs))
+    }
+  })
+
+  it('are no shorter for the holder than a time limit that is over', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire('a', { label: 'holder' })
+    const error = await locks.request('a', { timeoutMs: 5 }, () => {}).catch((one) => one)
+    guard.release()
+    assert.ok(error instanceof LockTimeoutError)
+    const [, heldMs] = /exclusively for (\d+) ms/.exec(error.message) ?? []
+    assert.ok(Number(heldMs) >= 5, error.message)
+  })
+})
