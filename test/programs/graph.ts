@@ -126,8 +126,12 @@ export class Graph {
   }
 
   /** The waiting requests, this one or nested in it, for which its holder is believed to wait. */
-  waitsInside(nested: Asked, edges: Edges): Asked[] {
-    return edges === 'proved' ? this.#provedWaits(nested, true) : [nested]
+  waitsInside(nested: Asked, edges: 'proved' | 'loose'): Asked[] {
+    if (edges === 'proved') return this.#provedWaits(nested, true)
+    if (!this.isWaitedFor(nested)) return []
+    if (nested.state === 'pending') return [nested]
+    const inside = this.#alive.filter(({ parent }) => parent === nested)
+    return inside.flatMap((one) => this.waitsInside(one, edges))
   }
 
   /** The waiting requests, this one or nested in it, for which the code around it is known to wait. */
