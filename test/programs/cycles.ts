@@ -1,7 +1,7 @@
 /** What the manager does about cycles, done in the model: requests are moved, and victims end. */
 
 import type { Asked } from './asked.ts'
-import { areAtOddsAtAll, type Edges } from './graph.ts'
+import type { Edges } from './graph.ts'
 import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 
@@ -46,7 +46,7 @@ export class Cycles {
   check(asked: Asked, isLate = false): void {
     const model = this.#model
     if (!model.closesCycle(asked, 'loose', 'soft')) return
-    if (model.closesCycle(asked, 'loose')) {
+    if (model.isStuck(asked)) {
       this.#closers.add(asked)
       return
     }
@@ -65,7 +65,7 @@ export class Cycles {
   endTurn(isRace: boolean): void {
     const model = this.#model
     for (const asked of [...this.#afterTurn].sort((a, b) => a.id - b.id)) {
-      if (this.#toRearrange.has(asked) || model.closesCycle(asked, 'loose')) continue
+      if (this.#toRearrange.has(asked) || model.isStuck(asked)) continue
       if (!model.closesCycle(asked, 'loose', 'soft')) continue
       this.#toRearrange.set(asked, this.#rules.clock.now + this.#rules.deadlockAfterMs)
     }
@@ -86,18 +86,13 @@ export class Cycles {
     this.#reports.rejectVictims()
   }
 
-  /**
-   * Guards that are out wait for what their context awaits: that closes cycles, or moves requests, where
-   * somebody waits for a guard's lock.
-   */
+  /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */
   checkGuards(): void {
     const model = this.#model
     while (model.newGuards.length > 0) {
       const guards = model.newGuards.splice(0)
       for (const guard of guards) guard.bringOut()
-      const codes = guards
-        .filter((guard) => model.pending.some((other) => areAtOddsAtAll(other, guard)))
-        .map(({ isGuard, code }) => (isGuard ? code : undefined))
+      const codes = guards.filter((guard) => model.isInTheWay(guard)).map(({ code }) => code)
       for (const nested of model.alive) {
         if (model.isWaitedFor(nested) && codes.includes(nested.parent)) this.check(nested)
       }
@@ -107,7 +102,7 @@ export class Cycles {
   /** Looks at what open cycles leave behind. Returns whether anything may have moved. */
   openCycles(): boolean {
     this.#reports.forgetOpen()
-    const closes = (asked: Asked): boolean => this.#model.closesCycle(asked, 'loose')
+    const closes = (asked: Asked): boolean => this.#model.isStuck(asked)
     const free = this.#model.alive.filter((asked) => this.#closers.has(asked) && !closes(asked))
     const moved = [...this.#moved]
     this.#moved.clear()

@@ -126,8 +126,12 @@ export class Graph {
   }
 
   /** The waiting requests, this one or nested in it, for which its holder is believed to wait. */
-  waitsInside(nested: Asked, edges: Edges): Asked[] {
-    return edges === 'proved' ? this.#provedWaits(nested, true) : [nested]
+  waitsInside(nested: Asked, edges: 'proved' | 'loose'): Asked[] {
+    if (edges === 'proved') return this.#provedWaits(nested, true)
+    if (!this.isWaitedFor(nested)) return []
+    if (nested.state === 'pending') return [nested]
+    const inside = this.#alive.filter(({ parent }) => parent === nested)
+    return inside.flatMap((one) => this.waitsInside(one, edges))
   }
 
   /** The waiting requests, this one or nested in it, for which the code around it is known to wait. */
@@ -144,9 +148,4 @@ export class Graph {
 export function areAtOdds(a: Asked, b: Asked, name: string): boolean {
   const modes = [a.demand.locks.get(name), b.demand.locks.get(name)]
   return !modes.includes(undefined) && modes.includes('exclusive')
-}
-
-/** Whether two requests cannot hold all their names together. */
-export function areAtOddsAtAll(a: Asked, b: Asked): boolean {
-  return [...a.demand.locks.keys()].some((name) => areAtOdds(a, b, name))
 }

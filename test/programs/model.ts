@@ -85,13 +85,13 @@ export class Model {
    */
   rearrange(awaited: Asked, edges: Edges): Asked[] {
     if (!this.isWaitedFor(awaited)) return []
-    const starts = this.#graph.waitsInside(awaited, edges)
+    const isProved = edges === 'proved'
+    const starts = isProved ? this.#graph.waitsInside(awaited, edges) : [awaited]
     if (starts.length === 0) return []
     const isHolder = ({ code }: Asked): boolean => code === awaited.parent
     const waitedFor = new Set(starts.flatMap((one) => this.#graph.reachedFrom(one, edges, 'hard')))
     if ([...waitedFor].some(isHolder)) return []
-    const isEnd = (one: Asked): boolean =>
-      isHolder(one) || (edges === 'proved' && starts.includes(one))
+    const isEnd = (one: Asked): boolean => isHolder(one) || (isProved && starts.includes(one))
     const list = this.#list
     const last = Math.max(...[...waitedFor].map((one) => list.indexOf(one)))
     const before = list.slice(0, last)
@@ -153,6 +153,24 @@ export class Model {
   /** Whether the holder of a nested request waits for that one and so for itself. */
   closesCycle(asked: Asked, edges: Edges, waits: 'hard' | 'soft' = 'hard'): boolean {
     return this.isWaitedFor(asked) && this.#graph.closesCycle(asked, edges, waits)
+  }
+
+  /** Whether a nested request closes a cycle of holders, or one is proved inside it. */
+  isStuck(asked: Asked): boolean {
+    if (this.closesCycle(asked, 'loose')) return true
+    const inside = this.#graph.waitsInside(asked, 'loose')
+    return this.isWaitedFor(asked) && inside.some((one) => this.isInCycle(one, 'proved'))
+  }
+
+  /** Whether a guard is out and a request waits for one of its names. */
+  isInTheWay(guard: Asked): boolean {
+    const names = [...guard.demand.locks.keys()]
+    return guard.isGuard && names.some((name) => this.#hasWaiters(name))
+  }
+
+  #hasWaiters(name: string): boolean {
+    const waiters = this.pending.filter(({ demand }) => demand.locks.has(name))
+    return waiters.some((one) => this.#graph.nearestOf(one, name).length > 0)
   }
 
   /** Whether a request waits for one of these. */
