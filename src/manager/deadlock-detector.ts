@@ -261,8 +261,7 @@ export class DeadlockDetector {
   async #lookAt(standing: StandingCycle): Promise<void> {
     const { cycle, closedBy } = standing
     standing.looks++
-    const waiting = cycle.map((link) => link.waiting)
-    await proveAround([...closedBy, ...waiting])
+    await prove(cycle.map((link) => link.waiting))
     if (!this.#standing.has(standing)) return
     if (isProved(cycle) || (this.#isLikelyEnough && isLikely(cycle))) {
       if (!standing.isDeadlock) this.#tellDeadlock(standing)
@@ -271,8 +270,8 @@ export class DeadlockDetector {
     }
     if (standing.isDeadlock) this.#tellSuspected(standing)
     this.#lookLater(standing)
-    // Another cycle through the same requests may be proved by now.
-    for (const request of closedBy) this.#check(request, 'after the turn')
+    // Another cycle through the same requests may be proved by now. All that are due are looked at together.
+    for (const request of closedBy) this.#checkAfterTurn(request)
   }
 
   #tellDeadlock(standing: StandingCycle): void {
