@@ -5,6 +5,16 @@ import type { Edges } from './graph.ts'
 import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 
+/** A look at a request that will rearrange queues along edges that are not proved. */
+interface Look {
+  readonly due: number
+  /** Its place among all timers. */
+  readonly order: number
+}
+
+/** The order in which timers run that are due together. */
+export type TimerOrder = 'as set' | 'victims first' | 'looks first'
+
 /** The cycles of one program. */
 export class Cycles {
   readonly #model: Model
@@ -17,7 +27,7 @@ export class Cycles {
   /** Those that are looked at again after the turn. */
   readonly #afterTurn = new Set<Asked>()
   /** Those whose queues are rearranged along edges that are not proved, and when. */
-  readonly #toRearrange = new Map<Asked, number>()
+  readonly #toRearrange = new Map<Asked, Look>()
 
   constructor(model: Model, rules: Rules, reports: Reports) {
     this.#model = model
@@ -38,7 +48,7 @@ export class Cycles {
         for (const value of values) set.add(value)
       }
       this.#toRearrange.clear()
-      for (const [asked, due] of toRearrange) this.#toRearrange.set(asked, due)
+      for (const [asked, look] of toRearrange) this.#toRearrange.set(asked, look)
     }
   }
 
@@ -67,23 +77,27 @@ export class Cycles {
     for (const asked of [...this.#afterTurn].sort((a, b) => a.id - b.id)) {
       if (this.#toRearrange.has(asked) || model.isStuck(asked)) continue
       if (!model.closesCycle(asked, 'loose', 'soft')) continue
-      this.#toRearrange.set(asked, this.#rules.clock.now + this.#rules.deadlockAfterMs)
+      const due = this.#rules.clock.now + this.#rules.deadlockAfterMs
+      this.#toRearrange.set(asked, { due, order: this.#reports.nextOrder() })
     }
     this.#afterTurn.clear()
     this.#reports.mustBeKnown(isRace, new Set(this.#toRearrange.keys()))
   }
 
-  /** What timers do in one turn: look at requests, and reject victims, in either order. */
-  runTimers(areVictimsFirst: boolean): void {
-    this.#reports.read()
-    if (areVictimsFirst) this.#reports.rejectVictims()
-    for (const [asked, due] of [...this.#toRearrange]) {
-      if (due > this.#rules.clock.now) continue
+  /** What timers do in one turn: look at requests, and reject victims. */
+  runTimers(order: TimerOrder): void {
+    const reports = this.#reports
+    const { victims } = reports
+    const due = [...this.#toRearrange].filter(([, look]) => look.due <= this.#rules.clock.now)
+    if (order === 'victims first') reports.rejectVictims(victims)
+    for (const [asked, look] of due) {
+      const isBefore = (one: { readonly order: number }): boolean => one.order < look.order
+      if (order === 'as set') reports.rejectVictims(reports.victims.filter(isBefore))
       this.#toRearrange.delete(asked)
       this.check(asked, true)
-      this.#reports.read()
+      reports.read()
     }
-    this.#reports.rejectVictims()
+    reports.rejectVictims(reports.victims)
   }
 
   /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */

@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict'
 import type { LockManagerSnapshot } from '../../src/index.ts'
 import type { Asked, Outcome } from './asked.ts'
-import { Cycles } from './cycles.ts'
+import { Cycles, type TimerOrder } from './cycles.ts'
 import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 import type { Tally } from './tally.ts'
@@ -44,22 +44,23 @@ export class Seen {
   }
 }
 
-/** What comes first in one turn. */
+/** In which order things happen in one turn. */
 interface Order {
+  /** Whether callbacks end before the detector looks. */
   readonly endsFirst: boolean
-  readonly victimsFirst: boolean
-  /** Requests whose time is over, or that were aborted. */
-  readonly lossesFirst: boolean
+  readonly timers: TimerOrder
+  /** When requests end whose time is over, or that were aborted: beside all else. */
+  readonly losses: 'first' | 'before looks' | 'last'
 }
 
 /** `queues`: only in what holds and waits, and not in the reports. */
 type Agreement = 'none' | 'queues' | 'all'
 
-const USUAL: Order = { endsFirst: false, victimsFirst: true, lossesFirst: false }
+const USUAL: Order = { endsFirst: false, timers: 'as set', losses: 'before looks' }
 /** The usual one first. */
 const ORDERS: readonly Order[] = [false, true].flatMap((endsFirst) =>
-  [true, false].flatMap((victimsFirst) =>
-    [false, true].map((lossesFirst) => ({ endsFirst, victimsFirst, lossesFirst })),
+  (['as set', 'victims first', 'looks first'] as const).flatMap((timers) =>
+    (['before looks', 'first', 'last'] as const).map((losses) => ({ endsFirst, timers, losses })),
   ),
 )
 
@@ -134,16 +135,27 @@ export class Follower {
     return this.#reports.areRead ? 'all' : 'queues'
   }
 
-  #run(subscribed: readonly Asked[], { endsFirst, victimsFirst, lossesFirst }: Order): void {
+  #run(subscribed: readonly Asked[], { endsFirst, timers, losses }: Order): void {
     const model = this.#model
     const cycles = this.#cycles
     this.#reports.read()
-    if (lossesFirst) this.#lose()
+    if (losses === 'first') this.#lose()
     if (subscribed.length > 0) model.grant()
     for (const asked of subscribed) cycles.check(asked)
-    cycles.runTimers(victimsFirst)
-    if (!lossesFirst) this.#lose()
-    if (this.isRace || endsFirst) this.#endAll()
+    cycles.runTimers(timers)
+    if (losses === 'before looks') this.#lose()
+    this.#look(this.isRace || endsFirst, endsFirst)
+    if (losses !== 'last') return
+    this.#lose()
+    this.#look(endsFirst, endsFirst)
+  }
+
+  /** The detector looks at what has changed, until nothing changes any more. */
+  #look(isEndFirst: boolean, endsFirst: boolean): void {
+    const model = this.#model
+    const cycles = this.#cycles
+    const reports = this.#reports
+    if (isEndFirst) this.#endAll()
     else model.begin()
     // Guards are out before cycles are looked at again that the same end has opened.
     cycles.checkGuards()
@@ -152,8 +164,9 @@ export class Follower {
       if (endsFirst) this.#endAll()
       else model.begin()
       cycles.checkGuards()
-      const areRejected = this.#reports.rejectVictims()
-      isMoved = cycles.openCycles() || areRejected || model.ending !== undefined
+      const { victims } = reports
+      reports.rejectVictims(victims)
+      isMoved = cycles.openCycles() || victims.length > 0 || model.ending !== undefined
       isMoved ||= model.endReturned()
     }
   }

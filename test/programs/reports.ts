@@ -20,6 +20,8 @@ interface Standing {
   readonly isDeadlock: boolean
   /** When its victim is to be rejected at the latest. */
   readonly until: number
+  /** Its place among all timers. */
+  readonly order: number
 }
 
 /** Since when a request has been in a cycle, and in a proved one. */
@@ -48,6 +50,8 @@ export class Reports {
   #standing: Standing[] = []
   readonly #ages = new Map<Asked, Age>()
   readonly #victims = new Set<Asked>()
+  /** How many timers there have been. */
+  #timers = 0
   /** Requests that a race keeps from a deadlock, perhaps after their rejection. */
   #atRisk: readonly Asked[] = []
 
@@ -64,7 +68,8 @@ export class Reports {
 
   /** Returns a function that undoes what happens from now on. */
   save(): () => void {
-    const [reported, standing, victims] = [this.#reported, this.#standing, [...this.#victims]]
+    const [reported, standing, timers] = [this.#reported, this.#standing, this.#timers]
+    const victims = [...this.#victims]
     const { deadlocks, suspected, provedLater, throughGuards, forms } = this.#tally
     const guards = { ...throughGuards }
     const copyOf = (counts: Tally['forms']): Tally['forms'] =>
@@ -73,6 +78,7 @@ export class Reports {
     return () => {
       this.#reported = reported
       this.#standing = standing
+      this.#timers = timers
       this.#victims.clear()
       for (const victim of victims) this.#victims.add(victim)
       Object.assign(throughGuards, guards)
@@ -95,16 +101,27 @@ export class Reports {
     this.#reported = this.#reported.filter((reported) => !this.#isTrue(reported))
   }
 
-  /** Ends the victims of deadlocks in the model too. Returns whether there were any. */
-  rejectVictims(): boolean {
+  /** The place of a new timer among all of them. */
+  nextOrder(): number {
+    return this.#timers++
+  }
+
+  /** Those whose promises were rejected for a deadlock, and the places of the timers that did it. */
+  get victims(): readonly { readonly asked: Asked; readonly order: number }[] {
     this.read()
-    const victims = this.#model.pending.filter(
-      (asked) => this.#victims.has(asked) && this.#rules.isRejected(asked),
-    )
+    return this.#model.pending
+      .filter((asked) => this.#victims.has(asked) && this.#rules.isRejected(asked))
+      .map((asked) => {
+        const isOf = (one: Standing): boolean => one.isDeadlock && one.members[0] === asked
+        return { asked, order: this.#standing.find(isOf)?.order ?? this.#timers }
+      })
+  }
+
+  /** Ends victims in the model too. */
+  rejectVictims(victims: readonly { readonly asked: Asked }[]): void {
     // Looks in one turn all see what was there before the first rejection.
-    for (const asked of victims) this.#mustBeVictim(asked)
-    for (const asked of victims) this.#model.leave(asked, 'deadlock')
-    return victims.length > 0
+    for (const { asked } of victims) this.#mustBeVictim(asked)
+    for (const { asked } of victims) this.#model.leave(asked, 'deadlock')
   }
 
   /** Forgets the cycles that are open. */
@@ -183,6 +200,7 @@ export class Reports {
     assert.equal(members[0], youngest)
     const { deadlockAfterMs } = this.#rules
     const until = isDeadlock ? this.#rules.clock.now + deadlockAfterMs : Number.POSITIVE_INFINITY
+    const order = this.nextOrder()
     // The same may be reported again: for other guards, or when what is known of it has changed.
     const key = `${[...members, ...names]}`
     const isSame = (one: Standing): boolean => `${[...one.members, ...one.names]}` === key
@@ -190,7 +208,7 @@ export class Reports {
       this.#tally.provedLater++
     }
     this.#standing = this.#standing.filter((one) => !isSame(one))
-    this.#standing = [...this.#standing, { members, names, isDeadlock, until }]
+    this.#standing = [...this.#standing, { members, names, isDeadlock, until, order }]
     if (isDeadlock) this.#victims.add(youngest)
     this.#tally[isDeadlock ? 'deadlocks' : 'suspected']++
     const isThroughGuard = this.#model.holding.some(
