@@ -1,8 +1,7 @@
 /** The table of the forms of awaiting: a row for each form, a column for each runtime. */
 
-import { spawnSync } from 'node:child_process'
 import type { Verdict } from '../programs/forms.ts'
-import { neutralEnv } from '../spawn.ts'
+import { type Ended, run } from '../spawn.ts'
 
 /** A column: what the detector learns of each form, by the form's name. */
 export interface Column {
@@ -23,19 +22,15 @@ export function columnOf(
   command: string,
   root: string,
 ): Column | string {
-  const npx = (run: string): ReturnType<typeof spawnSync> =>
-    spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
-      cwd: root,
-      encoding: 'utf8',
-      env: neutralEnv({ NO_COLOR: '1' }),
-    })
-  const version = /[\d.]+/.exec(String(npx(`${command.split(' ')[0]} --version`).stdout))?.[0]
+  const npx = (line: string): Ended =>
+    run('npx', ['--yes', `--package=${npm}`, '-c', line], { cwd: root, env: { NO_COLOR: '1' } })
+  const version = /[\d.]+/.exec(npx(`${command.split(' ')[0]} --version`).stdout)?.[0]
   if (version === undefined) return `${name}: LEFT OUT, npm could not give it`
   const { stdout, stderr } = npx(`${command} ./dist/test/runtimes/verdicts.js`)
   try {
-    return { runtime: `${name} ${version}`, verdicts: JSON.parse(String(stdout)) }
+    return { runtime: `${name} ${version}`, verdicts: JSON.parse(stdout) }
   } catch {
-    return `${name}: ${String(stderr).slice(-300)}`
+    return `${name}: ${stderr.slice(-300)}`
   }
 }
 
