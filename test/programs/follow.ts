@@ -14,6 +14,9 @@ import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 import type { Tally } from './tally.ts'
 
+/** The model and the manager differ in which requests are before which: no longer comparable from there. */
+export class OrderDiffers extends Error {}
+
 /** What the manager says: which requests hold and wait, and which stand before each. */
 export class Seen {
   readonly held: readonly string[]
@@ -30,9 +33,13 @@ export class Seen {
 
   /** Throws where the model differs. */
   mustBe(model: Model): void {
-    assert.deepEqual(this.held, idsOf(model.holding), 'which requests hold')
-    assert.deepEqual(this.pending, idsOf(model.pending), 'which requests wait')
-    assert.deepEqual(this.queues, model.queues, 'the queues')
+    try {
+      assert.deepEqual(this.held, idsOf(model.holding), 'which requests hold')
+      assert.deepEqual(this.pending, idsOf(model.pending), 'which requests wait')
+      assert.deepEqual(this.queues, model.queues, 'the queues')
+    } catch (error) {
+      throw new OrderDiffers(String(error), { cause: error })
+    }
   }
 
   isSameAs(model: Model): boolean {

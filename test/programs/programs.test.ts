@@ -9,8 +9,8 @@ import { newTally } from './tally.ts'
 
 describe('the manager and a naive model', { timeout: 300_000 }, () => {
   for (const [name, programs, seed] of [
-    ['programs', program, Date.now() % 2 ** 31],
-    // Always the same seed: see run.ts.
+    // Always the same seeds: see run.ts.
+    ['programs', program, 1],
     ['programs with guards', programWithGuards, 1],
   ] as const) {
     it(`agree on which requests hold, wait, how they end and what is a deadlock, in ${name}`, async (t) => {

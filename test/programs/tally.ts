@@ -15,6 +15,8 @@ interface FormTally {
 /** Counts over all programs. */
 export interface Tally {
   programs: number
+  /** Programs in which the model and the manager differ in the order of a queue. */
+  orderDiffers: number
   steps: number
   requests: number
   nested: number
@@ -35,6 +37,7 @@ export interface Tally {
 export function newTally(): Tally {
   return {
     programs: 0,
+    orderDiffers: 0,
     steps: 0,
     requests: 0,
     nested: 0,
