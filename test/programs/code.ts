@@ -97,7 +97,7 @@ export class Code {
         const waiting = new Waiting('one', asked, undefined)
         asked.waitedForIn = waiting
         holder.waitsIn = waiting
-        this.#subscribe(asked, 'proved')
+        this.#subscribe(asked, asked.parent === holder ? 'proved' : 'suspected')
         return this.#realOf(asked).promise
       },
     })
@@ -147,8 +147,10 @@ export class Code {
       const waiting = new Waiting(form.until, kept.asked, beside)
       if (other) this.#others.set(waiting, other)
       if (form.isBlocking && !isSide) holder.waitsIn = waiting
-      this.#awaits(kept, form, isSide, waiting)
-      if (second && !isOne) this.#awaits(second, form, isSide, waiting)
+      // Who has stolen the locks of its own holder is nested in the one around that.
+      const isOwn = kept.asked.parent === holder && !isSide
+      this.#awaits(kept, form, isOwn, waiting)
+      if (second && !isOne) this.#awaits(second, form, isOwn, waiting)
       return kept.promise
     }
     const tools: FormTools = {
@@ -162,8 +164,8 @@ export class Code {
     else real.command(isSide, () => form.run(tools))
   }
 
-  /** Code awaits a promise in a form: what can be known of that. */
-  #awaits({ asked, isHelper }: Kept, form: Form, isSide: boolean, waiting: Waiting): void {
+  /** Code awaits a promise in a form: what can be known of that. `isOwn`: the callback of its holder. */
+  #awaits({ asked, isHelper }: Kept, form: Form, isOwn: boolean, waiting: Waiting): void {
     const isHidden = asked.hasReaction
     asked.hasReaction = true
     if (form.verdict === 'none' && asked.isAwaited) {
@@ -174,7 +176,7 @@ export class Code {
     if (form.verdict === 'none') return
     asked.isBranching = form.branches
     asked.waitedForIn = waiting
-    const verdict = isSide || isHidden ? 'suspected' : form.verdict
+    const verdict = !isOwn || isHidden ? 'suspected' : form.verdict
     if (isHelper) asked.verdict = verdict
     else this.#subscribe(asked, verdict)
   }

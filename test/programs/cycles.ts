@@ -92,7 +92,11 @@ export class Cycles {
     if (order === 'victims first') reports.rejectVictims(victims)
     for (const [asked, look] of due) {
       const isBefore = (one: { readonly order: number }): boolean => one.order < look.order
-      if (order === 'as set') reports.rejectVictims(reports.victims.filter(isBefore))
+      if (order === 'as set') {
+        reports.rejectVictims(reports.victims.filter(isBefore))
+        this.#model.begin()
+        this.checkGuards()
+      }
       this.#toRearrange.delete(asked)
       this.check(asked, true)
       reports.read()

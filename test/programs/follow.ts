@@ -58,16 +58,30 @@ interface Order {
   readonly timers: TimerOrder
   /** When requests end whose time is over, or that were aborted: beside all else. */
   readonly losses: 'first' | 'before looks' | 'last'
+  /** Whether guards are out before cycles are looked at again that the same end has opened. */
+  readonly guardsFirst: boolean
 }
 
 /** `queues`: only in what holds and waits, and not in the reports. */
 type Agreement = 'none' | 'queues' | 'all'
 
-const USUAL: Order = { endsFirst: false, timers: 'as set', losses: 'before looks' }
+const USUAL: Order = {
+  endsFirst: false,
+  timers: 'as set',
+  losses: 'before looks',
+  guardsFirst: true,
+}
 /** The usual one first. */
-const ORDERS: readonly Order[] = [false, true].flatMap((endsFirst) =>
-  (['as set', 'victims first', 'looks first'] as const).flatMap((timers) =>
-    (['before looks', 'first', 'last'] as const).map((losses) => ({ endsFirst, timers, losses })),
+const ORDERS: readonly Order[] = [true, false].flatMap((guardsFirst) =>
+  [false, true].flatMap((endsFirst) =>
+    (['as set', 'victims first', 'looks first'] as const).flatMap((timers) =>
+      (['before looks', 'first', 'last'] as const).map((losses) => ({
+        endsFirst,
+        timers,
+        losses,
+        guardsFirst,
+      })),
+    ),
   ),
 )
 
@@ -126,6 +140,10 @@ export class Follower {
     const isRace = this.isRace || this.racing.size > 0
     this.racing.clear()
     this.isRace = false
+    for (const asked of model.pending) {
+      const isInnocent = this.#outcomeOf(asked) === 'deadlock'
+      assert.ok(!isInnocent, `${asked.id} is rejected for a deadlock that was not reported`)
+    }
     seen.mustBe(model)
     cycles.endTurn(isRace)
   }
@@ -142,29 +160,28 @@ export class Follower {
     return this.#reports.areRead ? 'all' : 'queues'
   }
 
-  #run(subscribed: readonly Asked[], { endsFirst, timers, losses }: Order): void {
+  #run(subscribed: readonly Asked[], order: Order): void {
     const model = this.#model
-    const cycles = this.#cycles
     this.#reports.read()
-    if (losses === 'first') this.#lose()
+    if (order.losses === 'first') this.#lose()
     if (subscribed.length > 0) model.grant()
-    for (const asked of subscribed) cycles.check(asked)
-    cycles.runTimers(timers)
-    if (losses === 'before looks') this.#lose()
-    this.#look(this.isRace || endsFirst, endsFirst)
-    if (losses !== 'last') return
+    for (const asked of subscribed) this.#cycles.check(asked)
+    this.#cycles.runTimers(order.timers)
+    if (order.losses === 'before looks') this.#lose()
+    this.#look(order, this.isRace)
+    if (order.losses !== 'last') return
     this.#lose()
-    this.#look(endsFirst, endsFirst)
+    this.#look(order, false)
   }
 
   /** The detector looks at what has changed, until nothing changes any more. */
-  #look(isEndFirst: boolean, endsFirst: boolean): void {
+  #look({ endsFirst, guardsFirst }: Order, isRace: boolean): void {
     const model = this.#model
     const cycles = this.#cycles
     const reports = this.#reports
-    if (isEndFirst) this.#endAll()
+    if (isRace || endsFirst) this.#endAll()
     else model.begin()
-    // Guards are out before cycles are looked at again that the same end has opened.
+    if (!guardsFirst) cycles.openCycles()
     cycles.checkGuards()
     cycles.openCycles()
     for (let isMoved = true; isMoved; ) {

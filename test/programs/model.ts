@@ -81,7 +81,7 @@ export class Model {
 
   /**
    * Moves those that wait for the holder of an awaited request behind it and those it waits for. Returns
-   * those of them that stood before one of these in a queue.
+   * those of them that kept one of these from the head of a queue.
    */
   rearrange(awaited: Asked, edges: Edges): Asked[] {
     if (!this.isWaitedFor(awaited)) return []
@@ -102,15 +102,24 @@ export class Model {
         this.#graph.reaches(one, isEnd, edges, 'soft'),
     )
     const isPassed = (one: Asked): boolean =>
-      [...waitedFor].some(
-        (other) =>
-          list.indexOf(other) > list.indexOf(one) && other.state === 'pending' && share(one, other),
-      )
+      [...waitedFor].some((other) => this.#isBefore(one, other))
     const passed = moved.filter(isPassed)
     const stays = before.filter((one) => !moved.includes(one))
     list.splice(0, last + 1, ...stays, list[last] as Asked, ...moved)
     this.grant()
     return passed
+  }
+
+  /** Whether `one` keeps a request from the head of a queue, by itself or by those before it. */
+  #isBefore(one: Asked, other: Asked): boolean {
+    const upToOne = this.#list.slice(0, this.#list.indexOf(one) + 1)
+    if (other.state !== 'pending' || upToOne.includes(other)) return false
+    return [...other.demand.locks.keys()].some((name) => {
+      const isInQueue = ({ state, demand }: Asked): boolean =>
+        state !== 'ended' && demand.locks.has(name)
+      const queue = [...this.holding, ...upToOne].filter(isInQueue)
+      return isInQueue(one) && queue.some((before) => areAtOdds(before, other, name))
+    })
   }
 
   /** Grants whatever can be granted. */
@@ -218,10 +227,6 @@ export class Model {
   isWaitedFor(asked: Asked): boolean {
     return this.#graph.isWaitedFor(asked)
   }
-}
-
-function share(a: Asked, b: Asked): boolean {
-  return [...a.demand.locks.keys()].some((name) => b.demand.locks.has(name))
 }
 
 /** How a callback that runs to its end at once ends a request. */
