@@ -83,6 +83,7 @@ function calls(stack: string, word: string): string[] {
 function ending(report: DeadlockReport): string {
   const { suspected, victim, cycle, between } = report
   if (suspected) return doubt(report)
+  if (report.hasVictim === false) return 'No request is rejected: deadlockAfterMs is Infinity.'
   const label = cycle.find((member) => member.thread === victim)?.label ?? cycle[0]?.label ?? ''
   return `Victim: ${visible(label)}; its request ${
     between === 'tasks'

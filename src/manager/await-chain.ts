@@ -71,8 +71,10 @@ function newFrame(id: number): Frame {
 
 /** Reads the chain from inside the microtask that was started by what is waited for. */
 export function readAwaitChain(what: 'frames' | 'frames and text'): AwaitChain | undefined {
-  const { stackTraceLimit, prepareStackTrace } = Error
+  let restore = (): void => {}
   try {
+    const { stackTraceLimit, prepareStackTrace } = Error
+    restore = () => Object.assign(Error, { stackTraceLimit, prepareStackTrace })
     Error.stackTraceLimit = MAX_CALLS
     Error.prepareStackTrace = framesIn
     const frames: unknown = new Error('await chain').stack
@@ -84,16 +86,11 @@ export function readAwaitChain(what: 'frames' | 'frames and text'): AwaitChain |
     // Frozen intrinsics, or an accessor of the user's that throws.
     return undefined
   } finally {
-    restore(stackTraceLimit, prepareStackTrace)
-  }
-}
-
-function restore(limit: number, hook: typeof Error.prepareStackTrace): void {
-  try {
-    Error.stackTraceLimit = limit
-    Error.prepareStackTrace = hook
-  } catch {
-    // A value that could not be set need not be restored.
+    try {
+      restore()
+    } catch {
+      // A value that could not be set need not be restored.
+    }
   }
 }
 

@@ -319,10 +319,15 @@ function isStillJoined(request: Request, holder: Request): boolean {
   return isJoined(request, holdingsOf(holder), standsBehind, standsBefore)
 }
 
-/** Has all nested requests that wait read their await chains, as far as these can reach them. */
+/** Has all nested requests that may be in a cycle with these read their await chains. */
 async function proveAround(requests: readonly Request[]): Promise<void> {
+  const [request] = requests
+  const holder = requests.length === 1 ? request?.holder : undefined
+  // A cycle has come round where it reaches the holder again: what else waits in there is not asked.
+  const onwards = (node: Request): Iterable<Request> =>
+    holder !== undefined && codeOf(node) === holder && node !== request ? [] : standsBehind(node)
   const nested: Request[] = []
-  for (const request of reachable(requests, standsBehind)) if (request.holder) nested.push(request)
+  for (const node of reachable(requests, onwards)) if (node.holder) nested.push(node)
   await prove(nested)
 }
 

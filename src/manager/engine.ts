@@ -199,7 +199,7 @@ export class Engine {
         settle.reject,
       )
     } else if (this.#enter(request, caller)) {
-      const startAtOnce = (): void => this.#startNested(request, settle)
+      const startAtOnce = (): void => this.#startNested(request, settle, false)
       then.call(SETTLED, startAtOnce)
     } else {
       request.end = this.#startAfter(this.#turnOf(request, caller), request, settle)
@@ -224,14 +224,18 @@ export class Engine {
     return turn
   }
 
-  /** Begins a nested holding. Settles the promise that the caller has got, unless its end does so later. */
-  #startNested(request: Request, settle: Settle): void {
+  /**
+   * Begins a nested holding. Settles the promise that the caller has got, unless its end does so later.
+   * `isShown`: that promise is linked to the wait.
+   */
+  #startNested(request: Request, settle: Settle, isShown: boolean): void {
     try {
       const value = this.#start(request, settle)
       if (request.end === undefined) settle.resolve(value)
     } catch (error) {
       settle.reject(error)
     }
+    if (isInOtherManager(request) && !isShown) showAwaits(request)
   }
 
   /** Waits for a nested request's turn. Is resumed before that where its await chain is wanted. */
@@ -249,7 +253,7 @@ export class Engine {
     }
     const isShown = request.end === undefined
     request.end = undefined
-    this.#startNested(request, settle)
+    this.#startNested(request, settle, isShown)
     // The promise that the caller has got follows this function by now, and must not be settled by it.
     if (isShown) await takeEnd(request)
   }
@@ -380,7 +384,7 @@ export class Engine {
         this.end(request)
       },
     )
-    // A holder of another manager may wait for it.
+    // A holder of another manager may wait for it, and does not know it.
     if (request.around && !request.details?.resolve) {
       const details = withDetails(request)
       details.resolve = resolve
@@ -526,6 +530,13 @@ const SETTLED = OwnPromise.resolve()
 function nestIn(holder: Request, request: Request): void {
   holder.nested = (holder.nested ?? new Set()).add(request)
   if (holder.isOwner && holder.holder) nestIn(holder.holder, holder)
+}
+
+/** Whether a request's callback was called inside that of another manager's request. */
+function isInOtherManager({ around, context }: Request): boolean {
+  let at = around
+  while (at !== undefined && at.context === context) at = at.around
+  return at !== undefined
 }
 
 /** Whether its signal has aborted before it began, and another listener of that is still running. */

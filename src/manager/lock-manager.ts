@@ -37,6 +37,7 @@ import { type LockManagerSnapshot, overview, snapshot } from './query.ts'
 import { againstOrder, notAvailable } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
+import { SeldomSuspected } from './seldom.ts'
 import { OptionNames } from './unknown-options.ts'
 import { locksOf } from './wait-graph.ts'
 import { warn } from './warn.ts'
@@ -106,6 +107,7 @@ const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible
  */
 export class LockManager<Name extends string = string> {
   readonly #listeners = new Listeners()
+  readonly #suspected = new SeldomSuspected()
   readonly #order: DeclaredOrder | undefined
   readonly #compare: Compare
   readonly #places: Places
@@ -147,7 +149,11 @@ export class LockManager<Name extends string = string> {
           if (deadlockAfterMs === Number.POSITIVE_INFINITY) this.#tellOrWarn('deadlock', report)
           else this.#listeners.tell('deadlock', report)
         },
-        suspected: (report) => this.#tellOrWarn('suspected', report),
+        suspected: (report) => {
+          if (this.#listeners.tell('suspected', report)) return
+          const count = this.#suspected.count(report)
+          if (count > 0) warn(report, count)
+        },
         possible: (report) => this.#tellOrWarn('possible', report),
         slow: (report) => this.#tellOrWarn('slow', report),
         leaked: (report) => this.#tellOrWarn('leaked', report),

@@ -19,11 +19,16 @@ const { process } = globalThis as { readonly process?: Process }
 /** A fake clock may stand in its place when a warning is written, and nothing comes of that. */
 const nextTick = process && original('nextTick', process)
 
-/** Writes a report as a warning. */
+/** Writes a report as a warning; `count` says how many there were of its kind. */
 export function warn(
   report: DeadlockReport | PossibleDeadlockReport | SlowReport | LeakedReport,
+  count = 1,
 ): void {
-  emitWarning(textOf(report))
+  const more =
+    count > 1
+      ? `\nThere were ${count} of these lines so far; the next is written at ${count * 10}.`
+      : ''
+  emitWarning(textOf(report) + more)
 }
 
 /** Writes a warning, whatever fake clock is in place. */

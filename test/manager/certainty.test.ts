@@ -226,6 +226,52 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.deepEqual(kinds, ['suspected', 'deadlock'])
   })
 
+  it('is proved through nested requests of another manager', async () => {
+    const { locks, kinds } = watched()
+    const other = new LockManager()
+    const [inA, inB] = [gate(), gate()]
+    const one = locks.request('a', async () => {
+      inA.open()
+      await inB.opened
+      return await other.request('p', () =>
+        other.request('q', async () => await locks.request('b', () => 'one')),
+      )
+    })
+    const two = locks.request('b', async () => {
+      inB.open()
+      await inA.opened
+      return await locks.request('a', () => 'two')
+    })
+    const results = await Promise.allSettled([one, two])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(kinds, ['deadlock'])
+  })
+
+  it('is only suspected where call stacks cannot be read', async () => {
+    const { locks, kinds } = watched({ places: 'never' })
+    const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') as PropertyDescriptor
+    const controller = new AbortController()
+    try {
+      Object.defineProperty(Error, 'stackTraceLimit', {
+        configurable: true,
+        get: () => {
+          throw new Error('a getter that throws')
+        },
+      })
+      const result = locks.request(
+        'a',
+        async () => await locks.request('a', { signal: controller.signal }, () => {}),
+      )
+      setTimeout(() => controller.abort('over'), 30)
+      const reason = await result.catch((error: unknown) => error)
+      Object.defineProperty(Error, 'stackTraceLimit', limit)
+      assert.equal(reason, 'over')
+      assert.deepEqual(kinds, ['suspected'])
+    } finally {
+      Object.defineProperty(Error, 'stackTraceLimit', limit)
+    }
+  })
+
   it('is suspected, not rejected, if a combinator’s branch holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
     const [held, release] = [gate(), gate()]

@@ -280,11 +280,15 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   it('is only suspected where a guard and a wait for it share a context', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const suspected: DeadlockReport[] = []
-    locks.on('suspected', (report) => suspected.push(report))
+    const reported = gate()
+    locks.on('suspected', (report) => {
+      suspected.push(report)
+      reported.open()
+    })
     await locks.request('outer', async () => {
       const guard = await locks.acquire('a')
       const branch = locks.request('a', () => 'went on')
-      setTimeout(() => guard.release(), 20)
+      void reported.opened.then(() => guard.release())
       assert.equal(await branch, 'went on')
     })
     assert.equal(suspected.length, 1)
@@ -406,7 +410,11 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   it('is only suspected where one branch of a context holds a guard and another one waits', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const suspected: DeadlockReport[] = []
-    locks.on('suspected', (report) => suspected.push(report))
+    const reported = gate()
+    locks.on('suspected', (report) => {
+      suspected.push(report)
+      reported.open()
+    })
     locks.on('deadlock', () => assert.fail('no deadlock'))
     const [held, left] = [gate(), gate()]
     const other = locks.request('b', { label: 'other' }, async () => {
@@ -423,7 +431,10 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
         return guard
       })
       const waits = locks.request('b', () => 'outer')
-      return Promise.all([holds.then((guard) => setTimeout(() => guard.release(), 20)), waits])
+      return Promise.all([
+        holds.then((guard) => void reported.opened.then(() => guard.release())),
+        waits,
+      ])
     })
     assert.equal(await other, 'other')
     assert.equal((await outer)[1], 'outer')

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holding, settle } from './tools.ts'
+import { holding, pause, settle } from './tools.ts'
 
 /** The warnings while `work` is under way, and just after it. */
 async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
@@ -44,12 +44,28 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
     assert.match(warnings[0] ?? '', /^Possible deadlock: .* whether or not anything hung\.\n/)
   })
 
+  it('of suspected deadlocks of one line only the first, and then at 10 and 100', async () => {
+    const locks = new LockManager({ trackOrder: false })
+    const warnings = await warningsOf(async () => {
+      const all: Promise<unknown>[] = []
+      await locks.request('job', async () => {
+        const ask = async (): Promise<unknown> => await locks.request('job', () => {})
+        await pause(1)
+        for (let i = 0; i < 120; i++) all.push(ask())
+        await pause(20)
+      })
+      await Promise.all(all)
+    })
+    assert.equal(warnings.length, 3)
+    assert.match(warnings[2] ?? '', /There were 100 of these lines so far/)
+  })
+
   it('of a guard and a wait that share a context', async () => {
     const locks = new LockManager({ trackOrder: false })
     const warnings = await warningsOf(() =>
       locks.request('outer', async () => {
         const guard = await locks.acquire('a')
-        setTimeout(() => guard.release(), 20)
+        process.once('warning', () => guard.release())
         await locks.request('a', () => {})
       }),
     )
