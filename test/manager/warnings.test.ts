@@ -52,7 +52,9 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
         const ask = async (): Promise<unknown> => await locks.request('job', () => {})
         await pause(1)
         for (let i = 0; i < 120; i++) all.push(ask())
-        await pause(20)
+        for (let seen = 0; seen < 3; seen++) {
+          await new Promise((resolve) => process.once('warning', resolve))
+        }
       })
       await Promise.all(all)
     })
