@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holding, pause, settle } from './tools.ts'
+import { gate, holding, pause, settle } from './tools.ts'
 
 /** The warnings while `work` is under way, and just after it. */
 async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
@@ -46,20 +46,24 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
 
   it('of suspected deadlocks of one line only the first, and then at 10 and 100', async () => {
     const locks = new LockManager({ trackOrder: false })
+    const reported = gate()
+    const onWarning = ({ message }: Error): void => {
+      if (/There were 100/.test(message)) reported.open()
+    }
+    process.on('warning', onWarning)
     const warnings = await warningsOf(async () => {
       const all: Promise<unknown>[] = []
       await locks.request('job', async () => {
         const ask = async (): Promise<unknown> => await locks.request('job', () => {})
         await pause(1)
         for (let i = 0; i < 120; i++) all.push(ask())
-        for (let seen = 0; seen < 3; seen++) {
-          await new Promise((resolve) => process.once('warning', resolve))
-        }
+        await reported.opened
       })
       await Promise.all(all)
     })
     assert.equal(warnings.length, 3)
     assert.match(warnings[2] ?? '', /There were 100 of these lines so far/)
+    process.off('warning', onWarning)
   })
 
   it('of a guard and a wait that share a context', async () => {
