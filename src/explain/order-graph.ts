@@ -21,6 +21,7 @@
 import type { WantedLock } from '../core/modes.ts'
 import { classOf } from '../core/names.ts'
 import type { PossibleDeadlockEdge, PossibleDeadlockReport } from '../core/report.ts'
+import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
 import { type Budget, circleThrough, isWithin, type OrderEdge } from './order-circle.ts'
 
 /** The graph never grows beyond so many edges. */
@@ -69,13 +70,13 @@ export class OrderGraph {
   readonly #classes = new Graph()
   readonly #names = new Graph()
   readonly #told = new Set<string>()
-  /** The number of cycles by what makes them similar. */
-  readonly #similar = new Map<string, number>()
+  readonly #similar: SimilarReports
   readonly #maxEdges: number
   #edges = 0
 
   constructor(maxEdges: number = MOST_EDGES) {
     this.#maxEdges = maxEdges
+    this.#similar = new SimilarReports(maxEdges)
   }
 
   /** How many edges there are. */
@@ -190,17 +191,8 @@ export class OrderGraph {
       JSON.stringify([wantedAt.split('\n', 1)[0], classOf(heldAs), classOf(wantedAs)]),
     )
     const key = [...new Set(edges)].sort().join()
-    const before = this.#similar.get(key) ?? 0
-    if (this.#similar.has(key) || this.#similar.size < this.#maxEdges) {
-      this.#similar.set(key, before + 1)
-    }
-    return before
+    return this.#similar.add(key)
   }
-}
-
-/** Whether a number is 10, 100, 1,000 and so on. */
-function isPowerOfTen(count: number): boolean {
-  return count > 1 && /^10+$/.test(String(count))
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set()

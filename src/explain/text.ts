@@ -127,7 +127,7 @@ function ownGuardText(member: GuardCycleMember): string {
     .join('\n')
 }
 
-/** What to do where only one of a guard and a request has an owner. */
+/** Advice where only one of a guard and a request has an owner. */
 function ownerText({ withOwner }: GuardCycleMember): string {
   if (withOwner === undefined) return ''
   return withOwner === 'guard'

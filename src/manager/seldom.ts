@@ -5,22 +5,19 @@
 
 import { classOf } from '../core/names.ts'
 import type { DeadlockReport } from '../core/report.ts'
-
-/** So many lines of code are told apart. */
-const MAX_KEYS = 1024
+import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
 
 /** Counts suspected deadlocks by the lines and lock classes in them. */
 export class SeldomSuspected {
-  readonly #counts = new Map<string, number>()
+  readonly #similar = new SimilarReports(1024)
 
   /** The number of reports like this one, or 0 if no warning is due. */
   count({ cycle }: DeadlockReport): number {
-    const key = cycle
+    const kind = cycle
       .map(({ stack, waitsFor }) => `${stack.split('\n', 1)[0]} ${classOf(String(waitsFor))}`)
       .sort()
       .join('\n')
-    const count = (this.#counts.get(key) ?? 0) + 1
-    if (this.#counts.has(key) || this.#counts.size < MAX_KEYS) this.#counts.set(key, count)
-    return /^10*$/.test(String(count)) ? count : 0
+    const count = this.#similar.add(kind) + 1
+    return count === 1 || isPowerOfTen(count) ? count : 0
   }
 }
