@@ -5,6 +5,8 @@
  * in browsers first of all, a nested request is made through the callback's second parameter.
  */
 
+import { builtin } from './builtin.ts'
+
 /** The little of `AsyncLocalStorage` that is used here. */
 interface Storage<Value> {
   /** False while it does not watch promises; absent where it need not. */
@@ -14,10 +16,8 @@ interface Storage<Value> {
   run(value: Value | undefined, work: () => void): void
 }
 
-interface Runtime {
-  readonly process?: {
-    getBuiltinModule?(name: string): { AsyncLocalStorage: new () => Storage<never> } | undefined
-  }
+interface Hooks {
+  readonly AsyncLocalStorage: new () => Storage<never>
 }
 
 /** A holder, as far as it must be known here. */
@@ -81,8 +81,7 @@ function turnOn(): void {
 
 function newStorage<Value>(): Storage<Value> | undefined {
   try {
-    const { process } = globalThis as Runtime
-    const hooks = process?.getBuiltinModule?.('node:async_hooks')
+    const hooks = builtin<Hooks>('node:async_hooks')
     return hooks && (new hooks.AsyncLocalStorage() as Storage<Value>)
   } catch {
     return undefined

@@ -1,8 +1,9 @@
 /**
- * What `util.inspect` and `console.log` show of a table of locks: what it is, and what this thread and
+ * Shows a table of locks in `util.inspect` and `console.log`: its kind, and the locks that this thread and
  * its asynchronous holdings hold and wait for. For people who debug; `node:util` is not imported.
  */
 
+import { inspectBy } from '../../core/inspect.ts'
 import { visible } from '../../core/visible.ts'
 import { SLOT, TASK_SLOT } from './layout.ts'
 import {
@@ -19,9 +20,6 @@ import {
 import { sharedBy } from './readers.ts'
 import { numberOf, type Table } from './table.ts'
 
-/** Node, Deno and Bun look for a method of this name. */
-const INSPECT = Symbol.for('nodejs.util.inspect.custom')
-
 /** A table as one thread sees it. */
 export interface Shown {
   readonly table: Table
@@ -29,23 +27,16 @@ export interface Shown {
   readonly isClosed: boolean
 }
 
-type Inspect = (value: unknown, options?: object) => string
-
-/** Gives the objects of a prototype a text to be shown as; it respects `depth`, and never throws. */
-export function inspectAs(prototype: object, name: string, shownOf: (it: object) => Shown): void {
-  Object.defineProperty(prototype, INSPECT, {
-    configurable: true,
-    writable: true,
-    value(this: object, depth?: number | null, options?: object, inspect?: Inspect): string {
-      if (typeof depth === 'number' && depth < 0) return `[${name}]`
-      try {
-        const fields = fieldsOf(shownOf(this))
-        return `${name} ${inspect ? inspect(fields, { ...options, depth }) : JSON.stringify(fields)}`
-      } catch {
-        // The prototype itself, or a proxy.
-        return `${name} {}`
-      }
-    },
+/** Gives tables a text to be shown as; it respects `depth`, and never throws. */
+export function inspectTables<Locks extends object>(
+  prototype: Locks,
+  name: string,
+  shownOf: (it: Locks) => Shown,
+): void {
+  inspectBy(prototype, name, (it, depth, options, inspect) => {
+    if (typeof depth === 'number' && depth < 0) return `[${name}]`
+    const fields = fieldsOf(shownOf(it))
+    return `${name} ${inspect ? inspect(fields, { ...options, depth }) : JSON.stringify(fields)}`
   })
 }
 
@@ -74,7 +65,7 @@ function fieldsOf({ table, owner, isClosed }: Shown): object {
   }
 }
 
-/** What an owner of this thread holds and waits for. */
+/** The locks that an owner of this thread holds and waits for. */
 function doingsOf(table: Table, id: number): object {
   const holdsShared = hasShared(table, id) ? sharedBy(table, id) : []
   const alone = [...listOf(table, id)].map((word) => numberOf(table, word))

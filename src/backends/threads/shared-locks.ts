@@ -8,7 +8,7 @@
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
-import { inspectAs } from './inspect.ts'
+import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
@@ -111,7 +111,7 @@ export class SharedLocks {
   #count: number
 
   static {
-    inspectAs(SharedLocks.prototype, 'SharedLocks', (it) => {
+    inspectTables(SharedLocks.prototype, 'SharedLocks', (it) => {
       const locks = it as SharedLocks
       return { table: locks.#table, owner: locks.#owner, isClosed: locks.#count === 0 }
     })

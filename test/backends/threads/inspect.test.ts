@@ -1,4 +1,4 @@
-/** What `util.inspect` shows of a table of locks. */
+/** A table of locks in `util.inspect`. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
