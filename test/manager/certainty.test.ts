@@ -2,30 +2,23 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { DeadlockError, type DeadlockReport, LockManager } from '../../src/index.ts'
-import { gate, settle } from './tools.ts'
+import { DeadlockError, LockManager } from '../../src/index.ts'
+import { gate, rounds, settle, watched } from './tools.ts'
 
-/** A manager, and the kinds of what it reports with the labels of the cycle, in order. */
-function watched(options: ConstructorParameters<typeof LockManager>[0] = {}): {
-  readonly locks: LockManager
-  readonly reports: DeadlockReport[]
-  readonly kinds: string[]
-} {
-  const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, ...options })
-  const reports: DeadlockReport[] = []
-  const kinds: string[] = []
-  for (const kind of ['deadlock', 'suspected'] as const) {
-    locks.on(kind, (report) => {
-      reports.push(report)
-      kinds.push(kind)
-    })
-  }
-  return { locks, reports, kinds }
+/** Holds `b`, and asks for `a` when that is held. */
+function holdsBWantsA(locks: LockManager, held: Promise<void>): Promise<string> {
+  return locks.request('b', async () => {
+    await held
+    return await locks.request('a', () => 'other')
+  })
 }
 
-/** The event loop goes round some times, timers included. */
-async function rounds(): Promise<void> {
-  for (let i = 0; i < 10; i++) await new Promise((resolve) => setTimeout(resolve, 1))
+/** Holds a guard of `a` until it is to be released. */
+async function holdsA(locks: LockManager, held: () => void, release: Promise<void>): Promise<void> {
+  const guard = await locks.acquire('a')
+  held()
+  await release
+  guard.release()
 }
 
 describe('a request in a cycle', { timeout: 30_000 }, () => {
@@ -275,19 +268,10 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
   it('is suspected, not rejected, if a combinator’s branch holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
     const [held, release] = [gate(), gate()]
-    const other = locks.request('b', async () => {
-      await held.opened
-      return await locks.request('a', () => 'other')
-    })
+    const other = holdsBWantsA(locks, held.opened)
     const task = locks.request('task', async () => {
-      const holds = async (): Promise<void> => {
-        const guard = await locks.acquire('a')
-        held.open()
-        await release.opened
-        guard.release()
-      }
       const waits = async (): Promise<string> => await locks.request('b', () => 'task')
-      const [, value] = await Promise.all([holds(), waits()])
+      const [, value] = await Promise.all([holdsA(locks, held.open, release.opened), waits()])
       return value
     })
     await rounds()
@@ -299,18 +283,10 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
   it('is suspected, not rejected, if code that nobody waits for holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
     const [held, release] = [gate(), gate()]
-    const other = locks.request('b', async () => {
-      await held.opened
-      return await locks.request('a', () => 'other')
-    })
+    const other = holdsBWantsA(locks, held.opened)
     const task = locks.request('task', async () => {
       await settle()
-      void (async () => {
-        const guard = await locks.acquire('a')
-        held.open()
-        await release.opened
-        guard.release()
-      })()
+      void holdsA(locks, held.open, release.opened)
       await held.opened
       return await locks.request('b', () => 'task')
     })

@@ -1,11 +1,34 @@
 /** What the tests of the manager share. */
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import type { LockManager, Scope } from '../../src/index.ts'
+import { type DeadlockReport, LockManager, type Scope } from '../../src/index.ts'
 
 /** Lets everything happen that is under way. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await setImmediate()
+}
+
+/** The event loop goes round ten times, timers included: a victim is rejected after one. */
+export async function rounds(): Promise<void> {
+  for (let i = 0; i < 10; i++) await pause(1)
+}
+
+/** A manager, the deadlocks that it reports, and the kinds of these reports, in order. */
+export function watched(options: ConstructorParameters<typeof LockManager>[0] = {}): {
+  readonly locks: LockManager
+  readonly reports: DeadlockReport[]
+  readonly kinds: ('deadlock' | 'suspected')[]
+} {
+  const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, ...options })
+  const reports: DeadlockReport[] = []
+  const kinds: ('deadlock' | 'suspected')[] = []
+  for (const kind of ['deadlock', 'suspected'] as const) {
+    locks.on(kind, (report) => {
+      reports.push(report)
+      kinds.push(kind)
+    })
+  }
+  return { locks, reports, kinds }
 }
 
 /** Milliseconds. */
