@@ -12,7 +12,7 @@ export interface SpawnOptions {
   readonly cwd?: string
   /** Set in addition to the neutral environment. */
   readonly env?: Readonly<Record<string, string>>
-  /** What it reads from stdin. Default: nothing. */
+  /** The text that it reads from stdin. Default: nothing. */
   readonly input?: string
   /** It is ended after this many milliseconds. Default 300,000. */
   readonly timeoutMs?: number

@@ -21,7 +21,7 @@ const { process, setImmediate: immediately } = globalThis as {
 }
 
 /**
- * What starts tellers' threads: from their file; or from their code, where this module was bundled.
+ * Starts tellers' threads: from their file; or from their code, where this module was bundled.
  *
  * @throws LockUsageError in a browser, and in a Node before 20.16.
  */

@@ -3,7 +3,7 @@
 import type { StrategyName } from './strategies.ts'
 import type { Orders } from './workload.ts'
 
-/** What a new bank is to be. */
+/** The options of a new bank. */
 export interface BankOptions {
   /** The opening balance of each account, in whole minor units (cents): safe integers from 0. */
   readonly balances: ArrayLike<number>
@@ -62,7 +62,7 @@ export interface RunOptions {
   readonly warmup?: number
   /** Note which teller takes which lock. Default false; it is slow. */
   readonly trace?: boolean
-  /** What an account is called in deadlock reports. Default `account N`. */
+  /** The name of an account in deadlock reports. Default `account N`. */
   readonly accountName?: (account: number) => string
   /** Called some ten times a second with how many transfers are done. */
   readonly onProgress?: (done: number) => void

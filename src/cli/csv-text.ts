@@ -67,7 +67,7 @@ function readBytes(file: string): Buffer {
   return bytes
 }
 
-/** What `read` gives; its error in our words. */
+/** The result of `read`; its error in our words. */
 function attempt<Result>(file: string, read: () => Result): Result {
   try {
     return read()

@@ -29,9 +29,9 @@ export interface LockErrorData {
   readonly code: LockErrorCode
   readonly message: string
   readonly stack?: string
-  /** Of a DeadlockError. */
+  /** The report of a DeadlockError. */
   readonly report?: DeadlockReport
-  /** Of an OwnerDiedError. */
+  /** The locks that an OwnerDiedError is about. */
   readonly abandoned?: AbandonedLocks
 }
 

@@ -59,7 +59,7 @@ export type Callback = (lock: Lock | null, scope: unknown) => unknown
 export type Compare = (a: string, b: string) => number
 
 /**
- * What a caller gives as names: one, or a list. `request()` converts one that is neither a string nor a
+ * The names that a caller gives: one, or a list. `request()` converts one that is neither a string nor a
  * lock as Web IDL does; a set, or anything else that can be iterated, is refused: it would be one name.
  */
 export function toNames(
@@ -263,7 +263,7 @@ function iterableAdvice(names: object): string {
     : `${every} await Array.fromAsync(names)`
 }
 
-/** What to write where a second name stands in the place of the options. */
+/** The call to write where a second name stands in the place of the options. */
 function listAdvice(options: unknown, call: Call, names: unknown): string {
   if (typeof options !== 'string' || names === undefined) return ''
   const first = typeof names === 'string' ? show(names) : '…'

@@ -108,7 +108,7 @@ export function describeHolder(
   places: Places,
   at: number,
 ): LockHolder {
-  const since = heldSince(holder)
+  const { since } = holder
   return {
     lock: lock.name,
     label: labelOf(holder),
@@ -117,11 +117,6 @@ export function describeHolder(
     heldMs: Math.max(0, at - since),
     ...places.callSiteOf(holder, lock.name),
   }
-}
-
-/** When a request got its locks, in milliseconds since 1970, to within 10 ms. */
-export function heldSince(holder: Request): number {
-  return holder.since
 }
 
 /** A nested request that waits and that a holder waits for, or may wait for. */

@@ -6,7 +6,7 @@
  * follows the timers that the program sees.
  */
 
-/** What a fake clock of `@sinonjs/fake-timers` (sinon, jest, vitest) leaves on the functions it replaces. */
+/** A fake clock of `@sinonjs/fake-timers` (sinon, jest, vitest) leaves itself on the functions it replaces. */
 interface Replaced {
   readonly clock?: Readonly<Record<string, unknown>>
 }

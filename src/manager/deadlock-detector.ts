@@ -239,8 +239,7 @@ export class DeadlockDetector {
     known?.closedBy.add(closedBy)
     if (known && (known.isDeadlock || !isDeadlock)) return
     const standing = known ?? this.#standing.add(cycle, closedBy)
-    if (isDeadlock) this.#tellDeadlock(standing)
-    else this.#tellSuspected(standing)
+    this.#tell(standing, isDeadlock ? 'deadlock' : 'suspected')
     // Proved later, it has stood for long enough.
     if (isDeadlock && (known?.looks || this.#options.deadlockAfterMs === 0)) this.#reject(standing)
     else if (!known) this.#lookLater(standing)
@@ -264,24 +263,19 @@ export class DeadlockDetector {
     await prove(cycle.map((link) => link.waiting))
     if (!this.#standing.has(standing)) return
     if (isProved(cycle) || (this.#isLikelyEnough && isLikely(cycle))) {
-      if (!standing.isDeadlock) this.#tellDeadlock(standing)
+      if (!standing.isDeadlock) this.#tell(standing, 'deadlock')
       this.#reject(standing)
       return
     }
-    if (standing.isDeadlock) this.#tellSuspected(standing)
+    if (standing.isDeadlock) this.#tell(standing, 'suspected')
     this.#lookLater(standing)
     // Another cycle through the same requests may be proved by now. All that are due are looked at together.
     for (const request of closedBy) this.#checkAfterTurn(request)
   }
 
-  #tellDeadlock(standing: StandingCycle): void {
-    standing.isDeadlock = true
-    this.#options.tell.deadlock(this.#reportOf(standing))
-  }
-
-  #tellSuspected(standing: StandingCycle): void {
-    standing.isDeadlock = false
-    this.#options.tell.suspected(this.#reportOf(standing))
+  #tell(standing: StandingCycle, kind: 'deadlock' | 'suspected'): void {
+    standing.isDeadlock = kind === 'deadlock'
+    this.#options.tell[kind](this.#reportOf(standing))
   }
 
   #reject(standing: StandingCycle): void {

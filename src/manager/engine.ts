@@ -16,7 +16,6 @@ import { locksIn, namesIn } from '../core/plan.ts'
 import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { readAwaitChain } from './await-chain.ts'
-import { heldSince } from './blockers.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context, isCarried } from './context.ts'
 import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
@@ -158,7 +157,7 @@ export class Engine {
   /** The label of a holding, since when it holds, and where it was asked for. */
   describe(request: Request): string {
     const { places } = this.#options
-    const age = duration(now() - heldSince(request))
+    const age = duration(now() - request.since)
     return `${brief(labelOf(request))} for ${age}${siteText(places.callSiteOf(request))}`
   }
 
@@ -235,7 +234,7 @@ export class Engine {
     } catch (error) {
       settle.reject(error)
     }
-    if (isInOtherManager(request) && !isShown) showAwaits(request)
+    if (request.end !== undefined && !isShown && isInOtherManager(request)) showAwaits(request)
   }
 
   /** Waits for a nested request's turn. Is resumed before that where its await chain is wanted. */

@@ -41,7 +41,7 @@ export class GuardCycleReports {
   }
 
   /**
-   * What the report of a lock says of the cycle that keeps its oldest waiter waiting, `at` this time in
+   * The part of a lock's report about the cycle that keeps its oldest waiter waiting, `at` this time in
    * milliseconds since 1970.
    */
   forLock(

@@ -289,7 +289,7 @@ export function isStanding(cycle: readonly GuardLink[]): boolean {
   )
 }
 
-/** What tells a cycle from others, wherever it begins. */
+/** Identifies a cycle, wherever it begins. */
 export function keyOfGuardCycle(cycle: readonly GuardLink[]): string {
   const links = cycle.map(({ waiting, root }) => `${waiting.id}>${root.ticket.claim.id}`)
   return links.sort().join()

@@ -12,7 +12,6 @@
 import type { Ticket } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'
 import type { LeakedReport } from '../core/report.ts'
-import { heldSince } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { type Guard, holdingOf } from './guard.ts'
 import type { Places } from './places.ts'
@@ -64,7 +63,7 @@ export class Leaks {
   /** The guard of a request was collected. */
   collected(request: Request): void {
     if (request.state !== 'holding') return
-    const since = heldSince(request)
+    const { since } = request
     let waiters = 0
     for (let at = request.plan as Ticket<Request> | undefined; at; at = at.next) {
       waiters += at.queue.waiting

@@ -329,7 +329,7 @@ export class LockManager<Name extends string = string> {
     }
   }
 
-  /** What is asked of `acquire()` or `tryAcquire()`; a third argument can only be a mistake. */
+  /** The plan and options of `acquire()` or `tryAcquire()`; a third argument can only be a mistake. */
   #asked(
     call: Call,
     names: unknown,

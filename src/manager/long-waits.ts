@@ -15,7 +15,7 @@
 import type { Queue, Queues, Ticket } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'
 import type { SlowReport } from '../core/report.ts'
-import { describeRoots, heldSince, rootsOf } from './blockers.ts'
+import { describeRoots, rootsOf } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { GuardCycleSearch } from './guard-cycles.ts'
@@ -107,7 +107,7 @@ export class LongWaits {
       let stuck = this.#stuck.get(name)
       // Another holder is as much in the way when it has held for that long itself.
       const isOther = stuck && holder && stuck.holder !== holder
-      if (isOther && at - heldSince(holder) >= limitMs) stuck = undefined
+      if (isOther && at - holder.since >= limitMs) stuck = undefined
       if (stuck === undefined || waitedMs >= stuck.nextMs) {
         const { longWaitMs } = this.#options
         stuck = { holder, nextMs: Math.max(2 * waitedMs, longWaitMs) }
@@ -116,7 +116,7 @@ export class LongWaits {
       }
       nextAt = Math.min(nextAt, oldest.since + stuck.nextMs)
       if (holder && stuck.holder !== holder) {
-        nextAt = Math.min(nextAt, heldSince(holder) + limitMs)
+        nextAt = Math.min(nextAt, holder.since + limitMs)
       }
     }
     this.#armFor(Math.max(nextAt, at + 1 + waits.count / WAITERS_PER_MS))

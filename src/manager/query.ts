@@ -21,8 +21,8 @@ export interface LockInfo {
   /** The request's label, or its number. */
   readonly label: string
   /**
-   * When it was asked for, in milliseconds since 1970: to within 10 ms, and the time for which the event
-   * loop had been blocked before.
+   * Since when it holds the lock or waits for it, in milliseconds since 1970: to within 10 ms, and the time
+   * for which the event loop had been blocked before.
    */
   readonly since: number
   /** Of one that waits for this name: the labels of those nearest before it. */

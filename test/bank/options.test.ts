@@ -48,7 +48,7 @@ function ordersOf(from: number, to: number, amount: number): Orders {
   return orders
 }
 
-/** Of both kinds of runs: an option, and values that it does not take. */
+/** An option of both kinds of runs, and values that it does not take. */
 const bad: Record<string, readonly unknown[]> = {
   strategy: [undefined, null, 'x', '', 'constructor', 'toString', '__proto__', 1, ['ordered'], {}],
   balances: [

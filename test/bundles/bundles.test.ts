@@ -59,7 +59,7 @@ describe('bundles', { timeout: 300_000 }, () => {
   }
 })
 
-/** What a program of this Node writes; the bundle lies where nothing of the package is beside it. */
+/** The output of a program of this Node; the bundle lies where nothing of the package is beside it. */
 function outputOf(args: readonly string[]): string {
   const { stdout, stderr } = runNode(args)
   assert.equal(stderr, '')

@@ -10,7 +10,7 @@ import { gate, holding, pause, settle } from './tools.ts'
 /** A form as a row of the table. */
 export interface Row {
   readonly name: string
-  /** What V8's async stack traces tell. */
+  /** The verdict of V8's async stack traces. */
   readonly onV8: Verdict
   /** Whether that changes while the request waits. */
   readonly changes?: boolean
@@ -18,7 +18,7 @@ export interface Row {
   run(tools: RowTools): unknown
 }
 
-/** What a row's code works with. */
+/** The tools of a row's code. */
 interface RowTools extends FormTools {
   /** Makes a detached request instead. */
   askDetached(): Promise<unknown>
@@ -144,7 +144,7 @@ const MORE: readonly Row[] = [
 export const ROWS: readonly Row[] = [...OF_PROGRAMS, ...MORE]
 
 /**
- * What the detector learns of a row's code. Two holders wait for each other; the other one returns its own
+ * The detector's verdict on a row's code. Two holders wait for each other; the other one returns its own
  * nested request, so that its wait is proved on every runtime. `closedBy`: the one that waits last.
  */
 export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Verdict> {
@@ -179,7 +179,7 @@ export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Ve
   return events.has('proved') ? 'proved' : events.has('suspected') ? 'suspected' : 'none'
 }
 
-/** What the detector learns of each row, by the row's name. */
+/** The detector's verdict on each row, by the row's name. */
 export async function verdictsOfAll(): Promise<Record<string, Verdict>> {
   const verdicts: Record<string, Verdict> = {}
   for (const row of ROWS) verdicts[row.name] = await verdictOf(row, 'other')

@@ -6,7 +6,7 @@ import type { Until, Verdict } from './forms.ts'
 /** How a request ended. */
 export type Outcome = 'value' | 'thrown' | 'aborted' | 'timeout' | 'stolen' | 'deadlock' | 'null'
 
-/** What is asked for. */
+/** The locks that are asked for, and how. */
 export interface Demand {
   readonly locks: ReadonlyMap<string, LockMode>
   readonly how: 'plain' | 'steal' | 'ifAvailable' | 'detached'
@@ -25,7 +25,7 @@ export class Asked {
   readonly deadline: number
   state: 'pending' | 'holding' | 'ended' = 'pending'
   outcome: Outcome | undefined
-  /** What could be known when its promise was awaited: whether the code of its parent waits for it. */
+  /** The verdict when its promise was awaited: whether the code of its parent waits for it. */
   verdict: Verdict = 'none'
   /** The code that waits for it. */
   waitedForIn: Waiting | undefined
@@ -35,7 +35,7 @@ export class Asked {
   hasReaction = false
   /** The form in which it was made, or awaited last. */
   form = ''
-  /** What its callback waits for, once it holds. */
+  /** The wait that its callback is in, once it holds. */
   waitsIn: Waiting | undefined
   /** Whether its callback has been told to return, or to end. */
   isOver = false
@@ -43,7 +43,7 @@ export class Asked {
   hasBranches = false
   /** Whether there is a guard of it: a moment after the grant. */
   isOut = false
-  /** Of a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant. */
+  /** For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant. */
   awaitedBy: readonly Asked[] = []
 
   constructor(id: number, demand: Demand, parent: Asked | undefined, now: number) {
@@ -53,7 +53,7 @@ export class Asked {
     this.deadline = now + (demand.timeoutMs ?? Number.POSITIVE_INFINITY)
   }
 
-  /** What can be known now: code that has gone on leaves its subscription behind. */
+  /** The verdict now: code that has gone on leaves its subscription behind. */
   get link(): Verdict {
     return this.verdict === 'proved' && this.waitedForIn?.isOver ? 'suspected' : this.verdict
   }

@@ -1,4 +1,4 @@
-/** What the holders' code does: makes requests and awaits them, on the real side and in the model. */
+/** The code of the holders: makes requests and awaits them, on the real side and in the model. */
 
 import { type Asked, Waiting } from './asked.ts'
 import { type Form, type FormTools, type Limit, newLimit } from './forms.ts'
@@ -147,7 +147,7 @@ export class Code {
       const waiting = new Waiting(form.until, kept.asked, beside)
       if (other) this.#others.set(waiting, other)
       if (form.isBlocking && !isSide) holder.waitsIn = waiting
-      // Who has stolen the locks of its own holder is nested in the one around that.
+      // A request that has stolen the locks of its own holder is nested in the one around that.
       const isOwn = kept.asked.parent === holder && !isSide
       this.#awaits(kept, form, isOwn, waiting)
       if (second && !isOne) this.#awaits(second, form, isOwn, waiting)

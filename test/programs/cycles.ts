@@ -1,4 +1,4 @@
-/** What the manager does about cycles, done in the model: requests are moved, and victims end. */
+/** Does in the model what the manager does about cycles: requests are moved, and victims end. */
 
 import type { Asked } from './asked.ts'
 import type { Edges } from './graph.ts'
@@ -84,7 +84,7 @@ export class Cycles {
     this.#reports.mustBeKnown(isRace, new Set(this.#toRearrange.keys()))
   }
 
-  /** What timers do in one turn: look at requests, and reject victims. */
+  /** Runs the timers of one turn: they look at requests, and reject victims. */
   runTimers(order: TimerOrder): void {
     const reports = this.#reports
     const { victims } = reports

@@ -17,7 +17,7 @@ import type { Tally } from './tally.ts'
 /** The model and the manager differ in which requests are before which: no longer comparable from there. */
 export class OrderDiffers extends Error {}
 
-/** What the manager says: which requests hold and wait, and which stand before each. */
+/** The state that the manager reports: which requests hold and wait, and which stand before each. */
 export class Seen {
   readonly held: readonly string[]
   readonly pending: readonly string[]

@@ -6,12 +6,12 @@
 import { viaAwaiter } from './awaiter.ts'
 
 /**
- * What the detector can know while a request of a form waits: that its holder's callback waits for it
+ * The knowledge of the detector while a request of a form waits: that its holder's callback waits for it
  * (`proved`), that somebody does (`suspected`), or that nobody does (`none`).
  */
 export type Verdict = 'proved' | 'suspected' | 'none'
 
-/** What a form works with. */
+/** The tools of a form. */
 export interface FormTools {
   /** Makes the request, or gives one that was started before. Each form calls this exactly once. */
   ask(): Promise<unknown>

@@ -2,7 +2,7 @@
  * Which of a model's requests wait for which.
  *
  * Every waiting request waits *hard* for the holders in its way, and *soft* for the requests before it.
- * What a holding waits for depends on what is believed:
+ * A holding's waits depend on what is believed:
  *
  * | edges    | a holding waits for                                                                      |
  * | -------- | ---------------------------------------------------------------------------------------- |
@@ -16,7 +16,7 @@
 
 import type { Asked } from './asked.ts'
 
-/** What is believed of the code of holders. */
+/** The belief about the code of holders. */
 export type Edges = 'proved' | 'likely' | 'loose'
 
 /** `soft`: also for requests that are only before it. */
@@ -115,7 +115,7 @@ export class Graph {
     return this.#alive.flatMap((nested) => this.#waitsThrough(asked, nested, edges))
   }
 
-  /** What a holding waits for through a nested request of its code: that one, or those inside. */
+  /** The requests that a holding waits for through a nested request of its code: that one, or those inside. */
   #waitsThrough(holding: Asked, nested: Asked, edges: Edges): Asked[] {
     const { code } = holding
     if (code === undefined || nested.parent !== code || !this.isWaitedFor(nested)) return []

@@ -1,6 +1,6 @@
 /** The code of a holder: its callback takes commands, and so does a branch that the callback never awaits. */
 
-/** What a callback is to do next. `run` never rejects; `ask` may. */
+/** The next step of a callback. `run` never rejects; `ask` may. */
 export type Command =
   | { readonly do: 'end'; readonly how: 'value' | 'thrown' }
   | { readonly do: 'run'; readonly run: () => unknown }

@@ -30,7 +30,7 @@ interface Age {
   provedSince: number | undefined
 }
 
-/** What the manager's cycles depend on. */
+/** The settings that the manager's cycles depend on. */
 export interface Rules {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: 'proved' | 'likely'
@@ -164,7 +164,7 @@ export class Reports {
     }
   }
 
-  /** What has been proved late is seen at the next look. */
+  /** A late proof is seen at the next look. */
   #mustBeYoung(asked: Asked, age: Age): void {
     age.provedSince ??= this.#rules.clock.now
     const shortest = Math.max(1, this.#rules.deadlockAfterMs)

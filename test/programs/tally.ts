@@ -1,4 +1,4 @@
-/** What was in some programs. */
+/** Counts of what was in some programs. */
 
 import type { Outcome } from './asked.ts'
 
@@ -6,7 +6,7 @@ import type { Outcome } from './asked.ts'
 interface FormTally {
   proved: number
   suspected: number
-  /** Of proved cycles. */
+  /** Victims of proved cycles. */
   victims: number
   /** Victims of suspected cycles, under `deadlockVictims: 'likely'`. */
   likely: number

@@ -23,7 +23,7 @@ export interface Chromium {
   readonly env: NodeJS.ProcessEnv
 }
 
-/** What a page asks its server for. */
+/** A request of a page to its server. */
 export interface Served {
   readonly type: 'text/html' | 'text/javascript'
   readonly body: string | Uint8Array

@@ -1,6 +1,6 @@
 /** The counts of the tests that a runtime has run: a line for each file, and one for all. */
 
-/** What came of the tests of a file. */
+/** The results of the tests of a file. */
 export interface Counts {
   readonly passed: number
   readonly failed: number
