@@ -89,8 +89,9 @@ export class Engine {
   }
 
   /** The holder that a request belongs to which is made in the code of another one, or of none. */
-  holderOf({ owner, label }: Options, around: Request | undefined): Request | undefined {
-    return owner === undefined ? around : this.#owners.holderOf(owner, label, around)
+  holderOf(options: Options, around: Request | undefined): Request | undefined {
+    if (options.owner === undefined) return around
+    return this.#owners.holderOf(options.owner, options.label, around)
   }
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
@@ -137,21 +138,31 @@ export class Engine {
     if (request.state === 'ended') return
     request.state = 'ended'
     const { holder, stop, nested, guards } = request
-    if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.end = undefined
     if (request.details?.lost === undefined) request.details = undefined
-    request.holder = request.options.detached ? undefined : liveHolder(holder)
     // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
+    request.place = undefined
+    if (holder || nested || guards) this.#endNested(request, holder)
+    else {
+      this.queues.leave(request)
+      this.#detector.ended(request)
+    }
+    stop?.()
+  }
+
+  /** The same for one that is nested, or has others nested in it: those are left to the code around. */
+  #endNested(request: Request, holder: Request | undefined): void {
+    const { nested, guards } = request
+    if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
+    request.holder = request.options.detached ? undefined : liveHolder(holder)
     request.nested = undefined
     request.guards = undefined
-    request.place = undefined
     if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request.holder)
     this.queues.leave(request)
     this.#detector.ended(request)
     if (guards) for (const guard of guards) this.#detector.guarded(guard)
     if (holder && isIdle(holder)) this.end(holder)
-    stop?.()
   }
 
   /** The label of a holding, since when it holds, and where it was asked for. */
@@ -283,18 +294,7 @@ export class Engine {
 
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
   readonly #start = (request: Request, settle?: Settle): unknown => {
-    const { signal } = request.options
-    const isCancelled = signal !== undefined && isAborted(signal)
-    // A listener of the signal may have kept ours from hearing of it.
-    if (isCancelled) this.#giveUp(request, reasonOf(signal))
-    if (request.state !== 'granted') {
-      if (request.failure?.isTheft) {
-        // Stolen and then aborted: the abort wins, as the callback has not begun.
-        if (isCancelled) throw reasonOf(signal)
-        this.#callRobbed(request)
-      }
-      throw request.failure?.reason
-    }
+    if (request.state !== 'granted' || request.options.signal) this.#mustBeGranted(request)
     try {
       this.#begin(request)
     } catch (error) {
@@ -306,6 +306,21 @@ export class Engine {
     if (settle === undefined || request.options.owner !== undefined) return guard
     request.end = this.#settleWithProof(request, guard, settle)
     return undefined
+  }
+
+  /** @throws why it was given up, or its locks were stolen. */
+  #mustBeGranted(request: Request): void {
+    const { signal } = request.options
+    const isCancelled = signal !== undefined && isAborted(signal)
+    // A listener of the signal may have kept ours from hearing of it.
+    if (isCancelled) this.#giveUp(request, reasonOf(signal))
+    if (request.state === 'granted') return
+    if (request.failure?.isTheft) {
+      // Stolen and then aborted: the abort wins, as the callback has not begun.
+      if (isCancelled) throw reasonOf(signal)
+      this.#callRobbed(request)
+    }
+    throw request.failure?.reason
   }
 
   /** Answers with a guard when it can be seen who waits for it. */
@@ -442,28 +457,30 @@ export class Engine {
   }
 
   #wait(request: Request, caller: Caller): void {
+    const { options } = request
     const { places } = this.#options
-    const timeoutMs = request.options.timeoutMs ?? this.#options.timeoutMs
-    if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
-      places.keep(request, caller)
-      const fail = (): void => this.#giveUp(request, timedOut(request, timeoutMs, places, caller))
-      if (timeoutMs === 0) {
-        fail()
-        return
-      }
-      stopBy(request, callAfter(timeoutMs, fail))
-    }
-    if (request.options.warnAfterMs !== undefined) places.keep(request, caller)
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
+    if (timeoutMs !== undefined) this.#failAfter(request, timeoutMs, caller)
+    if (options.warnAfterMs !== undefined) places.keep(request, caller)
     this.#longWaits.begun(request)
-    if (this.#waits === undefined) {
-      this.#waits = new ManagerWaits(
-        this.queues,
-        places,
-        this.#detector,
-        this.#longWaits.guardCycles,
-      )
-      watchEmptyLoop(this.#waits)
-    }
+    if (this.#waits === undefined) this.#watchWaits()
+  }
+
+  /** Gives the request up when it has waited for so many milliseconds. */
+  #failAfter(request: Request, timeoutMs: number, caller: Caller): void {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return
+    const { places } = this.#options
+    places.keep(request, caller)
+    const fail = (): void => this.#giveUp(request, timedOut(request, timeoutMs, places, caller))
+    if (timeoutMs === 0) fail()
+    else stopBy(request, callAfter(timeoutMs, fail))
+  }
+
+  #watchWaits(): void {
+    const { queues } = this
+    const { guardCycles } = this.#longWaits
+    this.#waits = new ManagerWaits(queues, this.#options.places, this.#detector, guardCycles)
+    watchEmptyLoop(this.#waits)
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */

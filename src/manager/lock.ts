@@ -18,9 +18,7 @@ export class Lock {
   readonly #holding: Holding
 
   /** @internal */
-  constructor(holding: Holding) {
-    if (holding === undefined)
-      throw webTypeError('Illegal constructor: only a request makes a Lock')
+  constructor(holding: Holding = refuse()) {
     this.#holding = holding
   }
 
@@ -58,6 +56,10 @@ export class Lock {
   static {
     inspectAs(Lock.prototype, 'Lock', (lock) => lockList(lock.#holding.plan))
   }
+}
+
+function refuse(): never {
+  throw webTypeError('Illegal constructor: only a request makes a Lock')
 }
 
 shapeAsIdl(Lock, 'Lock', ['name', 'mode', 'names', 'held', 'signal'])
