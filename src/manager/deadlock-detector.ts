@@ -114,9 +114,14 @@ export class DeadlockDetector {
     this.#openCyclesOf(request)
   }
 
-  /** A nested request was left to the code around its holder: nothing there waits for it yet. */
+  /**
+   * A nested request was left to the code around its holder. What has awaited it so far may be awaited there:
+   * that must be proved, and is not likely.
+   */
   handedOn(nested: Request): void {
+    if (this.#isLikelyEnough) nested.isAwaited = false
     this.#openCyclesOf(nested)
+    if (mayClose(nested)) this.#checkSoon([nested])
   }
 
   /**

@@ -176,7 +176,6 @@ export class Engine {
   #handOn(nested: Iterable<Request>, holder: Request | undefined): void {
     for (const request of nested) {
       request.holder = holder
-      request.isAwaited = false
       if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
       this.#detector.handedOn(request)
     }

@@ -127,6 +127,35 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     await assert.rejects(result, DeadlockError)
   })
 
+  it('is rejected if a callback around its holder waits for what its holder has started', async () => {
+    const { locks, kinds } = watched()
+    const outer = locks.request('a', async () => {
+      let flushed: Promise<void> | undefined
+      await locks.request('b', async () => {
+        flushed = (async () => await locks.request('a', () => {}))()
+      })
+      await flushed
+    })
+    await assert.rejects(outer, DeadlockError)
+    assert.equal(kinds.at(-1), 'deadlock')
+  })
+
+  it('is granted if nothing waits for what its holder has started and left', async () => {
+    const { locks } = watched()
+    let flushed: Promise<string> | undefined
+    const end = gate()
+    const outer = locks.request('a', async () => {
+      await locks.request('b', async () => {
+        flushed = (async () => await locks.request('a', () => 'flushed'))()
+      })
+      await end.opened
+    })
+    await rounds()
+    end.open()
+    await outer
+    assert.equal(await flushed, 'flushed')
+  })
+
   it('is rejected where it is only likely, if the manager is told so', async () => {
     const { locks, reports, kinds } = watched({ deadlockVictims: 'likely' })
     const [end, asked] = [gate(), gate()]

@@ -107,6 +107,7 @@ export class Cycles {
   /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */
   checkGuards(): void {
     const model = this.#model
+    for (const asked of model.handedOn.splice(0)) this.check(asked)
     while (model.newGuards.length > 0) {
       const guards = model.newGuards.splice(0)
       for (const guard of guards) guard.bringOut()

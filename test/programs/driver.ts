@@ -27,7 +27,7 @@ export async function run(program: Program, timers: MockedTimers, tally: Tally):
 
 class Run {
   readonly #locks: LockManager
-  readonly #model = new Model()
+  readonly #model: Model
   readonly #reals = new Map<Asked, Real>()
   readonly #program: Program
   readonly #timers: MockedTimers
@@ -43,6 +43,7 @@ class Run {
     this.#tally = tally
     const { deadlockAfterMs, deadlockVictims } = program
     const options = { deadlockAfterMs, deadlockVictims }
+    this.#model = new Model(deadlockVictims)
     this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
     const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
     const rules = { ...options, clock: this.#clock, isRejected }

@@ -16,9 +16,17 @@ export class Model {
   readonly all: Asked[] = []
   /** Guards that are out, or in another context than before, since the last look. */
   readonly newGuards: Asked[] = []
+  /** Awaited requests that ended holders have left to the code around them, since the last look. */
+  readonly handedOn: Asked[] = []
   /** In the order of the queues. */
   readonly #list: Asked[] = []
   readonly #graph = new Graph(this.#list)
+  readonly #victims: 'proved' | 'likely'
+
+  /** `victims`: which deadlocks have a victim. */
+  constructor(victims: 'proved' | 'likely') {
+    this.#victims = victims
+  }
 
   /** Those that have not ended. */
   get alive(): Asked[] {
@@ -60,7 +68,10 @@ export class Model {
       if (nested.parent !== asked) continue
       nested.parent = asked.demand.how === 'detached' ? undefined : asked.holders[0]
       if (nested.isGuard) this.newGuards.push(nested)
-      nested.verdict = 'none'
+      if (nested.verdict === 'none') continue
+      // What awaited it may be awaited in turn by the code around.
+      nested.verdict = this.#victims === 'likely' ? 'none' : 'suspected'
+      this.handedOn.push(nested)
     }
   }
 
@@ -204,10 +215,12 @@ export class Model {
     const fields = this.all.map((asked) => ({ ...asked }))
     const list = [...this.#list]
     const newGuards = [...this.newGuards]
+    const handedOn = [...this.handedOn]
     return () => {
       for (const [i, asked] of this.all.entries()) Object.assign(asked, fields[i])
       this.#list.splice(0, this.#list.length, ...list)
       this.newGuards.splice(0, this.newGuards.length, ...newGuards)
+      this.handedOn.splice(0, this.handedOn.length, ...handedOn)
     }
   }
 
