@@ -4,10 +4,10 @@
  * own was not kept, the last that was kept for one of its class is at least similar.
  */
 
+import { frameIn } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
-import { frameIn } from './await-chain.ts'
 import { labelOf, type Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 

@@ -323,7 +323,7 @@ export class SharedLocks {
   ): Promise<Result> {
     const { terms, fn } = parseCall(rest, this.holdAsync)
     const plan = this.#plan(wanted, this.holdAsync)
-    return this.#tasks.hold(plan, terms, fn)
+    return await this.#tasks.hold(plan, terms, fn)
   }
 
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */

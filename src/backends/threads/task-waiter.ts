@@ -8,8 +8,8 @@
 
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
-import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
-import { type Owner, pushHeld } from './owners.ts'
+import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
+import { type Owner, proofOf, pushHeld } from './owners.ts'
 import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
 import { announceSleep, type Terms, Wait } from './wait.ts'
@@ -23,6 +23,8 @@ const BITS = WAITER | WAKE_ALL
 /**
  * Takes a lock for a task; false if it turns out to be abandoned, with nobody at work on it.
  *
+ * `prove`: called while it waits, whenever a proof is wanted that its parents wait for it.
+ *
  * @throws DeadlockError, LockTimeoutError; then it is not taken.
  */
 export async function takeForTask(
@@ -31,6 +33,7 @@ export async function takeForTask(
   lock: number,
   mode: LockMode,
   terms: Terms,
+  prove: () => void,
 ): Promise<boolean> {
   const { words } = table
   const at = addressOf(table, lock) >> 2
@@ -48,7 +51,7 @@ export async function takeForTask(
         if (tryEnter(table, owner, lock)) return true
         wait?.publish()
       } else if (claim(words, at, seen, wait ? owner.me | WAITER : owner.me)) {
-        if (seen === SHARED) await drain(table, owner, lock, terms, wait)
+        if (seen === SHARED) await drain(table, owner, lock, terms, wait, prove)
         wait?.end()
         pushHeld(table, owner, addressOf(table, lock))
         return true
@@ -58,6 +61,7 @@ export async function takeForTask(
       if (announceSleep(words, at, seen, BITS) && !isLeft(table, seen)) {
         wait.refuseDeadlock()
         await sleep(words, at, seen | BITS, wait)
+        if (proofOf(table, owner.id) === WANTED) prove()
         wait.refuseLate()
       }
     }
@@ -75,6 +79,7 @@ async function drain(
   lock: number,
   terms: Terms,
   waiting: Wait | undefined,
+  prove: () => void,
 ): Promise<void> {
   let wait = waiting
   wait?.change()
@@ -86,6 +91,7 @@ async function drain(
         wait ??= new Wait(table, owner, lock, 'exclusive', terms)
         wait.refuseDeadlock()
         await sleep(table.words, row, readers, wait)
+        if (proofOf(table, owner.id) === WANTED) prove()
         wait.refuseLate()
       }
     }

@@ -4,15 +4,30 @@
  * Each holding is an owner of its own (a task), so that two of them in one thread exclude each other
  * and a deadlock through them is seen like any other.
  *
+ * A task is nested in the holding around it, or in its thread, where that holds locks across its event loop.
+ * Whether the code there waits for the task is proved late: while it waits, it reads V8's async stack, in which
+ * the end of each holding's callback stands under a name of its own (core/await-chain.ts).
+ *
  * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
  *           and frees them all when its callback has settled, or when one cannot be had.
  */
 
+import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
 import { type Caller, LockOrderError, LockTimeoutError, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
-import { TASK_SLOT } from './layout.ts'
-import { listOf, locksHeld, type Owner, releaseOwner, removeHeld, tryClaimOwner } from './owners.ts'
+import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
+import {
+  firstTaken,
+  listOf,
+  locksHeld,
+  nestIn,
+  type Owner,
+  releaseOwner,
+  removeHeld,
+  setProof,
+  tryClaimOwner,
+} from './owners.ts'
 import { modeIn, type Plan } from './plan.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
@@ -26,9 +41,17 @@ interface Task {
   readonly owner: Owner
   /** The holding around it, of whatever table. */
   readonly outer: Task | undefined
+  /** The holding in which it is nested, of the same table; changes when that ends. */
+  parent: Task | undefined
+  /** The tasks nested in it that have not ended. */
+  readonly nested: Set<Task>
+  /** The number of the frame that awaits its callback; 0 where there is none. */
+  frame: number
   ended: boolean
 }
 
+/** The calls of an await chain up to `holdAsync`: more of them are the program's. */
+const OWN_CALLS = 8
 /** Where all owners are in use, a new holding looks again this often. */
 const RETRY_MS = 10
 /** The asynchronous holdings of one thread. */
@@ -77,7 +100,8 @@ export class Tasks {
     const task = await this.#begin(outer, terms)
     try {
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
-      return await (context ? context.run(task, fn) : fn())
+      const result = context ? context.run(task, fn) : fn()
+      return await (this.#table.layout.order === 'free' ? inFrame(task, result) : result)
     } finally {
       this.#end(task)
     }
@@ -146,9 +170,13 @@ export class Tasks {
         kind: TASK_SLOT,
         thread: this.#thread.id,
         parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
+        under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
       })
       if (owner) {
-        const task = { table: this.#table, owner, outer, ended: false }
+        const nested = new Set<Task>()
+        const task = { table: this.#table, owner, outer, parent, nested, frame: 0, ended: false }
+        parent?.nested.add(task)
+        if (parent || acrossEventLoop) void canProve()
         this.#running.add(task)
         this.#begun++
         return task
@@ -167,6 +195,7 @@ export class Tasks {
   #end(task: Task): void {
     const { words } = this.#table
     task.ended = true
+    this.#handOn(task)
     for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
       removeHeld(this.#table, task.owner, word)
@@ -177,12 +206,54 @@ export class Tasks {
     releaseOwner(this.#table, task.owner)
   }
 
+  /** Leaves what is nested in a task to the one around it: the task's owner number will be another's. */
+  #handOn(ended: Task): void {
+    const { nested, parent } = ended
+    parent?.nested.delete(ended)
+    for (const task of nested) {
+      task.parent = parent
+      parent?.nested.add(task)
+      nestIn(this.#table, task.owner, parent?.owner.id ?? 0)
+    }
+  }
+
+  /** Publishes which of the code around a waiting task waits for it now. */
+  #prove(task: Task): void {
+    const chain = provesWaits() ? readAwaitChain('frames') : undefined
+    if (chain === undefined) return
+    if (task.parent === undefined) {
+      // Its thread's code has no frame: it counts as waiting if any code does.
+      setProof(this.#table, task.owner.id, chain.calls > OWN_CALLS ? PROVED : NOT_PROVED)
+      return
+    }
+    for (let child = task, isReached = true; child.parent; child = child.parent) {
+      const isAwaited = isReached && chain.frames.has(child.parent.frame)
+      // Another task nested in the child can prove what this one cannot.
+      if (isAwaited) setProof(this.#table, child.owner.id, PROVED)
+      else if (child === task) setProof(this.#table, child.owner.id, NOT_PROVED)
+      isReached = chain.frames.has(child.parent.frame)
+    }
+  }
+
   async #take(task: Task, lock: number, mode: LockMode, terms: Terms): Promise<void> {
     const { owner } = task
-    while (!(await takeForTask(this.#table, owner, lock, mode, terms))) {
+    const prove = (): void => this.#prove(task)
+    while (!(await takeForTask(this.#table, owner, lock, mode, terms, prove))) {
       inherit(this.#table, owner, lock, this.#onOwnerDied)
     }
   }
+}
+
+/**
+ * What a callback returned, awaited in a frame of the task's own, so that await chains show it. V8 follows no
+ * promise with two reactions, so it is awaited again only when it has settled.
+ */
+async function inFrame<Result>(task: Task, result: Result | PromiseLike<Result>): Promise<Result> {
+  const end = Promise.resolve(result)
+  const { id, awaits } = awaitInFrame(end)
+  task.frame = id
+  await awaits
+  return await end
 }
 
 /** Throws if the time is over in which a holding was to begin. */

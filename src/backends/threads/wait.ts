@@ -3,12 +3,13 @@
  * that do not (tasks.ts) have in common.
  *
  * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
- * is published, or those change whom it waits for, a deadlock is looked for before the next sleep.
+ * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
+ * only suspected is looked for again after short sleeps: proofs may come.
  */
 
 import { type Caller, DeadlockError, LockTimeoutError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
-import { findDeadlock } from './deadlock.ts'
+import { type Asked, findDeadlock } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { endWait, kindOf, labelOf, nowMs, type Owner, publishWait } from './owners.ts'
@@ -17,6 +18,10 @@ import { addressOf, ownerIn, type Table } from './table.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
+
+/** A suspected deadlock is looked for again after twice this time, then after longer and longer times. */
+const FIRST_LOOK_MS = 1
+const MOST_DOUBLINGS = 10
 
 /** Of those in the way so many are named. */
 const MOST_NAMED = 4
@@ -44,6 +49,11 @@ export class Wait {
   readonly #stack: string
   readonly #mayDeadlock: boolean
   #isChecked = false
+  /** The owner of the lock when a deadlock was looked for. */
+  #checkedOwner = 0
+  /** For a suspected deadlock: the tasks for which proofs were wanted, and how often it was looked for. */
+  #asked: Asked | undefined
+  #looks = 0
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -79,17 +89,27 @@ export class Wait {
 
   /** Throws if the wait is a deadlock's victim; it has ended then. */
   refuseDeadlock(): void {
-    if (this.#isChecked || !this.#mayDeadlock) return
+    if (!this.#mayDeadlock) return
+    const owner = ownerIn(Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2))
+    if (this.#isChecked && owner === this.#checkedOwner && this.#asked === undefined) return
     this.#isChecked = true
-    const report = findDeadlock(this.#table, this.#owner)
-    if (report) throw new DeadlockError(report, this.#terms.caller)
+    this.#checkedOwner = owner
+    const asked = this.#asked ?? new Map()
+    const found = findDeadlock(this.#table, this.#owner, asked)
+    if (found !== undefined && found !== 'suspected') {
+      throw new DeadlockError(found, this.#terms.caller)
+    }
+    this.#asked = found && asked
+    this.#looks = found ? this.#looks + 1 : 0
   }
 
   /** How long to sleep at most. */
   get sleepMs(): number {
     const { untilMs } = this.#terms
-    if (untilMs === undefined) return LONGEST_SLEEP_MS
-    return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - performance.now()))
+    const most = this.#asked
+      ? Math.min(LONGEST_SLEEP_MS, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
+      : LONGEST_SLEEP_MS
+    return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - performance.now()))
   }
 
   /** Throws if the time is over; the wait has ended then. */
