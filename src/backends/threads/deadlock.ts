@@ -30,7 +30,6 @@ import { withClaim } from './claim.ts'
 import { heirOf } from './deaths.ts'
 import {
   DEAD_SLOT,
-  FREE_SLOT,
   NOT_PROVED,
   PROVED,
   SLOT,
@@ -70,29 +69,42 @@ interface Step {
 /** Whether the edge from a parent to one of its tasks counts. */
 type Counts = (child: number) => boolean
 
-/** The tasks whose parents were to be proved to wait for them, and the epochs of their waits then. */
-export type Asked = Map<number, number>
+/** What one wait knows from its looks for a deadlock. */
+export interface Search {
+  /** The tasks whose parents were to be proved to wait for them, and the epochs of their waits then. */
+  readonly asked: Map<number, number>
+  /** Whether there is a cycle that is not proved. */
+  isSuspected: boolean
+  /** How many owners the last look went through. */
+  steps: number
+}
 
 /**
- * Looks for a cycle through `owner`, which has published its wait. If there is one, the owner is its
- * victim: its wait is given up and the report returned. `'suspected'`: proofs are wanted first; `asked` notes
- * for which tasks, from one look to the next.
+ * Looks for a cycle through `owner`, which has published its wait. If there is a certain one, the owner is
+ * its victim: its wait is given up and the report returned.
  */
 export function findDeadlock(
   table: Table,
   owner: Owner,
-  asked: Asked,
-): DeadlockReport | 'suspected' | undefined {
+  search: Search,
+): DeadlockReport | undefined {
+  const { asked } = search
+  search.isSuspected = false
+  search.steps = 0
   if (!isWaitedFor(table, owner)) return undefined
   const children = childrenIn(table)
-  if (!walk(table, owner.id, children, () => true)) return undefined
+  const seen = new Set<number>()
+  const loose = walk(table, owner.id, children, () => true, seen)
+  search.steps = seen.size
+  if (!loose) return undefined
   const isProved: Counts = (child) =>
     asked.get(child) === epochOf(table, child) && proofOf(table, child) === PROVED
-  const seen = walk(table, owner.id, children, isProved)
-  const report = seen && confirm(table, owner, seen, isProved)
+  const certain = walk(table, owner.id, children, isProved)
+  const report = certain && confirm(table, owner, certain, isProved)
   if (report) return report
   askForProofs(table, owner.id, children, asked)
-  return 'suspected'
+  search.isSuspected = true
+  return undefined
 }
 
 /** Walks until two walks agree: then the cycle is certain. */
@@ -117,7 +129,12 @@ function confirm(
 }
 
 /** Has the threads of all tasks that the owner may wait through prove that their parents wait for them. */
-function askForProofs(table: Table, start: number, children: Children, asked: Asked): void {
+function askForProofs(
+  table: Table,
+  start: number,
+  children: Children,
+  asked: Search['asked'],
+): void {
   const wanted = new Set<number>()
   const noteAll: Counts = (child) => {
     wanted.add(child)
@@ -146,12 +163,12 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table
   const lenders = new Set<number>()
   for (let id = owner.id; id !== 0 && !lenders.has(id); id = parentOf(table, id)) lenders.add(id)
-  const isThread = kindOf(table, owner.id) === THREAD_SLOT
-  for (let id = 1; id <= layout.owners; id++) {
+  // A task that waits is no heir: what is left is repaired in one step.
+  const most = kindOf(table, owner.id) === THREAD_SLOT ? layout.owners : 0
+  for (let id = 1; id <= most; id++) {
     const kind = kindOf(table, id)
-    if (kind === FREE_SLOT) continue
-    if (isThread && kind === TASK_SLOT && leaderOf(table, id) === owner.id) lenders.add(id)
-    if (kind === DEAD_SLOT && lenders.has(heirOf(table, id))) return true
+    if (kind === TASK_SLOT && leaderOf(table, id) === owner.id) lenders.add(id)
+    if (kind === DEAD_SLOT && heirOf(table, id) !== 0) return true
   }
   for (const id of lenders) {
     // Its readers' bits do not say who waits for them.
@@ -198,9 +215,14 @@ function childrenIn(table: Table): Children {
   return children
 }
 
-/** The way from `start` back to itself, depth first; `undefined` if there is none. */
-function walk(table: Table, start: number, children: Children, counts: Counts): Step[] | undefined {
-  const seen = new Set<number>()
+/** The way from `start` back to itself, depth first; `undefined` if there is none. `seen`: whom it went through. */
+function walk(
+  table: Table,
+  start: number,
+  children: Children,
+  counts: Counts,
+  seen: Set<number> = new Set(),
+): Step[] | undefined {
   const steps: Step[] = []
   const open = [edgesOf(table, start, children, counts)]
   for (let edges = open.at(-1); edges; edges = open.at(-1)) {

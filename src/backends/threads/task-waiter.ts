@@ -107,15 +107,18 @@ async function drain(
 async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
   if (!Atomics.waitAsync) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-    wait.lookAfter()
+    wait.slept(false)
     return
   }
   const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs)
-  if (!waiting.async) return
+  if (!waiting.async) {
+    wait.slept(true)
+    return
+  }
   // A pending waitAsync does not keep a process alive; a timer does.
   const alive = setInterval(() => {}, LONG_MS)
   try {
-    if ((await waiting.value) === 'timed-out') wait.lookAfter()
+    wait.slept((await waiting.value) !== 'timed-out')
   } finally {
     clearInterval(alive)
   }

@@ -9,7 +9,7 @@
 
 import { type Caller, DeadlockError, LockTimeoutError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
-import { type Asked, findDeadlock } from './deadlock.ts'
+import { findDeadlock, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { endWait, kindOf, labelOf, nowMs, type Owner, publishWait } from './owners.ts'
@@ -22,6 +22,8 @@ export const LONGEST_SLEEP_MS = 100
 /** A suspected deadlock is looked for again after twice this time, then after longer and longer times. */
 const FIRST_LOOK_MS = 1
 const MOST_DOUBLINGS = 10
+/** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
+const STEPS_PER_SLEEP = 32
 
 /** Of those in the way so many are named. */
 const MOST_NAMED = 4
@@ -49,11 +51,11 @@ export class Wait {
   readonly #stack: string
   readonly #mayDeadlock: boolean
   #isChecked = false
-  /** The owner of the lock when a deadlock was looked for. */
-  #checkedOwner = 0
-  /** For a suspected deadlock: the tasks for which proofs were wanted, and how often it was looked for. */
-  #asked: Asked | undefined
+  readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
+  /** How often a suspected deadlock was looked for. */
   #looks = 0
+  /** How many sleeps there were since a deadlock was looked for. */
+  #sleeps = 0
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -89,24 +91,29 @@ export class Wait {
 
   /** Throws if the wait is a deadlock's victim; it has ended then. */
   refuseDeadlock(): void {
-    if (!this.#mayDeadlock) return
-    const owner = ownerIn(Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2))
-    if (this.#isChecked && owner === this.#checkedOwner && this.#asked === undefined) return
+    const search = this.#search
+    if (!this.#mayDeadlock || (this.#isChecked && !search.isSuspected)) return
     this.#isChecked = true
-    this.#checkedOwner = owner
-    const asked = this.#asked ?? new Map()
-    const found = findDeadlock(this.#table, this.#owner, asked)
-    if (found !== undefined && found !== 'suspected') {
-      throw new DeadlockError(found, this.#terms.caller)
-    }
-    this.#asked = found && asked
-    this.#looks = found ? this.#looks + 1 : 0
+    this.#sleeps = 0
+    const report = findDeadlock(this.#table, this.#owner, search)
+    if (report) throw new DeadlockError(report, this.#terms.caller)
+    this.#looks = search.isSuspected ? this.#looks + 1 : 0
+  }
+
+  /**
+   * A sleep is over. Woken, it may wait for another owner, or for the same one, which has had the lock from
+   * others meanwhile. Where it was not woken it looks now and then: the longer the way, the more seldom.
+   */
+  slept(isWoken: boolean): void {
+    if (!isWoken) this.#lookAfter()
+    this.#sleeps++
+    if (isWoken || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP) this.#isChecked = false
   }
 
   /** How long to sleep at most. */
   get sleepMs(): number {
     const { untilMs } = this.#terms
-    const most = this.#asked
+    const most = this.#search.isSuspected
       ? Math.min(LONGEST_SLEEP_MS, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
       : LONGEST_SLEEP_MS
     return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - performance.now()))
@@ -136,7 +143,7 @@ export class Wait {
   }
 
   /** After a long sleep: do those live for whom it waits, are they anyone at all? */
-  lookAfter(): void {
+  #lookAfter(): void {
     const table = this.#table
     const at = addressOf(table, this.#lock) >> 2
     const seen = Atomics.load(table.words, at)
