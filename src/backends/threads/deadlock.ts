@@ -173,8 +173,11 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   for (const id of lenders) {
     // Its readers' bits do not say who waits for them.
     if (hasShared(table, id)) return true
-    for (const word of listOf(table, id)) {
-      if ((Atomics.load(words, word >> 2) & WAITER) !== 0) return true
+    // A lock that it has claimed is not on its list yet.
+    const claimed = waitsForOf(table, id)
+    for (const word of claimed === 0 ? listOf(table, id) : [claimed, ...listOf(table, id)]) {
+      const seen = Atomics.load(words, word >> 2)
+      if (ownerIn(seen) === id && (seen & WAITER) !== 0) return true
     }
   }
   return false
