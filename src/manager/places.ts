@@ -144,12 +144,12 @@ const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
 /** The folder of this file, as call stacks write it: not every `manager/engine.ts` is ours. */
 const OWN_FOLDER = /([^\s(@]*)\bplaces\.[cm]?[jt]s:\d/.exec(String(stackOf(new Error('here'))))?.[1]
 
+/** The call that reads an await chain, where the chain begins. */
+const CHAIN_CALL = /\breadAwaitChain\b.*\bcore.await-chain\.[cm]?[jt]s:\d/
+
 function isOwn(call: string): boolean {
-  return (
-    OWN_FOLDER !== undefined &&
-    call.includes(OWN_FOLDER) &&
-    (OWN_CALL.test(call) || /\breadAwaitChain\b/.test(call))
-  )
+  if (OWN_FOLDER === undefined) return false
+  return (call.includes(OWN_FOLDER) && OWN_CALL.test(call)) || CHAIN_CALL.test(call)
 }
 
 /** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */

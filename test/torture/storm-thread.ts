@@ -50,21 +50,25 @@ export function isDeadlock({ parties }: Group): boolean {
   return parties.every(({ kind }) => kind !== 'leaves' && kind !== 'leaves deep')
 }
 
-/** The groups of a round. At most one party blocks its thread. */
+/** The groups of a round. In every second round one party blocks its thread. */
 export function groupsOf(seed: number, round: number, groups: number, threads: number): Group[] {
   let state = (Math.imul(seed, 2_654_435_761) ^ Math.imul(round + 1, 40_503)) >>> 0
   const below = (limit: number): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
     return Math.floor((state / 2 ** 32) * limit)
   }
-  return Array.from({ length: groups }, (_, number) => ({
-    number,
-    parties: Array.from({ length: 2 + below(2) }, (_, i) => ({
-      kind:
-        number === 0 && i === 0 && round % 2 === 0 ? 'blocks' : pick(below(4), below(KINDS.length)),
+  return Array.from({ length: groups }, (_, number) => {
+    const parties: Party[] = Array.from({ length: 2 + below(2) }, () => ({
+      kind: pick(below(4), below(KINDS.length)),
       thread: below(threads),
-    })),
-  }))
+    }))
+    if (number > 0 || round % 2 > 0) return { number, parties }
+    // The first one blocks its thread, so that no other party of the group could go on there.
+    const others = parties.slice(1).map(({ kind, thread }) => {
+      return { kind, thread: 1 + (thread % (threads - 1)) }
+    })
+    return { number, parties: [{ kind: 'blocks', thread: 0 }, ...others] }
+  })
 }
 
 /** Most parties await. */

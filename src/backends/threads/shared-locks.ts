@@ -48,7 +48,9 @@ export interface SharedLocksOptions extends OpenOptions {
   /**
    * `'ascending'` (default): taking a lower number while holding a higher one throws
    * `LockOrderError`, so a deadlock cannot happen. `'free'`: any order; a deadlock is detected when
-   * it closes and one of its threads gets `DeadlockError`.
+   * it closes and one of its threads gets `DeadlockError`. A {@link SharedLocks.holdAsync} that is nested in
+   * another holding counts only if the code around it is proved to await it: by V8's async stack trace (Node,
+   * Deno, Chromium).
    */
   readonly order?: LockOrder | undefined
   /**
