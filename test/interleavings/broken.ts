@@ -58,13 +58,7 @@ export const broken: readonly Broken[] = [
   {
     what: 'clean-up that wakes only owned locks',
     long: true,
-    changes: [
-      [
-        'deaths.js',
-        '    Atomics.notify(words, at);',
-        '    if (left !== 0) Atomics.notify(words, at);',
-      ],
-    ],
+    changes: [['deaths.js', 'Atomics.notify(table.words, word >> 2);', '']],
     situation: 'three threads, one lock, one dies',
   },
   {
@@ -129,13 +123,7 @@ export const broken: readonly Broken[] = [
   },
   {
     what: 'a dead reader whose bit stays',
-    changes: [
-      [
-        'readers.js',
-        'if (isReader(table, id, lock))\n            Atomics.and',
-        'if (false)\n            Atomics.and',
-      ],
-    ],
+    changes: [['readers.js', 'Atomics.and(words, first + row, ~bit);', '']],
     situation: 'a reader and a writer, one lock, the reader dies',
   },
   {

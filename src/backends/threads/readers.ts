@@ -18,8 +18,8 @@
  *           for each change from readers to a writer.
  */
 
-import { SHARED } from './layout.ts'
-import { type Owner, pushHeld, removeHeld } from './owners.ts'
+import { SHARED, SLOT } from './layout.ts'
+import { type Owner, pushHeld, removeHeld, slotOf } from './owners.ts'
 import { addressOf, nodeOf, type Table } from './table.ts'
 
 /** Whether a lock with this word is nobody's alone, so that it may be entered or claimed. */
@@ -53,6 +53,7 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
   const { words } = table
   const at = addressOf(table, lock) >> 2
   const [row, bit] = placeOf(table, owner.id, lock)
+  noteRows(table, owner, owner.shared.size + 1)
   Atomics.or(words, row, bit)
   for (;;) {
     const seen = Atomics.load(words, at)
@@ -62,6 +63,7 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
     return true
   }
   takeBack(table, owner.id, lock)
+  noteRows(table, owner, owner.shared.size)
   return false
 }
 
@@ -85,6 +87,7 @@ export function leave(table: Table, owner: Owner, lock: number): void {
   owner.shared.delete(lock)
   if (owner.shared.size === 0) removeHeld(table, owner, nodeOf(table, owner.id))
   takeBack(table, owner.id, lock)
+  noteRows(table, owner, owner.shared.size)
 }
 
 /** The readers of a claimed lock have left: its claimer holds it. */
@@ -99,15 +102,40 @@ export function giveUpClaim(table: Table, lock: number): void {
   Atomics.notify(table.words, at)
 }
 
-/** Takes the bits of dead owners out of a lock's row, and wakes whoever waits for that. */
-export function clearDead(table: Table, lock: number, dead: Iterable<number>): void {
-  for (const id of dead) {
-    const [row, bit] = placeOf(table, id, lock)
-    if (isReader(table, id, lock)) Atomics.and(table.words, row, ~bit)
+/**
+ * Takes the bits of dead owners out of all rows, and wakes whoever waits for that. Looks through the
+ * table only if one of them may have a bit somewhere.
+ */
+export function clearRows(table: Table, dead: Iterable<number>): void {
+  const { words, layout } = table
+  const readers = [...dead].filter((id) => rowsOf(table, id) !== 0)
+  if (readers.length === 0) return
+  const places = readers.map((id) => placeOf(table, id, 0))
+  for (let lock = 0; lock < layout.lockCount; lock++) {
+    const row = (lock * layout.rowBytes) >> 2
+    for (const [first, bit] of places) {
+      if (((words[first + row] as number) & bit) === 0) continue
+      Atomics.and(words, first + row, ~bit)
+      wakeClaimer(table, lock)
+    }
   }
-  // Also where none was there: a dead reader may have taken its bit back and woken nobody.
+  for (const id of readers) words[(slotOf(table, id) + SLOT.rows) >> 2] = 0
+}
+
+/** Wakes whoever has claimed a lock and waits for its readers. */
+export function wakeClaimer(table: Table, lock: number): void {
   if (!isClaimed(Atomics.load(table.words, addressOf(table, lock) >> 2))) return
   for (const row of rowOf(table, lock)) Atomics.notify(table.words, row)
+}
+
+/** In how many rows an owner's bit may stand. */
+function rowsOf(table: Table, id: number): number {
+  return table.words[(slotOf(table, id) + SLOT.rows) >> 2] as number
+}
+
+/** Notes in how many rows an owner's bit may stand: before it is set in one more, after it is out of one. */
+function noteRows(table: Table, owner: Owner, rows: number): void {
+  table.words[(owner.slot + SLOT.rows) >> 2] = rows
 }
 
 /** Notes a lock that was entered, in the owner's list and as this thread knows it. */

@@ -9,7 +9,7 @@
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
-import { type Owner, pushHeld } from './owners.ts'
+import { intend, type Owner, pushHeld } from './owners.ts'
 import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
 import { announceSleep, type Terms, Wait } from './wait.ts'
@@ -35,6 +35,7 @@ export async function takeForTask(
   const { words } = table
   const at = addressOf(table, lock) >> 2
   let wait: Wait | undefined
+  intend(table, owner, lock)
   for (;;) {
     const seen = Atomics.load(words, at)
     if (isLeft(table, seen)) {

@@ -12,11 +12,19 @@ import { type Caller, LockOrderError, LockTimeoutError, LockUsageError } from '.
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
 import { TASK_SLOT } from './layout.ts'
-import { listOf, locksHeld, type Owner, releaseOwner, removeHeld, tryClaimOwner } from './owners.ts'
+import {
+  intend,
+  listOf,
+  locksHeld,
+  type Owner,
+  releaseOwner,
+  removeHeld,
+  tryClaimOwner,
+} from './owners.ts'
 import { modeIn, type Plan } from './plan.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
-import type { Table } from './table.ts'
+import { numberOf, type Table } from './table.ts'
 import { takeForTask } from './task-waiter.ts'
 import { stackAt, type Terms, wake } from './wait.ts'
 
@@ -169,6 +177,7 @@ export class Tasks {
     task.ended = true
     for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
+      intend(this.#table, task.owner, numberOf(this.#table, word))
       removeHeld(this.#table, task.owner, word)
       const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
       if (bits !== 0) wake(words, word, bits)
