@@ -1,9 +1,25 @@
-/** Kills many tellers and prints what it came to: `npm run deaths`, or `-- KILLS`. */
+/**
+ * Kills many threads and prints what it came to: `npm run deaths`, or `-- KILLS`; `--settings`
+ * measures instead how soon 100 (or `KILLS`) deaths are seen in settings.ts's settings, on all runtimes
+ * or with `--runtime NAME` on those.
+ */
 
+import { parseArgs } from 'node:util'
 import { runDeaths } from './deaths.ts'
+import { measureSettings } from './settings.ts'
 import { runWaiters } from './waiters.ts'
 
-const kills = Number(process.argv[2] ?? 1000)
+const { values, positionals } = parseArgs({
+  options: {
+    settings: { type: 'boolean', default: false },
+    runtime: { type: 'string', default: '' },
+  },
+  allowPositionals: true,
+})
+if (values.settings) {
+  process.exit(measureSettings(Number(positionals[0] ?? 100), values.runtime) ? 0 : 1)
+}
+const kills = Number(positionals[0] ?? 1000)
 let sound = true
 
 for (const [strategy, accounts, repairs] of [

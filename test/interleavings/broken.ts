@@ -122,8 +122,20 @@ export const broken: readonly Broken[] = [
     situation: 'two who each read one lock and want the other alone',
   },
   {
+    what: 'a lock taken without the kernel, and no intent published',
+    changes: [
+      [
+        'requests.js',
+        `intend(this.#table, this.#owner, lock);
+            if (!this.#waiter.take(lock`,
+        'if (!this.#waiter.take(lock',
+      ],
+    ],
+    situation: 'a holder and one who waits for it and dies, one lock',
+  },
+  {
     what: 'a dead reader whose bit stays',
-    changes: [['readers.js', 'Atomics.and(words, first + row, ~bit);', '']],
+    changes: [['readers.js', 'takeBack(table, id, numberOf(table, word));', ';']],
     situation: 'a reader and a writer, one lock, the reader dies',
   },
   {

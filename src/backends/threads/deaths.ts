@@ -32,14 +32,15 @@
  *             waiter.ts takes, which includes a lock that is only claimed, and before it takes a lock out
  *             of the middle of the list; task-waiter.ts and tasks.ts likewise. The sweep does the same
  *             when it frees an owner's locks.
- *           - A reader raises the number of rows in which its bit may stand before it sets the bit, and
- *             lowers it after (readers.ts). Which rows these are nothing says: all are looked at.
+ *           - A reader notes in its slot in which row its bit may stand, before it sets the bit, and forgets
+ *             it after (readers.ts). Where it has more than READS locks, the others are only counted, and
+ *             all rows are looked at.
  *           - A list that names what its owner does not hold, or misses a lock that someone waits for, is
  *             damaged: from then on the locks of that owner are looked for in the whole table.
  * Time      A death is noticed by the parent's event loop, or by whoever waits for a lock of the thread,
  *           within LONGEST_SLEEP_MS (wait.ts). A wake-up that it owed, unless a sweep makes up for it,
  *           comes as late. A sweep looks at each slot, and at each lock of the dead: some hundred
- *           nanoseconds each. Where the dead held locks shared it reads all rows, some nanoseconds a lock.
+ *           nanoseconds each. Where one held more than READS locks shared it reads all rows, some nanoseconds a lock.
  *
  * A thread's slots: its own, which leads, and those of its tasks, whose SLOT.thread is the leader.
  */
@@ -76,7 +77,7 @@ import {
   stateOf,
   tagIn,
 } from './owners.ts'
-import { clearRows, isClaimed, wakeClaimer } from './readers.ts'
+import { clearReads, isClaimed, wakeClaimer } from './readers.ts'
 import { addressOf, describeLocks, isLock, numberOf, ownerIn, type Table } from './table.ts'
 
 /**
@@ -219,7 +220,7 @@ function sweep(table: Table, owner: Owner): void {
     for (const id of dead.keys()) {
       if (sweepOwner(table, id)) carried.add(id).add(leaderOf(table, id))
     }
-    clearRows(table, dead.keys())
+    clearReads(table, dead.keys())
     for (const word of waits) {
       Atomics.notify(table.words, word >> 2)
       // Also where no bit was left: a dead reader may have taken it back and woken nobody.

@@ -101,8 +101,10 @@ export const SLOT = {
    * dead owner also UNLISTED.
    */
   intent: 8,
-  /** In how many rows of readers its bit may stand, 0 for none: raised before, lowered after. */
-  rows: 12,
+  /** In how many rows of readers its bit may stand beside those in `reads`: raised before, lowered after. */
+  moreReads: 12,
+  /** The addresses of READS locks, or 0, in whose rows its bit may stand: written before, cleared after. */
+  reads: 16,
   /**
    * FREE_SLOT, or what kind of owner this is beside the system's number of its thread (TAG_SHIFT).
    * Taken by compare-exchange; THREAD_SLOT and TASK_SLOT are freed by the owner, or become DEAD_SLOT
@@ -140,6 +142,9 @@ export const SLOT = {
 
 /** What a slot's `intent` says when the list of a dead owner does not have all that it holds. */
 export const UNLISTED = -1
+
+/** A slot has room for so many locks held shared; the others are only counted. */
+export const READS = 12
 
 /** A slot without its stack. */
 export const OWNER_BYTES = 256

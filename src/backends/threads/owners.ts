@@ -16,6 +16,7 @@ import {
   LABEL_BYTES,
   LINK_OFFSET,
   OWNER_SHIFT,
+  READS,
   SLOT,
   STACK_BYTES,
   show,
@@ -75,7 +76,8 @@ export function tryClaimOwner(
     const name = label ?? `thread ${id}`
     words[(slot + SLOT.top) >> 2] = 0
     words[(slot + SLOT.intent) >> 2] = 0
-    words[(slot + SLOT.rows) >> 2] = 0
+    words[(slot + SLOT.moreReads) >> 2] = 0
+    for (let read = 0; read < READS; read++) words[((slot + SLOT.reads) >> 2) + read] = 0
     words[(slot + SLOT.thread) >> 2] = is.thread ?? id
     words[(slot + SLOT.parent) >> 2] = is.parent ?? 0
     words[(slot + SLOT.lifeline) >> 2] = lifeline.kind
