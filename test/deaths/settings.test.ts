@@ -3,8 +3,19 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { runNode } from '../spawn.ts'
 import { resultOf, runSetting, SETTINGS, THIS_NODE } from './settings.ts'
 
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const THREADS = new URL('../../src/backends/threads/index.js', import.meta.url)
+/** Opens the table twice. */
+const WORKER = `
+  const { workerData } = process.getBuiltinModule('node:worker_threads')
+  import('${THREADS}').then(({ SharedLocks }) => {
+    SharedLocks.open(workerData).close()
+    SharedLocks.open(workerData).close()
+  })`
 const skip = existsSync('/proc/thread-self') ? false : 'needs /proc'
 
 describe('a death while the main thread blocks', { timeout: 300_000, skip }, () => {
@@ -19,4 +30,22 @@ describe('a death while the main thread blocks', { timeout: 300_000, skip }, () 
       }
     })
   }
+
+  it('that nothing can show is warned of, once a thread, by the thread itself', () => {
+    const main = `
+      import { Worker } from 'node:worker_threads'
+      import { SharedLocks } from '${THREADS}'
+      const { handle } = SharedLocks.create({ count: 1 })
+      const worker = new Worker(${JSON.stringify(WORKER)}, { eval: true, workerData: handle })`
+    const { stderr } = runNode([
+      THIS_NODE.restrict,
+      '--allow-worker',
+      `--allow-fs-read=${ROOT}*`,
+      '--input-type=module',
+      '--eval',
+      main,
+    ])
+    assert.equal(stderr.split('LockwiseWarning').length - 1, 1, stderr)
+    assert.match(stderr, /cannot see whether this one has ended: neither can \/proc\/thread-self/)
+  })
 })

@@ -40,7 +40,7 @@ export const SETTINGS: readonly Setting[] = [
 ]
 
 /** This Node. */
-export const THIS_NODE: Runtime = {
+export const THIS_NODE: Runtime & { readonly restrict: string } = {
   name: `Node ${process.versions.node}`,
   command: `'${process.execPath}'`,
   restrict: process.allowedNodeEnvironmentFlags.has('--permission')

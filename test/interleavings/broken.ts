@@ -126,9 +126,8 @@ export const broken: readonly Broken[] = [
     changes: [
       [
         'requests.js',
-        `intend(this.#table, this.#owner, lock);
-            if (!this.#waiter.take(lock`,
-        'if (!this.#waiter.take(lock',
+        'intend(this.#table, this.#owner, lock);\n        if (!this.#waiter.takeAtOnce',
+        'if (!this.#waiter.takeAtOnce',
       ],
     ],
     situation: 'a holder and one who waits for it and dies, one lock',

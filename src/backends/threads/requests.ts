@@ -276,7 +276,7 @@ export class Requests {
       this.#tasks.refuseToBlock(lock, caller)
       refuseOwnThread(this.#table, this.#owner, lock, seen, caller)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
-      intend(this.#table, this.#owner, lock)
+      // The intent that takeAtOnce published still stands.
       if (!this.#waiter.take(lock, mode, terms)) continue
       if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
       return true
