@@ -19,6 +19,7 @@ import { inherit, type OnOwnerDied } from './deaths.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
 import {
   firstTaken,
+  intend,
   listOf,
   locksHeld,
   nestIn,
@@ -31,7 +32,7 @@ import {
 import { modeIn, type Plan } from './plan.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
-import type { Table } from './table.ts'
+import { numberOf, type Table } from './table.ts'
 import { takeForTask } from './task-waiter.ts'
 import { stackAt, type Terms, wake } from './wait.ts'
 
@@ -198,6 +199,7 @@ export class Tasks {
     this.#handOn(task)
     for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
+      intend(this.#table, task.owner, numberOf(this.#table, word))
       removeHeld(this.#table, task.owner, word)
       const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
       if (bits !== 0) wake(words, word, bits)
