@@ -95,8 +95,6 @@ export const SLOT = {
   top: 0,
   /** A word that nobody ever wakes: what a nap sleeps on. */
   nap: 4,
-  /** For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`. */
-  under: 60,
   /**
    * The address of the lock that it is about to take or to free without its kernel, written before and
    * left there: between the two steps the lock may carry it and not be on its list (deaths.ts). For a
@@ -107,6 +105,8 @@ export const SLOT = {
   moreReads: 12,
   /** The addresses of READS locks, or 0, in whose rows its bit may stand: written before, cleared after. */
   reads: 16,
+  /** For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`. */
+  under: 60,
   /**
    * FREE_SLOT, or what kind of owner this is beside the system's number of its thread (TAG_SHIFT).
    * Taken by compare-exchange; THREAD_SLOT and TASK_SLOT are freed by the owner, or become DEAD_SLOT
