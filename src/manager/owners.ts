@@ -31,7 +31,8 @@ export class Owners {
    */
   holderOf(owner: object, label: string | undefined, around: Request | undefined): Request {
     const known = this.#holders.get(owner)
-    if (known?.state === 'holding') {
+    // One that is idle was made for a request that was refused, wherever that was.
+    if (known?.state === 'holding' && !isIdle(known)) {
       for (let at = around; at; at = at.holder) if (at === known) return around as Request
       return this.#isCarried ? known : innermost(known)
     }

@@ -11,7 +11,7 @@ import {
   LockOrderError,
 } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, settle, state } from './tools.ts'
+import { gate, pause, settle, state, watched } from './tools.ts'
 
 /** Two tasks that take two locks by guards, in opposite order. */
 function opposite(locks: LockManager): Promise<string>[] {
@@ -169,6 +169,26 @@ describe('an owner', { timeout: 30_000 }, () => {
     })
     await assert.rejects(result, DeadlockError)
     assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  itIfProved('may have been first used in a request that was refused', async () => {
+    const { locks, kinds } = watched()
+    const owner = {}
+    const busy = await locks.acquire('busy')
+    assert.equal(locks.tryAcquire('busy', { owner }), undefined)
+    const results = await Promise.allSettled([
+      locks.request('a', async () => {
+        await pause(10)
+        await locks.request('b', { owner }, () => {})
+      }),
+      locks.request('b', async () => {
+        await pause(20)
+        await locks.request('a', () => {})
+      }),
+    ])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(kinds, ['deadlock'])
+    busy.release()
   })
 
   it('is no name of its own in reports', async () => {
