@@ -67,6 +67,8 @@ export interface DetectorOptions {
 
 /** The longest time between two looks at a suspected cycle. */
 const MAX_LOOK_MS = 10_000
+/** With `deadlockAfterMs: Infinity`, queues are rearranged along edges that are not proved after so long. */
+const REARRANGE_AFTER_MS = 1000
 
 /** How a request is looked at: in the turn in which a cycle may have closed, after it, or at last. */
 type Look = 'at once' | 'after the turn' | 'after deadlockAfterMs'
@@ -230,7 +232,9 @@ export class DeadlockDetector {
       this.#toRearrange.delete(request)
       void this.#checkAll(new Set([request]), 'after deadlockAfterMs')
     }
-    this.#toRearrange.set(request, reportAfter(deadlockAfterMs, look))
+    const afterMs =
+      deadlockAfterMs === Number.POSITIVE_INFINITY ? REARRANGE_AFTER_MS : deadlockAfterMs
+    this.#toRearrange.set(request, reportAfter(afterMs, look))
   }
 
   /** Those that were moved may close cycles that are not proved. */
