@@ -27,9 +27,11 @@ import { findPath, isJoined, reachable } from '../explain/cycle.ts'
 import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
+import { withDetails } from './details.ts'
 import { type Places, stackAt } from './places.ts'
 import {
   isProvedToWait,
+  likelyWaitsFor,
   prove,
   provedStandsBehind,
   provedWaitsFor,
@@ -42,8 +44,6 @@ import {
   codeOf,
   holdingsOf,
   isAnyInTheWay,
-  isDoubtful,
-  likelyWaitsFor,
   standsBefore,
   standsBehind,
   waitsFor,
@@ -95,9 +95,11 @@ export class DeadlockDetector {
 
   /** Somebody has subscribed to a nested request's promise. */
   awaited(request: Request): void {
-    if (request.isAwaited) return
+    const { holder, details } = request
+    const isLeft = details?.leftBehind === 'left behind'
+    if (request.isAwaited && !isLeft) return
     request.isAwaited = true
-    const { holder } = request
+    if (details && isLeft) details.leftBehind = 'awaited since'
     if (holder?.isOwner) holder.isAwaited = true
     if (mayClose(request)) this.#checkSoon([request])
   }
@@ -121,7 +123,7 @@ export class DeadlockDetector {
    * that must be proved, and is not likely.
    */
   handedOn(nested: Request): void {
-    if (this.#isLikelyEnough) nested.isAwaited = false
+    withDetails(nested).leftBehind = 'left behind'
     this.#openCyclesOf(nested)
     if (mayClose(nested)) this.#checkSoon([nested])
   }
@@ -180,7 +182,7 @@ export class DeadlockDetector {
   #check(request: Request, look: Look): void {
     const holder = request.holder
     if (holder === undefined || !mayClose(request)) return
-    const proved = provedCycleThrough(request)
+    const proved = cycleThrough(request, provedWaitsFor)
     if (proved) {
       this.#report(proved, request, true)
       return
@@ -188,7 +190,7 @@ export class DeadlockDetector {
     const isEnd = (node: Request): boolean => codeOf(node) === holder
     const path = findPath(request, isEnd, waitsFor)
     if (path) {
-      this.#suspect(path, request, holder, look)
+      this.#suspect(path, request, look)
       return
     }
     if (!this.#isLikelyEnough) this.#rearrangeProved(request, holder)
@@ -201,14 +203,11 @@ export class DeadlockDetector {
   }
 
   /** A cycle is there that is not proved. */
-  #suspect(path: readonly Request[], request: Request, holder: Request, look: Look): void {
-    if (this.#isLikelyEnough) {
-      const isSureEnd = (node: Request): boolean => codeOf(node) === holder && !isDoubtful(node)
-      const likely = findPath(request, isSureEnd, likelyWaitsFor)
-      if (likely) {
-        this.#report(cycleAlong(likely), request, true)
-        return
-      }
+  #suspect(path: readonly Request[], request: Request, look: Look): void {
+    const likely = this.#isLikelyEnough && cycleThrough(request, likelyWaitsFor)
+    if (likely) {
+      this.#report(likely, request, true)
+      return
     }
     const cycle = cycleAlong(path)
     const isKnown = this.#isLikelyEnough || this.#standing.get(cycle) !== undefined
@@ -334,11 +333,14 @@ async function proveAround(requests: readonly Request[]): Promise<void> {
   await prove(nested)
 }
 
-/** A cycle of the proved graph through a request, or through one that waits inside its callback. */
-function provedCycleThrough(request: Request): Cycle | undefined {
+/** A cycle of a graph through a request, or through one that waits inside its callback. */
+function cycleThrough(
+  request: Request,
+  edges: (from: Request) => Iterable<Request>,
+): Cycle | undefined {
   const starts = request.state === 'waiting' ? [request] : waitingInside(request)
   for (const start of starts) {
-    const path = findPath(start, (node) => node === start, provedWaitsFor)
+    const path = findPath(start, (node) => node === start, edges)
     if (path) return cycleAlong(path.slice(0, -1))
   }
   return undefined

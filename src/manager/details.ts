@@ -27,6 +27,11 @@ export interface Details {
   hasBranches: boolean
   /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame: number
+  /**
+   * Whether the callback in which it was made has ended before it, and what has awaited it so far was left
+   * behind with it; `'awaited since'` when somebody has subscribed to its promise after that.
+   */
+  leftBehind: false | 'left behind' | 'awaited since'
   /** Aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
   lost: AbortController | undefined
 }
@@ -43,6 +48,7 @@ export function newDetails(resolve?: Settle['resolve'], reject?: Settle['reject'
     returnedBy: undefined,
     hasBranches: false,
     frame: 0,
+    leftBehind: false,
     lost: undefined,
   }
 }

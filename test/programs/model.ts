@@ -21,12 +21,6 @@ export class Model {
   /** In the order of the queues. */
   readonly #list: Asked[] = []
   readonly #graph = new Graph(this.#list)
-  readonly #victims: 'proved' | 'likely'
-
-  /** `victims`: which deadlocks have a victim. */
-  constructor(victims: 'proved' | 'likely') {
-    this.#victims = victims
-  }
 
   /** Those that have not ended. */
   get alive(): Asked[] {
@@ -70,7 +64,8 @@ export class Model {
       if (nested.isGuard) this.newGuards.push(nested)
       if (nested.verdict === 'none') continue
       // What awaited it may be awaited in turn by the code around.
-      nested.verdict = this.#victims === 'likely' ? 'none' : 'suspected'
+      nested.verdict = 'suspected'
+      nested.isLeftBehind = true
       this.handedOn.push(nested)
     }
   }
