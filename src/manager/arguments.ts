@@ -142,13 +142,18 @@ export function toOptions(options: unknown, call: Call, names?: unknown): Option
 /** Refuses options that cannot be asked for, as step by step in Web Locks' `request()`. */
 export function mustBePossible(plan: Plan, options: Options): void {
   if (options === DEFAULTS) return
-  const { steal, ifAvailable, signal } = options
+  const { steal, ifAvailable, signal, owner, detached } = options
   if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
   if (steal && locksIn(plan).some(({ mode }) => mode === 'shared')) {
     throw notSupported("steal is possible in mode 'exclusive' only")
   }
   if (signal && steal) throw notSupported('signal and steal exclude each other')
   if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
+  if (owner !== undefined && detached) {
+    throw new LockUsageError(
+      'owner and detached exclude each other: an owner waits for its requests, nobody for a detached one',
+    )
+  }
   if (signal && isAborted(signal)) throw reasonOf(signal)
 }
 
