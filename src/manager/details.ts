@@ -17,11 +17,14 @@ export interface Details {
   /** The functions that settle the promise of a nested request. */
   resolve: Settle['resolve'] | undefined
   reject: Settle['reject'] | undefined
-  /** The await chain: the last reading while it waits; for a guard, the reading at its grant. */
+  /**
+   * The await chain: the last reading while it waits; for a guard, the reading at its grant, until the
+   * callback ends in which it was asked for, unless that returns it.
+   */
   chain: AwaitChain | undefined
   /** Whether the detector wants the chain read. */
   isChainWanted: boolean
-  /** The holder whose callback returned this request's own promise. */
+  /** The holder whose callback returned this request's own promise, or its guard. */
   returnedBy: object | undefined
   /** Whether requests inside this holder were made side by side, so that its code has branches. */
   hasBranches: boolean

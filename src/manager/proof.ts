@@ -13,7 +13,8 @@
  *
  * A guard is released by the code of the context that asked for it. That this code waits for something
  * proves it of the guard only if neither came from one of several branches: no combinator stands in
- * either await chain, the guard's having been read when it was granted.
+ * either await chain, the guard's having been read when it was granted; and if the guard has not outlived the
+ * callback that asked for it, which may have left it to a timer, or was returned by that.
  */
 
 import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'

@@ -19,6 +19,71 @@ function opposite(
   })
 }
 
+describe('a guard that a callback has left behind', { timeout: 30_000 }, () => {
+  itIfProved('is no proof that the code around waits, as a timer may release it', async () => {
+    const { locks, kinds } = watched({ deadlockAfterMs: 20 })
+    const one = locks.request('O', async () => {
+      await locks.request('I', async () => {
+        const guard = await locks.acquire('G')
+        setTimeout(() => guard.release(), 120)
+      })
+      await pause(20)
+      return await locks.request('B', () => 'one')
+    })
+    const other = locks.request('B', async () => {
+      await pause(10)
+      return await locks.request('G', () => 'other')
+    })
+    assert.deepEqual(await Promise.all([one, other]), ['one', 'other'])
+    assert.deepEqual(kinds, ['suspected'])
+  })
+
+  itIfProved('is proved where the callback has returned it to the code around', async () => {
+    const { locks, kinds } = watched()
+    const one = locks.request('O', async () => {
+      const guard = await locks.request('I', async () => {
+        const inner = await locks.acquire('G')
+        await pause(1)
+        return inner
+      })
+      try {
+        await pause(20)
+        return await locks.request('B', () => 'one')
+      } finally {
+        guard.release()
+      }
+    })
+    const other = locks.request('B', async () => {
+      await pause(10)
+      return await locks.request('G', () => 'other')
+    })
+    const results = await Promise.allSettled([one, other])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(kinds, ['deadlock'])
+  })
+
+  itIfProved('is proved for an owner, whose code has all its guards', async () => {
+    const { locks, kinds } = watched()
+    const owner = {}
+    const one = async (): Promise<unknown> => {
+      const guard = await locks.request('I', { owner }, async () => locks.acquire('G', { owner }))
+      try {
+        await pause(20)
+        return await locks.request('B', { owner }, () => 'one')
+      } finally {
+        guard.release()
+      }
+    }
+    const other = locks.request('B', async () => {
+      await pause(10)
+      return await locks.request('G', () => 'other')
+    })
+    const results = await Promise.allSettled([one(), other])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(kinds, ['deadlock'])
+  })
+})
+
 describe('a request that a callback has left behind', { timeout: 30_000 }, () => {
   for (const deadlockVictims of ['proved', 'likely'] as const) {
     itIfProved(

@@ -45,7 +45,10 @@ export class Asked {
   isLeftBehind = false
   /** Whether there is a guard of it: a moment after the grant. */
   isOut = false
-  /** For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant. */
+  /**
+   * For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant; none
+   * when its holder has ended.
+   */
   awaitedBy: readonly Asked[] = []
 
   constructor(id: number, demand: Demand, parent: Asked | undefined, now: number) {

@@ -61,7 +61,10 @@ export class Model {
     for (const nested of this.alive) {
       if (nested.parent !== asked) continue
       nested.parent = asked.demand.how === 'detached' ? undefined : asked.holders[0]
-      if (nested.isGuard) this.newGuards.push(nested)
+      if (nested.isGuard) {
+        this.newGuards.push(nested)
+        nested.awaitedBy = []
+      }
       if (nested.verdict === 'none') continue
       // What awaited it may be awaited in turn by the code around.
       nested.verdict = 'suspected'
