@@ -50,7 +50,12 @@ export abstract class LockwiseError extends Error {
   constructor(message: string, caller?: Caller) {
     // Names and labels are somebody else's.
     super(visible(message))
-    if (caller) Error.captureStackTrace?.(this, caller)
+    if (caller === undefined) return
+    try {
+      Error.captureStackTrace?.(this, caller)
+    } catch {
+      // The program's own function or accessor has thrown. The stack begins in this library then.
+    }
   }
 
   /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON whole. */

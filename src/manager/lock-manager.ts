@@ -376,8 +376,8 @@ export class LockManager<Name extends string = string> {
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
 /** What is wrong with a call is the caller's: the stack begins there. */
 function fromCaller(error: unknown, caller: Caller): unknown {
-  if (!Error.captureStackTrace) return error
   try {
+    if (!Error.captureStackTrace) return error
     // Also the TypeErrors of Web Locks that we made.
     if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
     const { stack = '' } = error

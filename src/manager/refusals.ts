@@ -118,7 +118,11 @@ export function stolen(
   Object.defineProperty(error, 'cause', { value: lost, configurable: true, writable: true })
   // The stack that it was made with is the thief's, which the cause has.
   const stack = victimAt === '' ? `${error.name}: ${error.message}` : stackAt(error, victimAt)
-  Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
+  try {
+    Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
+  } catch {
+    // V8 formats the stack first, and calls `Error.prepareStackTrace`, which may throw.
+  }
   return error
 }
 
