@@ -7,7 +7,7 @@
  * `isLockwiseError()` recognises both.
  */
 
-import { heldHow, upgradeAdvice, upgradedIn } from './holder-text.ts'
+import { heldHow, reentryAdvice, upgradeAdvice, upgradedIn } from './holder-text.ts'
 import { brief } from './listed.ts'
 import type { LockLabel } from './names.ts'
 import type { AbandonedLocks, DeadlockMember, DeadlockReport } from './report.ts'
@@ -50,7 +50,12 @@ export abstract class LockwiseError extends Error {
   constructor(message: string, caller?: Caller) {
     // Names and labels are somebody else's.
     super(visible(message))
-    if (caller) Error.captureStackTrace?.(this, caller)
+    if (caller === undefined) return
+    try {
+      Error.captureStackTrace?.(this, caller)
+    } catch {
+      // The program's own function or accessor has thrown. The stack begins in this library then.
+    }
   }
 
   /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON whole. */
@@ -162,13 +167,15 @@ function summaryOf(report: DeadlockReport): string {
   const [first] = cycle
   const upgrades = upgradedIn(report)
   if (first && cycle.length === 1) {
+    const isUnsure = first.proved === false
+    const holder = isUnsure
+      ? 'which is held by the request inside which it was made'
+      : 'which it holds itself'
     const advice =
-      upgrades.length > 0
-        ? `. What to change: ${upgradeAdvice(upgrades)}`
-        : ': locks are not re-entrant'
+      upgrades.length > 0 ? upgradeAdvice(upgrades) : reentryAdvice(first.waitsFor, isUnsure)
     return (
-      `deadlock: ${first.label} asks for lock ${first.waitsFor}, which it holds itself` +
-      `${heldAs(first, first.waitsFor)}, and would wait for ever${advice}`
+      `deadlock: ${first.label} asks for lock ${first.waitsFor}, ${holder}` +
+      `${heldAs(first, first.waitsFor)}, and would wait for ever. What to change: ${advice}`
     )
   }
   const circle = cycle

@@ -53,6 +53,14 @@ export function upgradeAdvice(locks: readonly LockLabel[]): string {
   )
 }
 
+/** Advice for a task or thread that waits for a lock which it holds, or which may be held for it. */
+export function reentryAdvice(lock: LockLabel, isSuspected = false): string {
+  const advice = isSuspected
+    ? `code that holds ${quoted(lock)} must not wait for another request for it`
+    : `do not ask for ${quoted(lock)} again while holding it`
+  return `locks are not re-entrant; ${advice}`
+}
+
 /** The locks that a request asks for exclusively while its own callback or task holds them shared. */
 export function upgradesIn(holders: readonly RootHolder[]): LockLabel[] {
   const upgrades = holders.filter(

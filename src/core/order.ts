@@ -6,7 +6,12 @@
  */
 
 import { LockUsageError } from './errors.ts'
+import { brief, quoted } from './listed.ts'
 import { classOf, compareNames } from './names.ts'
+import { show } from './show.ts'
+
+/** A message shows this many classes of an order. */
+const MAX_SHOWN = 10
 
 /** The order of lock classes, lowest rank first. */
 export class DeclaredOrder {
@@ -14,23 +19,33 @@ export class DeclaredOrder {
   readonly #ranks: ReadonlyMap<string, number>
 
   /** @throws LockUsageError for no class, a class twice, or a class with a `:` in it. */
-  constructor(classes: readonly string[]) {
-    if (!Array.isArray(classes)) {
-      throw new LockUsageError(`defineOrder: expected classes, not ${String(classes)}`)
+  constructor(given: readonly string[]) {
+    if (!isArray(given)) {
+      throw new LockUsageError(`a declared order must be an array of classes, not ${show(given)}`)
     }
-    if (classes.length === 0) throw new LockUsageError('defineOrder: expected at least one class')
-    for (const [i, cls] of classes.entries()) {
+    const classes = [...given]
+    if (classes.length === 0) throw new LockUsageError('a declared order needs at least one class')
+    const ranks = new Map<string, number>()
+    for (const [rank, cls] of classes.entries()) {
       if (typeof cls !== 'string' || cls.includes(':')) {
         throw new LockUsageError(
-          `defineOrder: a class is the part of a name before its ':', not ${String(cls)}`,
+          `a class of a declared order is the part of a name before its ':', not ${show(cls)}`,
         )
       }
-      if (classes.indexOf(cls) !== i) {
-        throw new LockUsageError(`defineOrder: '${cls}' stands in the order twice`)
+      if (ranks.has(cls)) {
+        throw new LockUsageError(`${show(cls)} stands in the declared order twice`)
       }
+      ranks.set(cls, rank)
     }
-    this.classes = [...classes]
-    this.#ranks = new Map(classes.map((cls, rank) => [cls, rank]))
+    this.classes = classes
+    this.#ranks = ranks
+  }
+
+  /** The order as messages show it. */
+  get text(): string {
+    const shown = this.classes.slice(0, MAX_SHOWN).map(brief).join(' < ')
+    const { length } = this.classes
+    return length > MAX_SHOWN ? `${shown} < … (${length} classes)` : shown
   }
 
   /**
@@ -41,13 +56,20 @@ export class DeclaredOrder {
   rankOf(name: string): number {
     const rank = this.#ranks.get(classOf(name))
     if (rank !== undefined) return rank
-    throw new LockUsageError(
-      `'${name}' is of no class in the declared order (${this.classes.join(' < ')})`,
-    )
+    throw new LockUsageError(`${quoted(name)} is of no class in the declared order (${this.text})`)
   }
 
   /** Negative where `a` is taken before `b`: by rank, then by code unit. */
   compare(a: string, b: string): number {
     return this.rankOf(a) - this.rankOf(b) || compareNames(a, b)
+  }
+}
+
+/** `Array.isArray` throws for a proxy that was revoked. */
+function isArray(value: unknown): boolean {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
   }
 }

@@ -1,6 +1,6 @@
 /** The one place where a deadlock report becomes text: what happened, each wait, what to change. */
 
-import { holderText, upgradeAdvice, upgradedIn } from '../core/holder-text.ts'
+import { holderText, reentryAdvice, upgradeAdvice, upgradedIn } from '../core/holder-text.ts'
 import { duration as longDuration } from '../core/listed.ts'
 import type { LockLabel } from '../core/names.ts'
 import type { DeadlockMember, DeadlockReport, LockHolder } from '../core/report.ts'
@@ -27,7 +27,7 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
     const blocker = cycle[(i + 1) % cycle.length] as DeadlockMember
     const relation = blocker.holds.includes(member.waitsFor) ? 'held by' : 'behind'
     lines.push(
-      `  ${strong(visible(member.label).padEnd(width))}  holds ${holdings(member)}, ` +
+      `  ${strong(visible(member.label).padEnd(width))}  ${taskText(member, cycle.at(i - 1)?.waitsFor)} ` +
         `waits for ${wanted(member)} (${relation} ${visible(holderOf(blocker, member.waitsFor))}) ` +
         `for ${duration(member.waitedMs)}`,
     )
@@ -42,8 +42,24 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
     ]
     lines.push(...places.map((call) => faint(indent + call)))
   }
-  lines.push('', ending(report), `What to change: ${advice(report)}`)
+  const condition = report.suspected ? ', if this is a deadlock' : ''
+  lines.push('', ending(report), `What to change${condition}: ${advice(report)}`)
   return lines.join('\n')
+}
+
+/**
+ * The locks that a member holds; or, where it is not proved that their holder waits for it, that holder.
+ * `lock`: the one that the member before it waits for.
+ */
+function taskText(member: DeadlockMember, lock: LockLabel = ''): string {
+  const { label, proved, heldBy = [] } = member
+  if (proved !== false) return `holds ${holdings(member)},`
+  const holder = holderOf(member, lock)
+  const held = heldBy.filter((one) => one.label === holder).map((one) => one.lock)
+  const locks = holdings({ ...member, holds: held.length > 0 ? held : member.holds })
+  return holder === label
+    ? `holds ${locks}; a request that was made inside it`
+    : `was started inside ${visible(holder)}, which holds ${locks}, and`
 }
 
 /** The label under which a member holds a lock. */
@@ -103,25 +119,28 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
     `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
     `not proved that the holder of ${lock} waits for ${visible(cycle[i]?.label ?? '')}. If a timer, a promise ` +
     'that nobody awaits, or another branch made that request, this is no deadlock: mark it detached: true. ' +
-    'If the holder does wait, await the request directly, or pass an owner.'
+    'If the holder does wait, await the request directly and attach nothing else to its promise (a .catch() ' +
+    'beside the await hides it), or pass an owner.'
   )
 }
 
 function heading({ cycle, between, suspected }: DeadlockReport): string {
   const [one, many] = between === 'tasks' ? ['task', 'tasks'] : ['thread', 'threads']
   const what = suspected ? 'Suspected deadlock' : 'Deadlock'
-  if (cycle.length === 1) return `${what}: a ${one} waits for a lock that it holds itself.`
+  if (cycle.length === 1) {
+    return `${what}: a ${one} ${suspected ? 'may wait' : 'waits'} for a lock that it holds itself.`
+  }
   const outlook = between === 'tasks' ? '' : '; none could ever go on'
   return `${what}: ${cycle.length} ${many} wait for each other in a cycle${outlook}.`
 }
 
 function advice(report: DeadlockReport): string {
-  const { cycle, between } = report
+  const { cycle, between, suspected } = report
   const upgrades = upgradedIn(report)
   if (upgrades.length > 0) return `${visible(upgradeAdvice(upgrades))}.`
   const locks = [...new Set(cycle.map((member) => member.waitsFor))].sort(ascending)
   if (locks.length === 1) {
-    return `locks are not re-entrant; do not ask for ${name(locks[0] as LockLabel)} again while holding it.`
+    return `${visible(reentryAdvice(locks[0] as LockLabel, suspected))}.`
   }
   if (between === 'tasks') {
     const list = locks.map((lock) => `'${visible(String(lock))}'`).join(', ')

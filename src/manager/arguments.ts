@@ -10,6 +10,7 @@ import { LockUsageError } from '../core/errors.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
+import { kindOf, show } from '../core/show.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'
@@ -141,13 +142,18 @@ export function toOptions(options: unknown, call: Call, names?: unknown): Option
 /** Refuses options that cannot be asked for, as step by step in Web Locks' `request()`. */
 export function mustBePossible(plan: Plan, options: Options): void {
   if (options === DEFAULTS) return
-  const { steal, ifAvailable, signal } = options
+  const { steal, ifAvailable, signal, owner, detached } = options
   if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
   if (steal && locksIn(plan).some(({ mode }) => mode === 'shared')) {
     throw notSupported("steal is possible in mode 'exclusive' only")
   }
   if (signal && steal) throw notSupported('signal and steal exclude each other')
   if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
+  if (owner !== undefined && detached) {
+    throw new LockUsageError(
+      'owner and detached exclude each other: an owner waits for its requests, nobody for a detached one',
+    )
+  }
   if (signal && isAborted(signal)) throw reasonOf(signal)
 }
 
@@ -321,27 +327,4 @@ function reservedName(): DOMException {
 
 function notSupported(message: string): DOMException {
   return new DOMException(message, 'NotSupportedError')
-}
-
-/** What a caller passed, for a message; never anything that could throw. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 40)}'`
-  if (typeof value === 'function') return 'a function'
-  return typeof value === 'object' && value !== null ? kindOf(value) : String(value)
-}
-
-function kindOf(value: object): string {
-  try {
-    if (Array.isArray(value)) return 'an array'
-    if (value instanceof Set) return 'a Set'
-    if (value instanceof Map) return 'a Map'
-    if (value instanceof AbortController) return 'an AbortController'
-    const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
-    if (ArrayBuffer.isView(value)) return `a ${tag}`
-    if (tag === 'Generator') return 'a generator'
-    if (tag === 'AsyncGenerator') return 'an async generator'
-  } catch {
-    // A proxy that was revoked, or throws.
-  }
-  return 'an object'
 }

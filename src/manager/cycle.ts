@@ -3,9 +3,8 @@
  * way.
  */
 
-import { isEndProved, isWaitProved } from './proof.ts'
+import { isEndLikely, isEndProved, isWaitProved } from './proof.ts'
 import type { Request } from './request.ts'
-import { isDoubtful, isOwnGuard } from './wait-graph.ts'
 
 /** A request that waits, and the holding in its way that the next one keeps from ending. */
 export interface Link {
@@ -42,7 +41,8 @@ export function isProved(cycle: Cycle): boolean {
 /** Whether nothing speaks against it that every holder in a cycle waits for its nested request. */
 export function isLikely(cycle: Cycle): boolean {
   return cycle.every(
-    ({ waiting, blocker }) => !isDoubtful(blocker) && !isOwnGuard(waiting, blocker),
+    ({ waiting, blocker }, i) =>
+      isWaitProved(waiting, blocker) && isEndLikely(blocker, nextOf(cycle, i).waiting),
   )
 }
 

@@ -27,9 +27,11 @@ import { findPath, isJoined, reachable } from '../explain/cycle.ts'
 import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
+import { withDetails } from './details.ts'
 import { type Places, stackAt } from './places.ts'
 import {
   isProvedToWait,
+  likelyWaitsFor,
   prove,
   provedStandsBehind,
   provedWaitsFor,
@@ -42,8 +44,6 @@ import {
   codeOf,
   holdingsOf,
   isAnyInTheWay,
-  isDoubtful,
-  likelyWaitsFor,
   standsBefore,
   standsBehind,
   waitsFor,
@@ -67,6 +67,8 @@ export interface DetectorOptions {
 
 /** The longest time between two looks at a suspected cycle. */
 const MAX_LOOK_MS = 10_000
+/** With `deadlockAfterMs: Infinity`, queues are rearranged along edges that are not proved after so long. */
+const REARRANGE_AFTER_MS = 1000
 
 /** How a request is looked at: in the turn in which a cycle may have closed, after it, or at last. */
 type Look = 'at once' | 'after the turn' | 'after deadlockAfterMs'
@@ -93,9 +95,11 @@ export class DeadlockDetector {
 
   /** Somebody has subscribed to a nested request's promise. */
   awaited(request: Request): void {
-    if (request.isAwaited) return
+    const { holder, details } = request
+    const isLeft = details?.leftBehind === 'left behind'
+    if (request.isAwaited && !isLeft) return
     request.isAwaited = true
-    const { holder } = request
+    if (details && isLeft) details.leftBehind = 'awaited since'
     if (holder?.isOwner) holder.isAwaited = true
     if (mayClose(request)) this.#checkSoon([request])
   }
@@ -119,7 +123,7 @@ export class DeadlockDetector {
    * that must be proved, and is not likely.
    */
   handedOn(nested: Request): void {
-    if (this.#isLikelyEnough) nested.isAwaited = false
+    withDetails(nested).leftBehind = 'left behind'
     this.#openCyclesOf(nested)
     if (mayClose(nested)) this.#checkSoon([nested])
   }
@@ -178,7 +182,7 @@ export class DeadlockDetector {
   #check(request: Request, look: Look): void {
     const holder = request.holder
     if (holder === undefined || !mayClose(request)) return
-    const proved = provedCycleThrough(request)
+    const proved = cycleThrough(request, provedWaitsFor)
     if (proved) {
       this.#report(proved, request, true)
       return
@@ -186,7 +190,7 @@ export class DeadlockDetector {
     const isEnd = (node: Request): boolean => codeOf(node) === holder
     const path = findPath(request, isEnd, waitsFor)
     if (path) {
-      this.#suspect(path, request, holder, look)
+      this.#suspect(path, request, look)
       return
     }
     if (!this.#isLikelyEnough) this.#rearrangeProved(request, holder)
@@ -199,14 +203,11 @@ export class DeadlockDetector {
   }
 
   /** A cycle is there that is not proved. */
-  #suspect(path: readonly Request[], request: Request, holder: Request, look: Look): void {
-    if (this.#isLikelyEnough) {
-      const isSureEnd = (node: Request): boolean => codeOf(node) === holder && !isDoubtful(node)
-      const likely = findPath(request, isSureEnd, likelyWaitsFor)
-      if (likely) {
-        this.#report(cycleAlong(likely), request, true)
-        return
-      }
+  #suspect(path: readonly Request[], request: Request, look: Look): void {
+    const likely = this.#isLikelyEnough && cycleThrough(request, likelyWaitsFor)
+    if (likely) {
+      this.#report(likely, request, true)
+      return
     }
     const cycle = cycleAlong(path)
     const isKnown = this.#isLikelyEnough || this.#standing.get(cycle) !== undefined
@@ -230,7 +231,9 @@ export class DeadlockDetector {
       this.#toRearrange.delete(request)
       void this.#checkAll(new Set([request]), 'after deadlockAfterMs')
     }
-    this.#toRearrange.set(request, reportAfter(deadlockAfterMs, look))
+    const afterMs =
+      deadlockAfterMs === Number.POSITIVE_INFINITY ? REARRANGE_AFTER_MS : deadlockAfterMs
+    this.#toRearrange.set(request, reportAfter(afterMs, look))
   }
 
   /** Those that were moved may close cycles that are not proved. */
@@ -330,11 +333,14 @@ async function proveAround(requests: readonly Request[]): Promise<void> {
   await prove(nested)
 }
 
-/** A cycle of the proved graph through a request, or through one that waits inside its callback. */
-function provedCycleThrough(request: Request): Cycle | undefined {
+/** A cycle of a graph through a request, or through one that waits inside its callback. */
+function cycleThrough(
+  request: Request,
+  edges: (from: Request) => Iterable<Request>,
+): Cycle | undefined {
   const starts = request.state === 'waiting' ? [request] : waitingInside(request)
   for (const start of starts) {
-    const path = findPath(start, (node) => node === start, provedWaitsFor)
+    const path = findPath(start, (node) => node === start, edges)
     if (path) return cycleAlong(path.slice(0, -1))
   }
   return undefined

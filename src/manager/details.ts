@@ -17,16 +17,24 @@ export interface Details {
   /** The functions that settle the promise of a nested request. */
   resolve: Settle['resolve'] | undefined
   reject: Settle['reject'] | undefined
-  /** The await chain: the last reading while it waits; for a guard, the reading at its grant. */
+  /**
+   * The await chain: the last reading while it waits; for a guard, the reading at its grant, until the
+   * callback ends in which it was asked for, unless that returns it.
+   */
   chain: AwaitChain | undefined
   /** Whether the detector wants the chain read. */
   isChainWanted: boolean
-  /** The holder whose callback returned this request's own promise. */
+  /** The holder whose callback returned this request's own promise, or its guard. */
   returnedBy: object | undefined
   /** Whether requests inside this holder were made side by side, so that its code has branches. */
   hasBranches: boolean
   /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame: number
+  /**
+   * Whether the callback in which it was made has ended before it, and what has awaited it so far was left
+   * behind with it; `'awaited since'` when somebody has subscribed to its promise after that.
+   */
+  leftBehind: false | 'left behind' | 'awaited since'
   /** Aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
   lost: AbortController | undefined
 }
@@ -43,6 +51,7 @@ export function newDetails(resolve?: Settle['resolve'], reject?: Settle['reject'
     returnedBy: undefined,
     hasBranches: false,
     frame: 0,
+    leftBehind: false,
     lost: undefined,
   }
 }

@@ -22,7 +22,7 @@ import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
 import { newDetails, type Settle, withDetails } from './details.ts'
 import { watchEmptyLoop } from './empty-loop.ts'
 import type { LockEvents } from './events.ts'
-import { Guard } from './guard.ts'
+import { Guard, holdingOf } from './guard.ts'
 import { Leaks } from './leaks.ts'
 import { Lock } from './lock.ts'
 import { LongWaits } from './long-waits.ts'
@@ -158,7 +158,7 @@ export class Engine {
     request.nested = undefined
     request.guards = undefined
     if (nested) this.#handOn(nested, request.holder)
-    if (guards) handGuardsOn(guards, request.holder)
+    if (guards) handGuardsOn(guards, request)
     this.queues.leave(request)
     this.#detector.ended(request)
     if (guards) for (const guard of guards) this.#detector.guarded(guard)
@@ -389,6 +389,7 @@ export class Engine {
       value,
       // Settled first, so that it comes before what its end grants.
       (value) => {
+        if (request.guards) noteReturned(request.guards, request, value)
         resolve(value)
         this.end(request)
       },
@@ -559,10 +560,22 @@ function isAbortedUnheard({ state, options }: Request): boolean {
   return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
 }
 
-/** A guard that is out stays so. */
-function handGuardsOn(guards: Iterable<Request>, holder: Request | undefined): void {
+/** Notes of a guard that a callback has returned it: the code that waits for the callback has it now. */
+function noteReturned(guards: ReadonlySet<Request>, holder: Request, value: unknown): void {
+  if (!(value instanceof Guard)) return
+  const guard = holdingOf(value) as Request
+  if (guards.has(guard)) withDetails(guard).returnedBy = holder
+}
+
+/**
+ * A guard that is out stays so. A callback that has not returned it may have left it to other code than that
+ * around it, so the await chain of its grant no longer counts.
+ */
+function handGuardsOn(guards: Iterable<Request>, ended: Request): void {
+  const { holder } = ended
   for (const guard of guards) {
     guard.holder = holder
+    if (guard.details && guard.details.returnedBy !== ended) guard.details.chain = undefined
     if (holder) holder.guards = (holder.guards ?? new Set()).add(guard)
   }
 }

@@ -11,6 +11,7 @@ import { type Caller, LockUsageError } from '../core/errors.ts'
 import { inspectAs } from '../core/inspect.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
+import { show } from '../core/show.ts'
 import {
   type Call,
   type Compare,
@@ -18,7 +19,6 @@ import {
   mustBeNoCallback,
   mustBePossible,
   type Options,
-  show,
   toCallback,
   toMs,
   toNames,
@@ -345,7 +345,27 @@ export class LockManager<Name extends string = string> {
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
   #mustBeAllowed(plan: Plan, options: Options, holder: Request | undefined, caller: Caller): void {
     mustBePossible(plan, options)
-    if (this.#order) mustFollow(this.#order, plan, options.detached ? undefined : holder, caller)
+    if (this.#order) this.#mustFollow(this.#order, plan, options, holder, caller)
+  }
+
+  /** Refuses names of no declared class, and such as should have been taken before what is held. */
+  #mustFollow(
+    order: DeclaredOrder,
+    plan: Plan,
+    options: Options,
+    holder: Request | undefined,
+    caller: Caller,
+  ): void {
+    const wanted = namesIn(plan)
+    const ranks = wanted.map((name) => order.rankOf(name))
+    if (holder === undefined || options.detached) return
+    // A plan is in the declared order: its first name has the lowest rank.
+    const [lowest = 0] = ranks
+    for (const held of locksOf(holder)) {
+      if (lowest > order.rankOf(held.name)) continue
+      const detachable = options.owner === undefined
+      throw againstOrder(order, wanted[0] ?? '', held, this.#places, detachable, caller)
+    }
   }
 
   #tellOrWarn<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): void {
@@ -354,27 +374,10 @@ export class LockManager<Name extends string = string> {
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
-/** Refuses names of no declared class, and such as should have been taken before what is held. */
-function mustFollow(
-  order: DeclaredOrder,
-  plan: Plan,
-  holder: Request | undefined,
-  caller: Caller,
-): void {
-  const wanted = namesIn(plan)
-  const ranks = wanted.map((name) => order.rankOf(name))
-  if (holder === undefined) return
-  // A plan is in the declared order: its first name has the lowest rank.
-  const [lowest = 0] = ranks
-  for (const { name } of locksOf(holder)) {
-    if (lowest <= order.rankOf(name)) throw againstOrder(order, wanted[0] ?? '', name, caller)
-  }
-}
-
 /** What is wrong with a call is the caller's: the stack begins there. */
 function fromCaller(error: unknown, caller: Caller): unknown {
-  if (!Error.captureStackTrace) return error
   try {
+    if (!Error.captureStackTrace) return error
     // Also the TypeErrors of Web Locks that we made.
     if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
     const { stack = '' } = error

@@ -1,8 +1,8 @@
 /**
  * Reports locks that requests wait for too long: one report for each stuck lock, not for each waiter.
  *
- * One timer for each manager. It is armed when a request begins to wait and none is armed for that time or
- * earlier. When it fires, it looks through the queues: a wait that has lasted longer than its limit makes the
+ * One timer for each manager. It is armed when a request begins to wait, unless it is armed for the time at
+ * which that wait reaches its limit, or earlier. When it fires, it looks through the queues: a wait that has lasted longer than its limit makes the
  * locks of its root holders *stuck*. A stuck lock is reported when it becomes so; when another request holds
  * it and has held it for that long too; and each time the oldest wait has lasted twice as long as at the last
  * report, and at least `longWaitMs`. Then the timer is armed for the next time at which a report can be due.
@@ -59,7 +59,11 @@ export class LongWaits {
   readonly #stuck = new Map<string, Stuck>()
   /** When the timer will fire, in milliseconds since 1970; `Infinity` while none is armed. */
   #firesAt = Number.POSITIVE_INFINITY
+  /** Requests that reach their limits by the coarse clock at this time or later need no other timer. */
+  #covers = Number.POSITIVE_INFINITY
   #disarm: (() => void) | undefined
+  /** No look comes before this time: with many waiters, looks must be far apart. */
+  #notBefore = 0
 
   constructor(options: LongWaitOptions) {
     this.#options = options
@@ -69,10 +73,14 @@ export class LongWaits {
 
   /** A request begins to wait. */
   begun(request: Request): void {
-    const isArmed = this.#disarm !== undefined
-    if (isArmed && request.options.warnAfterMs === undefined) return
     const limitMs = this.#limitOf(request)
-    if (limitMs !== Number.POSITIVE_INFINITY) this.#armFor(now() + Math.min(limitMs, FIRST_LOOK_MS))
+    // The time at which the request was made is coarse, and costs nothing here.
+    const dueAt = request.since + limitMs
+    if (this.#covers <= dueAt) return
+    const isArmed = this.#disarm !== undefined
+    // By the exact time: after the event loop was blocked, the coarse one is late.
+    this.#armFor(now() + (isArmed ? limitMs : Math.min(limitMs, FIRST_LOOK_MS)))
+    this.#covers = Math.min(this.#covers, dueAt)
   }
 
   #limitOf({ options }: Request): number {
@@ -82,13 +90,16 @@ export class LongWaits {
       : Math.min(warnAfterMs, this.#options.longWaitMs)
   }
 
-  #armFor(at: number): void {
+  #armFor(dueAt: number): void {
+    const at = Math.max(dueAt, this.#notBefore)
     if (at >= this.#firesAt) return
     this.#disarm?.()
     this.#firesAt = at
+    this.#covers = Math.min(this.#covers, at)
     this.#disarm = reportIdlyAfter(Math.max(0, at - now()), () => {
       this.#disarm = undefined
       this.#firesAt = Number.POSITIVE_INFINITY
+      this.#covers = Number.POSITIVE_INFINITY
       this.#look()
     })
   }
@@ -119,7 +130,8 @@ export class LongWaits {
         nextAt = Math.min(nextAt, holder.since + limitMs)
       }
     }
-    this.#armFor(Math.max(nextAt, at + 1 + waits.count / WAITERS_PER_MS))
+    this.#notBefore = at + 1 + waits.count / WAITERS_PER_MS
+    this.#armFor(nextAt)
   }
 
   /** The locks that are stuck now, each with a root holder, and when the next wait reaches its limit. */

@@ -37,7 +37,7 @@ export interface AcquireOptions {
   readonly label?: string | undefined
   /**
    * A nested request that its holder does not wait for: it closes no deadlock, and may wait for what
-   * its holder has. Default: false.
+   * its holder has. Not together with `owner`. Default: false.
    */
   readonly detached?: boolean | undefined
   /**

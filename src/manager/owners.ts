@@ -3,7 +3,7 @@
  *
  * All that is asked for with one owner is nested in one holder, which holds no lock itself and is made
  * when it is needed. So detection and declared orders see an owner's guards and requests as they see
- * those of a callback.
+ * those of a callback. That holder is nested in the callback in which the owner's last request was made.
  */
 
 import { Ticket } from '../backends/local/queues.ts'
@@ -31,8 +31,10 @@ export class Owners {
    */
   holderOf(owner: object, label: string | undefined, around: Request | undefined): Request {
     const known = this.#holders.get(owner)
-    if (known?.state === 'holding') {
+    // One that is idle was made for a request that was refused, wherever that was.
+    if (known?.state === 'holding' && !isIdle(known)) {
       for (let at = around; at; at = at.holder) if (at === known) return around as Request
+      if (!known.nested?.size) move(known, liveHolder(around))
       return this.#isCarried ? known : innermost(known)
     }
     const options = label === undefined ? DEFAULTS : { ...DEFAULTS, label }
@@ -41,6 +43,19 @@ export class Owners {
     this.#holders.set(owner, holder)
     return holder
   }
+}
+
+/**
+ * An owner that waits for nothing makes a request in the callback of another holder than its last one: its
+ * code is there now, with the guards that it has. Outside of all callbacks it stays: the context may be lost.
+ */
+function move(owner: Request, around: Request | undefined): void {
+  if (around === undefined || owner.holder === around) return
+  owner.holder?.nested?.delete(owner)
+  owner.holder = around
+  // Nobody there waits for it yet.
+  owner.isAwaited = false
+  if (owner.details) owner.details.leftBehind = false
 }
 
 /** A request with this owner is about to enter its queues: whether others of its code wait by then. */

@@ -121,11 +121,16 @@ export function stackAt(error: Error, place: string): string {
   ].join('\n')
 }
 
-function capture(caller: Caller): { readonly stack?: string } {
-  if (!Error.captureStackTrace || isBun) return new Error('here')
-  const place: { stack?: string } = {}
-  Error.captureStackTrace(place, caller)
-  return place
+/** The program may have put its own functions and accessors on `Error`, and these may throw. */
+function capture(caller: Caller): { readonly stack?: string } | undefined {
+  try {
+    if (!Error.captureStackTrace || isBun) return new Error('here')
+    const place: { stack?: string } = {}
+    Error.captureStackTrace(place, caller)
+    return place
+  } catch {
+    return undefined
+  }
 }
 
 /** Bun has left the caller by then where that ends in our call, and would find no calls at all. */

@@ -6,20 +6,22 @@
  *
  * - if its frame stands in the request's await chain, read late, when a cycle has been found;
  * - if its callback returned the request's own promise; or
- * - if both have one owner, who asserts that its code is sequential.
+ * - if both have one owner, who asserts that its code is sequential, and no callback has left the request
+ *   behind.
  *
  * In the proved graph a holding leads directly to the waiting requests inside it, at any depth.
  *
  * A guard is released by the code of the context that asked for it. That this code waits for something
  * proves it of the guard only if neither came from one of several branches: no combinator stands in
- * either await chain, the guard's having been read when it was granted.
+ * either await chain, the guard's having been read when it was granted; and if the guard has not outlived the
+ * callback that asked for it, which may have left it to a timer, or was returned by that.
  */
 
 import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
 import { canProve, provesWaits } from '../core/await-chain.ts'
 import { withDetails } from './details.ts'
 import { type Request, showAwaits } from './request.ts'
-import { codeOf, isOwnGuard, queuedBehind } from './wait-graph.ts'
+import { codeOf, isDoubtful, isOwnGuard, queuedBehind, waitsFor } from './wait-graph.ts'
 
 /**
  * Has each of the requests that wait read its await chain. Cost: a microtask, and some microseconds for
@@ -64,6 +66,36 @@ export function* provedStandsBehind(request: Request): Generator<Request> {
   yield* request.state === 'waiting' ? queuedBehind(request) : provedBehind(request)
 }
 
+/**
+ * The part of the wait-for graph that counts for `deadlockVictims: 'likely'`: all that is proved, and all
+ * else but what is doubtful. One context can be that of several branches, and nobody knows which of them is
+ * to release a guard: perhaps not the one that waits for it, or, where there were branches for sure, not the
+ * one that waits for something else. A request that was left behind may be waited for by nobody.
+ */
+export function* likelyWaitsFor(request: Request): Generator<Request> {
+  if (request.state === 'waiting') {
+    yield* provedWaitsFor(request)
+    return
+  }
+  yield* provedBehind(request)
+  if (isDoubtful(request)) return
+  for (const nested of waitsFor(request)) if (!isLeftBehind(nested)) yield nested
+}
+
+/** Whether nothing speaks against it that the end of a holding waits for a request inside it. */
+export function isEndLikely(holding: Request, waiting: Request): boolean {
+  if (isEndProved(holding, waiting)) return true
+  const code = codeOf(holding)
+  let at: Request | undefined = waiting
+  while (at && at !== code && !isLeftBehind(at)) at = at.holder
+  return code !== undefined && at === code && !isDoubtful(holding)
+}
+
+/** Whether nobody has subscribed to a request since the callback ended in which it was made. */
+function isLeftBehind(request: Request): boolean {
+  return request.details?.leftBehind === 'left behind'
+}
+
 /** The requests that wait inside a holder's code and are waited for there, at any depth. */
 export function waitingInside(code: Request): Request[] {
   const waiting: Request[] = []
@@ -98,13 +130,13 @@ function* provedBehind(holding: Request): Generator<Request> {
 
 /** Whether one link between a request and its holder is proved. */
 function isStepProved(request: Request, holder: Request, waiting: Request): boolean {
-  if (request.options.owner !== undefined) return !holder.details?.hasBranches
+  if (isOwners(request)) return !holder.details?.hasBranches
   return request.details?.returnedBy === holder || isInChain(holder, waiting)
 }
 
 /** Whether a guard, or a request that waits, is proved to belong to no branch of a context's code. */
 function isSequential(request: Request, code: Request): boolean {
-  if (request.options.owner !== undefined || request.details?.returnedBy === code) return true
+  if (isOwners(request) || request.details?.returnedBy === code) return true
   // The code of an owner is in one piece. Branches can only be in the callback of one of its requests.
   const callback = code.isOwner ? ownersRequestAround(request) : code
   const isFirst = callback && request.details?.chain?.frames.get(frameOf(callback))
@@ -120,6 +152,11 @@ function ownersRequestAround(request: Request): Request | undefined {
 
 function isInChain(code: Request, waiting: Request): boolean {
   return provesWaits() && waiting.details?.chain?.frames.has(frameOf(code)) === true
+}
+
+/** Whether an owner vouches for a request: not for one that a callback of the owner's has left behind. */
+function isOwners({ options, details }: Request): boolean {
+  return options.owner !== undefined && !details?.leftBehind
 }
 
 /** No chain has a frame with the number 0. */

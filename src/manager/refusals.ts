@@ -8,16 +8,17 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
-import { blockersText, upgradeAdvice, upgradesIn } from '../core/holder-text.ts'
-import { listed, quoted } from '../core/listed.ts'
+import { blockersText, heldHow, upgradeAdvice, upgradesIn } from '../core/holder-text.ts'
+import { brief, listed, quoted } from '../core/listed.ts'
 import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
-import { describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
+import { describeHolder, describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
 import { now } from './clock.ts'
 import { type Places, stackAt } from './places.ts'
 import { labelOf, type Request } from './request.ts'
+import type { HeldLock } from './wait-graph.ts'
 
 /** For `acquire()` with `ifAvailable`. */
 export function notAvailable(
@@ -64,17 +65,27 @@ function endOf(request: Request, timeoutMs: number): number {
   return due - at === 1 ? due : at
 }
 
-/** For a request against the declared order. */
+/**
+ * For a request against the declared order. `detachable`: whether it could be asked for with
+ * `detached: true`, as work that does not belong to the callback.
+ */
 export function againstOrder(
   order: DeclaredOrder,
   wanted: string,
-  held: string,
+  held: HeldLock,
+  places: Places,
+  detachable: boolean,
   caller: Caller,
 ): LockOrderError {
-  const cure = classOf(wanted) === classOf(held) ? '' : `, or '${wanted}' first`
+  const holder = describeHolder(held, held.by, places, now())
+  const cure = classOf(wanted) === classOf(held.name) ? '' : `, or ${quoted(wanted)} first`
+  const other = detachable
+    ? '; or, if it is not part of what that holder does, ask for it with detached: true'
+    : ''
   return new LockOrderError(
-    `'${wanted}' was asked for while '${held}' is held, against the declared order ` +
-      `(${order.classes.join(' < ')}): take both in one request${cure}`,
+    `${quoted(wanted)} was asked for while ${quoted(held.name)} is held by ${brief(holder.label)} ` +
+      `(${heldHow(holder)}), against the declared order (${order.text}): ` +
+      `take both in one request${cure}${other}`,
     caller,
   )
 }
@@ -107,7 +118,11 @@ export function stolen(
   Object.defineProperty(error, 'cause', { value: lost, configurable: true, writable: true })
   // The stack that it was made with is the thief's, which the cause has.
   const stack = victimAt === '' ? `${error.name}: ${error.message}` : stackAt(error, victimAt)
-  Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
+  try {
+    Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
+  } catch {
+    // V8 formats the stack first, and calls `Error.prepareStackTrace`, which may throw.
+  }
   return error
 }
 

@@ -28,16 +28,6 @@ export function* waitsFor(request: Request): Generator<Request> {
   else for (const ticket of ticketsOf(request)) yield* holdersBefore(ticket)
 }
 
-/**
- * The same without what is doubtful to `deadlockVictims: 'likely'`. One context can be that of several
- * branches, and nobody knows which of them is to release a guard: perhaps not the one that waits for it,
- * or, where there were branches for sure, not the one that waits for something else.
- */
-export function* likelyWaitsFor(request: Request): Generator<Request> {
-  if (isDoubtful(request)) return
-  for (const blocker of waitsFor(request)) if (!isOwnGuard(request, blocker)) yield blocker
-}
-
 /** Whether a request waits for a guard of its own context, which another branch may release. */
 export function isOwnGuard(request: Request, blocker: Request): boolean {
   if (request.state !== 'waiting' || !blocker.isGuard) return false

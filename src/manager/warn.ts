@@ -31,17 +31,29 @@ export function warn(
   emitWarning(textOf(report) + more)
 }
 
-/** Writes a warning, whatever fake clock is in place. */
+/** Writes a warning, whatever fake clock is in place. Throws nothing. */
 export function emitWarning(text: string): void {
-  if (!process?.emitWarning) {
-    console.warn(`LockwiseWarning: ${text}`)
-    return
+  try {
+    if (process?.emitWarning) {
+      emitByProcess(process, text)
+      return
+    }
+  } catch {
+    // Node reads `Error.stackTraceLimit`, which may be an accessor of the program's that throws.
   }
+  try {
+    console.warn(`LockwiseWarning: ${text}`)
+  } catch {
+    // No request may fail because a report cannot be written.
+  }
+}
+
+function emitByProcess(process: Process, text: string): void {
   const current = process.nextTick
   const isReplaced = current !== nextTick && isFake(current)
   try {
     if (isReplaced) process.nextTick = nextTick
-    process.emitWarning(text, { type: 'LockwiseWarning' })
+    process.emitWarning?.(text, { type: 'LockwiseWarning' })
   } finally {
     if (isReplaced) process.nextTick = current
   }

@@ -51,6 +51,21 @@ it('a deadlock error says who holds what and carries the report', () => {
   assert.match(error.message, /b holds 4, waits for 3; a holds 3, waits for 4/)
 })
 
+it('a deadlock error of one member says what to change, and who holds the lock', () => {
+  const [member] = report.cycle
+  const own = { ...(member as DeadlockReport['cycle'][0]), holds: ['a'], waitsFor: 'a' }
+  assert.match(
+    new DeadlockError({ ...report, cycle: [own] }).message,
+    /b asks for lock a, which it holds itself, and would wait for ever\. What to change: locks are not re-entrant; do not ask for 'a' again while holding it$/,
+  )
+  const held = { lock: 'a', label: 'outer', mode: 'exclusive', since: 0, heldMs: 5 } as const
+  const unsure = { ...own, proved: false, heldBy: [held] }
+  assert.match(
+    new DeadlockError({ ...report, suspected: true, cycle: [unsure] }).message,
+    /b asks for lock a, which is held by the request inside which it was made \(outer, exclusively for 5 ms\)/,
+  )
+})
+
 it('an error begins its stack with its name, where it was made too', () => {
   assert.match(new LockTimeoutError('too long').stack ?? '', /^LockTimeoutError: too long\n/)
   assert.match(new DeadlockError(report).stack ?? '', /^DeadlockError: deadlock of 2/)

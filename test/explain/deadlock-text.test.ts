@@ -71,6 +71,31 @@ it('names the request that took a lock where its label is another than the waite
   )
 })
 
+it('says of a member that is only suspected inside whose request it was started', () => {
+  const own = { ...held, lock: 'a', label: 'outer' }
+  const inner = { ...held, lock: 'b', label: 'inner' }
+  const bg = { ...member, label: 'bg', waitsFor: 'a', blocker: 1, proved: false }
+  const textOf = (first: DeadlockReport['cycle'][0]): string =>
+    deadlockText({ ...crossed, between: 'tasks', suspected: true, cycle: [first] })
+  const text = textOf({ ...bg, holds: ['b', 'a'], heldBy: [inner, own] })
+  assert.match(text, /^Suspected deadlock: a task may wait for a lock that it holds itself/)
+  assert.match(
+    text,
+    /bg +was started inside outer, which holds a, and waits for a \(held by outer\)/,
+  )
+  assert.doesNotMatch(text, /bg +holds|do not ask/)
+  assert.match(
+    text,
+    /await the request directly and attach nothing else to its promise \(a \.catch\(\)/,
+  )
+  assert.match(
+    text,
+    /What to change, if this is a deadlock: locks are not re-entrant; code that holds 'a' must not wait/,
+  )
+  const inherited = textOf({ ...bg, label: 'outer', holds: ['a'], heldBy: [own] })
+  assert.match(inherited, /outer +holds a; a request that was made inside it waits for a/)
+})
+
 it('advises to ask exclusively from the start where a lock that is held shared is asked for so', () => {
   const upgrade = { ...member, holds: ['a'], holdsShared: ['a'], waitsFor: 'a', blocker: 1 }
   for (const cycle of [[upgrade], [upgrade, { ...upgrade, thread: 2 }]]) {

@@ -51,6 +51,11 @@ describe('bad input', { timeout: 60_000 }, () => {
     ['a label that is none', ['a', { label: 3 }, no], /label must be a string, not 3/],
     ['an owner that is none', ['a', { owner: 'me' }, no], /owner must be an object or a fun.*'me'/],
     ['an owner of null', ['a', { owner: null }, no], /owner must be .* not null/],
+    [
+      'an owner of a detached request',
+      ['a', { owner: {}, detached: true }, no],
+      /owner and detached exclude each other/,
+    ],
     ['a label that was revoked', ['a', { label: revoked() }, no], /label .* not an object/],
   ]
   for (const [what, args, message] of cases) {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager } from '../../src/index.ts'
-import { gate, rounds, settle, watched } from './tools.ts'
+import { gate, pause, rounds, settle, state, watched } from './tools.ts'
 
 /** Holds `b`, and asks for `a` when that is held. */
 function holdsBWantsA(locks: LockManager, held: Promise<void>): Promise<string> {
@@ -353,4 +353,27 @@ describe('a wait queue', { timeout: 30_000 }, () => {
       await Promise.all([holder, both])
     })
   }
+
+  it('is rearranged with deadlockAfterMs: Infinity too', async () => {
+    const { locks, kinds } = watched({ deadlockAfterMs: Number.POSITIVE_INFINITY })
+    const [queued, end] = [gate(), gate()]
+    const holder = locks.request('a', { mode: 'shared' }, async () => {
+      await queued.opened
+      const nested = locks.request('a', { mode: 'shared' }, () => {})
+      // With two reactions it is not proved that the holder waits for it.
+      nested.catch(() => {})
+      void nested.then(() => {})
+      await nested
+      await end.opened
+    })
+    await settle()
+    const writer = locks.request('a', () => 'written')
+    queued.open()
+    await pause(1200)
+    assert.deepEqual(await state(locks), { held: ['a'], pending: ['a'] })
+    assert.equal((await locks.query()).held.length, 1)
+    end.open()
+    assert.deepEqual(await Promise.all([holder, writer]), [undefined, 'written'])
+    assert.deepEqual(kinds, [])
+  })
 })

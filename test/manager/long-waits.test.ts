@@ -101,6 +101,22 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await Promise.all(all)
     }))
 
+  it('is reported in time, however long another lock has been stuck', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ longWaitMs: 100 })
+      const ends = [await held(locks, 'a', 'H'), await held(locks, 'b', 'I')]
+      const all = [locks.request('a', { label: 'w' }, () => {})]
+      for (let ms = 0; ms < 3_700; ms += 20) await tick(20)
+      assert.equal(seen().length, 6)
+      all.push(locks.request('b', { label: 'v' }, () => {}))
+      await tick(90)
+      assert.deepEqual(seen(), [])
+      await tick(30)
+      assert.deepEqual(seen(), ['b: v of 1, I'])
+      for (const end of ends) await end()
+      await Promise.all(all)
+    }))
+
   it('is not reported with longWaitMs: Infinity, but after its own warnAfterMs, once', () =>
     withFakeClock(async (tick) => {
       const { locks, seen } = watched({ longWaitMs: Number.POSITIVE_INFINITY })

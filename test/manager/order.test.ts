@@ -50,9 +50,12 @@ describe('a declared order', { timeout: 60_000 }, () => {
             assert.ok(error instanceof LockOrderError)
             assert.match(
               error.message,
-              /'account:3' was asked for while 'account:1' is held, against the declared order \(customer < account\)/,
+              /'account:3' was asked for while 'account:1' is held by request \d+ in request \d+ \(exclusively for \d+ ms, asked for at .*order\.test.*\), against the declared order \(customer < account\)/,
             )
-            assert.match(error.message, /take both in one request$/)
+            assert.match(
+              error.message,
+              /take both in one request; or, if it is not part of .*, ask for it with detached: true$/,
+            )
             return true
           },
         )
@@ -76,6 +79,71 @@ describe('a declared order', { timeout: 60_000 }, () => {
     assert.throws(() => defineOrder(), LockUsageError)
     assert.throws(() => defineOrder('a', 'a'), LockUsageError)
     assert.throws(() => defineOrder('a:b'), LockUsageError)
+  })
+
+  it('that is none is refused by a short message that shows it', () => {
+    const throwing = {
+      toString() {
+        throw new Error('toString')
+      },
+    }
+    const { proxy, revoke } = Proxy.revocable([], {})
+    revoke()
+    const long = 'x'.repeat(100_000)
+    const cases: [order: unknown, message: RegExp][] = [
+      [5, /^a declared order must be an array of classes, not 5$/],
+      [null, /not null$/],
+      [long, /not 'x{40}…'$/],
+      [Symbol(long), /not Symbol\(x+…$/],
+      [Object.create(null), /not an object$/],
+      [throwing, /not an object$/],
+      [proxy, /not an object$/],
+      [[Object.create(null)], /before its ':', not an object$/],
+      [[throwing], /before its ':', not an object$/],
+      [[`${long}:`], /before its ':', not 'x{40}…'$/],
+      [[long, long], /^'x{40}…' stands in the declared order twice$/],
+    ]
+    for (const [order, message] of cases) {
+      assert.throws(
+        () => new LockManager({ order: order as string[] }),
+        (error) => {
+          assert.ok(error instanceof LockUsageError)
+          assert.match(error.message, message)
+          assert.ok(error.message.length < 200)
+          return true
+        },
+      )
+    }
+  })
+
+  it('is shown short in errors, as the names are', async () => {
+    const classes = Array.from({ length: 1000 }, (_, i) => `${i}${'x'.repeat(1000)}`)
+    const locks = new LockManager({ order: classes })
+    const rejection = (names: string): Promise<Error> =>
+      locks.request(names, () => assert.fail('called')).catch((error: Error) => error)
+    const unknown = await rejection('y'.repeat(60_000))
+    assert.ok(unknown instanceof LockUsageError)
+    await locks.request(classes[7] as string, async () => {
+      const against = await rejection(classes[3] as string)
+      assert.ok(against instanceof LockOrderError)
+      for (const { message } of [unknown, against]) assert.ok(message.length < 3000, message)
+    })
+  })
+
+  it('names the holder in its error, and the way out for work that is not part of it', async () => {
+    const bank = defineOrder('customer', 'account')
+    const label = 'transfer'
+    await bank.request('account:1', { label }, async () => {
+      await assert.rejects(
+        bank.request('customer:7', () => 'never'),
+        /'account:1' is held by transfer \(exclusively for .* at .*order\.test.*'customer:7' first; or.*detached: true$/,
+      )
+      // An owner’s code belongs where it runs.
+      await assert.rejects(
+        bank.request('customer:7', { owner: {} }, () => 'never'),
+        /'account:1' is held by transfer .*, or 'customer:7' first$/,
+      )
+    })
   })
 })
 

@@ -11,7 +11,7 @@ import {
   LockOrderError,
 } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, settle, state } from './tools.ts'
+import { gate, pause, settle, state, watched } from './tools.ts'
 
 /** Two tasks that take two locks by guards, in opposite order. */
 function opposite(locks: LockManager): Promise<string>[] {
@@ -169,6 +169,95 @@ describe('an owner', { timeout: 30_000 }, () => {
     })
     await assert.rejects(result, DeadlockError)
     assert.deepEqual(await state(locks), { held: [], pending: [] })
+  })
+
+  itIfProved('may have been first used in a request that was refused', async () => {
+    const { locks, kinds } = watched()
+    const owner = {}
+    const busy = await locks.acquire('busy')
+    assert.equal(locks.tryAcquire('busy', { owner }), undefined)
+    const results = await Promise.allSettled([
+      locks.request('a', async () => {
+        await pause(10)
+        await locks.request('b', { owner }, () => {})
+      }),
+      locks.request('b', async () => {
+        await pause(20)
+        await locks.request('a', () => {})
+      }),
+    ])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(kinds, ['deadlock'])
+    busy.release()
+  })
+
+  itIfProved(
+    'is in the callback that makes its next request, wherever its guards are from',
+    async () => {
+      const { locks, kinds } = watched()
+      const owner = {}
+      const guard = await locks.acquire('config', { owner })
+      const results = await Promise.allSettled([
+        locks.request('a', async () => {
+          await pause(10)
+          return await locks.request('b', { owner }, () => {})
+        }),
+        locks.request('b', async () => {
+          await pause(20)
+          return await locks.request('a', () => {})
+        }),
+      ])
+      assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+      assert.deepEqual(kinds, ['deadlock'])
+      // Its guard is waited for too, by what it waits for there.
+      const other = locks.request('b', async () => {
+        await pause(10)
+        return await locks.request('config', () => 'other')
+      })
+      const inside = locks.request('a', async () => {
+        await pause(5)
+        return await locks.request('b', { owner }, () => 'inside')
+      })
+      const again = await Promise.allSettled([other, inside])
+      assert.deepEqual(again.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+      assert.deepEqual(kinds, ['deadlock', 'deadlock'])
+      guard.release()
+      assert.deepEqual(await state(locks), { held: [], pending: [] })
+    },
+  )
+
+  it('has left the callback that it was in when it asks in another one', async () => {
+    const { locks, kinds } = watched({ deadlockVictims: 'likely' })
+    const owner = {}
+    const guard = await locks.acquire('config', { owner })
+    const end = gate()
+    const first = locks.request('a', async () => {
+      await locks.request('b', { owner }, () => {})
+      await end.opened
+    })
+    await pause(5)
+    // The first callback does not wait for this.
+    const second = locks.request('c', () => locks.request('a', { owner }, () => 'second'))
+    await pause(20)
+    end.open()
+    await first
+    assert.equal(await second, 'second')
+    assert.deepEqual(kinds, [])
+    guard.release()
+  })
+
+  it('is kept to a declared order in the callback in which it asks', async () => {
+    const bank = defineOrder('config', 'customer', 'account')
+    const owner = {}
+    const guard = await bank.acquire('config', { owner })
+    await bank.request('account:1', async () => {
+      await assert.rejects(
+        bank.request('customer:7', { owner }, () => 'never'),
+        LockOrderError,
+      )
+    })
+    await bank.request('customer:7', { owner }, () => {})
+    guard.release()
   })
 
   it('is no name of its own in reports', async () => {

@@ -14,6 +14,10 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
   )
 }
 
+function foreign(): never {
+  throw new RangeError('not ours')
+}
+
 describe('a refusal', { timeout: 20_000 }, () => {
   it('names the root holder, not the next waiter: mode, age, call site, how many wait', async () => {
     const locks = new LockManager()
@@ -99,6 +103,52 @@ describe('a refusal', { timeout: 20_000 }, () => {
       /in whose callback it was made .*What to change: ask for 'a' in mode 'exclusive' from the start/,
     )
   })
+
+  for (const [name, mayThrow] of [
+    ['captureStackTrace', { get: foreign }],
+    ['captureStackTrace', { value: foreign, writable: true }],
+    ['stackTraceLimit', { get: foreign, set: foreign }],
+    ['prepareStackTrace', { get: foreign, set: foreign }],
+  ] as const) {
+    it(`is its own error where Error.${name} throws (${Object.keys(mayThrow)})`, async () => {
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, places: 'always' })
+      const was = Object.getOwnPropertyDescriptor(Error, name)
+      const errors: unknown[] = []
+      const keep = (error: unknown): number => errors.push(error)
+      let granted: unknown
+      try {
+        Object.defineProperty(Error, name, { ...mayThrow, configurable: true })
+        const guard = await locks.acquire('a')
+        await locks.acquire('a', { ifAvailable: true }).catch(keep)
+        await locks.request('a', { timeoutMs: 1 }, () => {}).catch(keep)
+        await locks.request('a', { timeoutMs: -1 }, () => {}).catch(keep)
+        guard.release()
+        await locks.request('a', () => locks.request('a', () => {})).catch(keep)
+        const stolen = locks.request('a', () => gate().opened)
+        await settle()
+        await Promise.all([stolen.catch(keep), locks.request('a', { steal: true }, () => {})])
+        granted = await locks.request('o', async () => {
+          const inner = await locks.acquire('a')
+          setTimeout(() => inner.release(), 5)
+          return await locks.request('a', () => 'granted')
+        })
+      } finally {
+        if (was) Object.defineProperty(Error, name, was)
+        else delete (Error as { prepareStackTrace?: unknown }).prepareStackTrace
+      }
+      assert.deepEqual(
+        errors.map((error) => (error as Error).name),
+        [
+          'LockNotAvailableError',
+          'LockTimeoutError',
+          'LockUsageError',
+          'DeadlockError',
+          'AbortError',
+        ],
+      )
+      assert.equal(granted, 'granted')
+    })
+  }
 
   it('escapes and shortens what users chose', async () => {
     const locks = new LockManager()

@@ -1,7 +1,7 @@
 /** What a manager tells where nobody listens: a warning of the process, where nothing else would tell. */
 
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { LockManager } from '../../src/index.ts'
 import { gate, holding, pause, settle } from './tools.ts'
 
@@ -64,6 +64,29 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
     assert.equal(warnings.length, 3)
     assert.match(warnings[2] ?? '', /There were 100 of these lines so far/)
     process.off('warning', onWarning)
+  })
+
+  it('to the console where the process cannot write it, and no request fails for that', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 1000, trackOrder: false })
+    const { emitWarning } = process
+    const isWritten = gate()
+    const written = mock.method(console, 'warn', isWritten.open)
+    process.emitWarning = () => {
+      throw new RangeError('not ours')
+    }
+    try {
+      const granted = locks.request('outer', async () => {
+        const guard = await locks.acquire('a')
+        const nested = locks.request('a', () => 'granted')
+        void isWritten.opened.then(() => guard.release())
+        return await nested
+      })
+      assert.equal(await granted, 'granted')
+      assert.match(String(written.mock.calls[0]?.arguments[0]), /^LockwiseWarning: Suspected/)
+    } finally {
+      process.emitWarning = emitWarning
+      written.mock.restore()
+    }
   })
 
   it('of a guard and a wait that share a context', async () => {

@@ -41,9 +41,14 @@ export class Asked {
   isOver = false
   /** Whether nested requests were made side by side. */
   hasBranches = false
+  /** Whether its holder has ended, and nobody has subscribed to it since. */
+  isLeftBehind = false
   /** Whether there is a guard of it: a moment after the grant. */
   isOut = false
-  /** For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant. */
+  /**
+   * For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant; none
+   * when its holder has ended.
+   */
   awaitedBy: readonly Asked[] = []
 
   constructor(id: number, demand: Demand, parent: Asked | undefined, now: number) {

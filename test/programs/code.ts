@@ -182,7 +182,8 @@ export class Code {
   }
 
   #subscribe(asked: Asked, verdict: Asked['verdict']): void {
-    if (!asked.isAwaited) this.#subscribed.add(asked)
+    if (!asked.isAwaited || asked.isLeftBehind) this.#subscribed.add(asked)
+    asked.isLeftBehind = false
     asked.verdict = verdict
   }
 }

@@ -43,7 +43,7 @@ class Run {
     this.#tally = tally
     const { deadlockAfterMs, deadlockVictims } = program
     const options = { deadlockAfterMs, deadlockVictims }
-    this.#model = new Model(deadlockVictims)
+    this.#model = new Model()
     this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
     const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
     const rules = { ...options, clock: this.#clock, isRejected }

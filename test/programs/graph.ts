@@ -7,7 +7,7 @@
  * | edges    | a holding waits for                                                                      |
  * | -------- | ---------------------------------------------------------------------------------------- |
  * | `loose`  | nested requests of its code that somebody has subscribed to                              |
- * | `likely` | the same, but a guard waits for nothing where its code has branches; and nothing waits for a guard of its own code |
+ * | `likely` | the same, but only what is proved: of a guard whose code has branches; and for a request that was left behind. Nothing waits for a guard of its own code |
  * | `proved` | waiting requests at any depth, where each callback on the path is known to wait          |
  *
  * A guard is released by the code of the holder in whose callback it was asked for. Its waits are proved
@@ -120,7 +120,8 @@ export class Graph {
     const { code } = holding
     if (code === undefined || nested.parent !== code || !this.isWaitedFor(nested)) return []
     if (edges === 'loose') return [nested]
-    if (edges === 'likely') return holding.isGuard && code.hasBranches ? [] : [nested]
+    const isDoubtful = nested.isLeftBehind || (holding.isGuard && code.hasBranches)
+    if (edges === 'likely' && !isDoubtful) return [nested]
     if (holding.isGuard && !holding.awaitedBy.includes(code)) return []
     return this.#provedWaits(nested, !holding.isGuard)
   }

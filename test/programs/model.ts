@@ -21,12 +21,6 @@ export class Model {
   /** In the order of the queues. */
   readonly #list: Asked[] = []
   readonly #graph = new Graph(this.#list)
-  readonly #victims: 'proved' | 'likely'
-
-  /** `victims`: which deadlocks have a victim. */
-  constructor(victims: 'proved' | 'likely') {
-    this.#victims = victims
-  }
 
   /** Those that have not ended. */
   get alive(): Asked[] {
@@ -67,10 +61,14 @@ export class Model {
     for (const nested of this.alive) {
       if (nested.parent !== asked) continue
       nested.parent = asked.demand.how === 'detached' ? undefined : asked.holders[0]
-      if (nested.isGuard) this.newGuards.push(nested)
+      if (nested.isGuard) {
+        this.newGuards.push(nested)
+        nested.awaitedBy = []
+      }
       if (nested.verdict === 'none') continue
       // What awaited it may be awaited in turn by the code around.
-      nested.verdict = this.#victims === 'likely' ? 'none' : 'suspected'
+      nested.verdict = 'suspected'
+      nested.isLeftBehind = true
       this.handedOn.push(nested)
     }
   }
