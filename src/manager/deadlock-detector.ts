@@ -21,13 +21,14 @@
  *            finds something.
  */
 
+import { stackAt } from '../core/call-stack.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined, reachable } from '../explain/cycle.ts'
 import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
-import { type Places, stackAt } from './places.ts'
+import type { Places } from './places.ts'
 import {
   isProvedToWait,
   prove,

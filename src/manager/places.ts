@@ -113,14 +113,6 @@ export function innermost(stack: string): string | undefined {
   return call === '' ? undefined : call.replace(/^at (async )?/, '')
 }
 
-/** Lets an error that was made later say where the request was made. */
-export function stackAt(error: Error, place: string): string {
-  return [
-    `${error.name}: ${error.message}`,
-    ...place.split('\n').map((call) => `    ${call}`),
-  ].join('\n')
-}
-
 function capture(caller: Caller): { readonly stack?: string } {
   if (!Error.captureStackTrace || isBun) return new Error('here')
   const place: { stack?: string } = {}

@@ -1,6 +1,7 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
 import type { Queues } from '../backends/local/queues.ts'
+import { stackAt } from '../core/call-stack.ts'
 import {
   type Caller,
   LockLostError,
@@ -16,7 +17,7 @@ import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
 import { describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
 import { now } from './clock.ts'
-import { type Places, stackAt } from './places.ts'
+import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
 /** For `acquire()` with `ifAvailable`. */

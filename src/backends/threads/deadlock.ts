@@ -18,6 +18,7 @@
  * dead owner with its heir.
  */
 
+import { nowMs } from '../../core/clock.ts'
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
 import { heirOf } from './deaths.ts'
@@ -29,7 +30,6 @@ import {
   labelOf,
   leaderOf,
   listOf,
-  nowMs,
   type Owner,
   slotOf,
   stackOf,

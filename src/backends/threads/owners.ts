@@ -283,11 +283,6 @@ export function waitingSince(table: Table, id: number): number {
   return table.floats[(slotOf(table, id) + SLOT.since) >> 3] as number
 }
 
-/** Milliseconds since 1970, on a clock that all threads share. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now()
-}
-
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 

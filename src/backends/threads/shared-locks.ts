@@ -5,6 +5,7 @@
  * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
  */
 
+import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
@@ -443,7 +444,7 @@ function parseCall<Fn>(
   const { timeoutMs } = options
   if (timeoutMs === undefined) return { terms: { caller }, fn }
   if (typeof timeoutMs === 'number' && timeoutMs >= 0) {
-    return { terms: { caller, timeoutMs, untilMs: performance.now() + timeoutMs }, fn }
+    return { terms: { caller, timeoutMs, untilMs: elapsedMs() + timeoutMs }, fn }
   }
   throw new LockUsageError(
     `timeoutMs must be a number of milliseconds from 0 up, not ${show(timeoutMs)}`,

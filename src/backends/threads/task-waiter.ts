@@ -6,6 +6,7 @@
  * not spin: its thread has other work.
  */
 
+import { keepAlive, pauseFor } from '../../core/clock.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
@@ -16,8 +17,6 @@ import { announceSleep, type Terms, Wait } from './wait.ts'
 
 /** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
 const POLL_MS = 1
-/** As long as a timer can be: it only keeps the process alive. */
-const LONG_MS = 2 ** 31 - 1
 const BITS = WAITER | WAKE_ALL
 
 /**
@@ -100,17 +99,17 @@ async function drain(
 /** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
 async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
   if (!Atomics.waitAsync) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await pauseFor(POLL_MS)
     wait.lookAfter()
     return
   }
   const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs)
   if (!waiting.async) return
   // A pending waitAsync does not keep a process alive; a timer does.
-  const alive = setInterval(() => {}, LONG_MS)
+  const letEnd = keepAlive()
   try {
     if ((await waiting.value) === 'timed-out') wait.lookAfter()
   } finally {
-    clearInterval(alive)
+    letEnd()
   }
 }

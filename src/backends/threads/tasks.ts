@@ -8,6 +8,7 @@
  *           and frees them all when its callback has settled, or when one cannot be had.
  */
 
+import { elapsedMs, pauseFor } from '../../core/clock.ts'
 import { type Caller, LockOrderError, LockTimeoutError, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
@@ -160,7 +161,7 @@ export class Tasks {
         )
       }
       refuseLate(terms, this.#thread.label)
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      await pauseFor(RETRY_MS)
     }
   }
 
@@ -187,7 +188,7 @@ export class Tasks {
 
 /** Throws if the time is over in which a holding was to begin. */
 function refuseLate({ untilMs, timeoutMs }: Terms, label: string): void {
-  if (untilMs === undefined || performance.now() < untilMs) return
+  if (untilMs === undefined || elapsedMs() < untilMs) return
   throw new LockTimeoutError(
     `holdAsync of ${label} waited ${timeoutMs} ms for one of the table's owners, which are all in use`,
   )

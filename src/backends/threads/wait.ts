@@ -6,12 +6,13 @@
  * is published, or those change whom it waits for, a deadlock is looked for before the next sleep.
  */
 
+import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { type Caller, DeadlockError, LockTimeoutError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { findDeadlock } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
-import { endWait, kindOf, labelOf, nowMs, type Owner, publishWait } from './owners.ts'
+import { endWait, kindOf, labelOf, type Owner, publishWait } from './owners.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 
@@ -27,7 +28,7 @@ export interface Terms {
   readonly caller: Caller | undefined
   /** The stack to be published, where it is known already. */
   readonly stack?: string
-  /** When the request is given up, on the clock of `performance.now()`. */
+  /** When the request is given up, on the clock of `elapsedMs()`. */
   readonly untilMs?: number | undefined
   /** How long that is from its beginning. */
   readonly timeoutMs?: number | undefined
@@ -89,13 +90,13 @@ export class Wait {
   get sleepMs(): number {
     const { untilMs } = this.#terms
     if (untilMs === undefined) return LONGEST_SLEEP_MS
-    return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - performance.now()))
+    return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - elapsedMs()))
   }
 
   /** Throws if the time is over; the wait has ended then. */
   refuseLate(): void {
     const { untilMs, timeoutMs, caller } = this.#terms
-    if (untilMs === undefined || performance.now() < untilMs) return
+    if (untilMs === undefined || elapsedMs() < untilMs) return
     this.end()
     const at = addressOf(this.#table, this.#lock) >> 2
     const holder = ownerIn(Atomics.load(this.#table.words, at))
