@@ -21,7 +21,7 @@
  *            finds something.
  */
 
-import { stackAt } from '../core/call-stack.ts'
+import { stackBeginningAt } from '../core/call-stack.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined, reachable } from '../explain/cycle.ts'
@@ -288,7 +288,7 @@ export class DeadlockDetector {
     const victim = victimOf(standing.cycle)
     const error = new DeadlockError(this.#reportOf(standing))
     const place = this.#options.places.of(victim)
-    if (place !== '') error.stack = stackAt(error, place)
+    if (place !== '') error.stack = stackBeginningAt(error, place)
     this.#options.fail(victim, error)
   }
 

@@ -12,8 +12,9 @@ import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
+import { LONG_WAIT_MS, type OnLongWait, reportLongWaits } from './long-waits.ts'
 import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
-import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type Wanted } from './plan.ts'
+import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type WantedLocks } from './plan.ts'
 import { reentrantKernel } from './reentrant-kernel.ts'
 import { Requests } from './requests.ts'
 import {
@@ -75,6 +76,18 @@ export interface OpenOptions {
    * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
    */
   readonly onOwnerDied?: OnOwnerDied | undefined
+  /**
+   * Reports a wait of this thread that has lasted for so many milliseconds, within a further tenth of a
+   * second: which lock, its holder, what that waits for itself, and the call stacks where known. Each
+   * stuck lock is reported once, then at growing intervals; nothing is given up. Default 10,000;
+   * `Infinity`: no reports.
+   */
+  readonly longWaitMs?: number | undefined
+  /**
+   * Gets these reports. It runs inside the wait, also while the thread blocks, and must not use this table.
+   * Default: a warning, which a thread that blocks writes to stderr at once.
+   */
+  readonly onLongWait?: OnLongWait | undefined
 }
 
 /**
@@ -118,11 +131,13 @@ export class SharedLocks {
     })
   }
 
-  private constructor(table: Table, { label, onOwnerDied }: OpenOptions) {
+  private constructor(table: Table, options: OpenOptions) {
+    const { label, onOwnerDied, onLongWait, longWaitMs = LONG_WAIT_MS } = options
     const { layout } = table
-    if (onOwnerDied !== undefined && typeof onOwnerDied !== 'function') {
-      throw new LockUsageError(`onOwnerDied must be a function, not ${show(onOwnerDied)}`)
-    }
+    mustBeListener('onOwnerDied', onOwnerDied)
+    mustBeListener('onLongWait', onLongWait)
+    if (!isDuration(longWaitMs)) throw badDuration('longWaitMs', longWaitMs)
+    reportLongWaits(table, longWaitMs, onLongWait)
     const owner = claimThread(table, label)
     this.#table = table
     this.#owner = owner
@@ -227,7 +242,7 @@ export class SharedLocks {
   holdPair<Args extends unknown[], Result>(
     a: number,
     b: number,
-    fn: (...args: Args) => Result,
+    fn: (...args: Args) => Settled<Result>,
     ...args: Args
   ): Result {
     // The smaller, the more of a caller's loop V8 compiles as one piece: test/bank/inlining.test.ts.
@@ -249,11 +264,11 @@ export class SharedLocks {
    *
    * @throws LockTimeoutError when `timeoutMs` is over.
    */
-  hold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result
-  hold<Result>(wanted: Iterable<Wanted>, options: HoldOptions, fn: () => Result): Result
+  hold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result
+  hold<Result>(wanted: WantedLocks, options: HoldOptions, fn: () => Settled<Result>): Result
   hold<Result>(
-    wanted: Iterable<Wanted>,
-    ...rest: [fn: () => Result] | [options: HoldOptions, fn: () => Result]
+    wanted: WantedLocks,
+    ...rest: [fn: () => Settled<Result>] | [options: HoldOptions, fn: () => Settled<Result>]
   ): Result {
     const { terms, fn } = parseCall(rest, this.hold)
     const plan = this.#plan(wanted, this.hold)
@@ -270,7 +285,7 @@ export class SharedLocks {
    * nothing, holds nothing and returns `undefined` at once. The order is kept here too. Let `fn` return
    * something, to tell the two apart.
    */
-  tryHold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result | undefined {
+  tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
     mustBeFunction(fn, this.tryHold)
     if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
@@ -285,7 +300,7 @@ export class SharedLocks {
    * Takes every lock of the table, calls `fn`, frees them and returns what `fn` returned. Some
    * nanoseconds for each lock, in the kernel: cheap for a striped table, milliseconds for 65,536 locks.
    */
-  holdAll<Result>(fn: () => Result): Result {
+  holdAll<Result>(fn: () => Settled<Result>): Result {
     refuseClosed(this.#count, this.holdAll)
     mustBeFunction(fn, this.holdAll)
     const busy = this.#lockAll(0)
@@ -308,16 +323,16 @@ export class SharedLocks {
    * A wrong number rejects the promise, like every other error.
    */
   async holdAsync<Result>(
-    wanted: Iterable<Wanted>,
+    wanted: WantedLocks,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result>
   async holdAsync<Result>(
-    wanted: Iterable<Wanted>,
+    wanted: WantedLocks,
     options: HoldOptions,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result>
   async holdAsync<Result>(
-    wanted: Iterable<Wanted>,
+    wanted: WantedLocks,
     ...rest:
       | [fn: () => Result | PromiseLike<Result>]
       | [options: HoldOptions, fn: () => Result | PromiseLike<Result>]
@@ -416,7 +431,7 @@ export class SharedLocks {
     releaseOwner(this.#table, this.#owner)
   }
 
-  #plan(wanted: Iterable<Wanted>, caller: Caller): Plan {
+  #plan(wanted: WantedLocks, caller: Caller): Plan {
     return makePlan(
       wanted,
       () => this.#count,
@@ -425,6 +440,12 @@ export class SharedLocks {
     )
   }
 }
+
+/**
+ * What the callback of a blocking call may return: no promise, for the locks are released before that
+ * settles. Generic code that passes a callback on has it return `Settled<Result>`.
+ */
+export type Settled<Result> = Result extends PromiseLike<unknown> ? never : Result
 
 /** On what terms a holding is asked for. */
 export interface HoldOptions {
@@ -443,13 +464,26 @@ function parseCall<Fn>(
   mustBeObject('hold', options, caller)
   const { timeoutMs } = options
   if (timeoutMs === undefined) return { terms: { caller }, fn }
-  if (typeof timeoutMs === 'number' && timeoutMs >= 0) {
+  if (isDuration(timeoutMs)) {
     return { terms: { caller, timeoutMs, untilMs: elapsedMs() + timeoutMs }, fn }
   }
-  throw new LockUsageError(
-    `timeoutMs must be a number of milliseconds from 0 up, not ${show(timeoutMs)}`,
+  throw badDuration('timeoutMs', timeoutMs, caller)
+}
+
+function isDuration(ms: unknown): ms is number {
+  return typeof ms === 'number' && ms >= 0
+}
+
+function badDuration(name: string, ms: unknown, caller?: Caller): LockUsageError {
+  return new LockUsageError(
+    `${name} must be a number of milliseconds from 0 up, not ${show(ms)}`,
     caller,
   )
+}
+
+function mustBeListener(name: string, listener: unknown): void {
+  if (listener === undefined || typeof listener === 'function') return
+  throw new LockUsageError(`${name} must be a function, not ${show(listener)}`)
 }
 
 function mustBeFunction(fn: unknown, caller: Caller): void {
@@ -498,9 +532,9 @@ function badPair(a: number, b: number, count: number, caller: Caller): LockUsage
 }
 
 /** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */
-function settled<Result>(result: Result): Result {
+function settled<Result>(result: Settled<Result>): Result {
   if (typeof result === 'object') mustNotBePromise(result)
-  return result
+  return result as Result
 }
 
 function mustNotBePromise(result: object | null): void {

@@ -8,12 +8,22 @@
  *           and frees them all when its callback has settled, or when one cannot be had.
  */
 
-import { elapsedMs, pauseFor } from '../../core/clock.ts'
-import { type Caller, LockOrderError, LockTimeoutError, LockUsageError } from '../../core/errors.ts'
+import { stackBeginningAt } from '../../core/call-stack.ts'
+import { pauseFor } from '../../core/clock.ts'
+import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
 import { TASK_SLOT } from './layout.ts'
-import { listOf, locksHeld, type Owner, releaseOwner, removeHeld, tryClaimOwner } from './owners.ts'
+import { OwnerWait } from './owner-wait.ts'
+import {
+  listOf,
+  locksHeld,
+  type Owner,
+  publishHolding,
+  releaseOwner,
+  removeHeld,
+  tryClaimOwner,
+} from './owners.ts'
 import { modeIn, type Plan } from './plan.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
@@ -73,14 +83,28 @@ export class Tasks {
     // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
     // what the thread still holds then, it holds across its event loop.
     await undefined
+    const task = await this.#start(whole, outer, terms).catch((error) => {
+      throw beginningAt(error, stack)
+    })
+    try {
+      return await (context ? context.run(task, fn) : fn())
+    } finally {
+      this.#end(task)
+    }
+  }
+
+  /** A holding that has all its locks. */
+  async #start(whole: Plan, outer: Task | undefined, terms: Terms): Promise<Task> {
     const plan = this.#withoutHeld(whole, outer)
     this.#refuse(plan, outer, terms)
     const task = await this.#begin(outer, terms)
     try {
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
-      return await (context ? context.run(task, fn) : fn())
-    } finally {
+      publishHolding(this.#table, task.owner, terms.stack ?? '')
+      return task
+    } catch (error) {
       this.#end(task)
+      throw error
     }
   }
 
@@ -141,6 +165,7 @@ export class Tasks {
 
   async #begin(outer: Task | undefined, terms: Terms): Promise<Task> {
     const [parent] = this.#surrounding(outer)
+    let wait: OwnerWait | undefined
     for (;;) {
       const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
       const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
@@ -149,6 +174,7 @@ export class Tasks {
         parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
       })
       if (owner) {
+        wait?.end()
         const task = { table: this.#table, owner, outer, ended: false }
         this.#running.add(task)
         this.#begun++
@@ -160,7 +186,13 @@ export class Tasks {
             'cannot wait for one: create the table with more owners',
         )
       }
-      refuseLate(terms, this.#thread.label)
+      wait ??= new OwnerWait(this.#table, this.#thread, terms)
+      try {
+        wait.look()
+      } catch (error) {
+        wait.end()
+        throw error
+      }
       await pauseFor(RETRY_MS)
     }
   }
@@ -186,12 +218,10 @@ export class Tasks {
   }
 }
 
-/** Throws if the time is over in which a holding was to begin. */
-function refuseLate({ untilMs, timeoutMs }: Terms, label: string): void {
-  if (untilMs === undefined || elapsedMs() < untilMs) return
-  throw new LockTimeoutError(
-    `holdAsync of ${label} waited ${timeoutMs} ms for one of the table's owners, which are all in use`,
-  )
+/** An error of ours, whose stack then begins at these calls: it was made when they had been left. */
+function beginningAt(error: unknown, calls: string): unknown {
+  if (error instanceof LockwiseError && calls !== '') error.stack = stackBeginningAt(error, calls)
+  return error
 }
 
 /** The highest of some lock numbers, -1 for none. */

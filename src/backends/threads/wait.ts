@@ -7,20 +7,19 @@
  */
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
-import { type Caller, DeadlockError, LockTimeoutError } from '../../core/errors.ts'
+import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { findDeadlock } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
-import { endWait, kindOf, labelOf, type Owner, publishWait } from './owners.ts'
+import { WaitWatch } from './long-waits.ts'
+import { endWait, kindOf, type Owner, publishWait } from './owners.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
+import { timedOut } from './time-limit.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
-
-/** Of those in the way so many are named. */
-const MOST_NAMED = 4
 
 /** On what terms a request waits. */
 export interface Terms {
@@ -44,6 +43,7 @@ export class Wait {
   readonly #sinceMs = nowMs()
   readonly #stack: string
   readonly #mayDeadlock: boolean
+  readonly #watch: WaitWatch
   #isChecked = false
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
@@ -54,6 +54,7 @@ export class Wait {
     this.#terms = terms
     this.#mayDeadlock = table.layout.order === 'free'
     this.#stack = this.#mayDeadlock ? (terms.stack ?? stackAt(terms.caller)) : ''
+    this.#watch = new WaitWatch(table, owner, this.#sinceMs, lock)
     this.publish()
   }
 
@@ -70,6 +71,7 @@ export class Wait {
 
   /** It is granted, or given up. */
   end(): void {
+    this.#watch.end()
     endWait(this.#table, this.#owner)
   }
 
@@ -93,27 +95,17 @@ export class Wait {
     return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - elapsedMs()))
   }
 
-  /** Throws if the time is over; the wait has ended then. */
+  /** Throws if the time is over; the wait has ended then. Reports a wait that lasts long. */
   refuseLate(): void {
-    const { untilMs, timeoutMs, caller } = this.#terms
+    const { untilMs, timeoutMs, stack, caller } = this.#terms
+    this.#watch.look(this.#mode, () => stack ?? stackAt(caller))
     if (untilMs === undefined || elapsedMs() < untilMs) return
+    const { seen } = this.#watch
+    const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs, caller)
     this.end()
-    const at = addressOf(this.#table, this.#lock) >> 2
-    const holder = ownerIn(Atomics.load(this.#table.words, at))
-    // Who has claimed it waits for its readers.
-    const holders =
-      holder === 0 || holder === this.#owner.id ? readersOf(this.#table, this.#lock) : [holder]
-    const others = [...holders].filter((id) => id !== this.#owner.id)
-    const labels = others.slice(0, MOST_NAMED).map((id) => labelOf(this.#table, id))
-    if (others.length > MOST_NAMED) labels.push(`${others.length - MOST_NAMED} more`)
-    const held = labels.length === 0 ? '' : `, held by ${labels.join(', ')}`
     // A wake-up that came too late for this wait is for the next.
-    Atomics.notify(this.#table.words, at, 1)
-    throw new LockTimeoutError(
-      `${this.#owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ` +
-        `${this.#lock}${held}: it has none of them. Try again, allow more time, or hold them for shorter`,
-      caller,
-    )
+    Atomics.notify(this.#table.words, addressOf(this.#table, this.#lock) >> 2, 1)
+    throw error
   }
 
   /** After a long sleep: do those live for whom it waits, are they anyone at all? */
