@@ -107,6 +107,10 @@ export interface OpenOptions {
  * Rust's parking_lot); the longest waits are measured in bench/RESULTS.md. Readers do not overtake who
  * waits to have a lock alone behind readers.
  *
+ * No wait is silent: one that lasts for `longWaitMs` is reported, and the error of a time limit names the
+ * holders, since when they have the lock and what they wait for themselves. What a thread took free it
+ * took without writing down when: then the time is known for which the waiter has seen it as the holder.
+ *
  * A free lock costs one atomic operation to take and one to free, shared two and two; a wait that
  * sleeps costs tens of microseconds.
  */
@@ -178,7 +182,10 @@ export class SharedLocks {
     return new SharedLocks(openTable(handle), options)
   }
 
-  /** What to send to another thread, as `workerData` or by `postMessage`. */
+  /**
+   * What to send to another thread of this process, as `workerData` or by `postMessage`. Shared memory
+   * reaches no other process: there `open` refuses what comes of it, or sending it fails.
+   */
   get handle(): SharedLocksHandle {
     return handleOf(this.#table)
   }
@@ -260,7 +267,7 @@ export class SharedLocks {
   /**
    * Takes any number of locks, each once and the lowest first, calls `fn`, frees them and returns what
    * `fn` returned. Blocks the thread while one is busy. A number is wanted alone, `shared(number)`
-   * together with others who hold it shared.
+   * together with others who hold it shared; one lock needs no array.
    *
    * @throws LockTimeoutError when `timeoutMs` is over.
    */
@@ -320,7 +327,9 @@ export class SharedLocks {
    * each other, and a nested one is checked against the order of those around it (where the runtime
    * has `AsyncLocalStorage`). Keeps the process alive while it waits.
    *
-   * A wrong number rejects the promise, like every other error.
+   * Where all owners of the table are in use it waits for one too; where only threads have them, which
+   * keep them, it is refused (`LockUsageError`). A wrong number rejects the promise, like every other
+   * error; the stacks of all of them begin at the caller.
    */
   async holdAsync<Result>(
     wanted: WantedLocks,

@@ -45,9 +45,9 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
       it('begin at the caller for a lock that it holds', async () => {
         const locks = create()
-        const nested = (): Promise<unknown> =>
-          locks.holdAsync(1, () => locks.holdAsync(1, assert.fail))
-        await beginsAtCaller(nested, 'LOCK_DEADLOCK')
+        await locks.holdAsync(1, () =>
+          beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_DEADLOCK'),
+        )
       })
 
       it('begin at the caller for an owner that no one releases', async () => {
@@ -90,7 +90,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
   it(`an error against the order begins at the caller (${memory})`, async () => {
     const locks = SharedLocks.create({ count: 4, memory })
-    const nested = (): Promise<unknown> => locks.holdAsync(2, () => locks.holdAsync(1, assert.fail))
-    await beginsAtCaller(nested, 'LOCK_ORDER')
+    await locks.holdAsync(2, () =>
+      beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_ORDER'),
+    )
   })
 }

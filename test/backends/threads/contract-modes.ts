@@ -318,7 +318,7 @@ export function describeTimeouts(create: Create): void {
         name: 'LockTimeoutError',
         code: 'LOCK_TIMEOUT',
         message: new RegExp(
-          `main waited ${timeoutMs} ms .* lock 3, held by other (thread 2.*): it has none of them`,
+          `main waited ${timeoutMs} ms .* lock 3, held by other [(]thread 2.*[)]: it has none of them`,
         ),
       })
       await assert.rejects(
