@@ -454,7 +454,10 @@ export class SharedLocks {
  * What the callback of a blocking call may return: no promise, for the locks are released before that
  * settles. Generic code that passes a callback on has it return `Settled<Result>`.
  */
-export type Settled<Result> = Result extends PromiseLike<unknown> ? never : Result
+export type Settled<Result> =
+  Result extends PromiseLike<unknown>
+    ? 'an async callback needs holdAsync: these locks are released before its promise settles'
+    : Result
 
 /** On what terms a holding is asked for. */
 export interface HoldOptions {
