@@ -4,7 +4,7 @@
  * read.
  */
 
-import type { AwaitChain } from './await-chain.ts'
+import type { AwaitChain } from '../core/await-chain.ts'
 
 /** Settles a promise. */
 export interface Settle {

@@ -9,13 +9,13 @@
  */
 
 import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
+import { readAwaitChain } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 import { siteText } from '../core/holder-text.ts'
 import { brief, duration } from '../core/listed.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
 import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
-import { readAwaitChain } from './await-chain.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context, isCarried } from './context.ts'
 import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'

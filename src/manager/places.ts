@@ -4,10 +4,10 @@
  * own was not kept, the last that was kept for one of its class is at least similar.
  */
 
+import { frameIn } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
-import { frameIn } from './await-chain.ts'
 import { labelOf, type Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
@@ -136,12 +136,12 @@ const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
 /** The folder of this file, as call stacks write it: not every `manager/engine.ts` is ours. */
 const OWN_FOLDER = /([^\s(@]*)\bplaces\.[cm]?[jt]s:\d/.exec(String(stackOf(new Error('here'))))?.[1]
 
+/** The call that reads an await chain, where the chain begins. */
+const CHAIN_CALL = /\breadAwaitChain\b.*\bcore.await-chain\.[cm]?[jt]s:\d/
+
 function isOwn(call: string): boolean {
-  return (
-    OWN_FOLDER !== undefined &&
-    call.includes(OWN_FOLDER) &&
-    (OWN_CALL.test(call) || /\breadAwaitChain\b/.test(call))
-  )
+  if (OWN_FOLDER === undefined) return false
+  return (call.includes(OWN_FOLDER) && OWN_CALL.test(call)) || CHAIN_CALL.test(call)
 }
 
 /** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */

@@ -16,7 +16,7 @@
  */
 
 import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
-import { canProve, provesWaits } from './await-chain.ts'
+import { canProve, provesWaits } from '../core/await-chain.ts'
 import { withDetails } from './details.ts'
 import { type Request, showAwaits } from './request.ts'
 import { codeOf, isOwnGuard, queuedBehind } from './wait-graph.ts'

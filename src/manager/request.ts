@@ -13,8 +13,8 @@
  */
 
 import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
+import { awaitInFrame } from '../core/await-chain.ts'
 import type { Callback, Options } from './arguments.ts'
-import { awaitInFrame } from './await-chain.ts'
 import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
 import { type Details, withDetails } from './details.ts'

@@ -42,7 +42,19 @@ export const broken: readonly Broken[] = [
   },
   {
     what: 'second read left out',
-    changes: [['deadlock.js', 'const second = walk(table, owner.id);', 'const second = first;']],
+    changes: [
+      // A look that finds a suspected deadlock is a reading, too.
+      [
+        'deadlock.js',
+        'const certain = walk(table, owner.id, children, isProved);',
+        'const certain = loose;',
+      ],
+      [
+        'deadlock.js',
+        'const second = walk(table, owner.id, childrenIn(table), counts);',
+        'const second = first;',
+      ],
+    ],
     situation: 'a nested request beside requests in sequence',
   },
   {

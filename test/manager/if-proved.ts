@@ -1,7 +1,7 @@
 /** Tests of waits that must be proved: skipped where the runtime shows in no stack trace which code awaits. */
 
 import { it } from 'node:test'
-import { canProve } from '../../src/manager/await-chain.ts'
+import { canProve } from '../../src/core/await-chain.ts'
 
 /**
  * Whether tests may require a proof. False only on Bun, as long as the probe finds no proof there:

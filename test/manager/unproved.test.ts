@@ -4,8 +4,8 @@ import './without-proof.ts'
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { canProve } from '../../src/core/await-chain.ts'
 import { DeadlockError, LockManager } from '../../src/index.ts'
-import { canProve } from '../../src/manager/await-chain.ts'
 import { ROWS, verdictOf } from './forms-table.ts'
 import { gate, rounds, settle, state, watched } from './tools.ts'
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { storm } from './storm.ts'
 import { torture } from './torture.ts'
 
 for (const memory of ['wasm', 'buffer'] as const) {
@@ -14,3 +15,13 @@ for (const memory of ['wasm', 'buffer'] as const) {
     assert.ok(result.acquisitions > 1000 && result.kills > 5, JSON.stringify(result))
   })
 }
+
+it('a storm of deadlocks has a victim for each that is proved, and no other', {
+  timeout: 120_000,
+}, async (test) => {
+  const seed = Date.now() % 1e6
+  test.diagnostic(`seed ${seed}`)
+  const result = await storm({ rounds: 20, groups: 20, threads: 3, seed })
+  assert.deepEqual(result.faults, [])
+  assert.ok(result.deadlocks > 200 && result.innocent > 20, JSON.stringify(result))
+})

@@ -3,34 +3,54 @@
  *
  * Source    the wait-for graph as PostgreSQL's lock manager walks it: detect, keep the finding as
  *           data, print later. The double reading is ours.
- * Steps     1. The waiter has published its wait (owners.ts). It walks the graph from itself.
- *           2. Back at itself: it takes the table's one claim, so that one circle elects one victim.
- *           3. It walks again until two walks in a row agree in every owner, wait and epoch.
- *           4. Then the circle is certain. The report is made, the wait given up, the claim freed.
- * Invariant Every edge is published before its waiter walks, so the last waiter of a circle sees it
- *           whole and none is missed. An epoch that did not change between two readings means an
+ * Steps     1. The waiter has published its wait (owners.ts) and set WAITER. If nobody waits for what it
+ *              holds, and what its parents hold, no cycle can go through it.
+ *           2. Else it walks the graph from itself. If the way back needs a parent that is not proved to wait
+ *              for its task, the waiter asks the threads of all such tasks for a proof, sleeps for a moment
+ *              and walks again (wait.ts). Only what was proved after it asked counts.
+ *           3. Back at itself by certain edges: it takes the table's one claim, so that one cycle elects one
+ *              victim.
+ *           4. It walks again until two walks in a row agree in every owner, wait and epoch.
+ *           5. Then the cycle is certain. The report is made, the wait given up, the claim freed.
+ * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees it
+ *           whole and none is missed. A lock that changes hands without a wait can close a cycle too: who
+ *           sleeps on it looks again. An epoch that did not change between two readings means an
  *           unbroken wait; between the end of the first reading and the start of the second every
  *           member waited, and a waiting owner frees nothing: there is no false report.
- * Cost      nothing until a thread is about to sleep; then one walk, a few loads for each member.
+ * Cost      nothing until a thread is about to sleep; then a look at the locks that it holds, and where
+ *           somebody waits for them, one walk: a few loads for each member, one for each owner.
  *
  * Edges, beside owner -> owner of the lock it waits for: who has claimed a lock waits for its readers, a
- * task whose thread is blocked waits with that thread, an owner waits with the tasks nested in it, and a
- * dead owner with its heir.
+ * task whose thread is blocked waits with that thread, a dead owner with its heir, and an owner with the
+ * tasks nested in it, if its code waits for them: that must be proved (tasks.ts).
  */
 
 import { nowMs } from '../../core/clock.ts'
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
 import { heirOf } from './deaths.ts'
-import { DEAD_SLOT, SLOT, TASK_SLOT } from './layout.ts'
+import {
+  DEAD_SLOT,
+  NOT_PROVED,
+  PROVED,
+  SLOT,
+  TASK_SLOT,
+  THREAD_SLOT,
+  WAITER,
+  WANTED,
+} from './layout.ts'
 import {
   endWait,
   hasShared,
+  isUnder,
   kindOf,
   labelOf,
   leaderOf,
   listOf,
   type Owner,
+  parentOf,
+  proofOf,
+  setProof,
   slotOf,
   stackOf,
   waitingMode,
@@ -46,16 +66,57 @@ interface Step {
   readonly epoch: number
 }
 
+/** Whether the edge from a parent to one of its tasks counts. */
+type Counts = (child: number) => boolean
+
+/** What one wait knows from its looks for a deadlock. */
+export interface Search {
+  /** The tasks whose parents were to be proved to wait for them, and the epochs of their waits then. */
+  readonly asked: Map<number, number>
+  /** Whether there is a cycle that is not proved. */
+  isSuspected: boolean
+  /** How many owners the last look went through. */
+  steps: number
+}
+
 /**
- * Looks for a circle through `owner`, which has published its wait. If there is one, the owner is its
- * victim: its wait is given up and the report returned.
+ * Looks for a cycle through `owner`, which has published its wait. If there is a certain one, the owner is
+ * its victim: its wait is given up and the report returned.
  */
-export function findDeadlock(table: Table, owner: Owner): DeadlockReport | undefined {
-  const seen = walk(table, owner.id)
-  if (!seen) return undefined
+export function findDeadlock(
+  table: Table,
+  owner: Owner,
+  search: Search,
+): DeadlockReport | undefined {
+  const { asked } = search
+  search.isSuspected = false
+  search.steps = 0
+  if (!isWaitedFor(table, owner)) return undefined
+  const children = childrenIn(table)
+  const seen = new Set<number>()
+  const loose = walk(table, owner.id, children, () => true, seen)
+  search.steps = seen.size
+  if (!loose) return undefined
+  const isProved: Counts = (child) =>
+    asked.get(child) === epochOf(table, child) && proofOf(table, child) === PROVED
+  const certain = walk(table, owner.id, children, isProved)
+  const report = certain && confirm(table, owner, certain, isProved)
+  if (report) return report
+  askForProofs(table, owner.id, children, asked)
+  search.isSuspected = true
+  return undefined
+}
+
+/** Walks until two walks agree: then the cycle is certain. */
+function confirm(
+  table: Table,
+  owner: Owner,
+  seen: readonly Step[],
+  counts: Counts,
+): DeadlockReport | undefined {
   return withClaim(table, owner, () => {
-    for (let first: Step[] | undefined = seen; first; ) {
-      const second = walk(table, owner.id)
+    for (let first: readonly Step[] | undefined = seen; first; ) {
+      const second = walk(table, owner.id, childrenIn(table), counts)
       if (second && agree(first, second)) {
         const report = describe(table, second)
         endWait(table, owner)
@@ -65,6 +126,61 @@ export function findDeadlock(table: Table, owner: Owner): DeadlockReport | undef
     }
     return undefined
   })
+}
+
+/** Has the threads of all tasks that the owner may wait through prove that their parents wait for them. */
+function askForProofs(
+  table: Table,
+  start: number,
+  children: Children,
+  asked: Search['asked'],
+): void {
+  const wanted = new Set<number>()
+  const noteAll: Counts = (child) => {
+    wanted.add(child)
+    return true
+  }
+  const reached = new Set([start])
+  for (const id of reached) {
+    for (const { next } of edgesOf(table, id, children, noteAll)) reached.add(next)
+  }
+  for (const child of wanted) {
+    const epoch = epochOf(table, child)
+    if (asked.get(child) === epoch && proofOf(table, child) !== NOT_PROVED) continue
+    asked.set(child, epoch)
+    setProof(table, child, WANTED)
+    // Awake, it looks whether a proof is wanted.
+    const word = waitsForOf(table, child)
+    if (word !== 0) Atomics.notify(table.words, word >> 2)
+  }
+}
+
+/**
+ * Whether somebody may wait for a lock of this owner, or of one that waits with it: its parents, and for a
+ * thread its tasks. If not, no cycle goes through it, and who waits for one of them later looks then.
+ */
+function isWaitedFor(table: Table, owner: Owner): boolean {
+  const { words, layout } = table
+  const lenders = new Set<number>()
+  for (let id = owner.id; id !== 0 && !lenders.has(id); id = parentOf(table, id)) lenders.add(id)
+  // A task that waits is no heir: what is left is repaired in one step.
+  const most = kindOf(table, owner.id) === THREAD_SLOT ? layout.owners : 0
+  for (let id = 1; id <= most; id++) {
+    const kind = kindOf(table, id)
+    if (kind === TASK_SLOT && leaderOf(table, id) === owner.id) lenders.add(id)
+    if (kind === DEAD_SLOT && heirOf(table, id) !== 0) return true
+  }
+  for (const id of lenders) {
+    // Its readers' bits do not say who waits for them.
+    if (hasShared(table, id)) return true
+    // A lock that it has claimed is not on its list yet.
+    const claimed = waitsForOf(table, id)
+    for (const word of claimed === 0 ? listOf(table, id) : [claimed, ...listOf(table, id)]) {
+      const seen = Atomics.load(words, word >> 2)
+      if (ownerIn(seen) === id && (seen & WAITER) !== 0) return true
+    }
+  }
+  return false
 }
 
 /** The report of a thread that asks for a lock it holds itself. */
@@ -86,31 +202,58 @@ export function describeSelfDeadlock(
   return { kind: 'deadlock', detectedAtMs: nowMs(), victim: owner.id, cycle: [member] }
 }
 
-/** The way from `start` back to itself, depth first; `undefined` if there is none. */
-function walk(table: Table, start: number): Step[] | undefined {
-  const path: Step[] = []
-  const seen = new Set<number>()
-  const visit = (id: number): boolean => {
-    for (const { step, next } of edgesOf(table, id)) {
-      path.push(step)
-      if (next === start) return true
-      if (!seen.has(next)) {
-        seen.add(next)
-        if (visit(next)) return true
-      }
-      path.pop()
-    }
-    return false
+/** The tasks nested in each owner. */
+type Children = ReadonlyMap<number, readonly number[]>
+
+function childrenIn(table: Table): Children {
+  const children = new Map<number, number[]>()
+  for (let id = 1; id <= table.layout.owners; id++) {
+    if (kindOf(table, id) !== TASK_SLOT) continue
+    const parent = parentOf(table, id)
+    if (parent === 0) continue
+    const others = children.get(parent)
+    if (others) others.push(id)
+    else children.set(parent, [id])
   }
-  return visit(start) ? path : undefined
+  return children
 }
 
-/** Whom an owner waits for, now. */
-function* edgesOf(table: Table, id: number): Generator<{ step: Step; next: number }> {
-  const { words, layout } = table
-  const slot = slotOf(table, id)
-  const epoch = Atomics.load(words, (slot + SLOT.epoch) >> 2)
-  const word = Atomics.load(words, (slot + SLOT.waitsFor) >> 2)
+/** The way from `start` back to itself, depth first; `undefined` if there is none. `seen`: whom it went through. */
+function walk(
+  table: Table,
+  start: number,
+  children: Children,
+  counts: Counts,
+  seen: Set<number> = new Set(),
+): Step[] | undefined {
+  const steps: Step[] = []
+  const open = [edgesOf(table, start, children, counts)]
+  for (let edges = open.at(-1); edges; edges = open.at(-1)) {
+    const { value, done } = edges.next()
+    if (done) {
+      open.pop()
+      steps.pop()
+      continue
+    }
+    const { step, next } = value
+    if (next === start) return [...steps, step]
+    if (seen.has(next)) continue
+    seen.add(next)
+    steps.push(step)
+    open.push(edgesOf(table, next, children, counts))
+  }
+  return undefined
+}
+
+/** For whom an owner waits, now. */
+function* edgesOf(
+  table: Table,
+  id: number,
+  children: Children,
+  counts: Counts,
+): Generator<{ step: Step; next: number }, undefined> {
+  const epoch = epochOf(table, id)
+  const word = waitsForOf(table, id)
   if (word !== 0) {
     const step = { id, word, epoch }
     for (const next of blockersOf(table, numberOf(table, word), id)) yield { step, next }
@@ -119,18 +262,27 @@ function* edgesOf(table: Table, id: number): Generator<{ step: Step; next: numbe
   const kind = kindOf(table, id)
   if (kind === TASK_SLOT) {
     const thread = leaderOf(table, id)
-    if (isWaiting(table, thread)) yield { step: through, next: thread }
+    if (waitsForOf(table, thread) !== 0) yield { step: through, next: thread }
   }
   if (kind === DEAD_SLOT) {
     const heir = heirOf(table, id)
     if (heir !== 0) yield { step: through, next: heir }
   }
-  for (let child = 1; child <= layout.owners; child++) {
-    const at = slotOf(table, child)
-    if (words[(at + SLOT.parent) >> 2] !== id) continue
-    if (kindOf(table, child) !== TASK_SLOT) continue
-    if (isWaiting(table, child)) yield { step: through, next: child }
+  // A thread that blocks waits for that lock, and for nothing that its tasks wait for.
+  if (kind === THREAD_SLOT && word !== 0) return
+  for (const child of children.get(id) ?? []) {
+    if (waitsForOf(table, child) === 0 && !children.has(child)) continue
+    if (kind === THREAD_SLOT && !isUnder(table, child, id)) continue
+    if (counts(child)) yield { step: through, next: child }
   }
+}
+
+function waitsForOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
+}
+
+function epochOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.epoch) >> 2)
 }
 
 /** Who stands in the way of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
@@ -139,10 +291,6 @@ function* blockersOf(table: Table, lock: number, id: number): Generator<number> 
   const holder = ownerIn(word)
   if (holder !== id && holder !== 0) yield holder
   else if (isClaimed(word)) yield* readersOf(table, lock)
-}
-
-function isWaiting(table: Table, id: number): boolean {
-  return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2) !== 0
 }
 
 function agree(a: readonly Step[], b: readonly Step[]): boolean {
@@ -155,7 +303,7 @@ function agree(a: readonly Step[], b: readonly Step[]): boolean {
   )
 }
 
-/** The circle as data. Owners that wait through another one lend it what they hold. */
+/** The cycle as data. Owners that wait through another one lend it what they hold. */
 function describe(table: Table, path: readonly Step[]): DeadlockReport {
   const waiting = path.filter((step) => step.word !== 0)
   const at = nowMs()

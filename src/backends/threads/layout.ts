@@ -95,6 +95,8 @@ export const SLOT = {
   top: 0,
   /** A word that nobody ever wakes: what a nap sleeps on. */
   nap: 4,
+  /** For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`. */
+  under: 12,
   /**
    * FREE_SLOT, or what kind of owner this is beside the system's number of its thread (TAG_SHIFT).
    * Taken by compare-exchange; THREAD_SLOT and TASK_SLOT are freed by the owner, or become DEAD_SLOT
@@ -103,7 +105,10 @@ export const SLOT = {
   kind: 64,
   /** For a task: the owner number of the thread it runs on. */
   thread: 68,
-  /** For a nested task: the owner number of the task it is nested in. */
+  /**
+   * For a nested task: the owner number of the task it is nested in, or of its thread, where that held locks
+   * when the task was asked for. 0 once that one has ended.
+   */
   parent: 72,
   /** The address of the lock it waits for, 0 for none. Stands from before the first sleep until the
    *  lock is granted or given up, through spurious wake-ups too. */
@@ -127,6 +132,8 @@ export const SLOT = {
   waitsShared: 236,
   /** The number of the thread whose lifeline stands here: written after it, so that both are of one owner. */
   lifelineTag: 248,
+  /** For a nested task: whether its parent is proved to wait for it (NOT_PROVED and so on). */
+  proof: 252,
   stack: 256,
 } as const
 
@@ -141,6 +148,11 @@ export const TASK_SLOT = 2
 export const DEAD_SLOT = 3
 /** Its thread ended, and an heir has said that what it left is sound: the locks that carry it are to be freed. */
 export const SOUND_SLOT = 4
+/** Nothing is known of a parent's wait; it is proved; or somebody wants it proved anew. */
+export const NOT_PROVED = 0
+export const PROVED = 1
+export const WANTED = 2
+
 /** Above the kind stands the system's number of the thread, never used twice in a process. */
 export const TAG_SHIFT = 3
 

@@ -16,6 +16,7 @@ import {
   HEADER_BYTES,
   LABEL_BYTES,
   LINK_OFFSET,
+  NOT_PROVED,
   OWNER_SHIFT,
   SLOT,
   STACK_BYTES,
@@ -44,6 +45,7 @@ export interface OwnerKind {
   readonly kind: number
   readonly thread?: number
   readonly parent?: number
+  readonly under?: number
 }
 
 /**
@@ -76,7 +78,9 @@ export function tryClaimOwner(
     const name = label ?? `thread ${id}`
     words[(slot + SLOT.top) >> 2] = 0
     words[(slot + SLOT.thread) >> 2] = is.thread ?? id
-    words[(slot + SLOT.parent) >> 2] = is.parent ?? 0
+    words[(slot + SLOT.under) >> 2] = is.under ?? 0
+    Atomics.store(words, (slot + SLOT.proof) >> 2, NOT_PROVED)
+    Atomics.store(words, (slot + SLOT.parent) >> 2, is.parent ?? 0)
     words[(slot + SLOT.lifeline) >> 2] = descriptor + 1
     floats[(slot + SLOT.lifelineFile) >> 3] = file
     floats[(slot + SLOT.lifelineMade) >> 3] = madeMs
@@ -159,6 +163,40 @@ export function lifelineOf(table: Table, id: number): Lifeline | undefined {
     madeMs: floats[(slot + SLOT.lifelineMade) >> 3] as number,
   }
   return stateOf(table, id) === state ? lifeline : undefined
+}
+
+/** The owner that a task is nested in, 0 for none. */
+export function parentOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.parent) >> 2)
+}
+
+/** Nests a task in another owner, or in none. Only its own thread does. */
+export function nestIn(table: Table, owner: Owner, parent: number): void {
+  setProof(table, owner.id, NOT_PROVED)
+  Atomics.store(table.words, (owner.slot + SLOT.parent) >> 2, parent)
+}
+
+/** Whether a task's parent is proved to wait for it: NOT_PROVED and so on. */
+export function proofOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.proof) >> 2)
+}
+
+export function setProof(table: Table, id: number, proof: number): void {
+  Atomics.store(table.words, (slotOf(table, id) + SLOT.proof) >> 2, proof)
+}
+
+/** Whether the thread that a task is nested in still holds what it held when the task was asked for. */
+export function isUnder(table: Table, id: number, thread: number): boolean {
+  const under = table.words[(slotOf(table, id) + SLOT.under) >> 2] as number
+  for (const entry of entriesOf(table, thread)) if (entry === under) return true
+  return false
+}
+
+/** The entry of an owner's list that it took first, 0 for none: a lock, or its node. */
+export function firstTaken(table: Table, owner: Owner): number {
+  let first = 0
+  for (const entry of entriesOf(table, owner.id)) first = entry
+  return first
 }
 
 /** A wait as its owner publishes it. */

@@ -50,7 +50,9 @@ export interface SharedLocksOptions extends OpenOptions {
   /**
    * `'ascending'` (default): taking a lower number while holding a higher one throws
    * `LockOrderError`, so a deadlock cannot happen. `'free'`: any order; a deadlock is detected when
-   * it closes and one of its threads gets `DeadlockError`.
+   * it closes and one of its threads gets `DeadlockError`. A {@link SharedLocks.holdAsync} that is nested in
+   * another holding counts only if the code around it is proved to await it: by V8's async stack trace (Node,
+   * Deno, Chromium).
    */
   readonly order?: LockOrder | undefined
   /**
@@ -348,7 +350,7 @@ export class SharedLocks {
   ): Promise<Result> {
     const { terms, fn } = parseCall(rest, this.holdAsync)
     const plan = this.#plan(wanted, this.holdAsync)
-    return this.#tasks.hold(plan, terms, fn)
+    return await this.#tasks.hold(plan, terms, fn)
   }
 
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */

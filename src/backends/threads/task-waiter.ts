@@ -9,8 +9,8 @@
 import { keepAlive, pauseFor } from '../../core/clock.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
-import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
-import { type Owner, pushHeld } from './owners.ts'
+import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
+import { type Owner, proofOf, pushHeld } from './owners.ts'
 import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
 import { announceSleep, type Terms, Wait } from './wait.ts'
@@ -22,6 +22,8 @@ const BITS = WAITER | WAKE_ALL
 /**
  * Takes a lock for a task; false if it turns out to be abandoned, with nobody at work on it.
  *
+ * `prove`: called while it waits, whenever a proof is wanted that its parents wait for it.
+ *
  * @throws DeadlockError, LockTimeoutError; then it is not taken.
  */
 export async function takeForTask(
@@ -30,6 +32,7 @@ export async function takeForTask(
   lock: number,
   mode: LockMode,
   terms: Terms,
+  prove: () => void,
 ): Promise<boolean> {
   const { words } = table
   const at = addressOf(table, lock) >> 2
@@ -47,7 +50,7 @@ export async function takeForTask(
         if (tryEnter(table, owner, lock)) return true
         wait?.publish()
       } else if (claim(words, at, seen, wait ? owner.me | WAITER : owner.me)) {
-        if (seen === SHARED) await drain(table, owner, lock, terms, wait)
+        if (seen === SHARED) await drain(table, owner, lock, terms, wait, prove)
         wait?.end()
         pushHeld(table, owner, addressOf(table, lock))
         return true
@@ -57,6 +60,7 @@ export async function takeForTask(
       if (announceSleep(words, at, seen, BITS) && !isLeft(table, seen)) {
         wait.refuseDeadlock()
         await sleep(words, at, seen | BITS, wait)
+        if (proofOf(table, owner.id) === WANTED) prove()
         wait.refuseLate()
       }
     }
@@ -74,6 +78,7 @@ async function drain(
   lock: number,
   terms: Terms,
   waiting: Wait | undefined,
+  prove: () => void,
 ): Promise<void> {
   let wait = waiting
   wait?.change()
@@ -85,6 +90,7 @@ async function drain(
         wait ??= new Wait(table, owner, lock, 'exclusive', terms)
         wait.refuseDeadlock()
         await sleep(table.words, row, readers, wait)
+        if (proofOf(table, owner.id) === WANTED) prove()
         wait.refuseLate()
       }
     }
@@ -100,15 +106,18 @@ async function drain(
 async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
   if (!Atomics.waitAsync) {
     await pauseFor(POLL_MS)
-    wait.lookAfter()
+    wait.slept(false)
     return
   }
   const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs)
-  if (!waiting.async) return
+  if (!waiting.async) {
+    wait.slept(true)
+    return
+  }
   // A pending waitAsync does not keep a process alive; a timer does.
   const letEnd = keepAlive()
   try {
-    if ((await waiting.value) === 'timed-out') wait.lookAfter()
+    wait.slept((await waiting.value) !== 'timed-out')
   } finally {
     letEnd()
   }

@@ -4,24 +4,32 @@
  * Each holding is an owner of its own (a task), so that two of them in one thread exclude each other
  * and a deadlock through them is seen like any other.
  *
+ * A task is nested in the holding around it, or in its thread, where that holds locks across its event loop.
+ * Whether the code there waits for the task is proved late: while it waits, it reads V8's async stack, in which
+ * the end of each holding's callback stands under a name of its own (core/await-chain.ts).
+ *
  * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
  *           and frees them all when its callback has settled, or when one cannot be had.
  */
 
+import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
 import { stackBeginningAt } from '../../core/call-stack.ts'
 import { pauseFor } from '../../core/clock.ts'
 import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
-import { TASK_SLOT } from './layout.ts'
+import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
 import { OwnerWait } from './owner-wait.ts'
 import {
+  firstTaken,
   listOf,
   locksHeld,
+  nestIn,
   type Owner,
   publishHolding,
   releaseOwner,
   removeHeld,
+  setProof,
   tryClaimOwner,
 } from './owners.ts'
 import { modeIn, type Plan } from './plan.ts'
@@ -37,9 +45,17 @@ interface Task {
   readonly owner: Owner
   /** The holding around it, of whatever table. */
   readonly outer: Task | undefined
+  /** The holding in which it is nested, of the same table; changes when that ends. */
+  parent: Task | undefined
+  /** The tasks nested in it that have not ended. */
+  readonly nested: Set<Task>
+  /** The number of the frame that awaits its callback; 0 where there is none. */
+  frame: number
   ended: boolean
 }
 
+/** The calls of an await chain up to `holdAsync`: more of them are the program's. */
+const OWN_CALLS = 8
 /** Where all owners are in use, a new holding looks again this often. */
 const RETRY_MS = 10
 /** The asynchronous holdings of one thread. */
@@ -83,28 +99,21 @@ export class Tasks {
     // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
     // what the thread still holds then, it holds across its event loop.
     await undefined
-    const task = await this.#start(whole, outer, terms).catch((error) => {
-      throw beginningAt(error, stack)
-    })
+    let task: Task | undefined
+    let isGranted = false
     try {
-      return await (context ? context.run(task, fn) : fn())
-    } finally {
-      this.#end(task)
-    }
-  }
-
-  /** A holding that has all its locks. */
-  async #start(whole: Plan, outer: Task | undefined, terms: Terms): Promise<Task> {
-    const plan = this.#withoutHeld(whole, outer)
-    this.#refuse(plan, outer, terms)
-    const task = await this.#begin(outer, terms)
-    try {
+      const plan = this.#withoutHeld(whole, outer)
+      this.#refuse(plan, outer, terms)
+      task = await this.#begin(outer, terms)
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
-      publishHolding(this.#table, task.owner, terms.stack ?? '')
-      return task
+      isGranted = true
+      publishHolding(this.#table, task.owner, stack)
+      const result = context ? context.run(task, fn) : fn()
+      return await (this.#table.layout.order === 'free' ? inFrame(task, result) : result)
     } catch (error) {
-      this.#end(task)
-      throw error
+      throw isGranted ? error : beginningAt(error, stack)
+    } finally {
+      if (task) this.#end(task)
     }
   }
 
@@ -172,10 +181,14 @@ export class Tasks {
         kind: TASK_SLOT,
         thread: this.#thread.id,
         parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
+        under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
       })
       if (owner) {
         wait?.end()
-        const task = { table: this.#table, owner, outer, ended: false }
+        const nested = new Set<Task>()
+        const task = { table: this.#table, owner, outer, parent, nested, frame: 0, ended: false }
+        parent?.nested.add(task)
+        if (parent || acrossEventLoop) void canProve()
         this.#running.add(task)
         this.#begun++
         return task
@@ -200,6 +213,7 @@ export class Tasks {
   #end(task: Task): void {
     const { words } = this.#table
     task.ended = true
+    this.#handOn(task)
     for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
       removeHeld(this.#table, task.owner, word)
@@ -210,9 +224,39 @@ export class Tasks {
     releaseOwner(this.#table, task.owner)
   }
 
+  /** Leaves what is nested in a task to the one around it: the task's owner number will be another's. */
+  #handOn(ended: Task): void {
+    const { nested, parent } = ended
+    parent?.nested.delete(ended)
+    for (const task of nested) {
+      task.parent = parent
+      parent?.nested.add(task)
+      nestIn(this.#table, task.owner, parent?.owner.id ?? 0)
+    }
+  }
+
+  /** Publishes which of the code around a waiting task waits for it now. */
+  #prove(task: Task): void {
+    const chain = provesWaits() ? readAwaitChain('frames') : undefined
+    if (chain === undefined) return
+    if (task.parent === undefined) {
+      // Its thread's code has no frame: it counts as waiting if any code does.
+      setProof(this.#table, task.owner.id, chain.calls > OWN_CALLS ? PROVED : NOT_PROVED)
+      return
+    }
+    for (let child = task, isReached = true; child.parent; child = child.parent) {
+      const isAwaited = isReached && chain.frames.has(child.parent.frame)
+      // Another task nested in the child can prove what this one cannot.
+      if (isAwaited) setProof(this.#table, child.owner.id, PROVED)
+      else if (child === task) setProof(this.#table, child.owner.id, NOT_PROVED)
+      isReached = chain.frames.has(child.parent.frame)
+    }
+  }
+
   async #take(task: Task, lock: number, mode: LockMode, terms: Terms): Promise<void> {
     const { owner } = task
-    while (!(await takeForTask(this.#table, owner, lock, mode, terms))) {
+    const prove = (): void => this.#prove(task)
+    while (!(await takeForTask(this.#table, owner, lock, mode, terms, prove))) {
       inherit(this.#table, owner, lock, this.#onOwnerDied)
     }
   }
@@ -222,6 +266,18 @@ export class Tasks {
 function beginningAt(error: unknown, calls: string): unknown {
   if (error instanceof LockwiseError && calls !== '') error.stack = stackBeginningAt(error, calls)
   return error
+}
+
+/**
+ * What a callback returned, awaited in a frame of the task's own, so that await chains show it. V8 follows no
+ * promise with two reactions, so it is awaited again only when it has settled.
+ */
+async function inFrame<Result>(task: Task, result: Result | PromiseLike<Result>): Promise<Result> {
+  const end = Promise.resolve(result)
+  const { id, awaits } = awaitInFrame(end)
+  task.frame = id
+  await awaits
+  return await end
 }
 
 /** The highest of some lock numbers, -1 for none. */

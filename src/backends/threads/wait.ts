@@ -3,13 +3,14 @@
  * that do not (tasks.ts) have in common.
  *
  * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
- * is published, or those change whom it waits for, a deadlock is looked for before the next sleep.
+ * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
+ * only suspected is looked for again after short sleeps: proofs may come.
  */
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
-import { findDeadlock } from './deadlock.ts'
+import { findDeadlock, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { WaitWatch } from './long-waits.ts'
@@ -20,6 +21,12 @@ import { timedOut } from './time-limit.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
+
+/** A suspected deadlock is looked for again after twice this time, then after longer and longer times. */
+const FIRST_LOOK_MS = 1
+const MOST_DOUBLINGS = 10
+/** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
+const STEPS_PER_SLEEP = 32
 
 /** On what terms a request waits. */
 export interface Terms {
@@ -45,6 +52,11 @@ export class Wait {
   readonly #mayDeadlock: boolean
   readonly #watch: WaitWatch
   #isChecked = false
+  readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
+  /** How often a suspected deadlock was looked for. */
+  #looks = 0
+  /** How many sleeps there were since a deadlock was looked for. */
+  #sleeps = 0
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -82,17 +94,32 @@ export class Wait {
 
   /** Throws if the wait is a deadlock's victim; it has ended then. */
   refuseDeadlock(): void {
-    if (this.#isChecked || !this.#mayDeadlock) return
+    const search = this.#search
+    if (!this.#mayDeadlock || (this.#isChecked && !search.isSuspected)) return
     this.#isChecked = true
-    const report = findDeadlock(this.#table, this.#owner)
+    this.#sleeps = 0
+    const report = findDeadlock(this.#table, this.#owner, search)
     if (report) throw new DeadlockError(report, this.#terms.caller)
+    this.#looks = search.isSuspected ? this.#looks + 1 : 0
+  }
+
+  /**
+   * A sleep is over. Woken, it may wait for another owner, or for the same one, which has had the lock from
+   * others meanwhile. Where it was not woken it looks now and then: the longer the way, the more seldom.
+   */
+  slept(isWoken: boolean): void {
+    if (!isWoken) this.#lookAfter()
+    this.#sleeps++
+    if (isWoken || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP) this.#isChecked = false
   }
 
   /** How long to sleep at most. */
   get sleepMs(): number {
     const { untilMs } = this.#terms
-    if (untilMs === undefined) return LONGEST_SLEEP_MS
-    return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - elapsedMs()))
+    const most = this.#search.isSuspected
+      ? Math.min(LONGEST_SLEEP_MS, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
+      : LONGEST_SLEEP_MS
+    return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - elapsedMs()))
   }
 
   /** Throws if the time is over; the wait has ended then. Reports a wait that lasts long. */
@@ -109,7 +136,7 @@ export class Wait {
   }
 
   /** After a long sleep: do those live for whom it waits, are they anyone at all? */
-  lookAfter(): void {
+  #lookAfter(): void {
     const table = this.#table
     const at = addressOf(table, this.#lock) >> 2
     const seen = Atomics.load(table.words, at)

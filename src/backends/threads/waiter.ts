@@ -200,7 +200,7 @@ export class Waiter {
   #sleep(at: number, value: number, wait: Wait): void {
     const end = Atomics.wait(this.#table.words, at, value, wait.sleepMs)
     if (end !== 'not-equal') this.sleeps++
-    if (end === 'timed-out') wait.lookAfter()
+    wait.slept(end !== 'timed-out')
   }
 
   #wordOf(lock: number): number {

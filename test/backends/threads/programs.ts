@@ -141,6 +141,22 @@ const programs = {
     }
   },
 
+  /** Holds a lock from the moment it sets flag 0, and asks for another when flag 1 is set; answers as above. */
+  holdThenAsk(
+    locks: SharedLocks,
+    { flags, held, wanted }: { flags: Int32Array; held: number; wanted: number },
+  ): string {
+    return locks.hold([held], () => {
+      setFlag(flags, 0, 1)
+      waitWhile(flags, 1, 0)
+      try {
+        return locks.hold([wanted], () => 'held')
+      } catch (error) {
+        return (error as { code: string }).code
+      }
+    })
+  },
+
   /** Asks for locks with a time limit; answers `held`, or the code of the error. */
   askInTime(
     locks: SharedLocks,

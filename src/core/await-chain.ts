@@ -17,6 +17,8 @@
 export interface AwaitChain {
   /** The frames in it; whether no combinator (`Promise.all`, `allSettled`) stands before each. */
   readonly frames: ReadonlyMap<number, boolean>
+  /** The number of calls in it, ours included. */
+  readonly calls: number
   /** An error whose stack is the chain as text, unless only the frames were asked for. */
   readonly error: { readonly stack?: string } | undefined
 }
@@ -77,11 +79,12 @@ export function readAwaitChain(what: 'frames' | 'frames and text'): AwaitChain |
     restore = () => Object.assign(Error, { stackTraceLimit, prepareStackTrace })
     Error.stackTraceLimit = MAX_CALLS
     Error.prepareStackTrace = framesIn
-    const frames: unknown = new Error('await chain').stack
+    const read: unknown = new Error('await chain').stack
     Error.prepareStackTrace = prepareStackTrace
-    if (!(frames instanceof Map)) return undefined
+    if (!(read instanceof Reading)) return undefined
+    const { frames, calls } = read
     // The text is formatted when it is read, as all other stacks are.
-    return { frames, error: what === 'frames' ? undefined : new Error('await chain') }
+    return { frames, calls, error: what === 'frames' ? undefined : new Error('await chain') }
   } catch {
     // Frozen intrinsics, or an accessor of the user's that throws.
     return undefined
@@ -101,7 +104,18 @@ interface Call {
   getPromiseIndex?(): number | null
 }
 
-function framesIn(_error: Error, calls: readonly Call[]): Map<number, boolean> {
+/** Tells our own reading of a stack from what another `prepareStackTrace` makes of it. */
+class Reading {
+  readonly frames: ReadonlyMap<number, boolean>
+  readonly calls: number
+
+  constructor(frames: ReadonlyMap<number, boolean>, calls: number) {
+    this.frames = frames
+    this.calls = calls
+  }
+}
+
+function framesIn(_error: Error, calls: readonly Call[]): Reading {
   const frames = new Map<number, boolean>()
   let isSequential = true
   for (const call of calls) {
@@ -112,7 +126,7 @@ function framesIn(_error: Error, calls: readonly Call[]): Map<number, boolean> {
       isSequential = false
     } else if (name.startsWith(PREFIX)) frames.set(Number(name.slice(PREFIX.length)), isSequential)
   }
-  return frames
+  return new Reading(frames, calls.length)
 }
 
 let verdict: Promise<boolean> | undefined

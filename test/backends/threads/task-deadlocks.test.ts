@@ -1,0 +1,177 @@
+/** Deadlocks through nested asynchronous holdings: rejected only if the code around them is proved to wait. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const [A, B, C] = [0, 1, 2]
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  const create = (reentrant = false): SharedLocks =>
+    SharedLocks.create({ count: 4, memory, order: 'free', reentrant, label: 'main' })
+
+  /** A thread holds B, and asks for A as soon as `ready` is called; answers `held`, or the error's code. */
+  const crossing = async (
+    locks: SharedLocks,
+  ): Promise<{ ready(): void; answer: Promise<string> }> => {
+    const flags = newFlags()
+    const answer = inThread(locks, 'holdThenAsk', { flags, held: B, wanted: A }, 'worker')
+    await flagIsSet(flags, 0)
+    return { ready: () => setFlag(flags, 1, 1), answer }
+  }
+
+  describe(`deadlocks of nested asynchronous holdings (${memory})`, { timeout: 60_000 }, () => {
+    const forms: readonly [string, (nested: Promise<string>) => Promise<unknown>][] = [
+      ['awaits it', async (nested) => await nested],
+      ['returns it', (nested) => nested],
+      ['awaits an async function that does', async (nested) => (async () => await nested)()],
+      ['awaits it beside another promise', (nested) => Promise.all([nested, sleep(1)])],
+    ]
+    for (const [form, wait] of forms) {
+      it(`are found if the callback around ${form}`, async () => {
+        const locks = create()
+        const { ready, answer } = await crossing(locks)
+        const outer = locks.holdAsync([A], () => {
+          ready()
+          return wait(locks.holdAsync([B], () => 'held'))
+        })
+        const ends = await Promise.all([
+          outer.then(
+            () => 'held',
+            (error: DeadlockError) => error.code,
+          ),
+          answer,
+        ])
+        assert.deepEqual(ends.sort(), ['LOCK_DEADLOCK', 'held'])
+      })
+    }
+
+    it('are found through a holding between', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      const outer = locks.holdAsync([A], async () => {
+        ready()
+        await locks.holdAsync([C], async () => await locks.holdAsync([B], () => 'held'))
+      })
+      const own = outer.then(
+        () => 'held',
+        (error: DeadlockError) => error.code,
+      )
+      assert.deepEqual([await own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
+    })
+
+    it('are none where nobody awaits the nested holding', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      let side: Promise<string> | undefined
+      await locks.holdAsync([A], async () => {
+        side = locks.holdAsync([B], () => 'done')
+        side.catch(() => {})
+        ready()
+        await sleep(150)
+      })
+      assert.equal(await answer, 'held')
+      assert.equal(await side, 'done')
+    })
+
+    it('are none where the holding between is not awaited', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      let side: Promise<string> | undefined
+      await locks.holdAsync([A], async () => {
+        side = locks.holdAsync([C], async () => await locks.holdAsync([B], () => 'done'))
+        side.catch(() => {})
+        ready()
+        await sleep(150)
+      })
+      assert.equal(await answer, 'held')
+      assert.equal(await side, 'done')
+    })
+
+    it('are none through a holding that has ended, whose owner number is another one’s now', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      let side: Promise<string> | undefined
+      await locks.holdAsync([C], async () => {
+        side = locks.holdAsync([B], () => 'done')
+        side.catch(() => {})
+        await sleep(5)
+      })
+      await locks.holdAsync([A], async () => {
+        ready()
+        await sleep(150)
+      })
+      assert.equal(await answer, 'held')
+      assert.equal(await side, 'done')
+    })
+
+    it('are found where a thread holds a lock across its event loop and awaits', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      locks.lock(A)
+      const nested = locks.holdAsync([B], () => 'held').catch((error: DeadlockError) => error.code)
+      ready()
+      const own = await nested
+      locks.unlock(A)
+      assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
+    })
+
+    it('are none where a thread holds a lock across its event loop and does not await', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      locks.lock(A)
+      const side = locks.holdAsync([B], () => 'done')
+      side.catch(() => {})
+      ready()
+      await sleep(150)
+      locks.unlock(A)
+      assert.equal(await answer, 'held')
+      assert.equal(await side, 'done')
+    })
+
+    it('are none through what a thread has taken after it freed what it held then', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      locks.lock(C)
+      const side = locks.holdAsync([B], () => 'done')
+      const awaited = (async () => await side)()
+      await sleep(5)
+      locks.unlock(C)
+      locks.lock(A)
+      ready()
+      await sleep(150)
+      locks.unlock(A)
+      assert.equal(await answer, 'held')
+      assert.equal(await awaited, 'done')
+    })
+
+    it('are found when a lock that somebody sleeps on has changed hands without a wait', async () => {
+      let victims = 0
+      // A deadlock where this thread takes A again before the worker, which sleeps on it, is awake.
+      for (let round = 0; round < 20; round++) {
+        const locks = create(true)
+        locks.lock(C)
+        locks.lock(A)
+        const { ready, answer } = await crossing(locks)
+        const nested = locks
+          .holdAsync([B], () => 'held')
+          .catch((error: DeadlockError) => error.code)
+        ready()
+        await sleep(20)
+        locks.unlock(A)
+        const isTaken = locks.tryHold([A], () => {
+          locks.lock(A)
+          return true
+        })
+        const own = await nested
+        if (isTaken) locks.unlock(A)
+        locks.unlock(C)
+        if ([own, await answer].includes('LOCK_DEADLOCK')) victims++
+      }
+      assert.ok(victims > 0)
+    })
+  })
+}

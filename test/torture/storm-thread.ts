@@ -1,0 +1,180 @@
+/** One thread of storm.ts, and what all threads know of each round: the same for the same seed. */
+
+import { isMainThread, parentPort, workerData } from 'node:worker_threads'
+import {
+  DeadlockError,
+  SharedLocks,
+  type SharedLocksHandle,
+} from '../../src/backends/threads/index.ts'
+
+/** What a thread is started with. `flags`: for each group how many parties hold, and how many victims there were. */
+export interface StormData {
+  readonly handle: SharedLocksHandle
+  readonly flags: Int32Array
+  readonly thread: number
+  readonly threads: number
+  readonly groups: number
+  readonly seed: number
+}
+
+/** How a party waits for the next lock: the first ones do, the last two do not. */
+const KINDS = [
+  'awaits',
+  'returns',
+  'helper',
+  'deep',
+  'all',
+  'catches',
+  'leaves',
+  'leaves deep',
+] as const
+type Kind = (typeof KINDS)[number]
+
+/** One that holds a lock and asks for the next party's. */
+interface Party {
+  readonly kind: Kind | 'blocks'
+  readonly thread: number
+}
+
+/** Parties that ask for each other's locks in a ring. */
+export interface Group {
+  readonly number: number
+  readonly parties: readonly Party[]
+}
+
+/** Three parties, and a lock of its own for each that nests deeper. */
+export const LOCKS_PER_GROUP = 6
+
+/** Whether every party of a group waits. */
+export function isDeadlock({ parties }: Group): boolean {
+  return parties.every(({ kind }) => kind !== 'leaves' && kind !== 'leaves deep')
+}
+
+/** The groups of a round. In every second round one party blocks its thread. */
+export function groupsOf(seed: number, round: number, groups: number, threads: number): Group[] {
+  let state = (Math.imul(seed, 2_654_435_761) ^ Math.imul(round + 1, 40_503)) >>> 0
+  const below = (limit: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * limit)
+  }
+  return Array.from({ length: groups }, (_, number) => {
+    const parties: Party[] = Array.from({ length: 2 + below(2) }, () => ({
+      kind: pick(below(4), below(KINDS.length)),
+      thread: below(threads),
+    }))
+    if (number > 0 || round % 2 > 0) return { number, parties }
+    // The first one blocks its thread, so that no other party of the group could go on there.
+    const others = parties.slice(1).map(({ kind, thread }) => {
+      return { kind, thread: 1 + (thread % (threads - 1)) }
+    })
+    return { number, parties: [{ kind: 'blocks', thread: 0 }, ...others] }
+  })
+}
+
+/** Most parties await. */
+function pick(luck: number, kind: number): Kind {
+  return luck === 0 ? (KINDS[kind] as Kind) : (KINDS[kind % 6] as Kind)
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+class StormThread {
+  readonly #locks: SharedLocks
+  readonly #data: StormData
+
+  constructor(data: StormData) {
+    this.#data = data
+    this.#locks = SharedLocks.open(data.handle, { label: `thread ${data.thread}` })
+  }
+
+  async round(round: number): Promise<void> {
+    const { seed, groups, threads, thread } = this.#data
+    const own: Promise<unknown>[] = []
+    let blocks: (() => void) | undefined
+    for (const group of groupsOf(seed, round, groups, threads)) {
+      for (const [i, party] of group.parties.entries()) {
+        if (party.thread !== thread) continue
+        if (party.kind === 'blocks') blocks = () => this.#block(group, i)
+        else own.push(this.#party(group, i, party.kind))
+      }
+    }
+    // When all others of this thread hold theirs.
+    await sleep(2)
+    blocks?.()
+    await Promise.all(own)
+  }
+
+  /** A party that blocks its thread. */
+  #block(group: Group, i: number): void {
+    const { flags } = this.#data
+    this.#locks.hold([this.#lockOf(group, i)], () => {
+      Atomics.add(flags, 2 * group.number, 1)
+      Atomics.notify(flags, 2 * group.number)
+      for (;;) {
+        const held = Atomics.load(flags, 2 * group.number)
+        if (held === group.parties.length) break
+        Atomics.wait(flags, 2 * group.number, held, 100)
+      }
+      try {
+        this.#locks.hold([this.#lockOf(group, i + 1)], () => {})
+      } catch (error) {
+        this.#count(group, error)
+      }
+    })
+  }
+
+  async #party(group: Group, i: number, kind: Kind): Promise<void> {
+    const locks = this.#locks
+    let left: Promise<void> | undefined
+    const ask = (): Promise<void> => locks.holdAsync([this.#lockOf(group, i + 1)], () => {})
+    const askDeep = (): Promise<void> =>
+      locks.holdAsync([group.number * LOCKS_PER_GROUP + 3 + i], async () => await ask())
+    const counted = (error: unknown): void => this.#count(group, error)
+    try {
+      await locks.holdAsync([this.#lockOf(group, i)], async () => {
+        await this.#allHold(group)
+        if (kind === 'awaits') await ask()
+        else if (kind === 'returns') return ask()
+        else if (kind === 'helper') await (async () => await ask())()
+        else if (kind === 'deep') await askDeep()
+        else if (kind === 'all') await Promise.all([ask(), sleep(1)])
+        else if (kind === 'catches') await ask().catch(counted)
+        else {
+          left = (kind === 'leaves' ? ask() : askDeep()).catch(counted)
+          // A look for deadlocks finds this holder at work.
+          await sleep(15)
+        }
+      })
+    } catch (error) {
+      counted(error)
+    }
+    await left
+  }
+
+  /** Waits until every party of a group holds its lock. */
+  async #allHold(group: Group): Promise<void> {
+    const { flags } = this.#data
+    const at = 2 * group.number
+    Atomics.add(flags, at, 1)
+    Atomics.notify(flags, at)
+    while (Atomics.load(flags, at) < group.parties.length) await sleep(1)
+  }
+
+  #count(group: Group, error: unknown): void {
+    if (!(error instanceof DeadlockError)) throw error
+    Atomics.add(this.#data.flags, 2 * group.number + 1, 1)
+  }
+
+  #lockOf({ number, parties }: Group, i: number): number {
+    return number * LOCKS_PER_GROUP + (i % parties.length)
+  }
+}
+
+if (!isMainThread && workerData?.groups) {
+  const thread = new StormThread(workerData as StormData)
+  parentPort?.on('message', async (round: number) => {
+    await thread.round(round)
+    parentPort?.postMessage(round)
+  })
+  parentPort?.postMessage('ready')
+}
