@@ -1,9 +1,28 @@
-/** Kills many tellers and prints what it came to: `npm run deaths`, or `-- KILLS`. */
+/**
+ * Kills many threads and prints what it came to: `npm run deaths`, or `-- KILLS`; `--settings`
+ * measures instead how soon 100 (or `KILLS`) deaths are seen in settings.ts's settings, on all runtimes
+ * or with `--runtime NAME` on those.
+ */
 
+import { parseArgs } from 'node:util'
+import { torture } from '../torture/torture.ts'
 import { runDeaths } from './deaths.ts'
+import { measureSettings } from './settings.ts'
 import { runWaiters } from './waiters.ts'
 
-const kills = Number(process.argv[2] ?? 1000)
+const { values, positionals } = parseArgs({
+  options: {
+    settings: { type: 'boolean', default: false },
+    runtime: { type: 'string', default: '' },
+  },
+  allowPositionals: true,
+})
+if (values.settings) {
+  process.exit(measureSettings(Number(positionals[0] ?? 100), values.runtime) ? 0 : 1)
+}
+/** So long the killing wherever they are goes on. */
+const SECONDS_PER_KILL = 0.06
+const kills = Number(positionals[0] ?? 1000)
 let sound = true
 
 for (const [strategy, accounts, repairs] of [
@@ -29,6 +48,15 @@ for (const [strategy, accounts, repairs] of [
   console.log(`  failed audits ${failedAudits}; total ${totalBefore} before, ${totalAfter} after`)
   console.log(`  ${seconds.toFixed(1)} s`)
   if (repairs && (failedAudits > 0 || totalBefore !== totalAfter)) sound = false
+}
+// Order 'free', readers and tasks, killed wherever they are.
+for (const memory of ['wasm', 'buffer'] as const) {
+  const seed = Date.now() % 1e6
+  const options = { seconds: kills * SECONDS_PER_KILL, threads: 4, locks: 5, memory, seed }
+  const { acquisitions, repairs, violations, hangs, ...result } = await torture(options)
+  console.log(`anything at once (${memory}, seed ${seed}), ${result.kills} killed:`)
+  console.log(`  ${acquisitions} acquisitions, ${repairs} repairs, ${violations} violations`)
+  if (violations + hangs > 0) sound = false
 }
 const { waiting, justWoken, medianMs, longestMs } = await runWaiters(kills, 'wasm', (done) => {
   if (process.stderr.isTTY) process.stderr.write(`\rwaiters: ${done} of ${kills} killed `)

@@ -70,13 +70,7 @@ export const broken: readonly Broken[] = [
   {
     what: 'clean-up that wakes only owned locks',
     long: true,
-    changes: [
-      [
-        'deaths.js',
-        '    Atomics.notify(words, at);',
-        '    if (left !== 0) Atomics.notify(words, at);',
-      ],
-    ],
+    changes: [['deaths.js', 'Atomics.notify(table.words, word >> 2);', '']],
     situation: 'three threads, one lock, one dies',
   },
   {
@@ -140,14 +134,19 @@ export const broken: readonly Broken[] = [
     situation: 'two who each read one lock and want the other alone',
   },
   {
-    what: 'a dead reader whose bit stays',
+    what: 'a lock taken without the kernel, and no intent published',
     changes: [
       [
-        'readers.js',
-        'if (isReader(table, id, lock))\n            Atomics.and',
-        'if (false)\n            Atomics.and',
+        'requests.js',
+        'intend(this.#table, this.#owner, lock);\n        if (!this.#waiter.takeAtOnce',
+        'if (!this.#waiter.takeAtOnce',
       ],
     ],
+    situation: 'a holder and one who waits for it and dies, one lock',
+  },
+  {
+    what: 'a dead reader whose bit stays',
+    changes: [['readers.js', 'takeBack(table, id, numberOf(table, word));', ';']],
     situation: 'a reader and a writer, one lock, the reader dies',
   },
   {

@@ -205,11 +205,15 @@ function mustBeBlocked(world: World, me: number, lock: number): void {
   world.fault(`${me} is told of a deadlock, but nobody holds lock ${lock} and asks for more`)
 }
 
+/** Where the parent notes that it has cleared up, or that nobody died. */
+const CLEARED_UP = 5
+
 /** What the parent of those who die does. */
 const clearsUp =
   (code: Code, deaths: number): Thread =>
   (locks, world) => {
     for (let count = 1; count <= deaths; count++) code.clearUp(locks, world.awaitDeath(count))
+    world.note(CLEARED_UP, 1)
   }
 
 function allDone(outcomes: readonly string[]): void {
@@ -318,6 +322,27 @@ export const situations: readonly Situation[] = [
     'the other is done or told, never stuck',
     [pair(0, 1), pair(1, 0)],
     { mortal: [0] },
+  ),
+  situation(
+    'a holder and one who waits for it and dies, one lock',
+    'the lock is free or abandoned, and its next taker has it or is told',
+    [
+      frees(0),
+      (locks, world, me) => {
+        one(0)(locks, world, me)
+        world.note(CLEARED_UP, 1)
+      },
+      (locks, world, me) => {
+        // The dead one's place is free now, if the sweep did not find what it held.
+        world.awaitNote(CLEARED_UP)
+        one(0)(locks, world, me)
+      },
+    ],
+    {
+      preemptions: 2,
+      mortal: [1],
+      holding: (me) => (me === 0 ? [0] : []),
+    },
   ),
   situation(
     'three threads, one lock, one dies',

@@ -7,6 +7,8 @@ import { once } from 'node:events'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../../src/backends/threads/index.ts'
+import { openTable } from '../../src/backends/threads/table.ts'
+import { unsweptIn } from '../deaths/unswept.ts'
 import { COUNT, COUNTERS, type Counter, type VictimData } from './victim.ts'
 
 /** How much. */
@@ -46,6 +48,7 @@ interface Victim {
 export async function torture(options: TortureOptions): Promise<TortureResult> {
   const { seconds, threads, locks: count, memory, seed, onTick } = options
   const locks = SharedLocks.create({ count, memory, order: 'free', owners: threads * 8 })
+  const table = openTable(locks.handle)
   const counts = new Float64Array(new SharedArrayBuffer(8 * COUNT * threads))
   const stop = new Int32Array(new SharedArrayBuffer(4))
   const errors: unknown[] = []
@@ -83,6 +86,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     const place = Math.floor(Math.random() * threads)
     const { worker } = victims[place] as Victim
     await worker.terminate()
+    const unswept = unsweptIn(table)
+    if (unswept) errors.push(new Error(unswept))
     victims[place] = start(place, threads + ++kills)
     onTick?.(gone(), kills)
   }

@@ -3,11 +3,13 @@
  *
  * Source    POSIX robust mutexes (EOWNERDEAD, pthread_mutex_consistent); that the heir gets all locks in
  *           one step is ours.
- * Steps     1. Somebody notices the death (lifelines.ts): the thread's slots become DEAD.
- *           2. Sweep: every lock that carries a dead owner is marked ABANDONED, and the sleepers of
- *              every lock are woken, for the thread may have swallowed a wake-up or owed one. What it
- *              held shared is free, for a reader changes nothing, and so is what it had only claimed.
- *              Dead slots that no lock carries any more are free.
+ * Steps     1. Somebody notices the death (lifelines.ts), and then looks at the lifelines of all: the slots
+ *              of every thread that ended become DEAD.
+ *           2. Sweep: every lock that a dead owner holds is marked ABANDONED, and its sleepers are woken.
+ *              What it held shared is free, for a reader changes nothing, and so is what it had only
+ *              claimed. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
+ *              sleepers of every published wait are woken, whoever published it. Dead slots without locks
+ *              are free.
  *           3. Whoever then asks for an abandoned lock gets OwnerDiedError; or, with `onOwnerDied`, makes
  *              itself the heir by one word in the dead thread's slot, which gives it all the locks at
  *              once: those of the thread and of its tasks. Others wait meanwhile.
@@ -17,8 +19,28 @@
  *           noticed in turn, and the sweep after that does the rest. A slot is free only when no lock
  *           carries its number; only a sweep frees it, and only one sweeps at a time (claim.ts), so that
  *           a number which the sweep has read is not another owner's by the time it writes.
+ *
+ *           A lock that carries a dead owner is on that owner's list, or is the lock of its intent:
+ *           - The kernels publish no intent. They push a lock on the list in the straight line of code
+ *             that begins with its compare-exchange, and pop it in the one that ends with its store or
+ *             exchange of 0, without a call or a loop in between. Engines end a thread only where a
+ *             function begins or returns and where a loop goes round (V8's and JavaScriptCore's checks
+ *             for interrupts), so never between the two. `lock2` takes two locks in one straight line;
+ *             `unlock2` pops both, and then stores; `$exchange2`, `lockAll` and `unlockAll` do one lock
+ *             after the other, each whole. test/backends/threads/kernel.test.ts holds kernel.wat to this.
+ *           - All other code publishes an intent before either step (`intend`): requests.ts before
+ *             waiter.ts takes, which includes a lock that is only claimed, and before it takes a lock out
+ *             of the middle of the list; task-waiter.ts and tasks.ts likewise. The sweep does the same
+ *             when it frees an owner's locks.
+ *           - A reader notes in its slot in which row its bit may stand, before it sets the bit, and forgets
+ *             it after (readers.ts). Where it has more than READS locks, the others are only counted, and
+ *             all rows are looked at.
+ *           - A list that names what its owner does not hold, or misses a lock that someone waits for, is
+ *             damaged: from then on the locks of that owner are looked for in the whole table.
  * Time      A death is noticed by the parent's event loop, or by whoever waits for a lock of the thread,
- *           within LONGEST_SLEEP_MS (wait.ts). A sweep takes some ten nanoseconds a lock.
+ *           within LONGEST_SLEEP_MS (wait.ts). A wake-up that it owed, unless a sweep makes up for it,
+ *           comes as late. A sweep looks at each slot, and at each lock of the dead: some hundred
+ *           nanoseconds each. Where one held more than READS locks shared it reads all rows, some nanoseconds a lock.
  *
  * A thread's slots: its own, which leads, and those of its tasks, whose SLOT.thread is the leader.
  */
@@ -30,11 +52,13 @@ import {
   ABANDONED,
   DEAD_SLOT,
   FREE_SLOT,
+  LINK_OFFSET,
   SHARED,
   SLOT,
   SOUND_SLOT,
   TASK_SLOT,
   THREAD_SLOT,
+  UNLISTED,
   WAITER,
   WAKE_ALL,
 } from './layout.ts'
@@ -47,13 +71,14 @@ import {
   labelOf,
   leaderOf,
   lifelineOf,
+  listOf,
   type Owner,
   slotOf,
   stateOf,
   tagIn,
 } from './owners.ts'
-import { clearDead, isClaimed } from './readers.ts'
-import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
+import { clearReads, isClaimed, wakeClaimer } from './readers.ts'
+import { addressOf, describeLocks, isLock, numberOf, ownerIn, type Table } from './table.ts'
 
 /**
  * Makes sound what a thread left that ended while it held locks. All of them are held while it runs,
@@ -119,7 +144,8 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
 }
 
 /**
- * Asks whether the thread of an owner, or that of its heir, has ended, and if so clears up after it.
+ * Asks whether the thread of an owner, or that of its heir, has ended. If so, clears up after it, and
+ * after all others that have ended: they are rarely alone.
  *
  * @throws LockUsageError if nobody is this owner: the table is damaged.
  */
@@ -129,17 +155,34 @@ export function noticeEndOf(table: Table, owner: Owner, id: number): void {
     if (one === 0) continue
     // By its number, which no other thread ever has: the slot may be another's by now.
     const lifeline = lifelineOf(table, leaderOf(table, one))
-    if (lifeline && hasEnded(lifeline)) clearUp(table, owner, lifeline.tag)
+    if (!lifeline || !hasEnded(lifeline)) continue
+    clearUpAfter(table, owner, endedTags(table).add(lifeline.tag))
+    return
   }
 }
 
 /** Clears up after the thread with this number, if the table knows it. */
 export function clearUp(table: Table, owner: Owner, tag: number): void {
+  clearUpAfter(table, owner, new Set([tag]))
+}
+
+/** The numbers of all threads that have ended, as far as their lifelines say so. */
+function endedTags(table: Table): Set<number> {
+  const ended = new Set<number>()
+  for (let id = 1; id <= table.layout.owners; id++) {
+    if (kindOf(table, id) !== THREAD_SLOT) continue
+    const lifeline = lifelineOf(table, id)
+    if (lifeline && hasEnded(lifeline)) ended.add(lifeline.tag)
+  }
+  return ended
+}
+
+function clearUpAfter(table: Table, owner: Owner, tags: ReadonlySet<number>): void {
   let found = false
   for (let id = 1; id <= table.layout.owners; id++) {
     const state = stateOf(table, id)
     const kind = kindIn(state)
-    if (kind === FREE_SLOT || tagIn(state) !== tag) continue
+    if (kind === FREE_SLOT || !tags.has(tagIn(state))) continue
     found = true
     if (kind === THREAD_SLOT || kind === TASK_SLOT) changeKind(table, id, state, DEAD_SLOT)
   }
@@ -171,24 +214,29 @@ export function unwatch(owner: Owner): void {
 function sweep(table: Table, owner: Owner): void {
   withClaim(table, owner, () => {
     const dead = deadSlots(table)
+    const waits = locksWaitedFor(table)
+    distrust(table, dead, waits)
     const carried = new Set<number>()
-    for (let lock = 0; lock < table.layout.lockCount; lock++) {
-      const id = sweepLock(table, addressOf(table, lock) >> 2)
-      clearDead(table, lock, dead.keys())
-      if (id !== 0) carried.add(id).add(leaderOf(table, id))
+    for (const id of dead.keys()) {
+      if (sweepOwner(table, id)) carried.add(id).add(leaderOf(table, id))
     }
-    for (const [id, state] of dead) if (!carried.has(id)) changeKind(table, id, state, FREE_SLOT)
+    clearReads(table, dead.keys())
+    for (const word of waits) {
+      Atomics.notify(table.words, word >> 2)
+      // Also where no bit was left: a dead reader may have taken it back and woken nobody.
+      wakeClaimer(table, numberOf(table, word))
+    }
+    for (const id of dead.keys()) endWaitOf(table, id)
+    for (const [id, state] of dead) if (!carried.has(id)) freeSlot(table, id, state)
   })
 }
 
-/** The slots of the dead and their states. Their waits are over, and none of them is an heir any more. */
+/** The slots of the dead and their states. None of them is an heir any more. */
 function deadSlots(table: Table): Map<number, number> {
   const dead = new Map<number, number>()
   for (let id = 1; id <= table.layout.owners; id++) {
     const state = stateOf(table, id)
-    if (kindIn(state) !== DEAD_SLOT && kindIn(state) !== SOUND_SLOT) continue
-    dead.set(id, state)
-    endWaitOf(table, id)
+    if (kindIn(state) === DEAD_SLOT || kindIn(state) === SOUND_SLOT) dead.set(id, state)
   }
   for (const id of dead.keys()) {
     const heir = heirOf(table, id)
@@ -197,20 +245,97 @@ function deadSlots(table: Table): Map<number, number> {
   return dead
 }
 
-/** Marks or frees the lock at an index if a dead owner has it; wakes its sleepers. Who left it, 0 for nobody. */
-function sweepLock(table: Table, at: number): number {
-  const { words } = table
-  let left = 0
-  for (let done = false; !done; ) {
-    const seen = Atomics.load(words, at)
-    left = isDead(table, ownerIn(seen)) ? ownerIn(seen) : 0
-    if (left === 0) break
-    const swept = sweptWord(seen, kindOf(table, leaderOf(table, left)) === SOUND_SLOT)
-    done = Atomics.compareExchange(words, at, seen, swept) === seen
-    if (done && ownerIn(swept) === 0) left = 0
+/** The addresses of the locks that someone waits for, alive or dead, each once. */
+function locksWaitedFor(table: Table): Set<number> {
+  const waits = new Set<number>()
+  for (let id = 1; id <= table.layout.owners; id++) {
+    const word = Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
+    if (word !== 0 && isLock(table, word)) waits.add(word)
   }
-  Atomics.notify(words, at)
-  return left
+  return waits
+}
+
+/** Finds the dead that hold a lock which someone waits for, and which their lists do not have. */
+function distrust(
+  table: Table,
+  dead: ReadonlyMap<number, number>,
+  waits: ReadonlySet<number>,
+): void {
+  for (const word of waits) {
+    const id = ownerIn(Atomics.load(table.words, word >> 2))
+    if (dead.has(id) && !locksLeft(table, id).includes(word)) {
+      table.words[intentIndex(table, id)] = UNLISTED
+    }
+  }
+}
+
+/**
+ * The addresses of the locks that carry a dead owner: the lock of its intent, if that is not on its list,
+ * then those of its list, the last one taken first. All that there are, where the list is damaged.
+ */
+function locksLeft(table: Table, id: number): number[] {
+  const { words } = table
+  const isLeftBy = (word: number): boolean => ownerIn(Atomics.load(words, word >> 2)) === id
+  const intent = words[intentIndex(table, id)] as number
+  if (intent !== UNLISTED) {
+    try {
+      const list = [...listOf(table, id)]
+      if (list.every(isLeftBy)) {
+        const isUnlisted = isLock(table, intent) && isLeftBy(intent) && !list.includes(intent)
+        return isUnlisted ? [intent, ...list] : list
+      }
+    } catch (error) {
+      if (!(error instanceof LockUsageError)) throw error
+    }
+    words[intentIndex(table, id)] = UNLISTED
+  }
+  const all: number[] = []
+  for (let lock = 0; lock < table.layout.lockCount; lock++) {
+    if (isLeftBy(addressOf(table, lock))) all.push(addressOf(table, lock))
+  }
+  return all
+}
+
+/** Marks or frees the locks of a dead owner, and wakes their sleepers. Whether it is left with any. */
+function sweepOwner(table: Table, id: number): boolean {
+  const isSound = kindOf(table, leaderOf(table, id)) === SOUND_SLOT
+  let isLeftWithAny = false
+  for (const word of locksLeft(table, id)) {
+    // As its owner would: whoever gets it next writes its link.
+    if (isSound) takeOffList(table, id, word)
+    if (!sweepLock(table, word >> 2, id, isSound)) isLeftWithAny = true
+  }
+  return isLeftWithAny
+}
+
+/** Takes a lock off a dead owner's list if it is the last one taken, which leaves it as the intent. */
+function takeOffList(table: Table, id: number, word: number): void {
+  const { words } = table
+  const intent = intentIndex(table, id)
+  if (words[intent] === UNLISTED) return
+  words[intent] = word
+  const top = (slotOf(table, id) + SLOT.top) >> 2
+  if (words[top] === word) words[top] = words[(word + LINK_OFFSET) >> 2] as number
+}
+
+/** Marks or frees the lock at an index, which a dead owner has, and wakes its sleepers. Whether it is free. */
+function sweepLock(table: Table, at: number, id: number, isSound: boolean): boolean {
+  const { words } = table
+  for (;;) {
+    const seen = Atomics.load(words, at)
+    if (ownerIn(seen) !== id) return true
+    const swept = sweptWord(seen, isSound)
+    if (Atomics.compareExchange(words, at, seen, swept) !== seen) continue
+    Atomics.notify(words, at)
+    return ownerIn(swept) === 0
+  }
+}
+
+/** Gives a dead owner's slot to others, without anything of what it said. */
+function freeSlot(table: Table, id: number, state: number): void {
+  table.words[intentIndex(table, id)] = 0
+  table.words[(slotOf(table, id) + SLOT.top) >> 2] = 0
+  changeKind(table, id, state, FREE_SLOT)
 }
 
 /**
@@ -222,19 +347,18 @@ function sweptWord(seen: number, isSound: boolean): number {
   return isSound ? 0 : (seen & ~(WAITER | WAKE_ALL)) | ABANDONED
 }
 
-function isDead(table: Table, id: number): boolean {
-  if (id === 0) return false
-  const kind = kindOf(table, id)
-  return kind === DEAD_SLOT || kind === SOUND_SLOT
-}
-
 /** Whom a dead thread was, and what it left. */
 function describe(table: Table, leader: number): AbandonedLocks {
   const locks: number[] = []
-  for (let lock = 0; lock < table.layout.lockCount; lock++) {
-    const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
-    if ((word & ABANDONED) !== 0 && leaderOf(table, ownerIn(word)) === leader) locks.push(lock)
+  for (let id = 1; id <= table.layout.owners; id++) {
+    if (kindOf(table, id) !== DEAD_SLOT || leaderOf(table, id) !== leader) continue
+    for (const word of locksLeft(table, id)) {
+      if ((Atomics.load(table.words, word >> 2) & ABANDONED) !== 0) {
+        locks.push(numberOf(table, word))
+      }
+    }
   }
+  locks.sort((a, b) => a - b)
   return { thread: leader, label: labelOf(table, leader), locks }
 }
 
@@ -255,6 +379,10 @@ function ownerDied(
 
 function heirIndex(table: Table, leader: number): number {
   return (slotOf(table, leader) + SLOT.heir) >> 2
+}
+
+function intentIndex(table: Table, id: number): number {
+  return (slotOf(table, id) + SLOT.intent) >> 2
 }
 
 function mustBeDone(result: unknown): void {

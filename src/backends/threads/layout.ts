@@ -65,7 +65,7 @@ export const STACK_BYTES = 4096
 export const LABEL_BYTES = 120
 
 const MAGIC = 0x6c6f636b
-const VERSION = 4
+const VERSION = 5
 /** Memory comes in pages of this size. */
 export const PAGE_BYTES = 65536
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
@@ -96,7 +96,17 @@ export const SLOT = {
   /** A word that nobody ever wakes: what a nap sleeps on. */
   nap: 4,
   /** For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`. */
-  under: 12,
+  under: 60,
+  /**
+   * The address of the lock that it is about to take or to free without its kernel, written before and
+   * left there: between the two steps the lock may carry it and not be on its list (deaths.ts). For a
+   * dead owner also UNLISTED.
+   */
+  intent: 8,
+  /** In how many rows of readers its bit may stand beside those in `reads`: raised before, lowered after. */
+  moreReads: 12,
+  /** The addresses of READS locks, or 0, in whose rows its bit may stand: written before, cleared after. */
+  reads: 16,
   /**
    * FREE_SLOT, or what kind of owner this is beside the system's number of its thread (TAG_SHIFT).
    * Taken by compare-exchange; THREAD_SLOT and TASK_SLOT are freed by the owner, or become DEAD_SLOT
@@ -117,14 +127,14 @@ export const SLOT = {
   epoch: 80,
   labelBytes: 84,
   stackBytes: 88,
-  /** For a thread: one more than the file descriptor of its lifeline, 0 for none (lifelines.ts). */
+  /** The kind of its thread's lifeline: none, a system thread, or which file descriptor (lifelines.ts). */
   lifeline: 92,
   /** When the wait began; of a task that does not wait, when it got its locks: a float64, milliseconds since 1970. */
   since: 96,
   /** The label, then (order 'free' only) the stack: UTF-8. */
   label: 104,
-  /** Which file the lifeline is, and when it was made: float64s. */
-  lifelineFile: 224,
+  /** Which system thread or file the lifeline is, and when it was made: float64s. */
+  lifelineNumber: 224,
   lifelineMade: 240,
   /** For a dead thread: the owner that repairs what it left, 0 for none. */
   heir: 232,
@@ -136,6 +146,12 @@ export const SLOT = {
   proof: 252,
   stack: 256,
 } as const
+
+/** What a slot's `intent` says when the list of a dead owner does not have all that it holds. */
+export const UNLISTED = -1
+
+/** A slot has room for so many locks held shared; the others are only counted. */
+export const READS = 11
 
 /** A slot without its stack. */
 export const OWNER_BYTES = 256

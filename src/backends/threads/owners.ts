@@ -18,6 +18,7 @@ import {
   LINK_OFFSET,
   NOT_PROVED,
   OWNER_SHIFT,
+  READS,
   SLOT,
   STACK_BYTES,
   show,
@@ -65,7 +66,7 @@ export function tryClaimOwner(
   is: OwnerKind,
 ): Owner | undefined {
   const { words, floats } = table
-  const { tag, descriptor, file, madeMs } = ownLifeline()
+  const { tag, ...lifeline } = ownLifeline()
   if (label !== undefined && typeof label !== 'string') {
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
@@ -77,13 +78,16 @@ export function tryClaimOwner(
     }
     const name = label ?? `thread ${id}`
     words[(slot + SLOT.top) >> 2] = 0
+    words[(slot + SLOT.intent) >> 2] = 0
+    words[(slot + SLOT.moreReads) >> 2] = 0
+    for (let read = 0; read < READS; read++) words[((slot + SLOT.reads) >> 2) + read] = 0
     words[(slot + SLOT.thread) >> 2] = is.thread ?? id
     words[(slot + SLOT.under) >> 2] = is.under ?? 0
     Atomics.store(words, (slot + SLOT.proof) >> 2, NOT_PROVED)
     Atomics.store(words, (slot + SLOT.parent) >> 2, is.parent ?? 0)
-    words[(slot + SLOT.lifeline) >> 2] = descriptor + 1
-    floats[(slot + SLOT.lifelineFile) >> 3] = file
-    floats[(slot + SLOT.lifelineMade) >> 3] = madeMs
+    words[(slot + SLOT.lifeline) >> 2] = lifeline.kind
+    floats[(slot + SLOT.lifelineNumber) >> 3] = lifeline.number
+    floats[(slot + SLOT.lifelineMade) >> 3] = lifeline.made
     Atomics.store(words, (slot + SLOT.lifelineTag) >> 2, tag)
     writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
     return { id, me: id << OWNER_SHIFT, slot, label: name, shared: new Set() }
@@ -158,9 +162,9 @@ export function lifelineOf(table: Table, id: number): Lifeline | undefined {
   if (Atomics.load(words, (slot + SLOT.lifelineTag) >> 2) !== tag) return undefined
   const lifeline = {
     tag,
-    descriptor: (words[(slot + SLOT.lifeline) >> 2] as number) - 1,
-    file: floats[(slot + SLOT.lifelineFile) >> 3] as number,
-    madeMs: floats[(slot + SLOT.lifelineMade) >> 3] as number,
+    kind: words[(slot + SLOT.lifeline) >> 2] as number,
+    number: floats[(slot + SLOT.lifelineNumber) >> 3] as number,
+    made: floats[(slot + SLOT.lifelineMade) >> 3] as number,
   }
   return stateOf(table, id) === state ? lifeline : undefined
 }
@@ -245,6 +249,14 @@ export function endWaitOf(table: Table, id: number): void {
 /** The address of the lock an owner took last, 0 for none: the head of its list. */
 export function lastTaken(table: Table, owner: Owner): number {
   return table.words[(owner.slot + SLOT.top) >> 2] as number
+}
+
+/**
+ * Says, before an owner takes or frees a lock without its kernel, which lock that is: if its thread ends
+ * in between, the lock is found though it is not on the list. It need not be taken back.
+ */
+export function intend(table: Table, owner: Owner, lock: number): void {
+  table.words[(owner.slot + SLOT.intent) >> 2] = addressOf(table, lock)
 }
 
 /** Puts a lock that an owner took without its kernel on its list. */

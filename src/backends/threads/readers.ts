@@ -18,9 +18,9 @@
  *           for each change from readers to a writer.
  */
 
-import { SHARED } from './layout.ts'
-import { type Owner, pushHeld, removeHeld } from './owners.ts'
-import { addressOf, nodeOf, type Table } from './table.ts'
+import { READS, SHARED, SLOT } from './layout.ts'
+import { type Owner, pushHeld, removeHeld, slotOf } from './owners.ts'
+import { addressOf, isLock, nodeOf, numberOf, type Table } from './table.ts'
 
 /** Whether a lock with this word is nobody's alone, so that it may be entered or claimed. */
 export function isOpen(word: number): boolean {
@@ -53,6 +53,7 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
   const { words } = table
   const at = addressOf(table, lock) >> 2
   const [row, bit] = placeOf(table, owner.id, lock)
+  noteRead(table, owner, lock)
   Atomics.or(words, row, bit)
   for (;;) {
     const seen = Atomics.load(words, at)
@@ -62,6 +63,7 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
     return true
   }
   takeBack(table, owner.id, lock)
+  forgetRead(table, owner, lock)
   return false
 }
 
@@ -85,6 +87,7 @@ export function leave(table: Table, owner: Owner, lock: number): void {
   owner.shared.delete(lock)
   if (owner.shared.size === 0) removeHeld(table, owner, nodeOf(table, owner.id))
   takeBack(table, owner.id, lock)
+  forgetRead(table, owner, lock)
 }
 
 /** The readers of a claimed lock have left: its claimer holds it. */
@@ -99,15 +102,65 @@ export function giveUpClaim(table: Table, lock: number): void {
   Atomics.notify(table.words, at)
 }
 
-/** Takes the bits of dead owners out of a lock's row, and wakes whoever waits for that. */
-export function clearDead(table: Table, lock: number, dead: Iterable<number>): void {
+/** Takes the bits of dead owners out of all rows, and wakes whoever waits for that. */
+export function clearReads(table: Table, dead: Iterable<number>): void {
+  const unlisted: number[] = []
   for (const id of dead) {
-    const [row, bit] = placeOf(table, id, lock)
-    if (isReader(table, id, lock)) Atomics.and(table.words, row, ~bit)
+    const first = (slotOf(table, id) + SLOT.reads) >> 2
+    for (let at = first; at < first + READS; at++) {
+      const word = table.words[at] as number
+      if (isLock(table, word)) takeBack(table, id, numberOf(table, word))
+      table.words[at] = 0
+    }
+    if (table.words[moreReadsIndex(table, id)] !== 0) unlisted.push(id)
   }
-  // Also where none was there: a dead reader may have taken its bit back and woken nobody.
+  if (unlisted.length > 0) clearRows(table, unlisted)
+}
+
+/** The same for owners whose bits can stand in any row. */
+function clearRows(table: Table, dead: readonly number[]): void {
+  const { words, layout } = table
+  const places = dead.map((id) => placeOf(table, id, 0))
+  for (let lock = 0; lock < layout.lockCount; lock++) {
+    const row = (lock * layout.rowBytes) >> 2
+    for (const [first, bit] of places) {
+      if (((words[first + row] as number) & bit) === 0) continue
+      Atomics.and(words, first + row, ~bit)
+      wakeClaimer(table, lock)
+    }
+  }
+  for (const id of dead) words[moreReadsIndex(table, id)] = 0
+}
+
+/** Wakes whoever has claimed a lock and waits for its readers. */
+export function wakeClaimer(table: Table, lock: number): void {
   if (!isClaimed(Atomics.load(table.words, addressOf(table, lock) >> 2))) return
   for (const row of rowOf(table, lock)) Atomics.notify(table.words, row)
+}
+
+/** Notes in which row an owner's bit may stand, before it does. */
+function noteRead(table: Table, owner: Owner, lock: number): void {
+  const at = findRead(table, owner, 0)
+  if (at === undefined) (table.words[moreReadsIndex(table, owner.id)] as number)++
+  else table.words[at] = addressOf(table, lock)
+}
+
+/** Forgets it, when the bit does not stand there any more. */
+function forgetRead(table: Table, owner: Owner, lock: number): void {
+  const at = findRead(table, owner, addressOf(table, lock))
+  if (at === undefined) (table.words[moreReadsIndex(table, owner.id)] as number)--
+  else table.words[at] = 0
+}
+
+/** Where an address, or 0, stands among the locks that an owner reads. */
+function findRead({ words }: Table, owner: Owner, address: number): number | undefined {
+  const first = (owner.slot + SLOT.reads) >> 2
+  for (let at = first; at < first + READS; at++) if (words[at] === address) return at
+  return undefined
+}
+
+function moreReadsIndex(table: Table, id: number): number {
+  return (slotOf(table, id) + SLOT.moreReads) >> 2
 }
 
 /** Notes a lock that was entered, in the owner's list and as this thread knows it. */

@@ -3,12 +3,13 @@
  * must wake someone or is out of turn. All numbers here are locks' own, checked before.
  */
 
+import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
-import { inherit, isLeft, type OnOwnerDied, recover } from './deaths.ts'
+import { inherit, isLeft, noticeEndOf, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
-import { lastTaken, type Owner, pushHeld, removeHeld } from './owners.ts'
+import { intend, lastTaken, type Owner, pushHeld, removeHeld } from './owners.ts'
 import { modeIn, type Plan, planFor } from './plan.ts'
 import { leave } from './readers.ts'
 import {
@@ -19,9 +20,9 @@ import {
   refuseOwnThread,
   refuseRepaired,
 } from './refusals.ts'
-import { addressOf, type Table } from './table.ts'
+import { addressOf, ownerIn, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
-import { type Terms, wake } from './wait.ts'
+import { LONGEST_SLEEP_MS, type Terms, wake } from './wait.ts'
 import { mayBlock, Waiter } from './waiter.ts'
 
 /** A request with more locks than this is not given back to stand back: that costs more than it saves. */
@@ -41,6 +42,8 @@ export class Requests {
   /** There too: how often each lock is held shared by who holds it alone, which is to hold it again. */
   readonly #sharedAlone = new Map<number, number>()
   #repairs = 0
+  /** When a try last looked whether a holder lives. */
+  #lookedMs = Number.NEGATIVE_INFINITY
   #hasWoken = false
 
   constructor(
@@ -147,8 +150,19 @@ export class Requests {
     refuse(this.#table, this.#owner, lock, plan, { caller })
     const seen = this.#wordOf(lock)
     if (this.#takeAtOnce(lock, mode, seen)) return true
-    if (!this.#inheritIfLeft(lock, seen, caller)) return false
+    if (!this.#inheritIfLeft(lock, seen, caller)) {
+      this.#lookAfterHolder(seen)
+      return false
+    }
     return this.#takeAtOnce(lock, mode, this.#wordOf(lock))
+  }
+
+  /** Does the holder of a busy lock live? A thread that only ever tries would not learn it by a sleep. */
+  #lookAfterHolder(seen: number): void {
+    const now = elapsedMs()
+    if (now - this.#lookedMs < LONGEST_SLEEP_MS) return
+    this.#lookedMs = now
+    noticeEndOf(this.#table, this.#owner, ownerIn(seen))
   }
 
   /**
@@ -238,6 +252,7 @@ export class Requests {
     if (answer === NOT_ON_TOP) {
       if (!holdsAlone(this.#table, this.#owner, lock)) return false
       const word = addressOf(this.#table, lock)
+      intend(this.#table, this.#owner, lock)
       removeHeld(this.#table, this.#owner, word)
       bits = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
     }
@@ -262,6 +277,7 @@ export class Requests {
       this.#tasks.refuseToBlock(lock, caller)
       refuseOwnThread(this.#table, this.#owner, lock, seen, caller)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
+      // The intent that takeAtOnce published still stands.
       if (!this.#waiter.take(lock, mode, terms)) continue
       if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
       return true
@@ -282,6 +298,7 @@ export class Requests {
 
   /** Takes a lock that this thread may ask for, if that needs no waiting, as its word was `seen`. */
   #takeAtOnce(lock: number, mode: LockMode, seen: number): boolean {
+    intend(this.#table, this.#owner, lock)
     if (!this.#waiter.takeAtOnce(lock, mode, seen)) return false
     if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
     return true

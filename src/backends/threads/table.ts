@@ -112,10 +112,15 @@ export function addressOf(table: Table, lock: number): number {
  *
  * @throws LockUsageError if no lock is there: the table is damaged.
  */
-export function numberOf({ layout }: Table, address: number): number {
+export function numberOf(table: Table, address: number): number {
+  if (!isLock(table, address)) throw damaged(`there is no lock at ${address}`)
+  return (address - table.layout.locksBase) / table.layout.lockStride
+}
+
+/** Whether there is a lock at `address`. */
+export function isLock({ layout }: Table, address: number): boolean {
   const lock = (address - layout.locksBase) / layout.lockStride
-  if (Number.isInteger(lock) && lock >= 0 && lock < layout.lockCount) return lock
-  throw damaged(`there is no lock at ${address}`)
+  return Number.isInteger(lock) && lock >= 0 && lock < layout.lockCount
 }
 
 /**

@@ -10,7 +10,7 @@ import { keepAlive, pauseFor } from '../../core/clock.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
-import { type Owner, proofOf, pushHeld } from './owners.ts'
+import { intend, type Owner, proofOf, pushHeld } from './owners.ts'
 import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
 import { announceSleep, type Terms, Wait } from './wait.ts'
@@ -37,6 +37,7 @@ export async function takeForTask(
   const { words } = table
   const at = addressOf(table, lock) >> 2
   let wait: Wait | undefined
+  intend(table, owner, lock)
   for (;;) {
     const seen = Atomics.load(words, at)
     if (isLeft(table, seen)) {

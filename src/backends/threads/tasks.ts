@@ -22,6 +22,7 @@ import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
 import { OwnerWait } from './owner-wait.ts'
 import {
   firstTaken,
+  intend,
   listOf,
   locksHeld,
   nestIn,
@@ -35,7 +36,7 @@ import {
 import { modeIn, type Plan } from './plan.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
-import type { Table } from './table.ts'
+import { numberOf, type Table } from './table.ts'
 import { takeForTask } from './task-waiter.ts'
 import { stackAt, type Terms, wake } from './wait.ts'
 
@@ -216,6 +217,7 @@ export class Tasks {
     this.#handOn(task)
     for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
+      intend(this.#table, task.owner, numberOf(this.#table, word))
       removeHeld(this.#table, task.owner, word)
       const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
       if (bits !== 0) wake(words, word, bits)

@@ -90,6 +90,25 @@ function describeAbandoned(create: Create): void {
     await rejected
   })
 
+  it('is noticed by a parent that only ever tries, and runs no event loop', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const { answer } = startThread(locks, 'endHolding', { flags, indices: [3], how: 'exit' })
+    const rejected = assert.rejects(answer)
+    await flagIsSet(flags, 0)
+    setFlag(flags, 1, 1)
+    assert.throws(() => {
+      for (let tries = 0; tries < 1000; tries++) {
+        assert.equal(
+          locks.tryHold([3], () => 'had'),
+          undefined,
+        )
+        Atomics.wait(flags, 2, 0, 10)
+      }
+    }, died)
+    await rejected
+  })
+
   it('leaves what its asynchronous holdings held, too', async () => {
     const locks = create()
     const flags = newFlags()

@@ -1,10 +1,20 @@
 /** How the end of a thread is seen, where a test can make it certain. */
 
 import assert from 'node:assert/strict'
-import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, utimesSync } from 'node:fs'
+import fs, {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { it } from 'node:test'
+import { describe, it } from 'node:test'
 import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
 import {
   DEAD_SLOT,
@@ -13,29 +23,84 @@ import {
   TAG_SHIFT,
   THREAD_SLOT,
 } from '../../../src/backends/threads/layout.ts'
-import { hasEnded, type Lifeline, ownLifeline } from '../../../src/backends/threads/lifelines.ts'
+import {
+  hasEnded,
+  type Lifeline,
+  NO_LIFELINE,
+  ownLifeline,
+  SYSTEM_THREAD,
+} from '../../../src/backends/threads/lifelines.ts'
 import { changeKind, lifelineOf, tryClaimOwner } from '../../../src/backends/threads/owners.ts'
 import { createTable } from '../../../src/backends/threads/table.ts'
 
-it('a lifeline ends when its file is closed, also where its numbers are used again', () => {
+/** The lifeline that is a file: how lifelines.ts reads it. */
+function fileLifeline(descriptor: number): Lifeline {
+  const { ino, mtimeMs, size } = fstatSync(descriptor)
+  return { tag: 1, kind: descriptor + 1, number: ino, made: mtimeMs + size }
+}
+
+it('a file ends when it is closed, also where its numbers are used again', () => {
   const folder = mkdtempSync(join(tmpdir(), 'lockwise-'))
   const path = join(folder, 'a')
   const descriptor = openSync(path, 'w')
-  const { ino, mtimeMs } = fstatSync(descriptor)
-  const lifeline: Lifeline = { tag: 1, descriptor, file: ino, madeMs: mtimeMs }
+  utimesSync(path, 1, 1)
+  const lifeline = fileLifeline(descriptor)
   assert.equal(hasEnded(lifeline), false)
   closeSync(descriptor)
   assert.equal(hasEnded(lifeline), true)
-  // The same descriptor, of the same file, made at another time.
+  // The same descriptor of the same file, made at another time; then at the same time, with another length.
+  const again = (): boolean => {
+    assert.equal(openSync(path, 'r'), descriptor)
+    const ended = hasEnded(lifeline)
+    closeSync(descriptor)
+    return ended
+  }
+  utimesSync(path, 2, 2)
+  assert.equal(again(), true)
   utimesSync(path, 1, 1)
-  assert.equal(openSync(path, 'r'), descriptor)
-  assert.equal(hasEnded(lifeline), true)
-  closeSync(descriptor)
+  assert.equal(again(), false)
+  writeFileSync(path, 'longer')
+  utimesSync(path, 1, 1)
+  assert.equal(again(), true)
   rmSync(folder, { recursive: true })
 })
 
+describe('a system thread', { skip: !existsSync('/proc/thread-self') }, () => {
+  const link = process.platform === 'linux' ? readlinkSync('/proc/thread-self') : ''
+  const number = Number(link.split('/').at(-1))
+  const living: Lifeline = { tag: 1, kind: SYSTEM_THREAD, number, made: 0 }
+
+  it('ends with its entry in /proc', () => {
+    assert.equal(hasEnded(living), false)
+    assert.equal(hasEnded({ ...living, number: 2 ** 30 }), true)
+  })
+
+  it('has ended when another one with its number has started', () => {
+    assert.equal(hasEnded({ ...living, made: 1 }), true)
+  })
+
+  for (const code of ['EMFILE', 'EACCES', 'ERR_ACCESS_DENIED']) {
+    it(`is not known to have ended after ${code}`, (test) => {
+      const fails = (): never => {
+        throw Object.assign(new Error(code), { code })
+      }
+      test.mock.method(fs, 'readFileSync', fails)
+      assert.equal(hasEnded({ ...living, made: 1 }), false)
+      test.mock.method(fs, 'statSync', fails)
+      assert.equal(hasEnded({ ...living, number: 2 ** 30 }), false)
+    })
+  }
+
+  it('is not known to have ended where /proc is not there any more', (test) => {
+    test.mock.method(fs, 'statSync', () => {
+      throw Object.assign(new Error('gone'), { code: 'ENOENT' })
+    })
+    assert.equal(hasEnded(living), false)
+  })
+})
+
 it('the main thread has none, and never ends', () => {
-  assert.equal(ownLifeline().descriptor, -1)
+  assert.equal(ownLifeline().kind, NO_LIFELINE)
   assert.equal(hasEnded(ownLifeline()), false)
 })
 

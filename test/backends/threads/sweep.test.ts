@@ -1,0 +1,157 @@
+/** What a sweep looks at, and what it finds of threads that ended between two steps. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
+import {
+  ABANDONED,
+  FREE_SLOT,
+  SHARED,
+  SLOT,
+  TAG_SHIFT,
+  THREAD_SLOT,
+} from '../../../src/backends/threads/layout.ts'
+import { SYSTEM_THREAD } from '../../../src/backends/threads/lifelines.ts'
+import {
+  intend,
+  kindOf,
+  type Owner,
+  publishWait,
+  pushHeld,
+  tryClaimOwner,
+} from '../../../src/backends/threads/owners.ts'
+import { readersOf, tryEnter } from '../../../src/backends/threads/readers.ts'
+import { addressOf, createTable, type Table } from '../../../src/backends/threads/table.ts'
+
+const COUNT = 20_000
+const DEAD = 77
+
+function newTable(): { table: Table; us: Owner; newOwner: (tag: number) => Owner } {
+  const table = createTable({ count: COUNT, recordBytes: 16, owners: 16 }, 'buffer')
+  const newOwner = (tag: number): Owner => {
+    const owner = tryClaimOwner(table, String(tag), { kind: THREAD_SLOT })
+    assert.ok(owner)
+    table.words[(owner.slot + SLOT.kind) >> 2] = (tag << TAG_SHIFT) | THREAD_SLOT
+    table.words[(owner.slot + SLOT.lifelineTag) >> 2] = tag
+    return owner
+  }
+  const us = tryClaimOwner(table, 'us', { kind: THREAD_SLOT })
+  assert.ok(us)
+  return { table, us, newOwner }
+}
+
+const wordOf = (table: Table, lock: number): number =>
+  table.words[addressOf(table, lock) >> 2] as number
+
+function take(table: Table, owner: Owner, lock: number): void {
+  table.words[addressOf(table, lock) >> 2] = owner.me
+}
+
+function hold(table: Table, owner: Owner, lock: number): void {
+  take(table, owner, lock)
+  pushHeld(table, owner, addressOf(table, lock))
+}
+
+/** How many operations on shared memory a call needs, those without `Atomics` not counted. */
+function operationsOf(call: () => void): number {
+  const real = globalThis.Atomics
+  let operations = 0
+  const counted = new Proxy(real, {
+    get: (_, name: keyof Atomics) => {
+      operations++
+      return real[name]
+    },
+  })
+  Object.assign(globalThis, { Atomics: counted })
+  try {
+    call()
+  } finally {
+    Object.assign(globalThis, { Atomics: real })
+  }
+  return operations
+}
+
+describe('a sweep', () => {
+  it('looks at what the dead held, not at the whole table', () => {
+    const { table, us, newOwner } = newTable()
+    const dead = newOwner(DEAD)
+    for (const lock of [3, 900, 15_000]) hold(table, dead, lock)
+    tryEnter(table, dead, 7)
+    const operations = operationsOf(() => clearUp(table, us, DEAD))
+    assert.ok(operations < 500, `${operations} operations`)
+    for (const lock of [3, 900, 15_000]) assert.equal(wordOf(table, lock), dead.me | ABANDONED)
+    assert.deepEqual([...readersOf(table, 7)], [])
+  })
+
+  it('clears up after all that have ended, once one was seen', () => {
+    const { table, us, newOwner } = newTable()
+    const dead = [1, 2, 3].map((tag) => newOwner(DEAD + tag))
+    for (const [lock, { slot }] of dead.entries()) {
+      table.words[(slot + SLOT.lifeline) >> 2] = SYSTEM_THREAD
+      // No system thread has this number.
+      table.floats[(slot + SLOT.lifelineNumber) >> 3] = 2 ** 30
+      if (lock > 0) hold(table, dead[lock] as Owner, lock)
+    }
+    const seen = process.platform === 'linux'
+    noticeEndOf(table, us, (dead[1] as Owner).id)
+    assert.equal(kindOf(table, (dead[0] as Owner).id) === FREE_SLOT, seen)
+    for (const lock of [1, 2]) assert.equal((wordOf(table, lock) & ABANDONED) !== 0, seen)
+  })
+
+  it('finds a lock that was taken or about to be freed, and is not on the list', () => {
+    const { table, us, newOwner } = newTable()
+    const dead = newOwner(DEAD)
+    hold(table, dead, 3)
+    intend(table, dead, 5)
+    take(table, dead, 5)
+    clearUp(table, us, DEAD)
+    assert.equal(wordOf(table, 3), dead.me | ABANDONED)
+    assert.equal(wordOf(table, 5), dead.me | ABANDONED)
+    assert.notEqual(kindOf(table, dead.id), FREE_SLOT)
+  })
+
+  it('opens a lock that was only claimed', () => {
+    const { table, us, newOwner } = newTable()
+    const dead = newOwner(DEAD)
+    intend(table, dead, 5)
+    table.words[addressOf(table, 5) >> 2] = dead.me | SHARED
+    clearUp(table, us, DEAD)
+    assert.equal(wordOf(table, 5), SHARED)
+    assert.equal(kindOf(table, dead.id), FREE_SLOT)
+  })
+
+  it('takes the bits of a dead reader out of more rows than its slot has room for', () => {
+    const { table, us, newOwner } = newTable()
+    const dead = newOwner(DEAD)
+    const locks = Array.from({ length: 40 }, (_, i) => 11 * i)
+    for (const lock of locks) tryEnter(table, dead, lock)
+    clearUp(table, us, DEAD)
+    for (const lock of locks) assert.deepEqual([...readersOf(table, lock)], [])
+    assert.equal(kindOf(table, dead.id), FREE_SLOT)
+  })
+
+  it('looks through the table where a list names what its owner does not hold', () => {
+    const { table, us, newOwner } = newTable()
+    for (const top of [12_345, 8]) {
+      const dead = newOwner(DEAD)
+      hold(table, dead, 3)
+      table.words[(dead.slot + SLOT.top) >> 2] = top === 8 ? addressOf(table, 8) : top
+      clearUp(table, us, DEAD)
+      assert.equal(wordOf(table, 3), dead.me | ABANDONED)
+      assert.notEqual(kindOf(table, dead.id), FREE_SLOT)
+      take(table, { ...dead, me: 0 }, 3)
+      clearUp(table, us, DEAD)
+    }
+  })
+
+  it('looks through the table where a list misses a lock that someone waits for', () => {
+    const { table, us, newOwner } = newTable()
+    const [dead, waiter] = [newOwner(DEAD), newOwner(DEAD + 1)]
+    take(table, dead, 3)
+    take(table, dead, 4)
+    publishWait(table, waiter, { lock: 4, mode: 'exclusive', sinceMs: 0, stack: '' })
+    clearUp(table, us, DEAD)
+    for (const lock of [3, 4]) assert.equal(wordOf(table, lock), dead.me | ABANDONED)
+    assert.notEqual(kindOf(table, dead.id), FREE_SLOT)
+  })
+})
