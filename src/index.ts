@@ -22,12 +22,15 @@ export {
   type GuardCycleMember,
   type LeakedReport,
   type LockHolder,
+  type LongWaitReport,
   type NestedWait,
   type PossibleDeadlockEdge,
   type PossibleDeadlockReport,
   type RootHolder,
   relabelLocks,
   type SlowReport,
+  type ThreadHolder,
+  type ThreadWait,
 } from './core/report.ts'
 export type { DeadlockVictims } from './manager/deadlock-detector.ts'
 export {

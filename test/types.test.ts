@@ -4,6 +4,7 @@ import { it } from 'node:test'
 import { expectTypeOf } from 'expect-type'
 import {
   exclusive,
+  type Settled,
   type SharedLocks,
   shared,
   type WantedLock,
@@ -25,7 +26,7 @@ it('types are as documented', () => {
   expectTypeOf<RunResult['outcome']>().toEqualTypeOf<'consistent' | 'inconsistent' | 'deadlock'>()
   expectTypeOf<SharedLocks['tryHold']>()
     .parameter(0)
-    .toEqualTypeOf<Iterable<number | WantedLock<number>>>()
+    .toEqualTypeOf<number | WantedLock<number> | Iterable<number | WantedLock<number>>>()
 })
 
 // Compiled, never called: arguments are checked against the function that gets them.
@@ -45,10 +46,43 @@ export function wrongArguments(
   locks.holdPair(1, 2, move, 1, 2)
   // @ts-expect-error: an argument is missing
   locks.holdPair(1, 2, move, 1)
+  expectTypeOf(locks.hold(3, () => 'x')).toEqualTypeOf<string>()
+  expectTypeOf(locks.tryHold(shared(3), () => 'x')).toEqualTypeOf<string | undefined>()
+  expectTypeOf(locks.hold(3, { timeoutMs: 5 }, () => 'x')).toEqualTypeOf<string>()
+  expectTypeOf(locks.holdAsync(3, async () => 3)).toEqualTypeOf<Promise<number>>()
+  expectTypeOf(locks.hold(3, () => {})).toEqualTypeOf<void>()
+  expectTypeOf(locks.hold(3, (): unknown => 3)).toEqualTypeOf<unknown>()
+  expectTypeOf(locks.holdAll((): boolean | undefined => true)).toEqualTypeOf<boolean | undefined>()
   // @ts-expect-error: numbers, not names
   locks.lock('account:7')
   // @ts-expect-error: numbers, not names, in whatever mode
   locks.hold([shared('account:7')], () => 'x')
+}
+
+// The locks of a blocking call are released before a promise settles.
+export async function asyncCallbacks(
+  locks: SharedLocks,
+  later: (amount: number) => Promise<number>,
+  maybe: () => number | Promise<number>,
+): Promise<void> {
+  // @ts-expect-error: not with an async callback
+  locks.hold([3], async () => 3)
+  // @ts-expect-error: not with an async callback
+  locks.hold([3], { timeoutMs: 5 }, async () => {})
+  // @ts-expect-error: nor where it may return a promise
+  locks.hold(3, maybe)
+  // @ts-expect-error: not with an async callback
+  locks.tryHold([3], async () => 3)
+  // @ts-expect-error: not with an async callback
+  locks.holdAll(async () => 3)
+  // @ts-expect-error: not with an async callback
+  locks.holdPair(3, 4, later, 5)
+  await locks.holdAsync([3], maybe)
+}
+
+/** Generic code around a blocking call. */
+export function held<Result>(locks: SharedLocks, fn: () => Settled<Result>): Result {
+  return locks.hold(3, fn)
 }
 
 export async function managerTypes(locks: LockManager, id: number, text: string): Promise<void> {

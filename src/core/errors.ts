@@ -10,7 +10,7 @@
 import { heldHow, reentryAdvice, upgradeAdvice, upgradedIn } from './holder-text.ts'
 import { brief } from './listed.ts'
 import type { LockLabel } from './names.ts'
-import type { AbandonedLocks, DeadlockMember, DeadlockReport } from './report.ts'
+import type { AbandonedLocks, DeadlockMember, DeadlockReport, ThreadHolder } from './report.ts'
 import { visible } from './visible.ts'
 
 /** What went wrong, as a word that programs can compare. */
@@ -33,6 +33,8 @@ export interface LockErrorData {
   readonly report?: DeadlockReport
   /** The locks that an OwnerDiedError is about. */
   readonly abandoned?: AbandonedLocks
+  /** Those that were in the way of a lock in shared memory, for a LockTimeoutError. */
+  readonly holders?: readonly ThreadHolder[]
 }
 
 /** A function of this library that was called from outside: an error's stack begins above it. */
@@ -95,6 +97,18 @@ export class LockOrderError extends LockwiseError {
 export class LockTimeoutError extends LockwiseError {
   declare readonly name: 'LockTimeoutError'
   readonly code = 'LOCK_TIMEOUT'
+  /** Of a lock in shared memory: those that were in the way, with their call stacks where known. */
+  readonly holders: readonly ThreadHolder[] | undefined
+
+  constructor(message: string, caller?: Caller, holders?: readonly ThreadHolder[]) {
+    super(message, caller)
+    this.holders = holders
+  }
+
+  override toJSON(): LockErrorData {
+    const { holders } = this
+    return { ...super.toJSON(), ...(holders && { holders }) }
+  }
 }
 
 /** The lock was asked for only if it is free, and it is not. */

@@ -259,3 +259,61 @@ export function relabelLocks(
   }))
   return { ...report, cycle }
 }
+
+/** A thread, or an asynchronous holding of one, that is in the way of a wait in shared memory. */
+export interface ThreadHolder {
+  /** The label it was opened with; of an asynchronous holding: that of its thread, and a number. */
+  readonly label: string
+  /** The number of the thread in the table. */
+  readonly thread: number
+  readonly mode: LockMode
+  /**
+   * The time for which it has held the lock, in milliseconds. Of an asynchronous holding: since it got its
+   * locks. Of a thread: since when every look of the waiter has found it as the holder, for threads take
+   * free locks without writing down when. Absent where neither is known.
+   */
+  readonly heldMs?: number
+  /** True where `heldMs` is what the waiter has seen: the holder can have it longer, or anew between looks. */
+  readonly isSeen?: boolean
+  /** The call stack at which an asynchronous holding asked for its locks: order `'free'` only. */
+  readonly stack?: string
+  /** What it waits for itself; absent where it does not wait. */
+  readonly waits?: ThreadWait
+}
+
+/** The wait of a thread, or of an asynchronous holding, as it published it. */
+export interface ThreadWait {
+  /** The number of the lock. */
+  readonly lock: number
+  readonly mode: LockMode
+  readonly waitedMs: number
+  /** The call stack at which it waits: order `'free'` only. */
+  readonly stack?: string
+  /** The holders of that lock; empty where they are in the report already. */
+  readonly holders: readonly ThreadHolder[]
+}
+
+/** A wait in shared memory that has lasted for `longWaitMs` or longer. Nothing is given up. */
+export interface LongWaitReport {
+  readonly kind: 'long-wait'
+  /** The label of the thread, or the asynchronous holding, that waits. */
+  readonly label: string
+  /** The number of its thread in the table. */
+  readonly thread: number
+  /** The number of the lock; absent where a `holdAsync` waits for one of the table's owners. */
+  readonly lock?: number
+  readonly mode?: LockMode
+  /** The time at which the wait began, in milliseconds since 1970. */
+  readonly since: number
+  readonly waitedMs: number
+  /** Whether the thread is blocked, and its event loop stands still. */
+  readonly isBlocked: boolean
+  /** The call stack of the call that waits: a line for each call, the innermost first, no heading. */
+  readonly stack: string
+  /** The number of threads and asynchronous holdings that wait for this lock; absent without a lock. */
+  readonly waiters?: number
+  /** Those in its way. Without a lock: all that are owners of the table. At most ten. */
+  readonly holders: readonly ThreadHolder[]
+  /** The number of all of them. */
+  readonly holderCount: number
+}

@@ -9,7 +9,7 @@
  * signal is read when its callback begins.
  */
 
-import { builtin } from './builtin.ts'
+import { builtin } from '../core/builtin.ts'
 import { isAborted } from './signals.ts'
 
 const { addEventListener, removeEventListener } = EventTarget.prototype

@@ -6,10 +6,7 @@
  * follows the timers that the program sees.
  */
 
-/** A fake clock of `@sinonjs/fake-timers` (sinon, jest, vitest) leaves itself on the functions it replaces. */
-interface Replaced {
-  readonly clock?: Readonly<Record<string, unknown>>
-}
+import { original } from '../core/clock.ts'
 
 interface Runtime {
   setTimeout(work: () => void, ms: number): unknown
@@ -116,10 +113,4 @@ function schedule<Timer>(
 function unref(timer: unknown): unknown {
   ;(timer as { unref?(): void }).unref?.()
   return timer
-}
-
-/** The runtime's own function of this name on an object: the one behind a fake clock, if there is one. */
-export function original(name: string, on: object = globalThis): unknown {
-  const current = (on as Record<string, unknown>)[name] as Replaced | undefined
-  return current?.clock?.[`_${name}`] ?? current
 }

@@ -5,7 +5,7 @@
  * in browsers first of all, a nested request is made through the callback's second parameter.
  */
 
-import { builtin } from './builtin.ts'
+import { builtin } from '../core/builtin.ts'
 
 /** The little of `AsyncLocalStorage` that is used here. */
 interface Storage<Value> {

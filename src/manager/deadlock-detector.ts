@@ -21,6 +21,7 @@
  *            finds something.
  */
 
+import { stackBeginningAt } from '../core/call-stack.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined, reachable } from '../explain/cycle.ts'
@@ -28,7 +29,7 @@ import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
 import { withDetails } from './details.ts'
-import { type Places, stackAt } from './places.ts'
+import type { Places } from './places.ts'
 import {
   isProvedToWait,
   likelyWaitsFor,
@@ -290,7 +291,7 @@ export class DeadlockDetector {
     const victim = victimOf(standing.cycle)
     const error = new DeadlockError(this.#reportOf(standing))
     const place = this.#options.places.of(victim)
-    if (place !== '') error.stack = stackAt(error, place)
+    if (place !== '') error.stack = stackBeginningAt(error, place)
     this.#options.fail(victim, error)
   }
 

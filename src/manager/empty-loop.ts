@@ -9,8 +9,8 @@
  * Cost: for the first request of a manager that waits, one entry in a set.
  */
 
+import { emitWarning } from '../core/emit-warning.ts'
 import { afterThisTurn, now } from './clock.ts'
-import { emitWarning } from './warn.ts'
 
 /** The waiting requests of a manager, for when the loop runs empty. */
 export interface Waits {

@@ -1,8 +1,8 @@
 /** The manager that a program has without making one. */
 
+import { emitWarning } from '../core/emit-warning.ts'
 import { visible } from '../core/visible.ts'
 import { LockManager } from './lock-manager.ts'
-import { emitWarning } from './warn.ts'
 
 /** The major version of this package: copies of one major version share `locks`. */
 const MAJOR = 0

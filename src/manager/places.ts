@@ -113,14 +113,6 @@ export function innermost(stack: string): string | undefined {
   return call === '' ? undefined : call.replace(/^at (async )?/, '')
 }
 
-/** Lets an error that was made later say where the request was made. */
-export function stackAt(error: Error, place: string): string {
-  return [
-    `${error.name}: ${error.message}`,
-    ...place.split('\n').map((call) => `    ${call}`),
-  ].join('\n')
-}
-
 /** The program may have put its own functions and accessors on `Error`, and these may throw. */
 function capture(caller: Caller): { readonly stack?: string } | undefined {
   try {

@@ -1,6 +1,7 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
 import type { Queues } from '../backends/local/queues.ts'
+import { stackBeginningAt } from '../core/call-stack.ts'
 import {
   type Caller,
   LockLostError,
@@ -16,7 +17,7 @@ import { namesIn, type Plan } from '../core/plan.ts'
 import { visible } from '../core/visible.ts'
 import { describeHolder, describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
 import { now } from './clock.ts'
-import { type Places, stackAt } from './places.ts'
+import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 import type { HeldLock } from './wait-graph.ts'
 
@@ -51,7 +52,7 @@ export function timedOut(
     caller,
   )
   const place = places.of(request)
-  if (place !== '') error.stack = stackAt(error, place)
+  if (place !== '') error.stack = stackBeginningAt(error, place)
   return error
 }
 
@@ -117,7 +118,8 @@ export function stolen(
   // Not by the constructor's options: browsers take them for a name.
   Object.defineProperty(error, 'cause', { value: lost, configurable: true, writable: true })
   // The stack that it was made with is the thief's, which the cause has.
-  const stack = victimAt === '' ? `${error.name}: ${error.message}` : stackAt(error, victimAt)
+  const stack =
+    victimAt === '' ? `${error.name}: ${error.message}` : stackBeginningAt(error, victimAt)
   try {
     Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
   } catch {

@@ -3,7 +3,7 @@
  * replaced, and an object can look like a signal and be none.
  */
 
-import { builtin } from './builtin.ts'
+import { builtin } from '../core/builtin.ts'
 
 const getAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get
 const getReason = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'reason')?.get

@@ -1,9 +1,9 @@
 /** Options under a name that we do not know: most are misspelled, and would be ignored in silence. */
 
+import { emitWarning } from '../core/emit-warning.ts'
 import { LockUsageError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
 import { visible } from '../core/visible.ts'
-import { emitWarning } from './warn.ts'
 
 /** The names of the options that a call has. */
 export class OptionNames {

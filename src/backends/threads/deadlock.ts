@@ -25,6 +25,7 @@
  * tasks nested in it, if its code waits for them: that must be proved (tasks.ts).
  */
 
+import { nowMs } from '../../core/clock.ts'
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
 import { heirOf } from './deaths.ts'
@@ -46,7 +47,6 @@ import {
   labelOf,
   leaderOf,
   listOf,
-  nowMs,
   type Owner,
   parentOf,
   proofOf,

@@ -14,13 +14,18 @@ export type {
   AbandonedLocks,
   DeadlockMember,
   DeadlockReport,
+  LongWaitReport,
+  ThreadHolder,
+  ThreadWait,
 } from '../../core/report.ts'
 export type { OnOwnerDied } from './deaths.ts'
 export type { LockOrder } from './layout.ts'
-export type { Wanted } from './plan.ts'
+export type { OnLongWait } from './long-waits.ts'
+export type { Wanted, WantedLocks } from './plan.ts'
 export {
   type HoldOptions,
   type OpenOptions,
+  type Settled,
   SharedLocks,
   type SharedLocksOptions,
 } from './shared-locks.ts'

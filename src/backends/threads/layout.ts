@@ -129,7 +129,7 @@ export const SLOT = {
   stackBytes: 88,
   /** The kind of its thread's lifeline: none, a system thread, or which file descriptor (lifelines.ts). */
   lifeline: 92,
-  /** When the wait began: a float64, milliseconds since 1970. */
+  /** When the wait began; of a task that does not wait, when it got its locks: a float64, milliseconds since 1970. */
   since: 96,
   /** The label, then (order 'free' only) the stack: UTF-8. */
   label: 104,

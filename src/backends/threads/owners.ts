@@ -7,6 +7,7 @@
  * ended, others write it too (deaths.ts).
  */
 
+import { nowMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import {
@@ -225,6 +226,14 @@ export function publishWait(table: Table, owner: Owner, wait: Wait): void {
   Atomics.store(words, (owner.slot + SLOT.waitsFor) >> 2, addressOf(table, lock))
 }
 
+/** Says, of an asynchronous holding that has all its locks, since when, and (order 'free') where it asked. */
+export function publishHolding(table: Table, owner: Owner, stack: string): void {
+  table.floats[(owner.slot + SLOT.since) >> 3] = nowMs()
+  if (table.layout.order === 'free') {
+    writeText(table, owner.slot + SLOT.stack, owner.slot + SLOT.stackBytes, stack, STACK_BYTES)
+  }
+}
+
 /** Takes the published wait back: the lock was granted, or the wait given up. */
 export function endWait(table: Table, owner: Owner): void {
   endWaitOf(table, owner.id)
@@ -316,7 +325,7 @@ export function labelOf(table: Table, id: number): string {
   return readText(table, slot + SLOT.label, slot + SLOT.labelBytes, LABEL_BYTES)
 }
 
-/** The call stack at which an owner waits. */
+/** The call stack at which an owner waits, or an asynchronous holding that does not wait was asked for. */
 export function stackOf(table: Table, id: number): string {
   if (table.layout.order !== 'free') return ''
   const slot = slotOf(table, id)
@@ -328,14 +337,12 @@ export function waitingMode(table: Table, id: number): LockMode {
   return table.words[(slotOf(table, id) + SLOT.waitsShared) >> 2] === 1 ? 'shared' : 'exclusive'
 }
 
-/** Since when an owner waits, in milliseconds since 1970. */
+/**
+ * Since when an owner waits, in milliseconds since 1970; of an asynchronous holding that does not wait:
+ * since when it has its locks.
+ */
 export function waitingSince(table: Table, id: number): number {
   return table.floats[(slotOf(table, id) + SLOT.since) >> 3] as number
-}
-
-/** Milliseconds since 1970, on a clock that all threads share. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now()
 }
 
 const encoder = new TextEncoder()

@@ -7,6 +7,9 @@ import { show } from './layout.ts'
 /** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */
 export type Wanted = number | WantedLock<number>
 
+/** One lock, or any number of them. */
+export type WantedLocks = Wanted | Iterable<Wanted>
+
 /** A set of locks to be taken. */
 export interface Plan {
   /** Each once, in ascending order. */
@@ -34,17 +37,14 @@ export function modeIn({ shared }: Plan, lock: number): LockMode {
  * gives the numbers may close the table meanwhile.
  */
 export function makePlan(
-  wanted: Iterable<Wanted>,
+  wanted: WantedLocks,
   countNow: () => number,
   lockOf: (record: number) => number,
   caller: Caller,
 ): Plan {
   refuseClosed(countNow(), caller)
-  if (typeof wanted !== 'object' || wanted === null || !(Symbol.iterator in wanted)) {
-    throw new LockUsageError(`expected an array of lock numbers, not ${show(wanted)}`, caller)
-  }
   const modes = new Map<number, LockMode>()
-  for (const each of wanted) {
+  for (const each of listOf(wanted, caller)) {
     const { name, mode } = parse(each)
     if (!isIndex(name, countNow())) throw badIndex(name, countNow(), caller)
     const lock = lockOf(name)
@@ -54,6 +54,19 @@ export function makePlan(
   const locks = [...modes.keys()].sort((a, b) => a - b)
   const shared = locks.filter((lock) => modes.get(lock) === 'shared')
   return { locks, shared: shared.length === 0 ? NONE : new Set(shared) }
+}
+
+/** What a user asked for as a list. */
+function listOf(wanted: unknown, caller: Caller): Iterable<unknown> {
+  if (typeof wanted === 'number') return [wanted]
+  if (typeof wanted === 'object' && wanted !== null) {
+    if (Symbol.iterator in wanted) return wanted as Iterable<unknown>
+    if ('name' in wanted && 'mode' in wanted) return [wanted]
+  }
+  throw new LockUsageError(
+    `expected a lock number or an array of them, not ${show(wanted)}`,
+    caller,
+  )
 }
 
 /** A lock and its mode; whatever is no lock is its own name, and refused for that. */

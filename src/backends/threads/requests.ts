@@ -3,6 +3,7 @@
  * must wake someone or is out of turn. All numbers here are locks' own, checked before.
  */
 
+import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, isLeft, noticeEndOf, type OnOwnerDied, recover } from './deaths.ts'
@@ -158,7 +159,7 @@ export class Requests {
 
   /** Does the holder of a busy lock live? A thread that only ever tries would not learn it by a sleep. */
   #lookAfterHolder(seen: number): void {
-    const now = performance.now()
+    const now = elapsedMs()
     if (now - this.#lookedMs < LONGEST_SLEEP_MS) return
     this.#lookedMs = now
     noticeEndOf(this.#table, this.#owner, ownerIn(seen))

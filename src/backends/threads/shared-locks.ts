@@ -5,14 +5,16 @@
  * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
  */
 
+import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
+import { LONG_WAIT_MS, type OnLongWait, reportLongWaits } from './long-waits.ts'
 import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
-import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type Wanted } from './plan.ts'
+import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type WantedLocks } from './plan.ts'
 import { reentrantKernel } from './reentrant-kernel.ts'
 import { Requests } from './requests.ts'
 import {
@@ -76,6 +78,18 @@ export interface OpenOptions {
    * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
    */
   readonly onOwnerDied?: OnOwnerDied | undefined
+  /**
+   * Reports a wait of this thread that has lasted for so many milliseconds, within a further tenth of a
+   * second: which lock, its holder, what that waits for itself, and the call stacks where known. Each
+   * stuck lock is reported once, then at growing intervals; nothing is given up. Default 10,000;
+   * `Infinity`: no reports.
+   */
+  readonly longWaitMs?: number | undefined
+  /**
+   * Gets these reports. It runs inside the wait, also while the thread blocks, and must not use this table.
+   * Default: a warning, which a thread that blocks writes to stderr at once.
+   */
+  readonly onLongWait?: OnLongWait | undefined
 }
 
 /**
@@ -94,6 +108,10 @@ export interface OpenOptions {
  * keeps waking others lets them go first once in 0.1 ms, so that none starves (eventual fairness, as in
  * Rust's parking_lot); the longest waits are measured in bench/RESULTS.md. Readers do not overtake who
  * waits to have a lock alone behind readers.
+ *
+ * No wait is silent: one that lasts for `longWaitMs` is reported, and the error of a time limit names the
+ * holders, since when they have the lock and what they wait for themselves. What a thread took free it
+ * took without writing down when: then the time is known for which the waiter has seen it as the holder.
  *
  * A free lock costs one atomic operation to take and one to free, shared two and two; a wait that
  * sleeps costs tens of microseconds.
@@ -119,11 +137,13 @@ export class SharedLocks {
     })
   }
 
-  private constructor(table: Table, { label, onOwnerDied }: OpenOptions) {
+  private constructor(table: Table, options: OpenOptions) {
+    const { label, onOwnerDied, onLongWait, longWaitMs = LONG_WAIT_MS } = options
     const { layout } = table
-    if (onOwnerDied !== undefined && typeof onOwnerDied !== 'function') {
-      throw new LockUsageError(`onOwnerDied must be a function, not ${show(onOwnerDied)}`)
-    }
+    mustBeListener('onOwnerDied', onOwnerDied)
+    mustBeListener('onLongWait', onLongWait)
+    if (!isDuration(longWaitMs)) throw badDuration('longWaitMs', longWaitMs)
+    reportLongWaits(table, longWaitMs, onLongWait)
     const owner = claimThread(table, label)
     this.#table = table
     this.#owner = owner
@@ -164,7 +184,10 @@ export class SharedLocks {
     return new SharedLocks(openTable(handle), options)
   }
 
-  /** What to send to another thread, as `workerData` or by `postMessage`. */
+  /**
+   * What to send to another thread of this process, as `workerData` or by `postMessage`. Shared memory
+   * reaches no other process: there `open` refuses what comes of it, or sending it fails.
+   */
   get handle(): SharedLocksHandle {
     return handleOf(this.#table)
   }
@@ -228,7 +251,7 @@ export class SharedLocks {
   holdPair<Args extends unknown[], Result>(
     a: number,
     b: number,
-    fn: (...args: Args) => Result,
+    fn: (...args: Args) => Settled<Result>,
     ...args: Args
   ): Result {
     // The smaller, the more of a caller's loop V8 compiles as one piece: test/bank/inlining.test.ts.
@@ -246,15 +269,15 @@ export class SharedLocks {
   /**
    * Takes any number of locks, each once and the lowest first, calls `fn`, frees them and returns what
    * `fn` returned. Blocks the thread while one is busy. A number is wanted alone, `shared(number)`
-   * together with others who hold it shared.
+   * together with others who hold it shared; one lock needs no array.
    *
    * @throws LockTimeoutError when `timeoutMs` is over.
    */
-  hold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result
-  hold<Result>(wanted: Iterable<Wanted>, options: HoldOptions, fn: () => Result): Result
+  hold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result
+  hold<Result>(wanted: WantedLocks, options: HoldOptions, fn: () => Settled<Result>): Result
   hold<Result>(
-    wanted: Iterable<Wanted>,
-    ...rest: [fn: () => Result] | [options: HoldOptions, fn: () => Result]
+    wanted: WantedLocks,
+    ...rest: [fn: () => Settled<Result>] | [options: HoldOptions, fn: () => Settled<Result>]
   ): Result {
     const { terms, fn } = parseCall(rest, this.hold)
     const plan = this.#plan(wanted, this.hold)
@@ -271,7 +294,7 @@ export class SharedLocks {
    * nothing, holds nothing and returns `undefined` at once. The order is kept here too. Let `fn` return
    * something, to tell the two apart.
    */
-  tryHold<Result>(wanted: Iterable<Wanted>, fn: () => Result): Result | undefined {
+  tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
     mustBeFunction(fn, this.tryHold)
     if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
@@ -286,7 +309,7 @@ export class SharedLocks {
    * Takes every lock of the table, calls `fn`, frees them and returns what `fn` returned. Some
    * nanoseconds for each lock, in the kernel: cheap for a striped table, milliseconds for 65,536 locks.
    */
-  holdAll<Result>(fn: () => Result): Result {
+  holdAll<Result>(fn: () => Settled<Result>): Result {
     refuseClosed(this.#count, this.holdAll)
     mustBeFunction(fn, this.holdAll)
     const busy = this.#lockAll(0)
@@ -306,19 +329,21 @@ export class SharedLocks {
    * each other, and a nested one is checked against the order of those around it (where the runtime
    * has `AsyncLocalStorage`). Keeps the process alive while it waits.
    *
-   * A wrong number rejects the promise, like every other error.
+   * Where all owners of the table are in use it waits for one too; where only threads have them, which
+   * keep them, it is refused (`LockUsageError`). A wrong number rejects the promise, like every other
+   * error; the stacks of all of them begin at the caller.
    */
   async holdAsync<Result>(
-    wanted: Iterable<Wanted>,
+    wanted: WantedLocks,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result>
   async holdAsync<Result>(
-    wanted: Iterable<Wanted>,
+    wanted: WantedLocks,
     options: HoldOptions,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result>
   async holdAsync<Result>(
-    wanted: Iterable<Wanted>,
+    wanted: WantedLocks,
     ...rest:
       | [fn: () => Result | PromiseLike<Result>]
       | [options: HoldOptions, fn: () => Result | PromiseLike<Result>]
@@ -417,7 +442,7 @@ export class SharedLocks {
     releaseOwner(this.#table, this.#owner)
   }
 
-  #plan(wanted: Iterable<Wanted>, caller: Caller): Plan {
+  #plan(wanted: WantedLocks, caller: Caller): Plan {
     return makePlan(
       wanted,
       () => this.#count,
@@ -426,6 +451,15 @@ export class SharedLocks {
     )
   }
 }
+
+/**
+ * What the callback of a blocking call may return: no promise, for the locks are released before that
+ * settles. Generic code that passes a callback on has it return `Settled<Result>`.
+ */
+export type Settled<Result> =
+  Result extends PromiseLike<unknown>
+    ? 'an async callback needs holdAsync: these locks are released before its promise settles'
+    : Result
 
 /** On what terms a holding is asked for. */
 export interface HoldOptions {
@@ -444,13 +478,26 @@ function parseCall<Fn>(
   mustBeObject('hold', options, caller)
   const { timeoutMs } = options
   if (timeoutMs === undefined) return { terms: { caller }, fn }
-  if (typeof timeoutMs === 'number' && timeoutMs >= 0) {
-    return { terms: { caller, timeoutMs, untilMs: performance.now() + timeoutMs }, fn }
+  if (isDuration(timeoutMs)) {
+    return { terms: { caller, timeoutMs, untilMs: elapsedMs() + timeoutMs }, fn }
   }
-  throw new LockUsageError(
-    `timeoutMs must be a number of milliseconds from 0 up, not ${show(timeoutMs)}`,
+  throw badDuration('timeoutMs', timeoutMs, caller)
+}
+
+function isDuration(ms: unknown): ms is number {
+  return typeof ms === 'number' && ms >= 0
+}
+
+function badDuration(name: string, ms: unknown, caller?: Caller): LockUsageError {
+  return new LockUsageError(
+    `${name} must be a number of milliseconds from 0 up, not ${show(ms)}`,
     caller,
   )
+}
+
+function mustBeListener(name: string, listener: unknown): void {
+  if (listener === undefined || typeof listener === 'function') return
+  throw new LockUsageError(`${name} must be a function, not ${show(listener)}`)
 }
 
 function mustBeFunction(fn: unknown, caller: Caller): void {
@@ -499,9 +546,9 @@ function badPair(a: number, b: number, count: number, caller: Caller): LockUsage
 }
 
 /** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */
-function settled<Result>(result: Result): Result {
+function settled<Result>(result: Settled<Result>): Result {
   if (typeof result === 'object') mustNotBePromise(result)
-  return result
+  return result as Result
 }
 
 function mustNotBePromise(result: object | null): void {

@@ -60,6 +60,11 @@ export function openTable(handle: SharedLocksHandle): Table {
     ) {
       return viewExisting(sharedBufferOf(memory), memory)
     }
+    throw new LockUsageError(
+      "open got a table's handle without the memory: shared memory reaches the threads of one process " +
+        'only. Pass locks.handle to a Worker, as workerData or by postMessage, not to another process ' +
+        '(child_process, cluster), and not as JSON',
+    )
   }
   throw new LockUsageError(
     "open takes a table's handle (locks.handle), as workerData or postMessage delivered it",

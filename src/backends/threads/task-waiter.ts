@@ -6,6 +6,7 @@
  * not spin: its thread has other work.
  */
 
+import { keepAlive, pauseFor } from '../../core/clock.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
@@ -16,8 +17,6 @@ import { announceSleep, type Terms, Wait } from './wait.ts'
 
 /** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
 const POLL_MS = 1
-/** As long as a timer can be: it only keeps the process alive. */
-const LONG_MS = 2 ** 31 - 1
 const BITS = WAITER | WAKE_ALL
 
 /**
@@ -107,7 +106,7 @@ async function drain(
 /** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
 async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
   if (!Atomics.waitAsync) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await pauseFor(POLL_MS)
     wait.slept(false)
     return
   }
@@ -117,10 +116,10 @@ async function sleep(words: Int32Array, at: number, value: number, wait: Wait): 
     return
   }
   // A pending waitAsync does not keep a process alive; a timer does.
-  const alive = setInterval(() => {}, LONG_MS)
+  const letEnd = keepAlive()
   try {
     wait.slept((await waiting.value) !== 'timed-out')
   } finally {
-    clearInterval(alive)
+    letEnd()
   }
 }

@@ -13,10 +13,13 @@
  */
 
 import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
-import { type Caller, LockOrderError, LockTimeoutError, LockUsageError } from '../../core/errors.ts'
+import { stackBeginningAt } from '../../core/call-stack.ts'
+import { pauseFor } from '../../core/clock.ts'
+import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
+import { OwnerWait } from './owner-wait.ts'
 import {
   firstTaken,
   intend,
@@ -24,6 +27,7 @@ import {
   locksHeld,
   nestIn,
   type Owner,
+  publishHolding,
   releaseOwner,
   removeHeld,
   setProof,
@@ -96,15 +100,21 @@ export class Tasks {
     // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
     // what the thread still holds then, it holds across its event loop.
     await undefined
-    const plan = this.#withoutHeld(whole, outer)
-    this.#refuse(plan, outer, terms)
-    const task = await this.#begin(outer, terms)
+    let task: Task | undefined
+    let isGranted = false
     try {
+      const plan = this.#withoutHeld(whole, outer)
+      this.#refuse(plan, outer, terms)
+      task = await this.#begin(outer, terms)
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
+      isGranted = true
+      publishHolding(this.#table, task.owner, stack)
       const result = context ? context.run(task, fn) : fn()
       return await (this.#table.layout.order === 'free' ? inFrame(task, result) : result)
+    } catch (error) {
+      throw isGranted ? error : beginningAt(error, stack)
     } finally {
-      this.#end(task)
+      if (task) this.#end(task)
     }
   }
 
@@ -165,6 +175,7 @@ export class Tasks {
 
   async #begin(outer: Task | undefined, terms: Terms): Promise<Task> {
     const [parent] = this.#surrounding(outer)
+    let wait: OwnerWait | undefined
     for (;;) {
       const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
       const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
@@ -174,6 +185,7 @@ export class Tasks {
         under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
       })
       if (owner) {
+        wait?.end()
         const nested = new Set<Task>()
         const task = { table: this.#table, owner, outer, parent, nested, frame: 0, ended: false }
         parent?.nested.add(task)
@@ -188,8 +200,14 @@ export class Tasks {
             'cannot wait for one: create the table with more owners',
         )
       }
-      refuseLate(terms, this.#thread.label)
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      wait ??= new OwnerWait(this.#table, this.#thread, terms)
+      try {
+        wait.look()
+      } catch (error) {
+        wait.end()
+        throw error
+      }
+      await pauseFor(RETRY_MS)
     }
   }
 
@@ -246,6 +264,12 @@ export class Tasks {
   }
 }
 
+/** An error of ours, whose stack then begins at these calls: it was made when they had been left. */
+function beginningAt(error: unknown, calls: string): unknown {
+  if (error instanceof LockwiseError && calls !== '') error.stack = stackBeginningAt(error, calls)
+  return error
+}
+
 /**
  * What a callback returned, awaited in a frame of the task's own, so that await chains show it. V8 follows no
  * promise with two reactions, so it is awaited again only when it has settled.
@@ -256,14 +280,6 @@ async function inFrame<Result>(task: Task, result: Result | PromiseLike<Result>)
   task.frame = id
   await awaits
   return await end
-}
-
-/** Throws if the time is over in which a holding was to begin. */
-function refuseLate({ untilMs, timeoutMs }: Terms, label: string): void {
-  if (untilMs === undefined || performance.now() < untilMs) return
-  throw new LockTimeoutError(
-    `holdAsync of ${label} waited ${timeoutMs} ms for one of the table's owners, which are all in use`,
-  )
 }
 
 /** The highest of some lock numbers, -1 for none. */

@@ -7,14 +7,17 @@
  * only suspected is looked for again after short sleeps: proofs may come.
  */
 
-import { type Caller, DeadlockError, LockTimeoutError } from '../../core/errors.ts'
+import { elapsedMs, nowMs } from '../../core/clock.ts'
+import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { findDeadlock, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
-import { endWait, kindOf, labelOf, nowMs, type Owner, publishWait } from './owners.ts'
+import { WaitWatch } from './long-waits.ts'
+import { endWait, kindOf, type Owner, publishWait } from './owners.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
+import { timedOut } from './time-limit.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
@@ -25,16 +28,13 @@ const MOST_DOUBLINGS = 10
 /** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
 const STEPS_PER_SLEEP = 32
 
-/** Of those in the way so many are named. */
-const MOST_NAMED = 4
-
 /** On what terms a request waits. */
 export interface Terms {
   /** Errors and published stacks begin above this. */
   readonly caller: Caller | undefined
   /** The stack to be published, where it is known already. */
   readonly stack?: string
-  /** When the request is given up, on the clock of `performance.now()`. */
+  /** When the request is given up, on the clock of `elapsedMs()`. */
   readonly untilMs?: number | undefined
   /** How long that is from its beginning. */
   readonly timeoutMs?: number | undefined
@@ -50,6 +50,7 @@ export class Wait {
   readonly #sinceMs = nowMs()
   readonly #stack: string
   readonly #mayDeadlock: boolean
+  readonly #watch: WaitWatch
   #isChecked = false
   readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
   /** How often a suspected deadlock was looked for. */
@@ -65,6 +66,7 @@ export class Wait {
     this.#terms = terms
     this.#mayDeadlock = table.layout.order === 'free'
     this.#stack = this.#mayDeadlock ? (terms.stack ?? stackAt(terms.caller)) : ''
+    this.#watch = new WaitWatch(table, owner, this.#sinceMs, lock)
     this.publish()
   }
 
@@ -81,6 +83,7 @@ export class Wait {
 
   /** It is granted, or given up. */
   end(): void {
+    this.#watch.end()
     endWait(this.#table, this.#owner)
   }
 
@@ -116,30 +119,20 @@ export class Wait {
     const most = this.#search.isSuspected
       ? Math.min(LONGEST_SLEEP_MS, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
       : LONGEST_SLEEP_MS
-    return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - performance.now()))
+    return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - elapsedMs()))
   }
 
-  /** Throws if the time is over; the wait has ended then. */
+  /** Throws if the time is over; the wait has ended then. Reports a wait that lasts long. */
   refuseLate(): void {
-    const { untilMs, timeoutMs, caller } = this.#terms
-    if (untilMs === undefined || performance.now() < untilMs) return
+    const { untilMs, timeoutMs, stack, caller } = this.#terms
+    this.#watch.look(this.#mode, () => stack ?? stackAt(caller))
+    if (untilMs === undefined || elapsedMs() < untilMs) return
+    const { seen } = this.#watch
+    const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs, caller)
     this.end()
-    const at = addressOf(this.#table, this.#lock) >> 2
-    const holder = ownerIn(Atomics.load(this.#table.words, at))
-    // Who has claimed it waits for its readers.
-    const holders =
-      holder === 0 || holder === this.#owner.id ? readersOf(this.#table, this.#lock) : [holder]
-    const others = [...holders].filter((id) => id !== this.#owner.id)
-    const labels = others.slice(0, MOST_NAMED).map((id) => labelOf(this.#table, id))
-    if (others.length > MOST_NAMED) labels.push(`${others.length - MOST_NAMED} more`)
-    const held = labels.length === 0 ? '' : `, held by ${labels.join(', ')}`
     // A wake-up that came too late for this wait is for the next.
-    Atomics.notify(this.#table.words, at, 1)
-    throw new LockTimeoutError(
-      `${this.#owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ` +
-        `${this.#lock}${held}: it has none of them. Try again, allow more time, or hold them for shorter`,
-      caller,
-    )
+    Atomics.notify(this.#table.words, addressOf(this.#table, this.#lock) >> 2, 1)
+    throw error
   }
 
   /** After a long sleep: do those live for whom it waits, are they anyone at all? */

@@ -23,6 +23,7 @@
  * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers.
  */
 
+import { elapsedMs } from '../../core/clock.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, SLOT, WAITER, WAKE_ALL } from './layout.ts'
@@ -73,7 +74,7 @@ export class Waiter {
 
   /** Another busy lock was met: are there so many that this thread should stand back? */
   metBusyLock(): boolean {
-    const now = performance.now()
+    const now = elapsedMs()
     const windows = (now - this.#lastBusyMs) / HEAT_WINDOW_MS
     this.#heat = windows < 1 ? this.#heat + 1 : Math.max(0, this.#heat - windows)
     this.#lastBusyMs = now
@@ -89,10 +90,10 @@ export class Waiter {
 
   /** Someone was woken: is it time to let him go first? Only for a thread that holds nothing. */
   letWokenGoFirst(): void {
-    const now = performance.now()
+    const now = elapsedMs()
     if (now - this.#lastFairMs < FAIR_MS || !mayBlock) return
     this.nap()
-    this.#lastFairMs = performance.now()
+    this.#lastFairMs = elapsedMs()
   }
 
   /**

@@ -318,7 +318,7 @@ export function describeTimeouts(create: Create): void {
         name: 'LockTimeoutError',
         code: 'LOCK_TIMEOUT',
         message: new RegExp(
-          `main waited ${timeoutMs} ms .* lock 3, held by other: it has none of them`,
+          `main waited ${timeoutMs} ms .* lock 3, held by other [(]thread 2.*[)]: it has none of them`,
         ),
       })
       await assert.rejects(
@@ -345,7 +345,7 @@ export function describeTimeouts(create: Create): void {
     await flagIsSet(flags, 0)
     const told = {
       name: 'LockTimeoutError',
-      message: /lock 3, held by reader: it has none of them/,
+      message: /lock 3, held by reader \(thread 2.*\): it has none of them/,
     }
     assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), told)
     await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), told)

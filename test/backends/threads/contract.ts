@@ -7,6 +7,7 @@ import {
   LockUsageError,
   SharedLocks,
   type SharedLocksOptions,
+  shared,
 } from '../../../src/backends/threads/index.ts'
 import { describeReentrant, describeShared, describeTimeouts } from './contract-modes.ts'
 import { setFlag } from './programs.ts'
@@ -305,9 +306,33 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
+  it('takes one lock by its number, or shared', async () => {
+    const locks = create()
+    assert.deepEqual(
+      locks.hold(3, () => busyLocks(locks)),
+      [3],
+    )
+    assert.deepEqual(
+      locks.hold(3, { timeoutMs: 50 }, () => busyLocks(locks)),
+      [3],
+    )
+    assert.deepEqual(
+      locks.tryHold(0, () => busyLocks(locks)),
+      [0],
+    )
+    await locks.holdAsync(shared(3), async () => {
+      assert.equal(
+        locks.tryHold(3, () => 'free'),
+        undefined,
+      )
+      assert.equal(await locks.holdAsync(4, () => 'both'), 'both')
+    })
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
   it('refuses what is no list of numbers', async () => {
     const locks = create()
-    for (const bad of [undefined, null, 3, 'ab', {}, { [Symbol.iterator]: 3 }] as never[]) {
+    for (const bad of [undefined, null, 8, '3', 'ab', {}, { [Symbol.iterator]: 3 }] as never[]) {
       assert.throws(() => locks.hold(bad, assert.fail), LockwiseOrType)
       await assert.rejects(locks.holdAsync(bad, assert.fail), LockwiseOrType)
     }

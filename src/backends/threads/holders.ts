@@ -1,0 +1,187 @@
+/**
+ * Who is in the way of a wait: read from the owners' slots, for refusals and reports.
+ *
+ * Nothing is locked meanwhile: what is read can be out of date by some microseconds, and only explains.
+ */
+
+import { nowMs } from '../../core/clock.ts'
+import { duration } from '../../core/listed.ts'
+import type { LockMode } from '../../core/modes.ts'
+import type { ThreadHolder, ThreadWait } from '../../core/report.ts'
+import { FREE_SLOT, SLOT, TASK_SLOT } from './layout.ts'
+import { kindOf, labelOf, leaderOf, slotOf, stackOf, waitingMode, waitingSince } from './owners.ts'
+import { readersOf } from './readers.ts'
+import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
+
+/** So many holders are described. */
+const MAX_DESCRIBED = 10
+/** So many of them are named in a sentence. */
+const MAX_NAMED = 4
+/** A chain of holders that wait themselves is followed so far. */
+const MAX_DEPTH = 5
+
+/** Since when the looks of a waiter have found an owner as the holder. */
+export interface Seen {
+  readonly id: number
+  readonly sinceMs: number
+}
+
+/** The owners that are in the way of an owner that waits for a lock; its readers where it is claimed. */
+export function holdersOf(table: Table, lock: number, waiter: number): number[] {
+  const holder = ownerIn(Atomics.load(table.words, addressOf(table, lock) >> 2))
+  // The owner that has claimed it waits for its readers.
+  const holders = holder === 0 || holder === waiter ? readersOf(table, lock) : [holder]
+  return [...holders].filter((id) => id !== waiter)
+}
+
+/** Describes owners that are in the way of a waiter, and what they wait for themselves. */
+export function describeHolders(
+  table: Table,
+  lock: number | undefined,
+  ids: readonly number[],
+  seen?: Seen,
+  waiter?: number,
+): ThreadHolder[] {
+  // After a claim no reader enters: those that it waits for were there before.
+  const seenAs =
+    seen && seen.id === waiter ? ids.map((id) => ({ ...seen, id })) : seen ? [seen] : []
+  return new Description(table, seenAs).holders(lock, ids)
+}
+
+/** How many owners wait for a lock. */
+export function waitersOf(table: Table, lock: number): number {
+  const address = addressOf(table, lock)
+  let waiters = 0
+  for (let id = 1; id <= table.layout.owners; id++) {
+    if (kindOf(table, id) !== FREE_SLOT && waitWord(table, id) === address) waiters++
+  }
+  return waiters
+}
+
+/** Reads a chain of holders: each owner once. */
+class Description {
+  readonly #table: Table
+  readonly #seen: readonly Seen[]
+  readonly #at = nowMs()
+  readonly #described = new Set<number>()
+
+  constructor(table: Table, seen: readonly Seen[]) {
+    this.#table = table
+    this.#seen = seen
+  }
+
+  holders(lock: number | undefined, ids: readonly number[], depth = 0): ThreadHolder[] {
+    const described = ids.slice(0, MAX_DESCRIBED)
+    for (const id of described) this.#described.add(id)
+    return described.map((id) => this.#holder(lock, id, depth))
+  }
+
+  #holder(lock: number | undefined, id: number, depth: number): ThreadHolder {
+    const table = this.#table
+    const isShared = lock !== undefined && [...readersOf(table, lock)].includes(id)
+    const waits = this.#waitOf(id, depth)
+    const holding = this.#holding(lock, id, waits)
+    return {
+      label: labelOf(table, id),
+      thread: leaderOf(table, id),
+      mode: isShared ? 'shared' : 'exclusive',
+      ...holding,
+      ...(waits && { waits }),
+    }
+  }
+
+  /** Since when it holds a lock, and where it asked for it, as far as that is known. */
+  #holding(
+    lock: number | undefined,
+    id: number,
+    waits: ThreadWait | undefined,
+  ): Pick<ThreadHolder, 'heldMs' | 'isSeen' | 'stack'> {
+    const table = this.#table
+    if (lock === undefined) return {}
+    if (kindOf(table, id) === TASK_SLOT && waitWord(table, id) === 0) {
+      const stack = stackOf(table, id)
+      return { heldMs: this.#since(waitingSince(table, id)), ...(stack !== '' && { stack }) }
+    }
+    const seen = this.#seen.find((each) => each.id === id)
+    const seenMs = seen ? this.#since(seen.sinceMs) : 0
+    // An owner that waits releases nothing.
+    const heldMs = Math.max(seenMs, waits?.waitedMs ?? 0)
+    return heldMs >= 1 ? { heldMs, isSeen: true } : {}
+  }
+
+  #waitOf(id: number, depth: number): ThreadWait | undefined {
+    const table = this.#table
+    const waiting = waitingFor(table, id)
+    const word = waiting === undefined ? 0 : waitWord(table, waiting)
+    if (waiting === undefined || word === 0) return undefined
+    const lock = numberOf(table, word)
+    const stack = stackOf(table, waiting)
+    const blockers = holdersOf(table, lock, waiting).filter((each) => !this.#described.has(each))
+    return {
+      lock,
+      mode: waitingMode(table, waiting),
+      waitedMs: this.#since(waitingSince(table, waiting)),
+      ...(stack !== '' && { stack }),
+      holders: depth < MAX_DEPTH ? this.holders(lock, blockers, depth + 1) : [],
+    }
+  }
+
+  #since(ms: number): number {
+    return Math.max(0, this.#at - ms)
+  }
+}
+
+/** The owner whose wait keeps an owner: itself, its blocked thread, or an asynchronous holding inside it. */
+function waitingFor(table: Table, id: number): number | undefined {
+  if (waitWord(table, id) !== 0) return id
+  const isTask = kindOf(table, id) === TASK_SLOT
+  if (isTask && waitWord(table, leaderOf(table, id)) !== 0) return leaderOf(table, id)
+  for (let child = 1; child <= table.layout.owners; child++) {
+    if (kindOf(table, child) !== TASK_SLOT || waitWord(table, child) === 0) continue
+    if (table.words[(slotOf(table, child) + SLOT.parent) >> 2] === id) return child
+  }
+  return undefined
+}
+
+function waitWord(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
+}
+
+/** Holders as a part of a sentence: `teller 3 (thread 4, seen holding it for 980 ms)`. */
+export function holdersText(
+  holders: readonly ThreadHolder[],
+  count: number = holders.length,
+): string {
+  const named = holders.slice(0, MAX_NAMED).map(holderText)
+  if (count > named.length) named.push(`${count - named.length} more`)
+  return named.join(', ')
+}
+
+function holderText(holder: ThreadHolder): string {
+  const { label, thread, heldMs, isSeen, stack, waits } = holder
+  const parts = label === `thread ${thread}` ? [] : [`thread ${thread}`]
+  if (heldMs !== undefined) {
+    parts.push(
+      `${isSeen ? 'seen holding it' : 'holds it'}${modeText(holder)} for ${duration(heldMs)}`,
+    )
+  }
+  if (stack) parts.push(`asked for ${siteOf(stack)}`)
+  if (waits) parts.push(waitText(waits))
+  return parts.length === 0 ? label : `${label} (${parts.join(', ')})`
+}
+
+function waitText({ lock, waitedMs, stack, holders }: ThreadWait): string {
+  const at = stack ? ` ${siteOf(stack)}` : ''
+  const held = holders.length === 0 ? '' : `, held by ${holdersText(holders)}`
+  return `and waits itself for lock ${lock} for ${duration(waitedMs)}${at}${held}`
+}
+
+function modeText({ mode }: { readonly mode: LockMode }): string {
+  return mode === 'shared' ? ' shared' : ''
+}
+
+/** The innermost call of a stack. */
+function siteOf(stack: string): string {
+  const [call = ''] = stack.split('\n')
+  return call.startsWith('at ') ? call : `at ${call}`
+}

@@ -1,0 +1,185 @@
+/**
+ * Reports waits that last too long, as they are seen by one thread: one report for each stuck lock, not
+ * for each waiter; then at growing intervals, while anyone in the thread waits too long for that lock.
+ *
+ * Every waiter looks when it wakes, which it does within LONGEST_SLEEP_MS (wait.ts). A blocked thread
+ * writes to stderr itself: a warning of the process would be shown when it no longer blocks.
+ *
+ * Cost: nothing until a wait sleeps; then the reading of a clock and of the lock's word a sleep.
+ */
+
+import { builtin } from '../../core/builtin.ts'
+import { nowMs } from '../../core/clock.ts'
+import { emitWarning, writeWarning } from '../../core/emit-warning.ts'
+import type { LockMode } from '../../core/modes.ts'
+import type { LongWaitReport } from '../../core/report.ts'
+import { describeHolders, holdersOf, type Seen, waitersOf } from './holders.ts'
+import { TASK_SLOT } from './layout.ts'
+import { longWaitText } from './long-wait-text.ts'
+import { kindOf, leaderOf, type Owner } from './owners.ts'
+import { addressOf, ownerIn, type Table } from './table.ts'
+
+/** A wait is reported when it has lasted so long, unless the table's options say otherwise. */
+export const LONG_WAIT_MS = 10_000
+
+/** Gets the report of a wait that has lasted too long. */
+export type OnLongWait = (report: LongWaitReport) => void
+
+/** In the place of a lock's number, for waits for one of the table's owners. */
+const NO_LOCK = -1
+
+/** A lock for which someone in this thread waits too long. */
+interface Stuck {
+  waits: number
+  /** The next report, in milliseconds since 1970. */
+  nextMs: number
+}
+
+/** The long waits of one thread in one table. */
+class LongWaits {
+  readonly limitMs: number
+  readonly #onLongWait: OnLongWait | undefined
+  readonly #stuck = new Map<number, Stuck>()
+
+  constructor(limitMs: number, onLongWait: OnLongWait | undefined) {
+    this.limitMs = limitMs
+    this.#onLongWait = onLongWait
+  }
+
+  /** One more wait for a lock lasts too long. */
+  begun(lock: number): void {
+    const stuck = this.#stuck.get(lock)
+    if (stuck) stuck.waits++
+    else this.#stuck.set(lock, { waits: 1, nextMs: 0 })
+  }
+
+  ended(lock: number): void {
+    const stuck = this.#stuck.get(lock)
+    if (stuck && --stuck.waits === 0) this.#stuck.delete(lock)
+  }
+
+  /** Whether a wait for a lock is to be reported that has lasted so long; it is not again for some time. */
+  isDue(lock: number, at: number, waitedMs: number): boolean {
+    const stuck = this.#stuck.get(lock)
+    if (stuck === undefined || at < stuck.nextMs) return false
+    stuck.nextMs = at + Math.max(waitedMs, this.limitMs)
+    return true
+  }
+
+  report(report: LongWaitReport): void {
+    if (this.#onLongWait) callListener(this.#onLongWait, report)
+    else if (report.isBlocked) writeWarning(longWaitText(report, isMainThread()))
+    else emitWarning(longWaitText(report, isMainThread()))
+  }
+}
+
+const settings = new WeakMap<Table, LongWaits>()
+
+/** From now on this thread reports its long waits in a table. */
+export function reportLongWaits(
+  table: Table,
+  limitMs: number,
+  onLongWait: OnLongWait | undefined,
+): void {
+  if (limitMs !== Number.POSITIVE_INFINITY) settings.set(table, new LongWaits(limitMs, onLongWait))
+}
+
+/** Looks after one wait: since when its lock has had its holder, and whether the wait lasts too long. */
+export class WaitWatch {
+  readonly #table: Table
+  readonly #owner: Owner
+  /** The lock's number, or NO_LOCK. */
+  readonly #lock: number
+  readonly #sinceMs: number
+  readonly #longWaits: LongWaits | undefined
+  #isLong = false
+  #seen: Seen = { id: 0, sinceMs: 0 }
+  /** This wait is not reported before, even if it stopped being the lock's only long wait. */
+  #nextMs = 0
+
+  constructor(table: Table, owner: Owner, sinceMs: number, lock: number = NO_LOCK) {
+    this.#table = table
+    this.#owner = owner
+    this.#lock = lock
+    this.#sinceMs = sinceMs
+    this.#longWaits = settings.get(table)
+    this.#noteHolder(sinceMs)
+  }
+
+  /** The holder, and since when each look has found it. */
+  get seen(): Seen {
+    return this.#seen
+  }
+
+  /** After each sleep. `mode` and `stack` are those of the wait. */
+  look(mode: LockMode, stack: () => string): void {
+    const at = nowMs()
+    this.#noteHolder(at)
+    const waitedMs = at - this.#sinceMs
+    const longWaits = this.#longWaits
+    if (longWaits === undefined || waitedMs < longWaits.limitMs) return
+    if (!this.#isLong) {
+      this.#isLong = true
+      longWaits.begun(this.#lock)
+    }
+    if (at < this.#nextMs || !longWaits.isDue(this.#lock, at, waitedMs)) return
+    this.#nextMs = at + Math.max(waitedMs, longWaits.limitMs)
+    longWaits.report(this.#reportOf(mode, stack(), waitedMs))
+  }
+
+  /** The wait has ended, or is not published for a moment. */
+  end(): void {
+    if (!this.#isLong) return
+    this.#isLong = false
+    this.#longWaits?.ended(this.#lock)
+  }
+
+  #noteHolder(at: number): void {
+    if (this.#lock === NO_LOCK) return
+    const { words } = this.#table
+    const id = ownerIn(Atomics.load(words, addressOf(this.#table, this.#lock) >> 2))
+    if (id !== this.#seen.id) this.#seen = { id, sinceMs: at }
+  }
+
+  #reportOf(mode: LockMode, stack: string, waitedMs: number): LongWaitReport {
+    const table = this.#table
+    const { id, label } = this.#owner
+    const lock = this.#lock === NO_LOCK ? undefined : this.#lock
+    const ids = lock === undefined ? ownersIn(table) : holdersOf(table, lock, id)
+    return {
+      kind: 'long-wait',
+      label,
+      thread: leaderOf(table, id),
+      ...(lock !== undefined && { lock, mode, waiters: waitersOf(table, lock) }),
+      since: this.#sinceMs,
+      waitedMs,
+      isBlocked: lock !== undefined && kindOf(table, id) !== TASK_SLOT,
+      stack,
+      holders: describeHolders(table, lock, ids, this.#seen, id),
+      holderCount: ids.length,
+    }
+  }
+}
+
+/** The numbers of all owners of a table. */
+export function ownersIn(table: Table): number[] {
+  const all = Array.from({ length: table.layout.owners }, (_, i) => i + 1)
+  return all.filter((id) => kindOf(table, id) !== 0)
+}
+
+/** Whether this thread is the main thread of Node, whose event loop all others need. */
+export function isMainThread(): boolean {
+  const threads = builtin<{ readonly isMainThread: boolean }>('node:worker_threads')
+  return threads?.isMainThread === true
+}
+
+/** What a listener throws is not the waiter's: it is thrown again outside of any call. */
+function callListener(listener: OnLongWait, report: LongWaitReport): void {
+  try {
+    listener(report)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}

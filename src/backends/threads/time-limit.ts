@@ -1,0 +1,37 @@
+/** The error of a wait whose time is over: who was in the way, since when, and what that waits for itself. */
+
+import { type Caller, LockTimeoutError } from '../../core/errors.ts'
+import { describeHolders, holdersOf, holdersText, type Seen } from './holders.ts'
+import { TASK_SLOT } from './layout.ts'
+import { blockedText } from './long-wait-text.ts'
+import { isMainThread } from './long-waits.ts'
+import { kindOf, type Owner } from './owners.ts'
+import type { Table } from './table.ts'
+
+/** A main thread that is blocked for so long is told what that does to its event loop. */
+const LONG_BLOCK_MS = 100
+
+/** For an owner that waits for a lock, whose wait is still published. */
+export function timedOut(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  seen: Seen,
+  timeoutMs: number | undefined,
+  caller: Caller | undefined,
+): LockTimeoutError {
+  const ids = holdersOf(table, lock, owner.id)
+  const holders = describeHolders(table, lock, ids, seen, owner.id)
+  const held = ids.length === 0 ? '' : `, held by ${holdersText(holders, ids.length)}`
+  const isLong = timeoutMs !== undefined && timeoutMs >= LONG_BLOCK_MS
+  const isBlocked = kindOf(table, owner.id) !== TASK_SLOT
+  const blocked =
+    isLong && isBlocked && isMainThread() ? `. Also, ${blockedText(holders, true)}` : ''
+  return new LockTimeoutError(
+    `${owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ${lock}${held}: ` +
+      'it has none of them. Try again, allow more time, or hold them for shorter' +
+      blocked.replace(/\.$/, ''),
+    caller,
+    holders,
+  )
+}

@@ -1,0 +1,97 @@
+/** Errors of holdAsync begin at the line that called it, though they are made when that has been left. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { SharedLocks } from '../../../src/backends/threads/index.ts'
+import { flagIsSet, newFlags, startThread } from './threads.ts'
+
+const until = (): { end: () => void; promise: Promise<void> } => {
+  let end = (): void => undefined
+  const promise = new Promise<void>((resolve) => (end = resolve))
+  return { end, promise }
+}
+
+/** The error of a call, which must begin in `askedHere` with the name and message of the error. */
+async function beginsAtCaller(call: () => Promise<unknown>, code: string): Promise<void> {
+  async function askedHere(): Promise<void> {
+    await call()
+  }
+  await assert.rejects(askedHere(), (error: Error & { code?: string }) => {
+    assert.equal(error.code, code)
+    const [heading, first, second] = (error.stack ?? '').split('\n')
+    assert.equal(heading, `${error.name}: ${error.message}`)
+    assert.match(first ?? '', /call-sites\.test\.js:\d+:\d+/)
+    assert.match(second ?? '', /^ {4}at askedHere .*call-sites\.test\.js/)
+    assert.doesNotMatch(error.stack ?? '', /backends[\\/]threads[\\/](?!call-sites)/)
+    return true
+  })
+}
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  for (const order of ['ascending', 'free'] as const) {
+    const create = (owners = 8): SharedLocks =>
+      SharedLocks.create({ count: 4, memory, order, owners, label: 'main' })
+
+    describe(`errors of holdAsync (${memory}, ${order})`, { timeout: 20_000 }, () => {
+      it('begin at the caller after a timeout', async () => {
+        const locks = create()
+        const { end, promise } = until()
+        const holding = locks.holdAsync(1, () => promise)
+        const late = (): Promise<unknown> => locks.holdAsync([1], { timeoutMs: 5 }, assert.fail)
+        await beginsAtCaller(late, 'LOCK_TIMEOUT')
+        end()
+        await holding
+      })
+
+      it('begin at the caller for a lock that it holds', async () => {
+        const locks = create()
+        await locks.holdAsync(1, () =>
+          beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_DEADLOCK'),
+        )
+      })
+
+      it('begin at the caller for an owner that no one releases', async () => {
+        const locks = create(1)
+        await beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_USAGE')
+      })
+
+      it('begin at the caller for wrong arguments', async () => {
+        const locks = create()
+        await beginsAtCaller(() => locks.holdAsync(4, assert.fail), 'LOCK_USAGE')
+        await beginsAtCaller(() => locks.holdAsync('1' as never, assert.fail), 'LOCK_USAGE')
+        await beginsAtCaller(() => locks.holdAsync(1, undefined as never), 'LOCK_USAGE')
+      })
+
+      it('begin at the caller where the owner died', async () => {
+        const locks = create()
+        const flags = newFlags()
+        const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [1] })
+        await flagIsSet(flags, 0)
+        await Promise.all([worker.terminate(), assert.rejects(answer)])
+        await beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_OWNER_DIED')
+      })
+
+      it('leave what the callback throws as it is', async () => {
+        const locks = create()
+        const others = create()
+        let stack: string | undefined
+        const fails = locks.holdAsync(1, async () => {
+          try {
+            others.unlock(1)
+          } catch (error) {
+            stack = (error as Error).stack
+            throw error
+          }
+        })
+        await assert.rejects(fails, (error: Error) => error.stack === stack)
+      })
+    })
+  }
+
+  it(`an error against the order begins at the caller (${memory})`, async () => {
+    const locks = SharedLocks.create({ count: 4, memory })
+    await locks.holdAsync(2, () =>
+      beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_ORDER'),
+    )
+  })
+}

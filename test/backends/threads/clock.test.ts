@@ -1,0 +1,53 @@
+/** Time limits in shared memory follow the runtime's clock: no test runner's clock moves on while a thread blocks. */
+
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import FakeTimers, { type Clock } from '@sinonjs/fake-timers'
+import { LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  describe(`under fake timers (${memory})`, { timeout: 20_000 }, () => {
+    const flags = newFlags()
+    let locks: SharedLocks
+    let holding: Promise<void>
+    let clock: Clock | undefined
+
+    beforeEach(async () => {
+      locks = SharedLocks.create({ count: 4, memory, owners: 3 })
+      flags.fill(0)
+      holding = inThread(locks, 'holdUntilTold', { flags, indices: [1] })
+      await flagIsSet(flags, 0)
+      clock = FakeTimers.install()
+    })
+
+    afterEach(async () => {
+      clock?.uninstall()
+      setFlag(flags, 1, 1)
+      await holding
+    })
+
+    it('a blocking wait ends with its timeoutMs', () => {
+      assert.throws(() => locks.hold([1], { timeoutMs: 30 }, assert.fail), LockTimeoutError)
+      assert.throws(() => locks.hold([1], { timeoutMs: 130 }, assert.fail), LockTimeoutError)
+    })
+
+    it('an asynchronous wait ends with its timeoutMs', async () => {
+      await assert.rejects(locks.holdAsync([1], { timeoutMs: 30 }, assert.fail), LockTimeoutError)
+    })
+
+    it('an asynchronous wait for an owner of the table ends', async () => {
+      const waiting = locks.holdAsync([2], () => locks.holdAsync([3], { timeoutMs: 5 }, () => 1))
+      await assert.rejects(waiting, { code: 'LOCK_USAGE' })
+      let end = (): void => undefined
+      const task = locks.holdAsync([2], () => new Promise<void>((resolve) => (end = resolve)))
+      const late = locks.holdAsync([3], { timeoutMs: 30 }, assert.fail)
+      await assert.rejects(late, LockTimeoutError)
+      const next = locks.holdAsync([3], () => 'held')
+      end()
+      assert.equal(await next, 'held')
+      await task
+    })
+  })
+}

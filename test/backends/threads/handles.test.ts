@@ -1,0 +1,49 @@
+/** Handles that reached another process: the memory cannot, and the error says so. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { SharedLocks } from '../../../src/backends/threads/index.ts'
+import { runNode } from '../../spawn.ts'
+
+const entry = JSON.stringify(
+  new URL('../../../src/backends/threads/index.js', import.meta.url).href,
+)
+
+/** A process that sends a handle to its child, and writes what becomes of that. */
+const program = (memory: string, serialization: string): string => `
+import { fork } from 'node:child_process'
+import { SharedLocks } from ${entry}
+const child = ${JSON.stringify(`
+  process.on('message', (handle) => import(${entry}).then(({ SharedLocks }) => {
+    try { SharedLocks.open(handle) } catch ({ code, message }) { process.send({ code, message }) }
+    process.disconnect()
+  }))`)}
+const { handle } = SharedLocks.create({ count: 2, memory: '${memory}' })
+const started = fork('-e', [child], { execArgv: [], serialization: '${serialization}' })
+started.on('message', (error) => console.log(JSON.stringify(error)))
+try { started.send(handle) } catch ({ message }) { console.log(message); started.disconnect() }
+`
+
+for (const memory of ['wasm', 'buffer']) {
+  describe(`a handle in another process (${memory})`, { timeout: 60_000 }, () => {
+    it('is refused with an error that says so', () => {
+      const { stdout, stderr } = runNode(['--input-type=module', '--eval', program(memory, 'json')])
+      assert.equal(stderr, '')
+      const { code, message } = JSON.parse(stdout)
+      assert.equal(code, 'LOCK_USAGE')
+      assert.match(message, /threads of one process only.*not to another process/)
+    })
+
+    it('is refused by Node where the serialization is advanced', () => {
+      const args = ['--input-type=module', '--eval', program(memory, 'advanced')]
+      assert.match(runNode(args).stdout, /could not be cloned/)
+    })
+  })
+}
+
+it('a handle that was JSON is refused with an error that says so', () => {
+  const { handle } = SharedLocks.create({ count: 2 })
+  const copy = JSON.parse(JSON.stringify(handle))
+  assert.throws(() => SharedLocks.open(copy), { code: 'LOCK_USAGE', message: /not as JSON/ })
+  assert.throws(() => SharedLocks.open({} as never), { message: /takes a table's handle/ })
+})

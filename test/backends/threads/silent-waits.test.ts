@@ -1,0 +1,208 @@
+/** No wait in shared memory is silent: long waits are reported, and what can never be granted is refused. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  type LockTimeoutError,
+  type LongWaitReport,
+  type OpenOptions,
+  SharedLocks,
+} from '../../../src/backends/threads/index.ts'
+import { runNode } from '../../spawn.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+
+const entry = JSON.stringify(
+  new URL('../../../src/backends/threads/index.js', import.meta.url).href,
+)
+
+/** Runs a program with a worker that holds lock 1, and asks its parent by message before it releases it. */
+function runBlocked(memory: string, work: string, args: readonly string[] = []): string {
+  const worker = `
+    const { workerData, parentPort } = await import('node:worker_threads')
+    import(${entry}).then(({ SharedLocks }) => {
+      const locks = SharedLocks.open(workerData, { label: 'asker' })
+      locks.lock(1)
+      parentPort.postMessage('please')
+      setTimeout(() => { locks.unlock(1); locks.close() }, 1000)
+    })`
+  const program = `
+    import { Worker } from 'node:worker_threads'
+    import { SharedLocks } from ${entry}
+    const locks = SharedLocks.create(
+      { count: 4, memory: '${memory}', label: 'main', longWaitMs: 150 })
+    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, workerData: locks.handle })
+    await new Promise((resolve) => worker.once('message', resolve))
+    ${work}`
+  const { stderr, status } = runNode([...args, '--input-type=module', '--eval', program], {
+    timeoutMs: 60_000,
+  })
+  assert.equal(status, 0, stderr)
+  return stderr
+}
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  const create = (options: OpenOptions = {}, owners = 8): SharedLocks =>
+    SharedLocks.create({ count: 8, memory, order: 'free', owners, label: 'main', ...options })
+
+  describe(`long waits (${memory})`, { timeout: 120_000 }, () => {
+    it('of a blocked main thread are written while it blocks', () => {
+      const stderr = runBlocked(
+        memory,
+        `const { writeSync } = await import('node:fs')
+        locks.hold(1, function here() { writeSync(2, 'held\\n') })`,
+      )
+      assert.match(stderr, /LockwiseWarning: main \(thread 1\) has waited for \d+ ms for lock 1/)
+      assert.match(stderr, /held by asker \(thread 2, seen holding it for \d+ ms\)/)
+      assert.match(
+        stderr,
+        /blocks the main thread's event loop. If asker needs it .* use holdAsync/,
+      )
+      assert.match(stderr, /waits at\n {4}file:.*eval/)
+      assert.ok(stderr.indexOf('LockwiseWarning') < stderr.indexOf('held\n'))
+    })
+
+    it('are not written where the program wants no warnings', () => {
+      assert.equal(runBlocked(memory, 'locks.hold(1, () => {})', ['--no-warnings']), '')
+    })
+
+    it('are reported once for a lock, then at growing intervals', async () => {
+      const reports: LongWaitReport[] = []
+      const locks = create({ longWaitMs: 20, onLongWait: (report) => reports.push(report) })
+      const flags = newFlags()
+      const holding = inThread(locks, 'holdUntilTold', { flags, indices: [1] }, 'holder')
+      await flagIsSet(flags, 0)
+      const waiting = Array.from({ length: 5 }, () => locks.holdAsync(1, () => {}))
+      while (reports.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+      setFlag(flags, 1, 1)
+      await Promise.all([holding, ...waiting])
+      const [first, second] = reports as [LongWaitReport, LongWaitReport]
+      assert.ok(second.waitedMs >= 1.9 * first.waitedMs, `${second.waitedMs}`)
+      const { holders, stack, ...rest } = first
+      assert.deepEqual(
+        { ...rest, since: 0, waitedMs: 0 },
+        {
+          kind: 'long-wait',
+          label: first.label,
+          thread: 1,
+          lock: 1,
+          mode: 'exclusive',
+          waiters: 5,
+          since: 0,
+          waitedMs: 0,
+          isBlocked: false,
+          holderCount: 1,
+        },
+      )
+      assert.match(first.label, /main \(task \d\)/)
+      assert.match(stack, /silent-waits\.test/)
+      const [{ label, thread, heldMs = 0, isSeen } = assert.fail()] = holders
+      assert.deepEqual([label, thread, isSeen], ['holder', 2, true])
+      assert.ok(heldMs >= 20 && heldMs <= first.waitedMs + 1)
+    })
+
+    it('name what the holder waits for itself, with its call stack', async () => {
+      const reports: LongWaitReport[] = []
+      const locks = create({ longWaitMs: 0, onLongWait: (report) => reports.push(report) })
+      let end = (): void => undefined
+      const root = locks.holdAsync(2, () => new Promise<void>((resolve) => (end = resolve)))
+      const middle = locks.holdAsync(1, () => locks.holdAsync(2, () => {}))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await assert.rejects(
+        locks.holdAsync(1, { timeoutMs: 30 }, assert.fail),
+        ({ message, holders, toJSON }: LockTimeoutError) => {
+          assert.match(
+            message,
+            /lock 1, held by main \(task 2\) \(thread 1, holds it for \d+ ms, asked for at .*silent-waits.*, and waits itself for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1\)/,
+          )
+          const [holder] = holders ?? []
+          assert.match(holder?.stack ?? '', /silent-waits/)
+          assert.match(holder?.waits?.stack ?? '', /silent-waits/)
+          assert.equal(holder?.waits?.holders[0]?.label, 'main (task 1)')
+          assert.ok(toJSON)
+          return true
+        },
+      )
+      end()
+      await Promise.all([root, middle])
+      const report = reports.find(({ lock }) => lock === 1) ?? assert.fail()
+      assert.equal(report.holders[0]?.waits?.lock, 2)
+    })
+
+    it('name the readers in the way, and since when', async () => {
+      const locks = create({ longWaitMs: Number.POSITIVE_INFINITY })
+      const flags = newFlags()
+      const reading = inThread(locks, 'holdUntilTold', { flags, indices: [], reads: 1 }, 'reader')
+      await flagIsSet(flags, 0)
+      assert.throws(() => locks.hold(1, { timeoutMs: 40 }, assert.fail), {
+        name: 'LockTimeoutError',
+        message: /held by reader \(thread 2, seen holding it shared for \d+ ms\)/,
+      })
+      setFlag(flags, 1, 1)
+      await reading
+    })
+
+    it('report nothing with longWaitMs: Infinity, and nothing before it', async () => {
+      const reports: LongWaitReport[] = []
+      const onLongWait = (report: LongWaitReport): unknown => reports.push(report)
+      for (const longWaitMs of [Number.POSITIVE_INFINITY, 60_000]) {
+        const locks = create({ longWaitMs, onLongWait })
+        const other = SharedLocks.open(locks.handle)
+        await locks.holdAsync(1, async () => {
+          await assert.rejects(other.holdAsync(1, { timeoutMs: 20 }, assert.fail))
+        })
+      }
+      assert.deepEqual(reports, [])
+    })
+
+    it('a wrong option is refused', () => {
+      for (const longWaitMs of [-1, Number.NaN, '5' as never]) {
+        assert.throws(() => create({ longWaitMs }), { code: 'LOCK_USAGE', message: /longWaitMs/ })
+      }
+      assert.throws(() => create({ onLongWait: 3 as never }), { message: /onLongWait must be a f/ })
+    })
+  })
+
+  describe(`a holdAsync without an owner (${memory})`, { timeout: 60_000 }, () => {
+    it('is refused at once where threads have all of them', async () => {
+      const message = /can never begin: its one owner is in use: main \(thread 1\).*more owners/
+      const refused = { code: 'LOCK_USAGE', message }
+      await assert.rejects(create({}, 1).holdAsync(1, assert.fail), refused)
+      const locks = create({}, 2)
+      const other = SharedLocks.open(locks.handle, { label: 'other' })
+      for (const each of [locks, other]) {
+        await assert.rejects(each.holdAsync(1, assert.fail), {
+          code: 'LOCK_USAGE',
+          message: /all its 2 owners are in use: main \(thread 1\), other \(thread 2\)/,
+        })
+      }
+      other.close()
+      assert.equal(await locks.holdAsync(1, () => 'held'), 'held')
+    })
+
+    it('gets the owner of a thread that has ended', async () => {
+      const locks = create({}, 2)
+      const flags = newFlags()
+      const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [] })
+      await flagIsSet(flags, 0)
+      await Promise.all([worker.terminate(), assert.rejects(answer)])
+      assert.equal(await locks.holdAsync(1, () => 'held'), 'held')
+    })
+
+    it('is reported while it waits, and says who has them when it gives up', async () => {
+      const reports: LongWaitReport[] = []
+      const locks = create({ longWaitMs: 10, onLongWait: (report) => reports.push(report) }, 2)
+      let end = (): void => undefined
+      const task = locks.holdAsync(1, () => new Promise<void>((resolve) => (end = resolve)))
+      await assert.rejects(locks.holdAsync(2, { timeoutMs: 60 }, assert.fail), {
+        code: 'LOCK_TIMEOUT',
+        message: /waited 60 ms for one of the table's owners: all its 2 .*main \(task 1\)/,
+      })
+      end()
+      await task
+      const [{ lock, holderCount, stack } = assert.fail()] = reports
+      assert.deepEqual([lock, holderCount], [undefined, 2])
+      assert.match(stack, /silent-waits/)
+    })
+  })
+}
