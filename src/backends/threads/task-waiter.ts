@@ -10,9 +10,9 @@ import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
 import { type Owner, pushHeld } from './owners.ts'
-import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
+import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter, wakeMissed } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
-import { announceSleep, type Terms, Wait } from './wait.ts'
+import { LONGEST_SLEEP_MS, type Terms, Wait } from './wait.ts'
 
 /** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
 const POLL_MS = 1
@@ -45,9 +45,12 @@ export async function takeForTask(
       if (mode === 'shared') {
         // As in waiter.ts: no wait may be published beside a reader's bit.
         wait?.end()
-        if (tryEnter(table, owner, lock)) return true
+        if (tryEnter(table, owner, lock)) {
+          if (wait) wakeMissed(table, lock)
+          return true
+        }
         wait?.publish()
-      } else if (claim(words, at, seen, wait ? owner.me | WAITER : owner.me)) {
+      } else if (claim(words, at, seen, wait ? owner.me | BITS : owner.me)) {
         if (seen === SHARED) await drain(table, owner, lock, terms, wait)
         wait?.end()
         pushHeld(table, owner, addressOf(table, lock))
@@ -55,9 +58,10 @@ export async function takeForTask(
       }
     } else {
       wait ??= new Wait(table, owner, lock, mode, terms)
-      if (announceSleep(words, at, seen, BITS) && !isLeft(table, seen)) {
+      const longestMs = wait.announce(at, seen, BITS)
+      if (longestMs > 0 && !isLeft(table, seen)) {
         wait.refuseDeadlock()
-        await sleep(words, at, seen | BITS, wait)
+        await sleep(words, at, seen | BITS, wait, longestMs)
         wait.refuseLate()
       }
     }
@@ -85,7 +89,7 @@ async function drain(
         if (readers === 0) break
         wait ??= new Wait(table, owner, lock, 'exclusive', terms)
         wait.refuseDeadlock()
-        await sleep(table.words, row, readers, wait)
+        await sleep(table.words, row, readers, wait, LONGEST_SLEEP_MS)
         wait.refuseLate()
       }
     }
@@ -98,13 +102,19 @@ async function drain(
 }
 
 /** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
-async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
+async function sleep(
+  words: Int32Array,
+  at: number,
+  value: number,
+  wait: Wait,
+  longestMs: number,
+): Promise<void> {
   if (!Atomics.waitAsync) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     wait.lookAfter()
     return
   }
-  const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs)
+  const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs(longestMs))
   if (!waiting.async) return
   // A pending waitAsync does not keep a process alive; a timer does.
   const alive = setInterval(() => {}, LONG_MS)

@@ -12,11 +12,19 @@ import { findDeadlock } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { endWait, kindOf, labelOf, nowMs, type Owner, publishWait } from './owners.ts'
-import { readersOf } from './readers.ts'
+import { isOpen, readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
+/**
+ * The length of a first sleep, after which a waiter looks whether its announcement stands (waiter.ts).
+ * A store leaves a processor's buffer within microseconds, also when it misses every cache, and at the
+ * latest when the system switches threads: a millisecond is far longer.
+ */
+const FIRST_SLEEP_MS = 1
+/** A wait that is over looks so often whether its lock is free just now: some ten microseconds. */
+const LAST_LOOKS = 2000
 
 /** Of those in the way so many are named. */
 const MOST_NAMED = 4
@@ -44,6 +52,10 @@ export class Wait {
   readonly #stack: string
   readonly #mayDeadlock: boolean
   #isChecked = false
+  /** Whether the last sleep ended by time. */
+  #hasSleptOut = false
+  /** Whether the last announcement was one after which a sleep may be long. */
+  #isAnnounced = false
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -85,17 +97,36 @@ export class Wait {
     if (report) throw new DeadlockError(report, this.#terms.caller)
   }
 
-  /** How long to sleep at most. */
-  get sleepMs(): number {
-    const { untilMs } = this.#terms
-    if (untilMs === undefined) return LONGEST_SLEEP_MS
-    return Math.max(0, Math.min(LONGEST_SLEEP_MS, untilMs - performance.now()))
+  /**
+   * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count.
+   * Returns how long to sleep at most on `seen | bits`; 0 where the word has changed, and must be looked
+   * at again. waiter.ts says when that is short.
+   */
+  announce(at: number, seen: number, bits: number): number {
+    const { words } = this.#table
+    const stands = (seen & bits) === bits
+    if (!stands && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) return 0
+    this.#isAnnounced = stands && this.#hasSleptOut
+    this.#hasSleptOut = false
+    Atomics.add(words, HEADER.sleepCount >> 2, 1)
+    return this.#isAnnounced ? LONGEST_SLEEP_MS : FIRST_SLEEP_MS
   }
 
-  /** Throws if the time is over; the wait has ended then. */
+  /** How long to sleep within the time limit, and `longestMs` at most. */
+  sleepMs(longestMs: number): number {
+    const { untilMs } = this.#terms
+    if (untilMs === undefined) return longestMs
+    return Math.max(0, Math.min(longestMs, untilMs - performance.now()))
+  }
+
+  /**
+   * Throws if the time is over and the lock cannot be had: looks for as long as a spin lasts, since a
+   * thread that wakes late may not have looked for long. The wait has ended when it throws.
+   */
   refuseLate(): void {
     const { untilMs, timeoutMs, caller } = this.#terms
     if (untilMs === undefined || performance.now() < untilMs) return
+    for (let look = 0; look < LAST_LOOKS; look++) if (this.#canBeHad()) return
     this.end()
     const at = addressOf(this.#table, this.#lock) >> 2
     const holder = ownerIn(Atomics.load(this.#table.words, at))
@@ -106,8 +137,9 @@ export class Wait {
     const labels = others.slice(0, MOST_NAMED).map((id) => labelOf(this.#table, id))
     if (others.length > MOST_NAMED) labels.push(`${others.length - MOST_NAMED} more`)
     const held = labels.length === 0 ? '' : `, held by ${labels.join(', ')}`
-    // A wake-up that came too late for this wait is for the next.
-    Atomics.notify(this.#table.words, at, 1)
+    // A wake-up that came too late for this wait is for the next. All others, while bits that this
+    // wait has set may still be wiped out: they rely on them.
+    Atomics.notify(this.#table.words, at, this.#isAnnounced ? 1 : Number.POSITIVE_INFINITY)
     throw new LockTimeoutError(
       `${this.#owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ` +
         `${this.#lock}${held}: it has none of them. Try again, allow more time, or hold them for shorter`,
@@ -115,9 +147,17 @@ export class Wait {
     )
   }
 
-  /** After a long sleep: do those live for whom it waits, are they anyone at all? */
+  /** Whether the lock is open, or claimed by this owner and without readers. */
+  #canBeHad(): boolean {
+    const seen = Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2)
+    if (ownerIn(seen) !== this.#owner.id) return isOpen(seen)
+    return readersOf(this.#table, this.#lock).next().done === true
+  }
+
+  /** After a sleep that ended by time: do those live for whom it waits, are they anyone at all? */
   lookAfter(): void {
     const table = this.#table
+    this.#hasSleptOut = true
     const at = addressOf(table, this.#lock) >> 2
     const seen = Atomics.load(table.words, at)
     const holder = ownerIn(seen)
@@ -132,18 +172,6 @@ export class Wait {
       }
     }
   }
-}
-
-/**
- * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
- * true when the caller may now sleep on `seen | bits`.
- */
-export function announceSleep(words: Int32Array, at: number, seen: number, bits: number): boolean {
-  if ((seen & bits) !== bits && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) {
-    return false
-  }
-  Atomics.add(words, HEADER.sleepCount >> 2, 1)
-  return true
 }
 
 /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */

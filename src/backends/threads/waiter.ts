@@ -27,9 +27,9 @@ import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, SLOT, WAITER, WAKE_ALL } from './layout.ts'
 import type { Owner } from './owners.ts'
-import { endClaim, giveUpClaim, isOpen, readersOf, rowOf, tryEnter } from './readers.ts'
+import { endClaim, giveUpClaim, isOpen, readersOf, rowOf, tryEnter, wakeMissed } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
-import { announceSleep, type Terms, Wait } from './wait.ts'
+import { LONGEST_SLEEP_MS, type Terms, Wait } from './wait.ts'
 
 /** How often a waiter looks at the word before it sleeps: some hundred nanoseconds. */
 const SPINS = 40
@@ -151,6 +151,7 @@ export class Waiter {
         // A reader's bit passes for a holding, so no wait may be published beside it.
         if (mode === 'shared') wait.end()
         if (this.#tryTake(lock, mode, seen, WAITER)) {
+          if (mode === 'shared') wakeMissed(this.#table, lock)
           if (mustDrain(mode, seen)) this.#drain(lock, terms, wait)
           if (mode === 'exclusive') wait.end()
           return true
@@ -158,12 +159,12 @@ export class Waiter {
         if (mode === 'shared') wait.publish()
         continue
       }
-      const { words } = this.#table
       const at = addressOf(this.#table, lock) >> 2
+      const longestMs = wait.announce(at, seen, bits)
       // The heir that this waits for may have gone before it was announced: then nobody wakes us.
-      if (announceSleep(words, at, seen, bits) && !isLeft(this.#table, seen)) {
+      if (longestMs > 0 && !isLeft(this.#table, seen)) {
         wait.refuseDeadlock()
-        this.#sleep(at, seen | bits, wait)
+        this.#sleep(at, seen | bits, wait, longestMs)
         wait.refuseLate()
       }
     }
@@ -183,7 +184,7 @@ export class Waiter {
           else {
             wait ??= new Wait(this.#table, this.#owner, lock, 'exclusive', terms)
             wait.refuseDeadlock()
-            this.#sleep(row, readers, wait)
+            this.#sleep(row, readers, wait, LONGEST_SLEEP_MS)
             wait.refuseLate()
           }
         }
@@ -196,8 +197,8 @@ export class Waiter {
     if (!parked) wait?.end()
   }
 
-  #sleep(at: number, value: number, wait: Wait): void {
-    const end = Atomics.wait(this.#table.words, at, value, wait.sleepMs)
+  #sleep(at: number, value: number, wait: Wait, longestMs: number): void {
+    const end = Atomics.wait(this.#table.words, at, value, wait.sleepMs(longestMs))
     if (end !== 'not-equal') this.sleeps++
     if (end === 'timed-out') wait.lookAfter()
   }
