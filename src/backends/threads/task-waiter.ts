@@ -4,6 +4,10 @@
  * A task sleeps by `Atomics.waitAsync` and sets WAKE_ALL beside WAITER: its thread may be busy when the
  * lock is freed, and a wake-up spent on it alone would leave others asleep beside a free lock. It does
  * not spin: its thread has other work.
+ *
+ * Its first sleep is short for the reason in waiter.ts. Where its bits were wiped out, others that rely
+ * on WAKE_ALL may sleep on: it takes the lock with both bits. A busy thread looks again late, so that
+ * a thread which came after and relies on the task's bits can sleep LONGEST_SLEEP_MS, and no longer.
  */
 
 import type { LockMode } from '../../core/modes.ts'

@@ -54,8 +54,8 @@ export class Wait {
   #isChecked = false
   /** Whether the last sleep ended by time. */
   #hasSleptOut = false
-  /** Whether the last announcement was one after which a sleep may be long. */
-  #isAnnounced = false
+  /** Whether the waiter bits stood when that was so, and the sleep now may be long. */
+  #bitsStood = false
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -106,10 +106,10 @@ export class Wait {
     const { words } = this.#table
     const stands = (seen & bits) === bits
     if (!stands && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) return 0
-    this.#isAnnounced = stands && this.#hasSleptOut
+    this.#bitsStood = stands && this.#hasSleptOut
     this.#hasSleptOut = false
     Atomics.add(words, HEADER.sleepCount >> 2, 1)
-    return this.#isAnnounced ? LONGEST_SLEEP_MS : FIRST_SLEEP_MS
+    return this.#bitsStood ? LONGEST_SLEEP_MS : FIRST_SLEEP_MS
   }
 
   /** How long to sleep within the time limit, and `longestMs` at most. */
@@ -126,6 +126,8 @@ export class Wait {
   refuseLate(): void {
     const { untilMs, timeoutMs, caller } = this.#terms
     if (untilMs === undefined || performance.now() < untilMs) return
+    // The last sleep was cut short, and proves nothing.
+    this.#hasSleptOut = false
     for (let look = 0; look < LAST_LOOKS; look++) if (this.#canBeHad()) return
     this.end()
     const at = addressOf(this.#table, this.#lock) >> 2
@@ -139,7 +141,7 @@ export class Wait {
     const held = labels.length === 0 ? '' : `, held by ${labels.join(', ')}`
     // A wake-up that came too late for this wait is for the next. All others, while bits that this
     // wait has set may still be wiped out: they rely on them.
-    Atomics.notify(this.#table.words, at, this.#isAnnounced ? 1 : Number.POSITIVE_INFINITY)
+    Atomics.notify(this.#table.words, at, this.#bitsStood ? 1 : Number.POSITIVE_INFINITY)
     throw new LockTimeoutError(
       `${this.#owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ` +
         `${this.#lock}${held}: it has none of them. Try again, allow more time, or hold them for shorter`,
