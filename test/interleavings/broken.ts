@@ -160,19 +160,6 @@ export const broken: readonly Broken[] = [
   {
     what: 'x86: a long sleep after one that did not end by time',
     changes: [['wait.js', 'stands && this.#hasSleptOut', 'stands']],
-    situation: 'x86: a pair is freed while a pair and one of its locks come',
-    long: true,
-  },
-  {
-    what: 'x86: a reader that enters and wakes nobody',
-    changes: [
-      [
-        'waiter.js',
-        "if (mode === 'shared')\n                        wakeMissed(this.#table, lock);",
-        '',
-      ],
-    ],
-    situation: 'x86: a pair is freed and taken again while two readers come',
-    long: true,
+    situation: 'x86: a pair, one of its locks, and a wake-up that means nobody',
   },
 ]

@@ -91,4 +91,22 @@ describe('a sleep beside a busy lock', { timeout: 60_000 }, () => {
     const lengths = await sleepLengths([['timed-out', 'free']], inTime, 1)
     assert.equal(lengths.length, 1)
   })
+
+  it('of a reader that enters unwoken ends in a wake-up for all others', async () => {
+    const { notify } = Atomics
+    const counts: (number | undefined)[] = []
+    await sleepLengths([['timed-out', 'free']], (locks, words) => {
+      Atomics.notify = ((array: Int32Array, at: number, count?: number) => {
+        if (array.buffer === words.buffer) counts.push(count)
+        return notify(array, at, count)
+      }) as typeof notify
+      try {
+        locks.lockShared(0)
+      } finally {
+        Atomics.notify = notify
+      }
+      locks.unlockShared(0)
+    })
+    assert.deepEqual(counts, [undefined])
+  })
 })
