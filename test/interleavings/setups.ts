@@ -345,7 +345,7 @@ export const situations: readonly Situation[] = [
     'x86: a pair is freed while a reader and a writer come',
     'the same',
     [freesPair(0, 1), reads(0), one(0)],
-    { preemptions: 1, x86: true, holding: (me) => (me === 0 ? [0, 1] : []), end: allDone },
+    { preemptions: 2, x86: true, holding: (me) => (me === 0 ? [0, 1] : []), end: allDone },
     true,
   ),
   situation(
