@@ -22,8 +22,8 @@ export const broken: readonly Broken[] = [
     changes: [
       [
         'waiter.js',
-        'Atomics.wait(this.#table.words, at, value, wait.sleepMs)',
-        'Atomics.wait(this.#table.words, at, Atomics.load(this.#table.words, at), wait.sleepMs)',
+        'Atomics.wait(this.#table.words, at, value, wait.sleepMs(longestMs))',
+        'Atomics.wait(this.#table.words, at, Atomics.load(this.#table.words, at), wait.sleepMs(longestMs))',
       ],
     ],
     situation: 'two threads, a pair each',
@@ -155,5 +155,22 @@ export const broken: readonly Broken[] = [
       ['atomics-kernel.js', 'sleeps === Atomics.load(words, sleepCount >> 2) ? 0 : 15', '0'],
     ],
     situation: 'two threads, a pair each, freed by stores',
+  },
+  {
+    what: 'x86: a first sleep that is long',
+    changes: [['wait.js', 'const FIRST_SLEEP_MS = 1;', 'const FIRST_SLEEP_MS = 100;']],
+    situation: 'x86: a pair and one of its locks',
+  },
+  {
+    what: 'x86: the sleep count not read again',
+    changes: [
+      ['atomics-kernel.js', 'sleeps === Atomics.load(words, sleepCount >> 2) ? 0 : 15', '0'],
+    ],
+    situation: 'x86: a pair and one of its locks',
+  },
+  {
+    what: 'x86: a long sleep after one that did not end by time',
+    changes: [['wait.js', 'stands && this.#hasSleptOut', 'stands']],
+    situation: 'x86: a pair, one of its locks, and a wake-up that means nobody',
   },
 ]

@@ -57,21 +57,31 @@ const ALWAYS: readonly Change[] = [
 ]
 
 /** `unlock2` of kernel.wat, which frees a pair by stores: the same algorithm in the other kernel's place. */
-export const FREED_BY_STORES: readonly Change[] = [
-  ['atomics-kernel.js', 'const { me, ascending,', 'const { me, sleepCount, ascending,'],
-  [
-    'atomics-kernel.js',
-    'return free(high) | (free(low) << 2);',
-    `const sleeps = Atomics.load(words, sleepCount >> 2)
+export const FREED_BY_STORES: readonly Change[] = freedBy(
+  'Atomics.store(words, high >> 2, 0); Atomics.store(words, low >> 2, 0)',
+)
+
+/** `unlock2TotalStoreOrder` of kernel.wat. A plain load is as an atomic one on an x86. */
+export const FREED_BY_PLAIN_STORES: readonly Change[] = freedBy(
+  'words[high >> 2] = 0; words[low >> 2] = 0',
+)
+
+function freedBy(stores: string): readonly Change[] {
+  return [
+    ['atomics-kernel.js', 'const { me, ascending,', 'const { me, sleepCount, ascending,'],
+    [
+      'atomics-kernel.js',
+      'return free(high) | (free(low) << 2);',
+      `const sleeps = Atomics.load(words, sleepCount >> 2)
      if ((Atomics.load(words, low >> 2) | Atomics.load(words, high >> 2)) !== me) {
        return free(high) | (free(low) << 2)
      }
      words[head] = words[(low + LINK_OFFSET) >> 2]
-     Atomics.store(words, high >> 2, 0)
-     Atomics.store(words, low >> 2, 0)
+     ${stores}
      return sleeps === Atomics.load(words, sleepCount >> 2) ? 0 : 15`,
-  ],
-]
+    ],
+  ]
+}
 
 /** The model of lifelines.ts: the explorer knows who has died. */
 const LIFELINES = `

@@ -33,6 +33,8 @@ for (const { what, changes, situation } of broken.filter((each) => each.what.inc
     ? `${result.fault.what}, in ${result.fault.way.length} steps`
     : 'NOTHING'
   console.log(`${what} (${situation})\n  ${found}; ${numbers(result)}`)
+  // Under a sequence of landing stores the way says more than the fault.
+  if (what.startsWith('x86')) console.log(['', ...(result.fault?.way ?? [])].join('\n    '))
 }
 process.exitCode = faults === 0 ? 0 : 1
 

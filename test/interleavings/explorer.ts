@@ -10,11 +10,18 @@
  *              operation on the model's memory, and stops it before the next.
  *           3. From the first state on every thread that can go on makes a step, layer by layer. Two
  *              ways to the same memory and the same answers are one state.
- * Limits    Memory is sequentially consistent. An access without `Atomics` happens together with the
- *           operation before it. A nap is over at once. A sleep ends by a wake-up, or by time as often
- *           as the set-up allows: a state in which all who live sleep is a fault, though a real sleep is
- *           bounded. A thread that has looked at the same words eight times stands still until memory
- *           changes.
+ *           4. On request memory is that of an x86 (P. Sewell and others, "x86-TSO", 2010): a plain
+ *              store waits in its thread's buffer, first in, first out, and lands at any moment. Its
+ *              own thread reads it from there. Whatever changes a word by `Atomics`, sleeps or wakes
+ *              needs the thread's buffer to be empty.
+ * Limits    Memory is sequentially consistent, or an x86's. An access without `Atomics` happens together
+ *           with the operation before it. A nap is over at once. A long sleep ends by a wake-up, or by
+ *           time as often as the set-up allows: a state in which all who live sleep is a fault, though a
+ *           real sleep is bounded. A thread that has looked at the same words eight times stands still
+ *           until memory changes.
+ * Time      The model knows one thing of it: a short sleep outlasts every store that was in a buffer when
+ *           it began. On an x86 it ends by a wake-up, or at any moment after these have landed. Where
+ *           memory is sequentially consistent it is over at once.
  * Cost      some ten microseconds a step.
  */
 
@@ -37,6 +44,8 @@ export interface Setup<Context> {
   readonly preemptions?: number
   /** Words that only one thread ever changes or waits for: to it they are as accesses without `Atomics`. */
   readonly isPrivate?: (index: number) => boolean
+  /** Words to which a plain store goes through an x86's store buffer. Default: none. */
+  readonly isBuffered?: (index: number) => boolean
   /** Looks at what was said of each thread in the end; throws if that is wrong. */
   readonly end?: (outcomes: readonly string[]) => void
 }
@@ -73,7 +82,9 @@ export interface Explored {
 
 type Answer = number | string
 type Status = 'running' | 'asleep' | 'woken' | 'done' | 'dead'
-type Move = 'step' | 'time' | 'die'
+type Move = 'step' | 'time' | 'die' | 'land'
+/** A plain store that has not landed yet. */
+type Store = readonly [index: number, value: number]
 
 interface ThreadState {
   readonly answers: readonly Answer[]
@@ -83,6 +94,10 @@ interface ThreadState {
   readonly pending: string
   /** The word on which it sleeps. */
   readonly sleepsAt: number
+  /** In a short sleep: how many stores of each thread are still to land that were buffered when it began. */
+  readonly outlasts: readonly number[] | undefined
+  /** Its plain stores that have not landed, the oldest first. */
+  readonly buffer: readonly Store[]
   readonly timeouts: number
   readonly outcome: string
   /** Its operations since memory changed. */
@@ -125,7 +140,11 @@ const AWAITS_NOTE = 'awaits note '
 /** So many identical looks, and a thread only goes round. */
 const ROUNDS = 8
 /** Shorter waits are naps. */
-const SHORTEST_SLEEP_MS = 50
+const SHORT_SLEEP_MS = 1
+/** Shorter sleeps are short ones. */
+const LONG_SLEEP_MS = 50
+/** What an x86 does only when the thread's stores have landed. */
+const LOCKED = /^(and|or|add|exchange|store|compareExchange|notify|wait) /
 
 export class Explorer<Context> {
   readonly #setup: Setup<Context>
@@ -144,6 +163,8 @@ export class Explorer<Context> {
   #sleepers: number[] = []
   #woken: number[] = []
   #sleepsAt = -1
+  #outlasts: number[] | undefined
+  #buffer: Store[] = []
   #pending = ''
   #outcome = ''
 
@@ -191,8 +212,7 @@ export class Explorer<Context> {
             schedules += state.paths
           }
           for (const [thread, move] of moves) {
-            const next =
-              move === 'die' ? die(state, thread) : this.#run(state, thread, 1, move === 'time')
+            const next = this.#moved(state, thread, move)
             const key = keyOf(next)
             const known = following.get(key)
             if (known) known.paths += next.paths
@@ -211,6 +231,12 @@ export class Explorer<Context> {
     return { states, schedules, seconds: (performance.now() - began) / 1000, fault }
   }
 
+  #moved(state: State, thread: number, move: Move): State {
+    if (move === 'die') return die(state, thread)
+    if (move === 'land') return this.#land(state, thread)
+    return this.#run(state, thread, 1, move === 'time')
+  }
+
   #first(): State {
     const thread: ThreadState = {
       answers: [],
@@ -218,6 +244,8 @@ export class Explorer<Context> {
       status: 'running',
       pending: '',
       sleepsAt: -1,
+      outlasts: undefined,
+      buffer: [],
       timeouts: this.#setup.timeouts ?? 0,
       outcome: '',
       looks: [],
@@ -241,16 +269,21 @@ export class Explorer<Context> {
     const moves = this.#possible(state)
     if (state.preemptions < (this.#setup.preemptions ?? Number.POSITIVE_INFINITY)) return moves
     const stays = moves.filter(([thread, move]) => thread === state.last && move === 'step')
-    return stays.length > 0 ? stays : moves
+    if (stays.length === 0) return moves
+    return [...stays, ...moves.filter(([, move]) => move === 'land')]
   }
 
   #possible(state: State): [number, Move][] {
     const moves: [number, Move][] = []
-    for (const [i, { status, pending, timeouts, looks }] of state.threads.entries()) {
+    for (const [i, thread] of state.threads.entries()) {
+      const { status, pending, timeouts, looks, buffer, outlasts } = thread
+      if (buffer.length > 0) moves.push([i, 'land'])
       if (status === 'done' || status === 'dead') continue
       if (status === 'asleep') {
-        if (timeouts > 0) moves.push([i, 'time'])
-      } else if (!goesRound(looks) && !this.#standsStill(pending, state)) moves.push([i, 'step'])
+        if (outlasts ? outlasts.every((stores) => stores === 0) : timeouts > 0)
+          moves.push([i, 'time'])
+      } else if (buffer.length > 0 && LOCKED.test(pending)) continue
+      else if (!goesRound(looks) && !this.#standsStill(pending, state)) moves.push([i, 'step'])
     }
     // Where nobody can go on, a death is no help.
     if (moves.length === 0 || state.dead.length === (this.#setup.deaths ?? 1)) return moves
@@ -299,9 +332,14 @@ export class Explorer<Context> {
     this.#sleepers = [...state.sleepers]
     this.#woken = []
     this.#sleepsAt = -1
+    this.#outlasts = undefined
+    this.#buffer = [...before.buffer]
     this.#pending = ''
     this.#outcome = ''
-    const trace = { before: state.trace, text: `${me}: ${before.pending}` }
+    const trace = {
+      before: state.trace,
+      text: `${me}: ${before.pending}${timedOut ? ' by time' : ''}`,
+    }
     const ended = this.#perform(operations === Number.POSITIVE_INFINITY, trace)
     const fresh = this.#answers.slice(before.answers.length)
     const mine: ThreadState = {
@@ -310,7 +348,9 @@ export class Explorer<Context> {
       status: ended ? 'done' : this.#sleepsAt >= 0 ? 'asleep' : 'running',
       pending: this.#pending,
       sleepsAt: this.#sleepsAt,
-      timeouts: before.timeouts - Number(timedOut),
+      outlasts: this.#outlasts,
+      buffer: this.#buffer,
+      timeouts: before.timeouts - Number(timedOut && !before.outlasts),
       outcome: this.#outcome,
       looks: [...(this.#changed ? [] : before.looks), `${before.pending} ${fresh.join()}`],
     }
@@ -320,7 +360,7 @@ export class Explorer<Context> {
         if (i === me) return mine
         const looks = this.#changed ? [] : each.looks
         return this.#woken.includes(i)
-          ? { ...each, looks, status: 'woken', sleepsAt: -1 }
+          ? { ...each, looks, status: 'woken', sleepsAt: -1, outlasts: undefined }
           : { ...each, looks }
       }),
       sleepers: this.#sleepers,
@@ -330,6 +370,24 @@ export class Explorer<Context> {
       trace,
       paths: state.paths,
     }
+  }
+
+  /** The oldest store in a thread's buffer lands. */
+  #land(state: State, from: number): State {
+    const { buffer } = state.threads[from] as ThreadState
+    const [index, value] = buffer[0] as Store
+    const memory = state.memory.slice()
+    memory[this.#cell(index)] = value
+    const threads = state.threads.map((each, i) => ({
+      ...each,
+      ...(i === from && { buffer: buffer.slice(1) }),
+      looks: [],
+      outlasts: each.outlasts?.map((stores, of) =>
+        of === from ? Math.max(0, stores - 1) : stores,
+      ),
+    }))
+    const trace = { before: state.trace, text: `${from}: its store ${index}, ${value} lands` }
+    return { ...state, memory, threads, trace }
   }
 
   /** Whether a step of this thread leaves another one that could go on. */
@@ -376,9 +434,17 @@ export class Explorer<Context> {
   #plain(index: number, value?: number): number {
     if (this.#suspended) throw SUSPEND
     if (this.#answered < this.#answers.length) return this.#answers[this.#answered++] as number
-    const cell = this.#cell(index)
-    if (value !== undefined) this.#write(cell, value)
-    return this.#answer(this.#memory[cell] as number) as number
+    if (value !== undefined) {
+      if (this.#setup.isBuffered?.(index)) this.#buffer.push([index, value])
+      else this.#write(this.#cell(index), value)
+    }
+    return this.#answer(this.#read(index)) as number
+  }
+
+  /** A word as the thread sees it: its own last store that has not landed, or what memory has. */
+  #read(index: number): number {
+    const own = this.#buffer.findLast(([at]) => at === index)
+    return own ? own[1] : (this.#memory[this.#cell(index)] as number)
   }
 
   #answer(answer: Answer): Answer {
@@ -492,7 +558,7 @@ export class Explorer<Context> {
       exchange: update('exchange', (_, value) => value),
       store: update('store', (_, value) => value),
       load: (_: unknown, index: number) =>
-        this.#access(index, `load ${index}`, () => this.#memory[this.#cell(index)] as number),
+        this.#access(index, `load ${index}`, () => this.#read(index)),
       compareExchange: (_: unknown, index: number, expected: number, value: number) =>
         this.#operation(`compareExchange ${index}, ${expected} -> ${value}`, () => {
           const cell = this.#cell(index)
@@ -519,13 +585,18 @@ export class Explorer<Context> {
 
   /** To fall asleep is one operation, to be awake again another. */
   #wait(index: number, expected: number, ms: number): Answer {
-    const fell = this.#operation(`wait ${index}, ${expected}`, () => {
-      if (this.#memory[this.#cell(index)] !== expected) return 'not-equal'
-      if (ms < SHORTEST_SLEEP_MS) return 'timed-out'
-      this.#sleepers.push(this.#me)
-      this.#sleepsAt = index
-      return 'asleep'
-    })
+    const fell = this.#operation(
+      `wait ${index}, ${expected}${ms < LONG_SLEEP_MS ? ' briefly' : ''}`,
+      () => {
+        if (this.#memory[this.#cell(index)] !== expected) return 'not-equal'
+        const isShort = ms < LONG_SLEEP_MS
+        if (ms < SHORT_SLEEP_MS || (isShort && !this.#setup.isBuffered)) return 'timed-out'
+        this.#sleepers.push(this.#me)
+        this.#sleepsAt = index
+        if (isShort) this.#outlasts = this.#state?.threads.map(({ buffer }) => buffer.length)
+        return 'asleep'
+      },
+    )
     if (fell !== 'asleep') return fell
     return this.#operation(`awakes at ${index}`, () => {
       this.#sleepers = this.#sleepers.filter((thread) => thread !== this.#me)
@@ -590,7 +661,8 @@ function mix(hash: number, answer: Answer): number {
 
 function keyOf({ memory, threads, sleepers, dead, last, preemptions }: State): string {
   const parts = threads.map(
-    ({ hash, status, timeouts, answers }) => `${hash}.${answers.length}${status}${timeouts}`,
+    ({ hash, status, timeouts, answers, buffer, outlasts = [] }) =>
+      `${hash}.${answers.length}${status}${timeouts}${buffer.join(';')}/${outlasts.join()}`,
   )
   let cells = 1
   for (let i = 0; i < memory.length; i++) {

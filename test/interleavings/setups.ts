@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict'
 import type { SharedLocks } from '../../src/backends/threads/index.ts'
 import { HEADER_BYTES, OWNER_BYTES } from '../../src/backends/threads/layout.ts'
-import { type Change, type Code, FREED_BY_STORES } from './code.ts'
+import { type Change, type Code, FREED_BY_PLAIN_STORES, FREED_BY_STORES } from './code.ts'
 import { Explorer, type Setup, type World } from './explorer.ts'
+
+/** Small records, each with a lock of its own. */
+const RECORD_BYTES = 16
 
 type Thread = Setup<SharedLocks>['threads'][number]
 
@@ -27,6 +30,8 @@ interface Options {
   readonly order?: 'ascending' | 'free'
   readonly count?: number
   readonly repairs?: boolean
+  /** On an x86: a pair is freed by plain stores, which wait in store buffers. */
+  readonly x86?: boolean
   /** What each thread holds at the beginning, alone and shared. */
   readonly holding?: (me: number) => readonly number[]
   readonly reading?: (me: number) => readonly number[]
@@ -41,6 +46,7 @@ function situation(
     order = 'ascending',
     count = 2,
     repairs = false,
+    x86 = false,
     holding,
     reading,
     ...setup
@@ -51,10 +57,11 @@ function situation(
     name,
     shows,
     ...(long && { long }),
-    changes,
+    changes: x86 ? [...FREED_BY_PLAIN_STORES, ...changes] : changes,
     preemptions: setup.preemptions,
     explorer(code) {
       const owners = threads.length + 1
+      const locksBase = HEADER_BYTES + owners * OWNER_BYTES
       const explorer: Explorer<SharedLocks> = new Explorer<SharedLocks>({
         threads: setup.mortal ? [...threads, clearsUp(code, setup.deaths ?? 1)] : threads,
         ...setup,
@@ -62,9 +69,15 @@ function situation(
         ...(order === 'ascending' &&
           !setup.mortal &&
           !setup.timeouts && {
-            isPrivate: (index: number) =>
-              index * 4 >= HEADER_BYTES && index * 4 < HEADER_BYTES + owners * OWNER_BYTES,
+            isPrivate: (index: number) => index * 4 >= HEADER_BYTES && index * 4 < locksBase,
           }),
+        // A thread's list is read by itself alone, so what it stores there need not wait.
+        ...(x86 && {
+          isBuffered: (index: number) =>
+            index * 4 >= locksBase &&
+            index * 4 < locksBase + count * RECORD_BYTES &&
+            (index * 4 - locksBase) % RECORD_BYTES === 0,
+        }),
         begin(me) {
           const locks = code.open(explorer as Explorer<unknown>, {
             order,
@@ -183,6 +196,32 @@ const inSequence =
     one(second)(locks, world, me)
   }
 
+/** Works behind a pair of locks that it holds, and frees them. */
+const freesPair =
+  (a: number, b: number): Thread =>
+  (locks, world) => {
+    world.inside([a, b])
+    locks.unlockPair(a, b)
+    world.outcome('done')
+  }
+
+/** Wakes one that sleeps on a lock, at any moment and for no reason. One of three threads. */
+const wakesSpuriously =
+  (a: number): Thread =>
+  (_, world) => {
+    const address = HEADER_BYTES + 4 * OWNER_BYTES + a * RECORD_BYTES
+    Atomics.notify(new Int32Array(), address >> 2, 1)
+    world.outcome('done')
+  }
+
+/** Does one after the other. */
+const andThen =
+  (first: Thread, second: Thread): Thread =>
+  (locks, world, me) => {
+    first(locks, world, me)
+    second(locks, world, me)
+  }
+
 /** Whether a request was granted; if not, why stands in the outcome. */
 function taken(world: World, request: () => void, whenDeadlocked: () => void = () => {}): boolean {
   try {
@@ -263,6 +302,54 @@ export const situations: readonly Situation[] = [
     'the same',
     [pair(0, 1), pair(1, 0), pair(0, 1)],
     { end: allDone },
+    true,
+  ),
+  situation(
+    'x86: a pair and one of its locks',
+    'no lost wake-up where freeing stores wait in store buffers',
+    [pair(0, 1), one(0)],
+    { x86: true, end: allDone },
+  ),
+  situation('x86: two threads, a pair each', 'the same', [pair(0, 1), pair(1, 0)], {
+    x86: true,
+    end: allDone,
+  }),
+  situation(
+    'x86: a pair twice and one of its locks',
+    'the same',
+    [andThen(pair(0, 1), pair(0, 1)), one(0)],
+    { x86: true, end: allDone },
+    true,
+  ),
+  situation(
+    'x86: a pair and its locks',
+    'the same',
+    [pair(0, 1), one(0), one(1)],
+    { x86: true, end: allDone },
+    true,
+  ),
+  situation('x86: a pair and a reader', 'the same', [pair(0, 1), reads(0)], {
+    x86: true,
+    end: allDone,
+  }),
+  situation(
+    'x86: a pair, one of its locks, and a wake-up that means nobody',
+    'the same',
+    [pair(0, 1), one(0), wakesSpuriously(0)],
+    { x86: true, end: allDone },
+  ),
+  situation(
+    'x86: a pair is freed and taken again while two of one lock come',
+    'the same, also for one that relies on what the other has announced',
+    [andThen(freesPair(0, 1), pair(0, 1)), one(0), one(0)],
+    { preemptions: 1, x86: true, holding: (me) => (me === 0 ? [0, 1] : []), end: allDone },
+    true,
+  ),
+  situation(
+    'x86: a pair is freed while a reader and a writer come',
+    'the same',
+    [freesPair(0, 1), reads(0), one(0)],
+    { preemptions: 2, x86: true, holding: (me) => (me === 0 ? [0, 1] : []), end: allDone },
     true,
   ),
   situation(

@@ -111,11 +111,12 @@
     (i32.atomic.store (local.get $low) (i32.const 0))
     (call $wakeAllIfChanged (local.get $sleeps)))
 
-  ;; The same with ordinary stores, for processors with total store order (x86), where an atomic store
-  ;; is as dear as a read-modify-write. There only one thing differs from the above: the last store
-  ;; may become visible after the second reading of the count, some hundred nanoseconds late. A
-  ;; sleeper can fall into that gap and not be woken. Nobody sleeps longer than waiter.ts lets him
-  ;; without looking again, so it costs him that time and nothing else.
+  ;; The same with plain stores, for processors with total store order (x86), where an atomic store
+  ;; costs as much as a read-modify-write. One thing differs from the above: the stores wait in the
+  ;; processor's store buffer, behind earlier ones that may miss the cache, and can become visible
+  ;; after the second reading of the count. A sleeper that comes in between loses its waiter bit, and
+  ;; nobody wakes it. The sleeper pays for that, not this path: its first sleep outlasts the store
+  ;; buffer, and then it looks again (waiter.ts).
   (func (export "unlock2TotalStoreOrder") (param $a i32) (param $b i32) (result i32)
     (local $low i32) (local $high i32) (local $sleeps i32)
     (local.set $a (call $address (local.get $a)))

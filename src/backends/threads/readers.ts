@@ -67,6 +67,14 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
   return false
 }
 
+/**
+ * Wakes all that sleep on a lock which is open to readers. Nobody should: where the waiter bits were
+ * wiped out (waiter.ts), the word has no place to set them again.
+ */
+export function wakeMissed(table: Table, lock: number): void {
+  Atomics.notify(table.words, addressOf(table, lock) >> 2)
+}
+
 /** Whether an owner's bit stands in a lock's row. */
 function isReader(table: Table, id: number, lock: number): boolean {
   const [row, bit] = placeOf(table, id, lock)

@@ -4,6 +4,10 @@
  * A task sleeps by `Atomics.waitAsync` and sets WAKE_ALL beside WAITER: its thread may be busy when the
  * lock is freed, and a wake-up spent on it alone would leave others asleep beside a free lock. It does
  * not spin: its thread has other work.
+ *
+ * Its first sleep is short for the reason in waiter.ts. Where its bits were wiped out, others that rely
+ * on WAKE_ALL may sleep on: it takes the lock with both bits. A busy thread looks again late, so that
+ * a thread which came after and relies on the task's bits can sleep LONGEST_SLEEP_MS, and no longer.
  */
 
 import { keepAlive, pauseFor } from '../../core/clock.ts'
@@ -11,9 +15,9 @@ import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
 import { intend, type Owner, proofOf, pushHeld } from './owners.ts'
-import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter } from './readers.ts'
+import { endClaim, giveUpClaim, isOpen, rowOf, tryEnter, wakeMissed } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
-import { announceSleep, type Terms, Wait } from './wait.ts'
+import { LONGEST_SLEEP_MS, type Terms, Wait } from './wait.ts'
 
 /** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
 const POLL_MS = 1
@@ -48,9 +52,12 @@ export async function takeForTask(
       if (mode === 'shared') {
         // As in waiter.ts: no wait may be published beside a reader's bit.
         wait?.end()
-        if (tryEnter(table, owner, lock)) return true
+        if (tryEnter(table, owner, lock)) {
+          if (wait) wakeMissed(table, lock)
+          return true
+        }
         wait?.publish()
-      } else if (claim(words, at, seen, wait ? owner.me | WAITER : owner.me)) {
+      } else if (claim(words, at, seen, wait ? owner.me | BITS : owner.me)) {
         if (seen === SHARED) await drain(table, owner, lock, terms, wait, prove)
         wait?.end()
         pushHeld(table, owner, addressOf(table, lock))
@@ -58,9 +65,10 @@ export async function takeForTask(
       }
     } else {
       wait ??= new Wait(table, owner, lock, mode, terms)
-      if (announceSleep(words, at, seen, BITS) && !isLeft(table, seen)) {
+      const longestMs = wait.announce(at, seen, BITS)
+      if (longestMs > 0 && !isLeft(table, seen)) {
         wait.refuseDeadlock()
-        await sleep(words, at, seen | BITS, wait)
+        await sleep(words, at, seen | BITS, wait, longestMs)
         if (proofOf(table, owner.id) === WANTED) prove()
         wait.refuseLate()
       }
@@ -90,7 +98,7 @@ async function drain(
         if (readers === 0) break
         wait ??= new Wait(table, owner, lock, 'exclusive', terms)
         wait.refuseDeadlock()
-        await sleep(table.words, row, readers, wait)
+        await sleep(table.words, row, readers, wait, LONGEST_SLEEP_MS)
         if (proofOf(table, owner.id) === WANTED) prove()
         wait.refuseLate()
       }
@@ -104,13 +112,19 @@ async function drain(
 }
 
 /** Sleeps until the word at index `at` is woken or no longer `value`, without blocking the thread. */
-async function sleep(words: Int32Array, at: number, value: number, wait: Wait): Promise<void> {
+async function sleep(
+  words: Int32Array,
+  at: number,
+  value: number,
+  wait: Wait,
+  longestMs: number,
+): Promise<void> {
   if (!Atomics.waitAsync) {
     await pauseFor(POLL_MS)
     wait.slept(false)
     return
   }
-  const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs)
+  const waiting = Atomics.waitAsync(words, at, value, wait.sleepMs(longestMs))
   if (!waiting.async) {
     wait.slept(true)
     return

@@ -15,12 +15,20 @@ import { noticeEndOf } from './deaths.ts'
 import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { WaitWatch } from './long-waits.ts'
 import { endWait, kindOf, type Owner, publishWait } from './owners.ts'
-import { readersOf } from './readers.ts'
+import { isOpen, readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 import { timedOut } from './time-limit.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
+/**
+ * The length of a first sleep, after which a waiter looks whether its announcement stands (waiter.ts).
+ * A store leaves a processor's buffer within microseconds, also when it misses every cache, and at the
+ * latest when the system switches threads: a millisecond is far longer.
+ */
+const FIRST_SLEEP_MS = 1
+/** A wait that is over looks so often whether its lock is free just now: some ten microseconds. */
+const LAST_LOOKS = 2000
 
 /** A suspected deadlock is looked for again after twice this time, then after longer and longer times. */
 const FIRST_LOOK_MS = 1
@@ -57,6 +65,10 @@ export class Wait {
   #looks = 0
   /** How many sleeps there were since a deadlock was looked for. */
   #sleeps = 0
+  /** Whether the last sleep ended by time. */
+  #hasSleptOut = false
+  /** Whether the waiter bits stood when that was so, and the sleep now may be long. */
+  #bitsStood = false
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -113,31 +125,63 @@ export class Wait {
     if (isWoken || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP) this.#isChecked = false
   }
 
-  /** How long to sleep at most. */
-  get sleepMs(): number {
+  /**
+   * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count.
+   * Returns how long to sleep at most on `seen | bits`; 0 where the word has changed, and must be looked
+   * at again. waiter.ts says when that is short.
+   */
+  announce(at: number, seen: number, bits: number): number {
+    const { words } = this.#table
+    const stands = (seen & bits) === bits
+    if (!stands && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) return 0
+    this.#bitsStood = stands && this.#hasSleptOut
+    this.#hasSleptOut = false
+    Atomics.add(words, HEADER.sleepCount >> 2, 1)
+    return this.#bitsStood ? LONGEST_SLEEP_MS : FIRST_SLEEP_MS
+  }
+
+  /** How long to sleep within the time limit, and `longestMs` at most. */
+  sleepMs(longestMs: number): number {
     const { untilMs } = this.#terms
     const most = this.#search.isSuspected
-      ? Math.min(LONGEST_SLEEP_MS, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
-      : LONGEST_SLEEP_MS
+      ? Math.min(longestMs, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
+      : longestMs
     return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - elapsedMs()))
   }
 
-  /** Throws if the time is over; the wait has ended then. Reports a wait that lasts long. */
+  /**
+   * Throws if the time is over and the lock cannot be had: looks for as long as a spin lasts, since a
+   * thread that wakes late may not have looked for long. The wait has ended when it throws. Reports a wait
+   * that lasts long.
+   */
   refuseLate(): void {
     const { untilMs, timeoutMs, stack, caller } = this.#terms
     this.#watch.look(this.#mode, () => stack ?? stackAt(caller))
     if (untilMs === undefined || elapsedMs() < untilMs) return
+    // The last sleep was cut short, and proves nothing.
+    this.#hasSleptOut = false
+    for (let look = 0; look < LAST_LOOKS; look++) if (this.#canBeHad()) return
     const { seen } = this.#watch
     const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs, caller)
     this.end()
-    // A wake-up that came too late for this wait is for the next.
-    Atomics.notify(this.#table.words, addressOf(this.#table, this.#lock) >> 2, 1)
+    // A wake-up that came too late for this wait is for the next. All others, while bits that this
+    // wait has set may still be wiped out: they rely on them.
+    const at = addressOf(this.#table, this.#lock) >> 2
+    Atomics.notify(this.#table.words, at, this.#bitsStood ? 1 : Number.POSITIVE_INFINITY)
     throw error
   }
 
-  /** After a long sleep: do those live for whom it waits, are they anyone at all? */
+  /** Whether the lock is open, or claimed by this owner and without readers. */
+  #canBeHad(): boolean {
+    const seen = Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2)
+    if (ownerIn(seen) !== this.#owner.id) return isOpen(seen)
+    return readersOf(this.#table, this.#lock).next().done === true
+  }
+
+  /** After a sleep that ended by time: do those live for whom it waits, are they anyone at all? */
   #lookAfter(): void {
     const table = this.#table
+    this.#hasSleptOut = true
     const at = addressOf(table, this.#lock) >> 2
     const seen = Atomics.load(table.words, at)
     const holder = ownerIn(seen)
@@ -152,18 +196,6 @@ export class Wait {
       }
     }
   }
-}
-
-/**
- * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count:
- * true when the caller may now sleep on `seen | bits`.
- */
-export function announceSleep(words: Int32Array, at: number, seen: number, bits: number): boolean {
-  if ((seen & bits) !== bits && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) {
-    return false
-  }
-  Atomics.add(words, HEADER.sleepCount >> 2, 1)
-  return true
 }
 
 /** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */

@@ -9,13 +9,33 @@
  *           2. Spin: look SPINS times, which outlasts a holder that is running.
  *           3. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a
  *              deadlock, and sleep while the word is unchanged. Awake, take the lock with WAITER set,
- *              for others may sleep behind.
+ *              for others may sleep behind. The first sleep is short, FIRST_SLEEP_MS (wait.ts). It may
+ *              be long only if the sleep before it ended by time and the waiter bits then stood in the
+ *              word, whoever its owner and whoever set them.
  *           4. Drain: a lock that was open to readers is only claimed by that. Sleep on its row until
  *              they have left (readers.ts).
  * Invariant A thread sleeps only on a word in which it has seen WAITER, after raising the sleep count:
- *           whoever frees the lock sees one of the two, and wakes. (On x86 the freeing store may come
- *           some hundred nanoseconds after the freeing thread looked, kernel.wat: so nobody sleeps
- *           longer than LONGEST_SLEEP_MS without looking again.)
+ *           the thread that frees the lock sees one of the two, and wakes; or, on x86, it looked
+ *           before, and its store is still in its store buffer (kernel.wat) and wipes the bits out
+ *           unseen. A thread that sleeps long relies on the bits in the word, so this must hold: while
+ *           such a store can be on its way to bits, a thread that has set them is awake or in a short
+ *           sleep.
+ *           - A store that wipes out bits unseen was issued before the sleep count was raised for
+ *             them: otherwise the freeing thread reads the raised count after its store, and wakes all.
+ *             So it has landed when a short sleep ends by time that began after that.
+ *           - Bits that stand then are safe, or another thread has set them since, and is the one that
+ *             looks again. That the same owner may have the lock once more makes no difference.
+ *           - A taker that slept sets WAITER by the operation that takes the lock: its own thread
+ *             cannot overlook it. Only the owner in the word can have a store on its way to it.
+ *           - A spurious wake-up proves nothing about stores: the next sleep is short again.
+ *           - Bits that are gone are set anew, which begins with a short sleep; or the lock is taken
+ *             with them; or the waiter gives up, and wakes the others (wait.ts). A reader has no place
+ *             for them in a word that is SHARED, and wakes all when it enters. A deadlock's victim need
+ *             not: the owner waits too, and published that by an operation that empties its buffer.
+ *           - Rows and claims are changed by read-modify-writes alone, which leave no store behind: a
+ *             claimer's sleep on a row is long from the beginning.
+ *           The rule is the same on all processors and for both kernels: it costs a wait of more than a
+ *           millisecond one more sleep, and nothing else. test/interleavings explores it.
  * Fairness  A woken waiter needs some 50 µs to come, and can find the lock taken again. So a thread that
  *           wakes others again and again stands back itself, once in FAIR_MS, when it holds nothing
  *           (eventual fairness, as in Rust's parking_lot). A nap is bounded, and a thread that has
@@ -28,9 +48,9 @@ import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, SLOT, WAITER, WAKE_ALL } from './layout.ts'
 import type { Owner } from './owners.ts'
-import { endClaim, giveUpClaim, isOpen, readersOf, rowOf, tryEnter } from './readers.ts'
+import { endClaim, giveUpClaim, isOpen, readersOf, rowOf, tryEnter, wakeMissed } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
-import { announceSleep, type Terms, Wait } from './wait.ts'
+import { LONGEST_SLEEP_MS, type Terms, Wait } from './wait.ts'
 
 /** How often a waiter looks at the word before it sleeps: some hundred nanoseconds. */
 const SPINS = 40
@@ -152,6 +172,7 @@ export class Waiter {
         // A reader's bit passes for a holding, so no wait may be published beside it.
         if (mode === 'shared') wait.end()
         if (this.#tryTake(lock, mode, seen, WAITER)) {
+          if (mode === 'shared') wakeMissed(this.#table, lock)
           if (mustDrain(mode, seen)) this.#drain(lock, terms, wait)
           if (mode === 'exclusive') wait.end()
           return true
@@ -159,12 +180,12 @@ export class Waiter {
         if (mode === 'shared') wait.publish()
         continue
       }
-      const { words } = this.#table
       const at = addressOf(this.#table, lock) >> 2
+      const longestMs = wait.announce(at, seen, bits)
       // The heir that this waits for may have gone before it was announced: then nobody wakes us.
-      if (announceSleep(words, at, seen, bits) && !isLeft(this.#table, seen)) {
+      if (longestMs > 0 && !isLeft(this.#table, seen)) {
         wait.refuseDeadlock()
-        this.#sleep(at, seen | bits, wait)
+        this.#sleep(at, seen | bits, wait, longestMs)
         wait.refuseLate()
       }
     }
@@ -184,7 +205,7 @@ export class Waiter {
           else {
             wait ??= new Wait(this.#table, this.#owner, lock, 'exclusive', terms)
             wait.refuseDeadlock()
-            this.#sleep(row, readers, wait)
+            this.#sleep(row, readers, wait, LONGEST_SLEEP_MS)
             wait.refuseLate()
           }
         }
@@ -197,8 +218,8 @@ export class Waiter {
     if (!parked) wait?.end()
   }
 
-  #sleep(at: number, value: number, wait: Wait): void {
-    const end = Atomics.wait(this.#table.words, at, value, wait.sleepMs)
+  #sleep(at: number, value: number, wait: Wait, longestMs: number): void {
+    const end = Atomics.wait(this.#table.words, at, value, wait.sleepMs(longestMs))
     if (end !== 'not-equal') this.sleeps++
     wait.slept(end !== 'timed-out')
   }
