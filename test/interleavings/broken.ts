@@ -43,7 +43,8 @@ export const broken: readonly Broken[] = [
   {
     what: 'second read left out',
     changes: [
-      // A look that finds a suspected deadlock is a reading, too.
+      // A look whether anybody waits, and one that finds a suspected deadlock, are readings, too.
+      ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return undefined;', ''],
       [
         'deadlock.js',
         'const certain = walk(table, owner.id, children, isProved);',
@@ -114,11 +115,16 @@ export const broken: readonly Broken[] = [
   },
   {
     what: 'waiting readers of which one is woken',
-    changes: [['waiter.js', "mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER']],
+    changes: [
+      ['waiter.js', "mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER'],
+      // A reader that comes in late wakes all, too.
+      ['readers.js', 'Atomics.notify(table.words, addressOf(table, lock) >> 2);\n}\n', '}\n'],
+    ],
     situation: 'a writer leaves while two readers come, one lock',
   },
   {
     what: "a reader's wait published beside its bit",
+    long: true,
     changes: [['waiter.js', "if (mode === 'shared')\n                    wait.end();", '']],
     situation: 'a holder that turns reader, a reader and a writer',
   },

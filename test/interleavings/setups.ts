@@ -356,13 +356,14 @@ export const situations: readonly Situation[] = [
     'two threads, nested both ways',
     'every deadlock found, one victim, none invented; a sleep of each ends by time',
     [nested(0, 1), nested(1, 0)],
-    { order: 'free', timeouts: 1, end: oneVictimAtMost },
+    { preemptions: 2, order: 'free', timeouts: 1, end: oneVictimAtMost },
   ),
   situation(
     'a nested request beside requests in sequence',
     'no deadlock where there is none',
     [nested(0, 1), inSequence(1, 0)],
     {
+      preemptions: 3,
       order: 'free',
       end: (outcomes) => assert.ok(!outcomes.includes('victim'), 'an invented deadlock'),
     },
@@ -371,7 +372,7 @@ export const situations: readonly Situation[] = [
     'a ring of three',
     'every deadlock found, one victim',
     [nested(0, 1), nested(1, 2), nested(2, 0)],
-    { preemptions: 2, order: 'free', count: 3, end: oneVictimAtMost },
+    { preemptions: 1, order: 'free', count: 3, end: oneVictimAtMost },
   ),
   situation(
     'a ring that opens and closes again',
@@ -408,7 +409,7 @@ export const situations: readonly Situation[] = [
     'two threads, a pair each, one dies',
     'the other is done or told, never stuck',
     [pair(0, 1), pair(1, 0)],
-    { mortal: [0] },
+    { preemptions: 1, mortal: [0] },
   ),
   situation(
     'a holder and one who waits for it and dies, one lock',
@@ -448,12 +449,18 @@ export const situations: readonly Situation[] = [
       repairs: true,
       end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),
     },
+    true,
   ),
   situation(
     'two threads, a pair each, one dies, the other repairs',
     'what is left is repaired, and done',
     [pair(0, 1), pair(1, 0)],
-    { mortal: [0], repairs: true, end: (outcomes) => assert.equal(outcomes[1], 'done') },
+    {
+      preemptions: 1,
+      mortal: [0],
+      repairs: true,
+      end: (outcomes) => assert.equal(outcomes[1], 'done'),
+    },
   ),
   situation(
     'three threads, one lock, two die, the third repairs',
@@ -485,7 +492,7 @@ export const situations: readonly Situation[] = [
     'a writer leaves while two readers come, one lock',
     'the same',
     [frees(0), reads(0), reads(0)],
-    { holding: (me) => (me === 0 ? [0] : []), end: allDone },
+    { preemptions: 2, holding: (me) => (me === 0 ? [0] : []), end: allDone },
   ),
   situation(
     'a writer leaves while a reader and a writer come, one lock',
@@ -498,13 +505,13 @@ export const situations: readonly Situation[] = [
     'a reader leaves while two writers come, one lock',
     'the same',
     [leaves(0), one(0), one(0)],
-    { reading: (me) => (me === 0 ? [0] : []), end: allDone },
+    { preemptions: 2, reading: (me) => (me === 0 ? [0] : []), end: allDone },
   ),
   situation(
     'two who each read one lock and want the other alone',
     'every deadlock through readers found, one victim',
     [readsAndTakes(0, 1), readsAndTakes(1, 0)],
-    { order: 'free', end: oneVictimAtMost },
+    { preemptions: 3, order: 'free', end: oneVictimAtMost },
   ),
   situation(
     'a holder that turns reader, a reader and a writer',
@@ -530,7 +537,7 @@ export const situations: readonly Situation[] = [
     'a reader and a writer, one lock, the writer dies',
     'the reader is done or told',
     [reads(0), one(0)],
-    { mortal: [1] },
+    { preemptions: 2, mortal: [1] },
   ),
   situation(
     'a reader leaves while a reader and a writer come, one lock, it dies',

@@ -124,10 +124,23 @@ export class Reports {
     for (const { asked } of victims) this.#model.leave(asked, 'deadlock')
   }
 
-  /** Forgets the cycles that are open. */
+  /** Forgets the cycles that are open. One that is not proved any more has no victim, until it is again. */
   forgetOpen(): void {
-    this.#standing = this.#standing.filter(({ members, names }) =>
-      this.#isCycle(members, names, 'loose'),
+    this.#standing = this.#standing
+      .filter(({ members, names }) => this.#isCycle(members, names, 'loose'))
+      .map((one) =>
+        one.isDeadlock && !this.#isDeadlock(one)
+          ? { ...one, isDeadlock: false, until: Number.POSITIVE_INFINITY }
+          : one,
+      )
+  }
+
+  /** Whether a cycle is proved, or likely where that is enough. */
+  #isDeadlock({ members, names }: Standing): boolean {
+    const isLikelyEnough = this.#rules.deadlockVictims === 'likely'
+    return (
+      this.#isCycle(members, names, 'proved') ||
+      (isLikelyEnough && this.#isCycle(members, names, 'likely'))
     )
   }
 
