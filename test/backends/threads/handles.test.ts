@@ -11,7 +11,7 @@ const entry = JSON.stringify(
 
 /** A process that sends a handle to its child, and writes what becomes of that. */
 const program = (memory: string, serialization: string): string => `
-import { fork } from 'node:child_process'
+const { fork } = await import('node:child_process')
 import { SharedLocks } from ${entry}
 const child = ${JSON.stringify(`
   process.on('message', (handle) => import(${entry}).then(({ SharedLocks }) => {
