@@ -13,6 +13,7 @@
  */
 
 import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
+import { builtin } from '../../core/builtin.ts'
 import { stackBeginningAt } from '../../core/call-stack.ts'
 import { pauseFor } from '../../core/clock.ts'
 import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
@@ -176,39 +177,45 @@ export class Tasks {
   async #begin(outer: Task | undefined, terms: Terms): Promise<Task> {
     const [parent] = this.#surrounding(outer)
     let wait: OwnerWait | undefined
-    for (;;) {
-      const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
-      const owner = tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
-        kind: TASK_SLOT,
-        thread: this.#thread.id,
-        parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
-        under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
-      })
-      if (owner) {
-        wait?.end()
-        const nested = new Set<Task>()
-        const task = { table: this.#table, owner, outer, parent, nested, frame: 0, ended: false }
-        parent?.nested.add(task)
-        if (parent || acrossEventLoop) void canProve()
-        this.#running.add(task)
-        this.#begun++
-        return task
-      }
-      if (parent || acrossEventLoop) {
-        throw new LockUsageError(
-          `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
-            'cannot wait for one: create the table with more owners',
-        )
-      }
-      wait ??= new OwnerWait(this.#table, this.#thread, terms)
-      try {
+    try {
+      for (;;) {
+        const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
+        const owner = this.#tryClaim(parent, acrossEventLoop)
+        if (owner) {
+          if (parent || acrossEventLoop) void canProve()
+          return this.#newTask(owner, outer, parent)
+        }
+        if (parent || acrossEventLoop) {
+          throw new LockUsageError(
+            `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
+              'cannot wait for one: create the table with more owners',
+          )
+        }
+        wait ??= new OwnerWait(this.#table, this.#thread, terms)
         wait.look()
-      } catch (error) {
-        wait.end()
-        throw error
+        await pauseFor(RETRY_MS)
       }
-      await pauseFor(RETRY_MS)
+    } finally {
+      wait?.end()
     }
+  }
+
+  #tryClaim(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
+    return tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
+      kind: TASK_SLOT,
+      thread: this.#thread.id,
+      parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
+      under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
+    })
+  }
+
+  #newTask(owner: Owner, outer: Task | undefined, parent: Task | undefined): Task {
+    const nested = new Set<Task>()
+    const task = { table: this.#table, owner, outer, parent, nested, frame: 0, ended: false }
+    parent?.nested.add(task)
+    this.#running.add(task)
+    this.#begun++
+    return task
   }
 
   #end(task: Task): void {
@@ -247,11 +254,11 @@ export class Tasks {
       return
     }
     for (let child = task, isReached = true; child.parent; child = child.parent) {
-      const isAwaited = isReached && chain.frames.has(child.parent.frame)
+      const isInChain = chain.frames.has(child.parent.frame)
       // Another task nested in the child can prove what this one cannot.
-      if (isAwaited) setProof(this.#table, child.owner.id, PROVED)
+      if (isReached && isInChain) setProof(this.#table, child.owner.id, PROVED)
       else if (child === task) setProof(this.#table, child.owner.id, NOT_PROVED)
-      isReached = chain.frames.has(child.parent.frame)
+      isReached = isInChain
     }
   }
 
@@ -271,7 +278,7 @@ function beginningAt(error: unknown, calls: string): unknown {
 }
 
 /**
- * What a callback returned, awaited in a frame of the task's own, so that await chains show it. V8 follows no
+ * Awaits the result of a callback in a frame of the task's own, so that await chains show it. V8 follows no
  * promise with two reactions, so it is awaited again only when it has settled.
  */
 async function inFrame<Result>(task: Task, result: Result | PromiseLike<Result>): Promise<Result> {
@@ -296,11 +303,6 @@ interface TaskContext {
 const context = makeContext()
 
 function makeContext(): TaskContext | undefined {
-  const { process } = globalThis as {
-    readonly process?: { getBuiltinModule?(id: string): unknown }
-  }
-  const hooks = process?.getBuiltinModule?.('node:async_hooks') as
-    | { AsyncLocalStorage: new () => TaskContext }
-    | undefined
+  const hooks = builtin<{ AsyncLocalStorage: new () => TaskContext }>('node:async_hooks')
   return hooks && new hooks.AsyncLocalStorage()
 }
