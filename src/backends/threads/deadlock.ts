@@ -29,18 +29,10 @@ import { nowMs } from '../../core/clock.ts'
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
 import { heirOf } from './deaths.ts'
-import {
-  DEAD_SLOT,
-  NOT_PROVED,
-  PROVED,
-  SLOT,
-  TASK_SLOT,
-  THREAD_SLOT,
-  WAITER,
-  WANTED,
-} from './layout.ts'
+import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
 import {
   endWait,
+  epochOf,
   hasShared,
   isUnder,
   kindOf,
@@ -51,10 +43,10 @@ import {
   parentOf,
   proofOf,
   setProof,
-  slotOf,
   stackOf,
   waitingMode,
   waitingSince,
+  waitsForOf,
 } from './owners.ts'
 import { isClaimed, readersOf, sharedBy } from './readers.ts'
 import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
@@ -69,7 +61,7 @@ interface Step {
 /** Whether the edge from a parent to one of its tasks counts. */
 type Counts = (child: number) => boolean
 
-/** What one wait knows from its looks for a deadlock. */
+/** The state of one wait's search for a deadlock, from look to look. */
 export interface Search {
   /** The tasks whose parents were to be proved to wait for them, and the epochs of their waits then. */
   readonly asked: Map<number, number>
@@ -275,14 +267,6 @@ function* edgesOf(
     if (kind === THREAD_SLOT && !isUnder(table, child, id)) continue
     if (counts(child)) yield { step: through, next: child }
   }
-}
-
-function waitsForOf(table: Table, id: number): number {
-  return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
-}
-
-function epochOf(table: Table, id: number): number {
-  return Atomics.load(table.words, (slotOf(table, id) + SLOT.epoch) >> 2)
 }
 
 /** Who stands in the way of an owner that waits for a lock: its owner; or, if that is itself, the readers. */

@@ -6,8 +6,8 @@
  * Steps     1. Somebody notices the death (lifelines.ts), and then looks at the lifelines of all: the slots
  *              of every thread that ended become DEAD.
  *           2. Sweep: every lock that a dead owner holds is marked ABANDONED, and its sleepers are woken.
- *              What it held shared is free, for a reader changes nothing, and so is what it had only
- *              claimed. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
+ *              A lock that it held shared is free, for a reader changes nothing, and so is one that it had
+ *              only claimed. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
  *              sleepers of every published wait are woken, whoever published it. Dead slots without locks
  *              are free.
  *           3. Whoever then asks for an abandoned lock gets OwnerDiedError; or, with `onOwnerDied`, makes
@@ -76,6 +76,7 @@ import {
   slotOf,
   stateOf,
   tagIn,
+  waitsForOf,
 } from './owners.ts'
 import { clearReads, isClaimed, wakeClaimer } from './readers.ts'
 import { addressOf, describeLocks, isLock, numberOf, ownerIn, type Table } from './table.ts'
@@ -249,7 +250,7 @@ function deadSlots(table: Table): Map<number, number> {
 function locksWaitedFor(table: Table): Set<number> {
   const waits = new Set<number>()
   for (let id = 1; id <= table.layout.owners; id++) {
-    const word = Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
+    const word = waitsForOf(table, id)
     if (word !== 0 && isLock(table, word)) waits.add(word)
   }
   return waits

@@ -1,5 +1,5 @@
 /**
- * Who is in the way of a wait: read from the owners' slots, for refusals and reports.
+ * The holders that are in the way of a wait, read from the owners' slots for refusals and reports.
  *
  * Nothing is locked meanwhile: what is read can be out of date by some microseconds, and only explains.
  */
@@ -8,8 +8,17 @@ import { nowMs } from '../../core/clock.ts'
 import { duration } from '../../core/listed.ts'
 import type { LockMode } from '../../core/modes.ts'
 import type { ThreadHolder, ThreadWait } from '../../core/report.ts'
-import { FREE_SLOT, SLOT, TASK_SLOT } from './layout.ts'
-import { kindOf, labelOf, leaderOf, slotOf, stackOf, waitingMode, waitingSince } from './owners.ts'
+import { FREE_SLOT, TASK_SLOT } from './layout.ts'
+import {
+  kindOf,
+  labelOf,
+  leaderOf,
+  parentOf,
+  stackOf,
+  waitingMode,
+  waitingSince,
+  waitsForOf,
+} from './owners.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
 
@@ -53,7 +62,7 @@ export function waitersOf(table: Table, lock: number): number {
   const address = addressOf(table, lock)
   let waiters = 0
   for (let id = 1; id <= table.layout.owners; id++) {
-    if (kindOf(table, id) !== FREE_SLOT && waitWord(table, id) === address) waiters++
+    if (kindOf(table, id) !== FREE_SLOT && waitsForOf(table, id) === address) waiters++
   }
   return waiters
 }
@@ -98,7 +107,7 @@ class Description {
   ): Pick<ThreadHolder, 'heldMs' | 'isSeen' | 'stack'> {
     const table = this.#table
     if (lock === undefined) return {}
-    if (kindOf(table, id) === TASK_SLOT && waitWord(table, id) === 0) {
+    if (kindOf(table, id) === TASK_SLOT && waitsForOf(table, id) === 0) {
       const stack = stackOf(table, id)
       return { heldMs: this.#since(waitingSince(table, id)), ...(stack !== '' && { stack }) }
     }
@@ -112,7 +121,7 @@ class Description {
   #waitOf(id: number, depth: number): ThreadWait | undefined {
     const table = this.#table
     const waiting = waitingFor(table, id)
-    const word = waiting === undefined ? 0 : waitWord(table, waiting)
+    const word = waiting === undefined ? 0 : waitsForOf(table, waiting)
     if (waiting === undefined || word === 0) return undefined
     const lock = numberOf(table, word)
     const stack = stackOf(table, waiting)
@@ -133,18 +142,14 @@ class Description {
 
 /** The owner whose wait keeps an owner: itself, its blocked thread, or an asynchronous holding inside it. */
 function waitingFor(table: Table, id: number): number | undefined {
-  if (waitWord(table, id) !== 0) return id
+  if (waitsForOf(table, id) !== 0) return id
   const isTask = kindOf(table, id) === TASK_SLOT
-  if (isTask && waitWord(table, leaderOf(table, id)) !== 0) return leaderOf(table, id)
+  if (isTask && waitsForOf(table, leaderOf(table, id)) !== 0) return leaderOf(table, id)
   for (let child = 1; child <= table.layout.owners; child++) {
-    if (kindOf(table, child) !== TASK_SLOT || waitWord(table, child) === 0) continue
-    if (table.words[(slotOf(table, child) + SLOT.parent) >> 2] === id) return child
+    if (kindOf(table, child) !== TASK_SLOT || waitsForOf(table, child) === 0) continue
+    if (parentOf(table, child) === id) return child
   }
   return undefined
-}
-
-function waitWord(table: Table, id: number): number {
-  return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
 }
 
 /** Holders as a part of a sentence: `teller 3 (thread 4, seen holding it for 980 ms)`. */

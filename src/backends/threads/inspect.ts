@@ -5,7 +5,7 @@
 
 import { inspectBy } from '../../core/inspect.ts'
 import { visible } from '../../core/visible.ts'
-import { SLOT, TASK_SLOT } from './layout.ts'
+import { TASK_SLOT } from './layout.ts'
 import {
   hasShared,
   kindOf,
@@ -13,9 +13,9 @@ import {
   leaderOf,
   listOf,
   type Owner,
-  slotOf,
   tagOf,
   waitingMode,
+  waitsForOf,
 } from './owners.ts'
 import { sharedBy } from './readers.ts'
 import { numberOf, type Table } from './table.ts'
@@ -69,7 +69,7 @@ function fieldsOf({ table, owner, isClosed }: Shown): object {
 function doingsOf(table: Table, id: number): object {
   const holdsShared = hasShared(table, id) ? sharedBy(table, id) : []
   const alone = [...listOf(table, id)].map((word) => numberOf(table, word))
-  const waits = Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
+  const waits = waitsForOf(table, id)
   return {
     holds: [...alone, ...holdsShared].sort((a, b) => a - b),
     ...(holdsShared.length > 0 && { holdsShared }),

@@ -21,6 +21,7 @@
  *           the end of workers made with `trackUnmanagedFds: false`. The main thread ends last.
  */
 
+import { builtin } from '../../core/builtin.ts'
 import { emitWarning } from '../../core/emit-warning.ts'
 import { LockUsageError } from '../../core/errors.ts'
 
@@ -70,7 +71,6 @@ interface FileStatus {
 interface NodeProcess {
   readonly pid: number
   readonly versions?: { readonly node?: string }
-  getBuiltinModule?(id: string): unknown
   on?(event: 'worker', listener: (worker: StartedWorker) => void): void
 }
 
@@ -217,10 +217,8 @@ function warn(): void {
 }
 
 function loadNode(): Node | undefined {
-  const load = process?.getBuiltinModule
-  if (!load) return undefined
-  const [threads, fs, os] = ['node:worker_threads', 'node:fs', 'node:os'].map((id) =>
-    load.call(process, id),
-  )
-  return { threads, fs, os } as Node
+  const threads = builtin<Node['threads']>('node:worker_threads')
+  const fs = builtin<Node['fs']>('node:fs')
+  const os = builtin<Node['os']>('node:os')
+  return threads && fs && os && { threads, fs, os }
 }

@@ -16,7 +16,7 @@ import type { LongWaitReport } from '../../core/report.ts'
 import { describeHolders, holdersOf, type Seen, waitersOf } from './holders.ts'
 import { TASK_SLOT } from './layout.ts'
 import { longWaitText } from './long-wait-text.ts'
-import { kindOf, leaderOf, type Owner } from './owners.ts'
+import { kindOf, leaderOf, type Owner, ownersIn } from './owners.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 
 /** A wait is reported when it has lasted so long, unless the table's options say otherwise. */
@@ -161,19 +161,13 @@ export class WaitWatch {
   }
 }
 
-/** The numbers of all owners of a table. */
-export function ownersIn(table: Table): number[] {
-  const all = Array.from({ length: table.layout.owners }, (_, i) => i + 1)
-  return all.filter((id) => kindOf(table, id) !== 0)
-}
-
 /** Whether this thread is the main thread of Node, whose event loop all others need. */
 export function isMainThread(): boolean {
   const threads = builtin<{ readonly isMainThread: boolean }>('node:worker_threads')
   return threads?.isMainThread === true
 }
 
-/** What a listener throws is not the waiter's: it is thrown again outside of any call. */
+/** Calls a listener. Its error is not the waiter's: it is thrown again outside of any call. */
 function callListener(listener: OnLongWait, report: LongWaitReport): void {
   try {
     listener(report)

@@ -140,6 +140,12 @@ export function kindOf(table: Table, id: number): number {
   return kindIn(stateOf(table, id))
 }
 
+/** The numbers of all owners of a table. */
+export function ownersIn(table: Table): number[] {
+  const all = Array.from({ length: table.layout.owners }, (_, i) => i + 1)
+  return all.filter((id) => kindOf(table, id) !== FREE_SLOT)
+}
+
 /** The system's number of the thread that an owner belongs to. */
 export function tagOf(table: Table, id: number): number {
   return tagIn(stateOf(table, id))
@@ -211,6 +217,16 @@ export interface Wait {
   readonly sinceMs: number
   /** The call stack at which the owner waits. */
   readonly stack: string
+}
+
+/** The address of the lock that an owner waits for, 0 for none. */
+export function waitsForOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
+}
+
+/** Two equal readings, and a wait in both, mean one unbroken wait. */
+export function epochOf(table: Table, id: number): number {
+  return Atomics.load(table.words, (slotOf(table, id) + SLOT.epoch) >> 2)
 }
 
 /** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
