@@ -1,6 +1,6 @@
 /** Call stacks of errors that are made when their caller has left. */
 
-/** What an error's stack is if it begins at these calls, a line each, the innermost first. */
+/** The stack of an error as it is if it begins at these calls, a line each, the innermost first. */
 export function stackBeginningAt(error: Error, calls: string): string {
   return [
     `${error.name}: ${error.message}`,

@@ -33,7 +33,7 @@ export interface LockErrorData {
   readonly report?: DeadlockReport
   /** The locks that an OwnerDiedError is about. */
   readonly abandoned?: AbandonedLocks
-  /** Those that were in the way of a lock in shared memory, for a LockTimeoutError. */
+  /** The holders that were in the way of a lock in shared memory, for a LockTimeoutError. */
   readonly holders?: readonly ThreadHolder[]
 }
 
@@ -97,7 +97,7 @@ export class LockOrderError extends LockwiseError {
 export class LockTimeoutError extends LockwiseError {
   declare readonly name: 'LockTimeoutError'
   readonly code = 'LOCK_TIMEOUT'
-  /** Of a lock in shared memory: those that were in the way, with their call stacks where known. */
+  /** The holders that were in the way of a lock in shared memory, with their call stacks where known. */
   readonly holders: readonly ThreadHolder[] | undefined
 
   constructor(message: string, caller?: Caller, holders?: readonly ThreadHolder[]) {

@@ -277,7 +277,7 @@ export interface ThreadHolder {
   readonly isSeen?: boolean
   /** The call stack at which an asynchronous holding asked for its locks: order `'free'` only. */
   readonly stack?: string
-  /** What it waits for itself; absent where it does not wait. */
+  /** Its own wait; absent where it does not wait. */
   readonly waits?: ThreadWait
 }
 
@@ -312,7 +312,7 @@ export interface LongWaitReport {
   readonly stack: string
   /** The number of threads and asynchronous holdings that wait for this lock; absent without a lock. */
   readonly waiters?: number
-  /** Those in its way. Without a lock: all that are owners of the table. At most ten. */
+  /** The holders in its way. Without a lock: all owners of the table. At most ten. */
   readonly holders: readonly ThreadHolder[]
   /** The number of all of them. */
   readonly holderCount: number

@@ -1,4 +1,4 @@
-/** What a caller passed, as error messages show it. */
+/** Shows in error messages the values that a caller passed. */
 
 /** A message shows this many UTF-16 code units of a value. */
 const MAX_LENGTH = 40

@@ -172,7 +172,7 @@ export class Engine {
     return `${brief(labelOf(request))} for ${age}${siteText(places.callSiteOf(request))}`
   }
 
-  /** What a holder has not waited for is the code's around it: that may, and none other can. */
+  /** When a holder ends, its unfinished nested requests move to the enclosing holder. */
   #handOn(nested: Iterable<Request>, holder: Request | undefined): void {
     for (const request of nested) {
       request.holder = holder
@@ -560,7 +560,7 @@ function isAbortedUnheard({ state, options }: Request): boolean {
   return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
 }
 
-/** Notes of a guard that a callback has returned it: the code that waits for the callback has it now. */
+/** Notes that a callback has returned a guard: the code that waits for the callback has it now. */
 function noteReturned(guards: ReadonlySet<Request>, holder: Request, value: unknown): void {
   if (!(value instanceof Guard)) return
   const guard = holdingOf(value) as Request

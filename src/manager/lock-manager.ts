@@ -374,7 +374,8 @@ export class LockManager<Name extends string = string> {
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
-/** What is wrong with a call is the caller's: the stack begins there. */
+
+/** Lets the stack of a usage error begin at the caller, whose mistake it is. */
 function fromCaller(error: unknown, caller: Caller): unknown {
   try {
     if (!Error.captureStackTrace) return error

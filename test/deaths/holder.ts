@@ -22,7 +22,7 @@ export interface HolderOptions {
   readonly noDescriptors?: boolean
 }
 
-/** What it came to. */
+/** The result of one run: how soon its deaths were seen. */
 export interface HolderResult {
   readonly seen: number
   /** From the moment before the end of the holder. */

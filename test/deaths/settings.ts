@@ -73,7 +73,7 @@ export function runSetting(
   return runShell('npx --yes "--package=$0" -c "$1"', [npm, run], settings)
 }
 
-/** What the program printed. */
+/** The output of the program. */
 export function resultOf({ stdout, stderr }: Ended): HolderResult {
   try {
     return JSON.parse(stdout) as HolderResult

@@ -8,7 +8,7 @@ import { addressOf, ownerIn, type Table } from '../../src/backends/threads/table
 /** Others are at work meanwhile: what is seen so often in a row is no moment of theirs. */
 const LOOKS = 5
 
-/** What is wrong with a table whose dead have been swept, while others use it; `undefined` for nothing. */
+/** The fault of a table whose dead have been swept, while others use it; `undefined` for nothing. */
 export function unsweptIn(table: Table): string | undefined {
   for (let lock = 0; lock < table.layout.lockCount; lock++) {
     let what = unsweptAt(table, lock)

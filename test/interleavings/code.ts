@@ -35,7 +35,7 @@ export interface TableOptions {
 }
 
 /**
- * What is not explored, in every copy: how often to spin, whom Node would tell of a thread's end, and a
+ * Not explored, in every copy: how often to spin, whom Node would tell of a thread's end, and a
  * death where there can be none.
  */
 const ALWAYS: readonly Change[] = [
@@ -51,7 +51,7 @@ const ALWAYS: readonly Change[] = [
   ],
   ['waiter.js', 'const SPINS = 40;', 'const SPINS = 1;'],
   ['claim.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
-  // Who else has ended is seen by the same look: explored once, by the death that was asked for.
+  // Other ended threads are seen by the same look: explored once, by the death that was asked for.
   ['deaths.js', 'endedTags(table).add(lifeline.tag)', 'new Set([lifeline.tag])'],
   ['shared-locks.js', 'watch(table, owner);', 'this.model = { table, owner };'],
 ]

@@ -143,7 +143,7 @@ const ROUNDS = 8
 const SHORT_SLEEP_MS = 1
 /** Shorter sleeps are short ones. */
 const LONG_SLEEP_MS = 50
-/** What an x86 does only when the thread's stores have landed. */
+/** The operations that an x86 performs only when the thread's stores have landed. */
 const LOCKED = /^(and|or|add|exchange|store|compareExchange|notify|wait) /
 
 export class Explorer<Context> {

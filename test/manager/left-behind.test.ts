@@ -1,4 +1,4 @@
-/** What a callback has started and not waited for, after its end: which deadlocks through it are proved. */
+/** Requests that a callback has started and not waited for, after its end: which deadlocks through it are proved. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

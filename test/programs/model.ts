@@ -66,7 +66,7 @@ export class Model {
         nested.awaitedBy = []
       }
       if (nested.verdict === 'none') continue
-      // What awaited it may be awaited in turn by the code around.
+      // The code around may await in turn what awaited it.
       nested.verdict = 'suspected'
       nested.isLeftBehind = true
       this.handedOn.push(nested)

@@ -7,7 +7,7 @@ import {
   type SharedLocksHandle,
 } from '../../src/backends/threads/index.ts'
 
-/** What a thread is started with. `flags`: for each group how many parties hold, and how many victims there were. */
+/** The data that a thread is started with. `flags`: for each group how many parties hold, and how many victims there were. */
 export interface StormData {
   readonly handle: SharedLocksHandle
   readonly flags: Int32Array

@@ -26,13 +26,13 @@ export interface StormOptions {
   readonly onTick?: (rounds: number, deadlocks: number) => void
 }
 
-/** What it came to. */
+/** The result of a storm. */
 export interface StormResult {
   /** Groups in which every party waited: each must have one victim. */
   readonly deadlocks: number
   /** Groups in which one did not: none must have any. */
   readonly innocent: number
-  /** What was not as it must be. */
+  /** A line for each thing that was not as it must be. */
   readonly faults: readonly string[]
 }
 

@@ -147,7 +147,7 @@ export const SLOT = {
   stack: 256,
 } as const
 
-/** What a slot's `intent` says when the list of a dead owner does not have all that it holds. */
+/** The `intent` of a dead owner whose list does not have all that it holds. */
 export const UNLISTED = -1
 
 /** A slot has room for so many locks held shared; the others are only counted. */

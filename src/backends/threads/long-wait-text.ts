@@ -55,7 +55,7 @@ function adviceFor(report: LongWaitReport, isMainThread: boolean): string {
   return `What to do: ${advice} longWaitMs sets when this is reported.`
 }
 
-/** What a thread that blocks must know: its event loop stands still, and a holder can need it. */
+/** A warning to a thread that blocks: its event loop stands still, and a holder can need it. */
 export function blockedText(holders: readonly ThreadHolder[], isMainThread: boolean): string {
   const whose = isMainThread ? "the main thread's event loop" : "this thread's event loop"
   const [holder] = holders

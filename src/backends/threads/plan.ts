@@ -56,7 +56,7 @@ export function makePlan(
   return { locks, shared: shared.length === 0 ? NONE : new Set(shared) }
 }
 
-/** What a user asked for as a list. */
+/** The locks that a user asked for, as a list. */
 function listOf(wanted: unknown, caller: Caller): Iterable<unknown> {
   if (typeof wanted === 'number') return [wanted]
   if (typeof wanted === 'object' && wanted !== null) {

@@ -185,8 +185,8 @@ export class SharedLocks {
   }
 
   /**
-   * What to send to another thread of this process, as `workerData` or by `postMessage`. Shared memory
-   * reaches no other process: there `open` refuses what comes of it, or sending it fails.
+   * The value to send to another thread of this process, as `workerData` or by `postMessage`. Shared
+   * memory reaches no other process: there `open` refuses what comes of it, or sending it fails.
    */
   get handle(): SharedLocksHandle {
     return handleOf(this.#table)
@@ -453,8 +453,8 @@ export class SharedLocks {
 }
 
 /**
- * What the callback of a blocking call may return: no promise, for the locks are released before that
- * settles. Generic code that passes a callback on has it return `Settled<Result>`.
+ * The result that the callback of a blocking call may return: no promise, for the locks are released before
+ * that settles. Generic code that passes a callback on has it return `Settled<Result>`.
  */
 export type Settled<Result> =
   Result extends PromiseLike<unknown>

@@ -1,4 +1,4 @@
-/** What deaths.ts needs of the kernel: no thread can be ended between a lock and its place on the list. */
+/** The kernel as deaths.ts needs it: no thread can be ended between a lock and its place on the list. */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

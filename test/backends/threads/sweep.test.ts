@@ -1,4 +1,4 @@
-/** What a sweep looks at, and what it finds of threads that ended between two steps. */
+/** Sweeps: what they look at, and what they find of threads that ended between two steps. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -7,7 +7,7 @@ import { planLayout, WAITER, WAKE_ALL } from '../../../src/backends/threads/layo
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
-/** What a sleep comes to, and what becomes of the word meanwhile. */
+/** One sleep: its end, and the state of the word then. */
 type Sleep = readonly [end: 'ok' | 'timed-out', word: 'stands' | 'wiped' | 'free']
 
 /**
