@@ -54,6 +54,8 @@ export class Reports {
   #timers = 0
   /** Requests that a race keeps from a deadlock, perhaps after their rejection. */
   #atRisk: readonly Asked[] = []
+  /** Brings the model back to where a race began. */
+  #toBeforeRace: (() => void) | undefined
 
   constructor(model: Model, rules: Rules, tally: Tally) {
     this.#model = model
@@ -94,6 +96,7 @@ export class Reports {
   /** A holder ends while time passes: either may be first. */
   beginRace(): void {
     this.#atRisk = this.#model.pending.filter((asked) => this.#mayBeVictim(asked))
+    this.#toBeforeRace = this.#model.save()
   }
 
   /** Finds reported cycles in the model. Those that are not there yet are looked for again. */
@@ -150,6 +153,7 @@ export class Reports {
     if (!isRace) assert.deepEqual(this.#reported, [], 'reported cycles that do not exist')
     this.#reported = []
     this.#atRisk = []
+    this.#toBeforeRace = undefined
     for (const { members, until } of this.#standing) {
       const [victim] = members as readonly [Asked]
       // The same members may have come to wait for each other through other, less certain edges.
@@ -206,7 +210,7 @@ export class Reports {
     const isDeadlock = event === 'deadlock'
     const likely = this.#rules.deadlockVictims === 'likely' ? 'likely' : 'proved'
     const edges = !isDeadlock ? 'loose' : report.suspected ? likely : 'proved'
-    if (!this.#isCycle(members, names, edges)) return false
+    if (!this.#isOrWasCycle(members, names, edges)) return false
     const nested = members.filter(({ isNested, holders }) => isNested && holders.length > 0)
     const youngest = nested.reduce((a, b) => (a.id > b.id ? a : b))
     assert.equal(report.victim, report.cycle[0]?.thread)
@@ -233,6 +237,17 @@ export class Reports {
     const forms = nested.map(({ form }) => form)
     count(this.#tally, forms, edges === 'proved' ? 'proved' : 'suspected')
     return true
+  }
+
+  /** Whether there is such a cycle now, or was one when the race began that is on. */
+  #isOrWasCycle(members: readonly Asked[], names: readonly string[], edges: Edges): boolean {
+    if (this.#isCycle(members, names, edges)) return true
+    if (this.#toBeforeRace === undefined) return false
+    const toNow = this.#model.save()
+    this.#toBeforeRace()
+    const wasCycle = this.#isCycle(members, names, edges)
+    toNow()
+    return wasCycle
   }
 
   /** Whether each waits for the next one, for these names. */
