@@ -3,14 +3,19 @@
  *
  * The globals that kernel.wat imports never change for one owner. They are assembled as constants of
  * five bytes, whose places are listed beside the code: wasm-kernel.ts writes each owner's own values
- * there, which is faster than reading a global again and again.
+ * there, which is faster than reading a global again and again. And functions of one expression are
+ * written out where they are called: V8 does that itself only from Node 24 on.
  */
 // @ts-check
 import { readFileSync, writeFileSync } from 'node:fs'
 import wabt from 'wabt'
 
 const folder = new URL('../src/backends/threads/', import.meta.url)
-const source = readFileSync(new URL('kernel.wat', folder), 'utf8')
+const WRITTEN_OUT = ['$address', '$isNotOnTop', '$wakeAllIfChanged']
+const source = WRITTEN_OUT.reduce(
+  writeOut,
+  readFileSync(new URL('kernel.wat', folder), 'utf8').replaceAll(/ *;;.*/g, ''),
+)
 const settings = [...source.matchAll(/\(import "lockwise" "(\w+)" \(global \$\1 i32\)\)/g)].map(
   ([line, name = '']) => ({ line, name }),
 )
@@ -43,6 +48,32 @@ if (process.argv.includes('--check')) {
 }
 writeFileSync(target, code)
 console.log(`kernel: ${bytes.length} bytes`)
+
+/**
+ * Puts the expression of a function in the place of its calls. Their arguments are local variables.
+ * @param {string} text
+ * @param {string} name
+ */
+function writeOut(text, name) {
+  const [whole, head = '', expression = ''] =
+    new RegExp(
+      `\\(func \\${name}((?: \\(param \\S+ i32\\))+) \\(result i32\\)([^]*?)\\)\\s*(?=\\(func|\\)$)`,
+    ).exec(text) ?? []
+  if (whole === undefined) throw new Error(`kernel.wat has no function ${name} of one expression`)
+  const params = [...head.matchAll(/param (\S+)/g)].map(([, param = '']) => param)
+  const call = new RegExp(
+    `\\(call \\${name}${' \\(local\\.get (\\$\\w+)\\)'.repeat(params.length)}\\)`,
+    'g',
+  )
+  return text
+    .replace(whole, '')
+    .replaceAll(call, (_, ...given) =>
+      expression.replaceAll(
+        /\(local\.get (\$\w+)\)/g,
+        (_, param) => `(local.get ${given[params.indexOf(param)]})`,
+      ),
+    )
+}
 
 /** The kernel with a number of its own, five bytes long, in place of each setting. */
 async function assemble() {

@@ -34,10 +34,13 @@
   ;; The number of locks where records share them, else 0.
   (import "lockwise" "stripes" (global $stripes i32))
 
+  ;; The build writes this function, $isNotOnTop and $wakeAllIfChanged out where they are called.
   (func $address (param $record i32) (result i32)
-    (if (global.get $stripes)
-      (then (local.set $record (i32.rem_u (local.get $record) (global.get $stripes)))))
-    (i32.add (global.get $base) (i32.mul (local.get $record) (global.get $stride))))
+    (i32.add (global.get $base)
+      (i32.mul (global.get $stride)
+        (if (result i32) (global.get $stripes)
+          (then (i32.rem_u (local.get $record) (global.get $stripes)))
+          (else (local.get $record))))))
 
   (func $take (param $word i32) (result i32)
     (local $before i32)
@@ -100,11 +103,11 @@
       (select (local.get $a) (local.get $b) (i32.lt_u (local.get $a) (local.get $b))))
     (local.set $high (i32.sub (i32.add (local.get $a) (local.get $b)) (local.get $low)))
     (if (i32.eq (local.get $a) (local.get $b)) (then (return (call $free (local.get $a)))))
-    (if (call $notOnTop (local.get $low) (local.get $high)) (then (return (i32.const -1))))
     (local.set $sleeps (i32.atomic.load (global.get $sleepCount)))
-    (if (i32.ne
-          (i32.or (i32.atomic.load (local.get $low)) (i32.atomic.load (local.get $high)))
-          (global.get $me))
+    (if (i32.or
+          (call $isNotOnTop (local.get $low) (local.get $high))
+          (i32.xor (global.get $me)
+            (i32.or (i32.atomic.load (local.get $low)) (i32.atomic.load (local.get $high)))))
       (then (return (call $exchange2 (local.get $low) (local.get $high)))))
     (i32.store (global.get $top) (i32.load offset=4 (local.get $low)))
     (i32.atomic.store (local.get $high) (i32.const 0))
@@ -125,21 +128,22 @@
       (select (local.get $a) (local.get $b) (i32.lt_u (local.get $a) (local.get $b))))
     (local.set $high (i32.sub (i32.add (local.get $a) (local.get $b)) (local.get $low)))
     (if (i32.eq (local.get $a) (local.get $b)) (then (return (call $free (local.get $a)))))
-    (if (call $notOnTop (local.get $low) (local.get $high)) (then (return (i32.const -1))))
     (local.set $sleeps (i32.load (global.get $sleepCount)))
-    (if (i32.ne
-          (i32.or (i32.load (local.get $low)) (i32.load (local.get $high)))
-          (global.get $me))
+    (if (i32.or
+          (call $isNotOnTop (local.get $low) (local.get $high))
+          (i32.xor (global.get $me)
+            (i32.or (i32.load (local.get $low)) (i32.load (local.get $high)))))
       (then (return (call $exchange2 (local.get $low) (local.get $high)))))
     (i32.store (global.get $top) (i32.load offset=4 (local.get $low)))
     (i32.store (local.get $high) (i32.const 0))
     (i32.store (local.get $low) (i32.const 0))
     (call $wakeAllIfChanged (local.get $sleeps)))
 
-  (func $notOnTop (param $low i32) (param $high i32) (result i32)
+  ;; 0 if the pair is on top of the list.
+  (func $isNotOnTop (param $low i32) (param $high i32) (result i32)
     (i32.or
-      (i32.ne (i32.load (global.get $top)) (local.get $high))
-      (i32.ne (i32.load offset=4 (local.get $high)) (local.get $low))))
+      (i32.xor (i32.load (global.get $top)) (local.get $high))
+      (i32.xor (i32.load offset=4 (local.get $high)) (local.get $low))))
 
   ;; All waiter bits of both locks if the sleep count is no longer $sleeps, else 0.
   (func $wakeAllIfChanged (param $sleeps i32) (result i32)
@@ -147,7 +151,9 @@
       (i32.ne (local.get $sleeps) (i32.atomic.load (global.get $sleepCount)))
       (i32.const 15)))
 
+  ;; Frees a pair that is not on top of the list, or that somebody waits for.
   (func $exchange2 (param $low i32) (param $high i32) (result i32)
+    (if (call $isNotOnTop (local.get $low) (local.get $high)) (then (return (i32.const -1))))
     (i32.or
       (call $free (local.get $high))
       (i32.shl (call $free (local.get $low)) (i32.const 2))))
