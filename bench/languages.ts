@@ -1,8 +1,8 @@
 /** How fast are ordered transfers beside the same program in C++, Rust, Java and Python? */
 
-import { type Cell, cells } from './cells.ts'
+import { type Cell, cells, divided, type Size } from './cells.ts'
 import { type Compared, compare } from './compare.ts'
-import { lockwise, native } from './programs.ts'
+import { lockwise, native, type Program } from './programs.ts'
 import { grouped, type Setting, table } from './question.ts'
 
 const OTHERS = [
@@ -15,11 +15,18 @@ const OTHERS = [
   'python-ordered',
 ]
 
+/** Transfers of each thread where lockwise is measured cold. */
+const COLD = 100_000
+
 /** The nine cells, without and with audits: lockwise first, the others as ratios. */
 export async function languages({ size, native: find, tick }: Setting): Promise<string> {
   const others = find(...OTHERS)
-  const programs = [lockwise('ordered'), ...others.map((built) => native(built))]
-  const head = ['threads', 'accounts', 'lockwise, M/s', 'slept', ...others.map(({ id }) => id)]
+  const own = lockwise('ordered')
+  const programs = [own, cold(own, size), ...others.map((built) => native(built))]
+  const head = [
+    ...['threads', 'accounts', 'lockwise, M/s', 'cold, M/s', 'slept'],
+    ...others.map(({ id }) => id),
+  ]
   const blocks: string[] = []
   for (const audits of [false, true]) {
     const rows: string[][] = []
@@ -32,7 +39,10 @@ export async function languages({ size, native: find, tick }: Setting): Promise<
     )
   }
   blocks.push(
-    'Millions of transfers per second under `ordered`, how often a thread slept because a lock was ' +
+    'Millions of transfers per second under `ordered`, in steady state: tens of millions of transfers, ' +
+      'after a warm-up that compiled the code. Beside it lockwise cold: the first ' +
+      `${grouped(divided(COLD, size))} transfers of each thread, while its code is still being ` +
+      'compiled. Then how often a thread slept because a lock was ' +
       'busy, and how many times as fast lockwise was as each of the others (above 1: lockwise is ' +
       "faster), with the other's own millions per second in brackets. Medians; the ratios are taken " +
       'within a round, where the programs ran one after the other. With audits each thread audits ' +
@@ -44,14 +54,22 @@ export async function languages({ size, native: find, tick }: Setting): Promise<
 }
 
 function rowOf(cell: Cell, compared: readonly Compared[]): string[] {
-  const [own, ...others] = compared
+  const [own, first, ...others] = compared
   return [
     String(cell.threads),
     grouped(cell.accounts),
     millions(own?.transfersPerSecond ?? 0),
+    millions(first?.transfersPerSecond ?? 0),
     grouped(own?.sleeps ?? 0),
     ...others.map((other) => `${other.ratio.toFixed(2)} (${millions(other.transfersPerSecond)})`),
   ]
+}
+
+/** A program from its first transfer on. */
+function cold(program: Program, size: Size): Program {
+  const run: Program['run'] = (cell, seed) =>
+    program.run({ ...cell, transfers: divided(COLD, size) * cell.threads, warmup: 0 }, seed)
+  return { ...program, run }
 }
 
 function millions(perSecond: number): string {
