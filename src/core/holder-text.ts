@@ -45,6 +45,12 @@ export function siteText(request: {
     : ''
 }
 
+/** How to learn where the holders asked for their locks, if a call site was not kept; else `''`. */
+export function keepAllHint(holders: readonly RootHolder[]): string {
+  const isMissing = holders.some(({ callSite }) => callSite === undefined)
+  return isMissing ? ". Call sites are missing: places: 'always' keeps all" : ''
+}
+
 /** Advice against an upgrade, for a lock that is held shared and asked for exclusively. */
 export function upgradeAdvice(locks: readonly LockLabel[]): string {
   return (

@@ -32,12 +32,14 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
         `for ${duration(member.waitedMs)}`,
     )
     const { heldAt = '', similarHeldAt = '' } = member
+    const isUnknown = report.between === 'tasks' && heldAt + similarHeldAt === ''
     const indent = `  ${' '.repeat(width)}    `
     lines.push(...holders(member, cycle.at(i - 1)?.waitsFor).map((line) => indent + line))
     const places = [
-      ...calls(waitsAt(member), heldAt + similarHeldAt === '' ? '' : 'waits '),
+      ...calls(waitsAt(member), heldAt + similarHeldAt === '' && !isUnknown ? '' : 'waits '),
       ...calls(heldAt, 'holds '),
       ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
+      ...(isUnknown ? ["holds by a call that was not kept (places: 'always' keeps all)"] : []),
       ...calls(similarHeldAt, '      '),
     ]
     lines.push(...places.map((call) => faint(indent + call)))
@@ -120,7 +122,8 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
     `not proved that the holder of ${lock} waits for ${visible(cycle[i]?.label ?? '')}. If a timer, a promise ` +
     'that nobody awaits, or another branch made that request, this is no deadlock: mark it detached: true. ' +
     'If the holder does wait, await the request directly and attach nothing else to its promise (a .catch() ' +
-    'beside the await hides it), or pass an owner.'
+    'beside the await hides it), or pass an owner. Code with an owner makes one request after another, or ' +
+    'one for all locks.'
   )
 }
 

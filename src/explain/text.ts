@@ -3,6 +3,7 @@
 import {
   blockersText,
   holderText,
+  keepAllHint,
   siteText,
   upgradeAdvice,
   upgradesIn,
@@ -88,7 +89,8 @@ export function waitText(
   const behind = blockers.startsWith(named) ? `behind ${blockers.slice(named.length)}` : blockers
   return visible(
     `${brief(label)} has waited for ${list} for ${duration(lastsMs)}` +
-      `${holders.length > 0 ? `, ${named === '' ? 'waits for ' : ''}${behind}` : ''}${siteText(wait)}`,
+      `${holders.length > 0 ? `, ${named === '' ? 'waits for ' : ''}${behind}` : ''}${siteText(wait)}` +
+      keepAllHint(holders),
   )
 }
 
@@ -120,8 +122,12 @@ function ownGuardText(member: GuardCycleMember): string {
     `Suspected deadlock: ${brief(label)} may wait for a guard of its own task:`,
     `  it has waited for ${lock} for ${duration(waitedMs)}${siteText(site)}`,
     `  its task may be ${holderText(mayHold)}${ownerText(member)}`,
-    'What to write instead: locks are not re-entrant: release the guard before the task asks for ' +
-      `${lock} again, or do not ask for it again; with acquire(names, { owner }) such a wait is rejected.`,
+    `What to write instead: ${
+      mayHold.mode === 'shared'
+        ? upgradeAdvice([waitsFor])
+        : `locks are not re-entrant: release the guard before the task asks for ${lock} again, or do not ` +
+          'ask for it again'
+    }; with acquire(names, { owner }) such a wait is rejected.`,
   ]
     .map(visible)
     .join('\n')

@@ -308,6 +308,12 @@ function wrongCount(count: number): LockUsageError {
 }
 
 function wrongElement(element: unknown, index: number): LockUsageError {
+  if (typeof element === 'object' && element !== null && 'name' in element && 'mode' in element) {
+    return new LockUsageError(
+      `a lock in the list needs a name and the mode 'exclusive' or 'shared', not mode ${show(element.mode)} ` +
+        `(element ${index})`,
+    )
+  }
   return new LockUsageError(
     `expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
       `(element ${index})`,

@@ -9,7 +9,14 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
-import { blockersText, heldHow, upgradeAdvice, upgradesIn } from '../core/holder-text.ts'
+import {
+  blockersText,
+  heldHow,
+  keepAllHint,
+  reentryAdvice,
+  upgradeAdvice,
+  upgradesIn,
+} from '../core/holder-text.ts'
 import { brief, listed, quoted } from '../core/listed.ts'
 import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
@@ -46,9 +53,11 @@ export function timedOut(
   const holders = describeRoots(waitsOf(request), places, endOf(request, timeoutMs), request)
   const upgrades = upgradesIn(holders)
   const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
+  const { label } = request.options
+  const by = label === undefined ? '' : ` by ${brief(label)}`
   const error = new LockTimeoutError(
-    `${shown(request.plan)} could not be had within ${timeoutMs} ms: ` +
-      `waits for ${blockersText(holders)}${advice}`,
+    `${shown(request.plan)} could not be had within ${timeoutMs} ms${by}: ` +
+      `waits for ${blockersText(holders)}${advice}${keepAllHint(holders)}`,
     caller,
   )
   const place = places.of(request)
@@ -79,14 +88,19 @@ export function againstOrder(
   caller: Caller,
 ): LockOrderError {
   const holder = describeHolder(held, held.by, places, now())
+  const asked =
+    `${quoted(wanted)} was asked for while ${quoted(held.name)} is held by ${brief(holder.label)} ` +
+    `(${heldHow(holder)})`
+  if (wanted === held.name) {
+    const advice = holder.mode === 'shared' ? upgradeAdvice([wanted]) : reentryAdvice(wanted)
+    return new LockOrderError(`${asked}: ${advice}`, caller)
+  }
   const cure = classOf(wanted) === classOf(held.name) ? '' : `, or ${quoted(wanted)} first`
   const other = detachable
     ? '; or, if it is not part of what that holder does, ask for it with detached: true'
     : ''
   return new LockOrderError(
-    `${quoted(wanted)} was asked for while ${quoted(held.name)} is held by ${brief(holder.label)} ` +
-      `(${heldHow(holder)}), against the declared order (${order.text}): ` +
-      `take both in one request${cure}${other}`,
+    `${asked}, against the declared order (${order.text}): take both in one request${cure}${other}`,
     caller,
   )
 }
@@ -105,9 +119,17 @@ export function stolen(
   places.keep(thief, caller)
   const victimAt = places.of(victim)
   const locks = shown(victim.plan)
+  const wanted = namesIn(thief.plan)
+  const taken = listed(
+    namesIn(victim.plan)
+      .filter((name) => wanted.includes(name))
+      .map(quoted),
+  )
   const by = labelOf(thief) + callSite(places.of(thief))
   const error = new DOMException(
-    visible(`request: ${by} has stolen ${locks} from ${labelOf(victim)}`),
+    visible(
+      `request: ${by} has stolen ${taken} from ${labelOf(victim)}${taken === locks ? '' : `, which has lost ${locks}`}`,
+    ),
     'AbortError',
   )
   const lost = new LockLostError(

@@ -1,9 +1,10 @@
 /**
  * Judges whether a guard may belong to the task of a waiting request, where no callback tells it.
  *
- * Evidence, from the strongest: one owner; one label; call sites in one function; a function of one call
- * stack that also stands on the other, or a call stack that was not kept. Different owners, different labels,
- * and call stacks that share no function speak against it.
+ * Evidence, from the strongest: one owner; one label; call sites in one function; a call stack that was not
+ * kept, or whose first call that differs has its function on the other stack too. Different owners, different
+ * labels, and other call stacks speak against it: functions further out, such as a router, are shared by all
+ * tasks.
  */
 
 import { isSameTask, type StackRelation, stackRelation } from './call-stacks.ts'

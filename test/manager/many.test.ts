@@ -102,7 +102,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
       assert.ok(error instanceof LockTimeoutError)
       assert.match(
         error.message,
-        /'a', 'b' could not be had within 10 ms: waits for 'b' behind request 1/,
+        /'a', 'b' could not be had within 10 ms by late: waits for 'b' behind request 1/,
       )
       assert.match(error.stack ?? '', /many\.test/)
       return true
