@@ -152,7 +152,8 @@ function listText(rows: readonly (readonly string[])[]): string {
 
 function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]): string {
   const width = widthOf(process.stdout)
-  const text = deadlockText(first, { strong, faint: (line) => paint('dim', line) })
+  const report = deadlockText(first, { strong, faint: (line) => paint('dim', line) })
+  const text = `${strong(`${run.strategy}:`)} ${report}`
     .split('\n')
     // What is indented stays on its line, to be copied.
     .map((line) => (plainWidth(line) > width && !line.startsWith(' ') ? wrap(line, width) : line))
@@ -161,7 +162,7 @@ function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]
     run.deadlocksBroken > 1
       ? `\n(${count(run.deadlocksBroken)} deadlocks in all; the first is shown.)`
       : ''
-  return `${strong(`${run.strategy}:`)} ${text}${more}`
+  return text + more
 }
 
 /** One paragraph: what each run shows, and which of the safe ones was faster. */

@@ -180,6 +180,7 @@ export function describeSelfDeadlock(
   table: Table,
   owner: Owner,
   lock: number,
+  isShared: boolean,
   stack: string,
 ): DeadlockReport {
   const member: DeadlockMember = {
@@ -187,6 +188,7 @@ export function describeSelfDeadlock(
     label: owner.label,
     ...asReported(holdingsOf(table, owner.id)),
     waitsFor: lock,
+    ...(isShared && { mode: 'shared' as const }),
     blocker: owner.id,
     waitedMs: 0,
     stack,

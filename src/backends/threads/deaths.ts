@@ -79,7 +79,15 @@ import {
   waitsForOf,
 } from './owners.ts'
 import { clearReads, isClaimed, wakeClaimer } from './readers.ts'
-import { addressOf, describeLocks, isLock, numberOf, ownerIn, type Table } from './table.ts'
+import {
+  addressOf,
+  describeLocks,
+  isLock,
+  numberOf,
+  ownerIn,
+  stripesText,
+  type Table,
+} from './table.ts'
 
 /**
  * Makes sound what a thread left that ended while it held locks. All of them are held while it runs,
@@ -139,7 +147,12 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
   const at = addressOf(table, lock) >> 2
   noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)))
   if (!isLeft(table, Atomics.load(table.words, at))) {
-    throw new LockUsageError(`recover: lock ${lock} is not abandoned`, caller)
+    const holder = ownerIn(Atomics.load(table.words, at))
+    const held = holder === 0 ? '' : `: ${labelOf(table, holder)} holds it`
+    throw new LockUsageError(
+      `recover: lock ${lock}${stripesText(table)} is not abandoned${held}`,
+      caller,
+    )
   }
   inherit(table, owner, lock, () => {})
 }

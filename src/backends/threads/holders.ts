@@ -109,7 +109,12 @@ class Description {
     if (lock === undefined) return {}
     if (kindOf(table, id) === TASK_SLOT && waitsForOf(table, id) === 0) {
       const stack = stackOf(table, id)
-      return { heldMs: this.#since(waitingSince(table, id)), ...(stack !== '' && { stack }) }
+      const since = waitingSince(table, id)
+      // 0 between the moment at which it gets its locks and that at which it says so.
+      return {
+        ...(since > 0 && { heldMs: this.#since(since) }),
+        ...(stack !== '' && { stack }),
+      }
     }
     const seen = this.#seen.find((each) => each.id === id)
     const seenMs = seen ? this.#since(seen.sinceMs) : 0

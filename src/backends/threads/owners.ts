@@ -78,6 +78,7 @@ export function tryClaimOwner(
     }
     const name = label ?? `thread ${id}`
     words[(slot + SLOT.top) >> 2] = 0
+    floats[(slot + SLOT.since) >> 3] = 0
     words[(slot + SLOT.intent) >> 2] = 0
     words[(slot + SLOT.moreReads) >> 2] = 0
     for (let read = 0; read < READS; read++) words[((slot + SLOT.reads) >> 2) + read] = 0

@@ -88,9 +88,16 @@ export function badIndex(index: unknown, count: number, caller: Caller): LockUsa
   return new LockUsageError(
     count === 0
       ? 'this thread has closed this table'
-      : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}`,
+      : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}${sharedHint(index)}`,
     caller,
   )
+}
+
+/** A hint where shared(i) was given to a call that takes numbers alone. */
+function sharedHint(given: unknown): string {
+  if (typeof given !== 'object' || given === null || !('name' in given)) return ''
+  const lock = show(given.name)
+  return `: for a lock that is held shared, write lockShared(${lock}) or hold([shared(${lock})], …)`
 }
 
 /** Throws once this thread has closed the table. */

@@ -8,7 +8,7 @@ import { ownLifeline } from './lifelines.ts'
 import { holdsFrom, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
 import type { Plan } from './plan.ts'
 import { readersOf } from './readers.ts'
-import { addressOf, describeLocks, ownerIn, type Table } from './table.ts'
+import { addressOf, describeLocks, ownerIn, stripesText, type Table } from './table.ts'
 import { stackAt, type Terms } from './wait.ts'
 
 /** Whether an owner of this thread has this lock alone: nobody else writes the owner's number there. */
@@ -22,7 +22,7 @@ export function refuse(table: Table, owner: Owner, lock: number, plan: Plan, ter
   if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock, terms.caller)
   if (isReader || holdsAlone(table, owner, lock)) {
     const stack = terms.stack ?? stackAt(terms.caller)
-    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, stack), terms.caller)
+    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, isReader, stack), terms.caller)
   }
   if (table.layout.order === 'ascending' && holdsFrom(table, owner, lock)) {
     throw orderError(table, owner, lock, plan, terms.caller)
@@ -47,14 +47,9 @@ function orderError(
 ): LockOrderError {
   const held = locksHeld(table, owner)
   const all = [...new Set([...locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
-  const { count, lockCount } = table.layout
-  const stripes =
-    lockCount === count
-      ? ''
-      : ` (its ${count} records share ${lockCount} locks: record i has lock i % ${lockCount})`
   return new LockOrderError(
     `lock ${wanted} asked for by ${owner.label} while it holds ${describeLocks(held)}: ` +
-      `this table takes locks in ascending order only${stripes}. Take them all in one request, ` +
+      `this table takes locks in ascending order only${stripesText(table)}. Take them all in one request, ` +
       `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
     caller,
   )
@@ -116,12 +111,22 @@ export function notHeld(
   isTasks: boolean,
   caller: Caller | undefined,
 ): LockUsageError {
+  const call = caller?.name.startsWith('unlock') ? caller.name : 'unlock'
+  const [lock] = locks as readonly [number]
+  const other = owner.shared.has(lock) ? 'shared' : holdsAlone(table, owner, lock) ? 'alone' : ''
+  if (other !== '' && locks.length === 1) {
+    return new LockUsageError(
+      `${call}: ${owner.label} holds lock ${lock} ${other}${stripesText(table)}: free it with ` +
+        (other === 'shared' ? 'unlockShared' : 'unlock'),
+      caller,
+    )
+  }
   const held = locksHeld(table, owner)
   const reason = isTasks
     ? 'it was taken by holdAsync, which frees it itself'
     : `it holds ${held.length > 0 ? describeLocks(held) : 'nothing'}`
   return new LockUsageError(
-    `unlock: ${owner.label} does not hold ${describeLocks(locks)}; ${reason}`,
+    `${call}: ${owner.label} does not hold ${describeLocks(locks)}${stripesText(table)}; ${reason}`,
     caller,
   )
 }

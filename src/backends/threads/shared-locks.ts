@@ -7,6 +7,7 @@
 
 import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { OptionNames } from '../../core/option-names.ts'
 import { atomicsKernel } from './atomics-kernel.ts'
 import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
 import { inspectTables } from './inspect.ts'
@@ -102,7 +103,7 @@ export interface OpenOptions {
  * without freeing it). None of them leaves anything taken that was not held before.
  *
  * The end of a thread is noticed at once where the thread that started it runs its event loop, and
- * otherwise within a tenth of a second by whoever waits for one of its locks.
+ * otherwise within some tenths of a second by whoever waits for one of its locks.
  *
  * Waiters are not served in turn: that would cost a switch of threads for every request. A thread that
  * keeps waking others lets them go first once in 0.1 ms, so that none starves (eventual fairness, as in
@@ -167,6 +168,7 @@ export class SharedLocks {
    */
   static create(options: SharedLocksOptions): SharedLocks {
     mustBeObject('create', options)
+    CREATE_OPTIONS.mustKnow(options, 'create')
     const { memory = 'wasm' } = options
     if (memory !== 'wasm' && memory !== 'buffer') {
       throw new LockUsageError(`memory must be 'wasm' or 'buffer', not ${show(memory)}`)
@@ -181,6 +183,7 @@ export class SharedLocks {
    */
   static open(handle: SharedLocksHandle, options: OpenOptions = {}): SharedLocks {
     mustBeObject('open', options)
+    OPEN_OPTIONS.mustKnow(options, 'open')
     return new SharedLocks(openTable(handle), options)
   }
 
@@ -467,6 +470,14 @@ export interface HoldOptions {
   readonly timeoutMs?: number | undefined
 }
 
+const HOLD_OPTIONS = new OptionNames(['timeoutMs'])
+const OPEN_NAMES = ['label', 'onOwnerDied', 'longWaitMs', 'onLongWait']
+const OPEN_OPTIONS = new OptionNames(OPEN_NAMES)
+const CREATE_OPTIONS = new OptionNames([
+  ...['count', 'recordBytes', 'stripes', 'order', 'reentrant', 'owners', 'memory'],
+  ...OPEN_NAMES,
+])
+
 /** What stands behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
 function parseCall<Fn>(
   rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
@@ -475,7 +486,8 @@ function parseCall<Fn>(
   const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
   mustBeFunction(fn, caller)
   if (options === undefined) return { terms: { caller }, fn }
-  mustBeObject('hold', options, caller)
+  mustBeObject(caller.name, options, caller)
+  HOLD_OPTIONS.mustKnow(options, caller.name, caller)
   const { timeoutMs } = options
   if (timeoutMs === undefined) return { terms: { caller }, fn }
   if (isDuration(timeoutMs)) {

@@ -139,6 +139,12 @@ export function describeLocks(locks: readonly number[]): string {
   return `locks ${locks.slice(0, -1).join(', ')} and ${locks.at(-1)}`
 }
 
+/** The rule by which records share locks, in brackets; `''` where every record has a lock of its own. */
+export function stripesText({ layout: { count, lockCount } }: Table): string {
+  if (lockCount === count) return ''
+  return ` (its ${count} records share ${lockCount} locks: record i has lock i % ${lockCount})`
+}
+
 /** A typed array over the users' bytes, from record 0 to the last. */
 export function viewRecords<View>(table: Table, View: RecordView<View>): View {
   const { recordsBase, recordsLength } = table.layout

@@ -6,7 +6,7 @@ import { TASK_SLOT } from './layout.ts'
 import { blockedText } from './long-wait-text.ts'
 import { isMainThread } from './long-waits.ts'
 import { kindOf, type Owner } from './owners.ts'
-import type { Table } from './table.ts'
+import { stripesText, type Table } from './table.ts'
 
 /** A main thread that is blocked for so long is told what that does to its event loop. */
 const LONG_BLOCK_MS = 100
@@ -28,7 +28,7 @@ export function timedOut(
   const blocked =
     isLong && isBlocked && isMainThread() ? `. Also, ${blockedText(holders, true)}` : ''
   return new LockTimeoutError(
-    `${owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ${lock}${held}: ` +
+    `${owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ${lock}${stripesText(table)}${held}: ` +
       'it has none of them. Try again, allow more time, or hold them for shorter' +
       blocked.replace(/\.$/, ''),
     caller,

@@ -7,6 +7,7 @@
  * only suspected is looked for again after short sleeps: proofs may come.
  */
 
+import { frameIn } from '../../core/await-chain.ts'
 import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
@@ -214,13 +215,13 @@ const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])wait\.[cm]?[jt]s\b/.exec(st
 export function stackAt(caller: Caller | undefined): string {
   return stackOf(caller)
     .split('\n')
-    .filter((line) => line.includes(':') && !line.includes('node:internal') && !isOwn(line))
+    .filter((line) => line.includes(':') && !/(\(|at )node:/.test(line) && !isOwn(line))
     .map((line) => line.trim())
     .join('\n')
 }
 
 function isOwn(line: string): boolean {
-  return FOLDER !== undefined && line.includes(FOLDER)
+  return frameIn(line) !== 0 || (FOLDER !== undefined && line.includes(FOLDER))
 }
 
 function stackOf(caller?: Caller): string {

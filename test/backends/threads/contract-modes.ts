@@ -95,12 +95,26 @@ export function describeShared(create: Create): void {
     const message = /does not hold lock 3/
     assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message })
     locks.lockShared(3)
-    assert.throws(() => locks.unlock(3), { code: 'LOCK_USAGE', message })
+    const isShared = /unlock: .* holds lock 3 shared: free it with unlockShared/
+    assert.throws(() => locks.unlock(3), { code: 'LOCK_USAGE', message: isShared })
     assert.throws(() => locks.close(), /still holds lock 3/)
     locks.unlockShared(3)
     locks.lock(3)
-    assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message })
+    const isAlone = /unlockShared: .* holds lock 3 alone: free it with unlock/
+    assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message: isAlone })
     locks.unlock(3)
+    locks.close()
+  })
+
+  it('advises against asking again for a lock that is held shared', () => {
+    const locks = create()
+    const again = (): unknown => locks.hold(shared(3), () => locks.hold(shared(3), assert.fail))
+    assert.throws(again, (error) => {
+      assert.ok(error instanceof DeadlockError)
+      assert.equal(error.report.cycle[0]?.mode, 'shared')
+      assert.match(error.message, /not re-entrant; do not ask for lock 3 again/)
+      return true
+    })
     locks.close()
   })
 

@@ -249,8 +249,14 @@ function describeMisuse(create: Create): void {
     const locks = create({ stripes: 4, label: 'me' })
     const calls: [() => unknown, RegExp][] = [
       [() => locks.lock(8), /from 0 to 7, not 8/],
-      [() => locks.unlock(1), /does not hold lock 1; it holds nothing/],
-      [() => locks.unlockPair(1, 2), /does not hold locks 1 and 2/],
+      [
+        () => locks.unlock(1),
+        /does not hold lock 1 \(its 8 records share 4 locks: .*\); it holds nothing/,
+      ],
+      [() => locks.unlockPair(1, 2), /^unlockPair: me does not hold locks 1 and 2/],
+      [() => locks.recover(5), /lock 1 \(.*i % 4\) is not abandoned$/],
+      [() => locks.hold(1, { timeout: 5 } as object, refuse), /hold: .* did you mean 'timeoutMs'/],
+      [() => locks.lock(shared(1) as never), /lockShared\(1\) or hold\(\[shared\(1\)\]/],
       [() => locks.holdPair(1, -1, refuse), /not -1/],
       [() => locks.hold([1, 2], () => locks.hold([0, 3], refuse)), /hold\(\[0, 1, 2, 3\], …\)/],
       [

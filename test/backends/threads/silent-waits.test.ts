@@ -46,6 +46,22 @@ for (const memory of ['wasm', 'buffer'] as const) {
     SharedLocks.create({ count: 8, memory, order: 'free', owners, label: 'main', ...options })
 
   describe(`long waits (${memory})`, { timeout: 120_000 }, () => {
+    it('never name the time of an earlier holding', async () => {
+      const locks = create()
+      await locks.holdAsync(1, () => {})
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      const first = locks.holdAsync(1, () => {})
+      const second = locks.holdAsync(1, { timeoutMs: 0 }, assert.fail)
+      await assert.rejects(second, ({ holders }: LockTimeoutError) => {
+        const [holder] = holders ?? []
+        const { heldMs = 0 } = holder as { readonly heldMs?: number }
+        assert.ok(heldMs < 250, `${heldMs} ms`)
+        return true
+      })
+      await first
+      locks.close()
+    })
+
     it('of a blocked main thread are written while it blocks', () => {
       const stderr = runBlocked(
         memory,

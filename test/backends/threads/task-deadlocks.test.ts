@@ -41,7 +41,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const ends = await Promise.all([
           outer.then(
             () => 'held',
-            (error: DeadlockError) => error.code,
+            (error: DeadlockError) => {
+              const stacks = error.report.cycle.map(({ stack }) => stack).join('\n')
+              assert.doesNotMatch(stacks, /lockwise holder|node:/)
+              return error.code
+            },
           ),
           answer,
         ])
