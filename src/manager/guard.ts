@@ -7,6 +7,7 @@ import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
+import { webTypeError } from './web-type-error.ts'
 
 /** The holding that a guard stands for. */
 export interface Holding extends Losable {
@@ -32,7 +33,7 @@ export class Guard implements Disposable, AsyncDisposable {
   readonly #ender: Ender<Holding>
 
   /** @internal */
-  constructor(holding: Holding, ender: Ender<never>) {
+  constructor(holding: Holding = refuse(), ender?: Ender<never>) {
     this.#holding = holding
     this.#ender = ender as Ender<Holding>
   }
@@ -87,4 +88,8 @@ export class Guard implements Disposable, AsyncDisposable {
       return `${lockList(plan)}, ${state}`
     })
   }
+}
+
+function refuse(): never {
+  throw webTypeError('Illegal constructor: only acquire() and tryAcquire() make a Guard')
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
-import { LockManager, LockUsageError } from '../../src/index.ts'
+import { Guard, LockManager, LockUsageError } from '../../src/index.ts'
 import { holding, pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
@@ -154,6 +154,14 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(request('a', 5, no), expected('request: expected options, not 5'))
   })
 
+  it('a mode that is none, of a lock in a list', async () => {
+    await assert.rejects(request([{ name: 'a', mode: 'read' }], no), {
+      code: 'LOCK_USAGE',
+      message:
+        "a lock in the list needs a name and the mode 'exclusive' or 'shared', not mode 'read' (element 0)",
+    })
+  })
+
   it('an AbortController as signal: suggests its signal', async () => {
     const expected = {
       name: 'TypeError',
@@ -184,6 +192,10 @@ describe('bad input', { timeout: 60_000 }, () => {
       code: 'LOCK_USAGE',
       message: /Illegal constructor/,
     })
+  })
+
+  it('a constructor of guards', () => {
+    assert.throws(() => new (Guard as unknown as new () => unknown)(), /Illegal constructor/)
   })
 
   it('a generator function as callback', async () => {

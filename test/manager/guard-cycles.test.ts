@@ -282,6 +282,16 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     }
   })
 
+  it('that are shared, and asked for exclusively, get the advice against an upgrade', async () => {
+    const report = await reportAfter(async (locks) => {
+      const label = 'task'
+      const guard = await locks.acquire('a', { mode: 'shared', label })
+      void locks.acquire('a', { label }).then((second) => second.release())
+      return [guard]
+    })
+    assert.match(slowText(report), /ask for 'a' in mode 'exclusive' from the start/)
+  })
+
   it('are not those of the task itself where tasks of one function compete for a lock', async () => {
     const compete = async (locks: LockManager): Promise<Guard> =>
       await locks.acquire('a', { label: 'pay' })

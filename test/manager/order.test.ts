@@ -145,6 +145,19 @@ describe('a declared order', { timeout: 60_000 }, () => {
       )
     })
   })
+
+  it('advises no order where a task asks again for what it holds', async () => {
+    const bank = defineOrder('customer', 'account')
+    const again = (mode: 'exclusive' | 'shared', advice: RegExp): Promise<void> =>
+      bank.request('account:1', { mode }, async () => {
+        await assert.rejects(
+          bank.request('account:1', () => 'never'),
+          advice,
+        )
+      })
+    await again('exclusive', /not re-entrant; do not ask for 'account:1' again while holding it$/)
+    await again('shared', /ask for 'account:1' in mode 'exclusive' from the start/)
+  })
 })
 
 describe('an order that is only seen', { timeout: 60_000 }, () => {

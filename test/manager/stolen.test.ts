@@ -51,6 +51,16 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
+  it('says which of several locks was stolen, and that all are lost', async () => {
+    const locks = new LockManager()
+    const end = gate()
+    const done = locks.request(['a', 'b'], { label: 'VICTIM' }, () => end.opened)
+    await settle()
+    await steal(locks, 'a')
+    await assert.rejects(done, /THIEF.* has stolen 'a' from VICTIM, which has lost 'a', 'b'$/)
+    end.open()
+  })
+
   it('gives the stack of its own call, and that of the thief in the cause', async () => {
     const locks = new LockManager({ places: 'always' })
     const { done, end } = await victimOf(locks, 'a')
