@@ -189,8 +189,8 @@ export interface SlowReport {
   /** The first of the requests that hold `lock`, oldest first; absent when it holds. */
   readonly holders?: readonly RootHolder[]
   /**
-   * Guards and waits outside of callbacks that could form a cycle that keeps this request waiting:
-   * suspected, as nobody knows which task will release a guard without an owner. One member: a task that may
+   * Guards outside of callbacks, or with an owner that a wait does not name, that could form a cycle with the
+   * waits and keep this request waiting: suspected, as nobody knows which task will release them. One member: a task that may
    * wait for its own guard. Absent where there are none, or the cycle was given in another lock's report.
    */
   readonly guardCycle?: readonly GuardCycleMember[]

@@ -88,6 +88,19 @@ export class Engine {
     return this.#context.current
   }
 
+  /**
+   * The holder that a request belongs to which is made through a holder's scope: that one, or one nested in
+   * it, in whose callback the code runs. `scope` is `undefined` where the scope belongs to no holder.
+   */
+  holderInScope(scope: Request | undefined): Request | undefined {
+    const inner = liveHolder(this.#context.current)
+    if (inner === undefined || inner === scope) return scope
+    const outer = liveHolder(scope)
+    // Nobody knows any more what was nested in a holder that has ended outside of all others.
+    if (scope !== undefined && outer === undefined) return scope
+    return isInside(outer, inner) ? inner : scope
+  }
+
   /** The holder that a request belongs to which is made in the code of another one, or of none. */
   holderOf(options: Options, around: Request | undefined): Request | undefined {
     if (options.owner === undefined) return around
@@ -546,6 +559,13 @@ const SETTLED = OwnPromise.resolve()
 function nestIn(holder: Request, request: Request): void {
   holder.nested = (holder.nested ?? new Set()).add(request)
   if (holder.isOwner && holder.holder) nestIn(holder.holder, holder)
+}
+
+/** Whether a holder is nested in another one, or in none, and nothing detached lies between. */
+function isInside(outer: Request | undefined, inner: Request): boolean {
+  let at: Request | undefined = inner
+  while (at && at !== outer && !at.options.detached) at = liveHolder(at.holder)
+  return at === outer
 }
 
 /** Whether a request's callback was called inside that of another manager's request. */

@@ -1,5 +1,6 @@
 /**
- * Looks for cycles that guards outside of callbacks could form, where nobody knows which task has a guard.
+ * Looks for cycles that guards outside of callbacks, or of owners that requests do not name, could form, where
+ * nobody knows which task has a guard.
  *
  * Steps  1. A waiting request leads to the holdings that are in its way; a holding leads to each waiting
  *           request whose task may have it (task-evidence.ts).
@@ -100,7 +101,7 @@ export class GuardCycleSearch {
 
   /** A request whose task may hold the guard that it waits for: the only one that fits the task. */
   #waitForOwnGuard(waiting: Request): GuardLink[] | undefined {
-    if (!isOutside(waiting) || waiting.state !== 'waiting') return undefined
+    if (waiting.state !== 'waiting') return undefined
     const { label } = waiting.options
     const places = this.#places
     for (const root of rootsOf(waitsOf(waiting)).slice(0, MAX_REQUESTS)) {

@@ -159,11 +159,12 @@ export class LockManager<Name extends string = string> {
         leaked: (report) => this.#tellOrWarn('leaked', report),
       },
       calls: {
-        request: ([names, second, ...rest], holder, caller) =>
-          this.#request(names, second, rest, holder, caller),
-        acquire: (args, holder, caller) => this.#acquire(args[0], args[1], args[2], holder, caller),
-        tryAcquire: (args, holder, caller) =>
-          this.#tryAcquire(args[0], args[1], args[2], holder, caller),
+        request: ([names, second, ...rest], scope, caller) =>
+          this.#request(names, second, rest, this.#engine.holderInScope(scope), caller),
+        acquire: ([names, options, third], scope, caller) =>
+          this.#acquire(names, options, third, this.#engine.holderInScope(scope), caller),
+        tryAcquire: ([names, options, third], scope, caller) =>
+          this.#tryAcquire(names, options, third, this.#engine.holderInScope(scope), caller),
       },
     })
   }

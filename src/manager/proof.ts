@@ -21,7 +21,7 @@ import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
 import { canProve, provesWaits } from '../core/await-chain.ts'
 import { withDetails } from './details.ts'
 import { type Request, showAwaits } from './request.ts'
-import { codeOf, isDoubtful, isOwnGuard, queuedBehind, waitsFor } from './wait-graph.ts'
+import { codeOf, isDoubtful, madeBesideGuard, queuedBehind, waitsFor } from './wait-graph.ts'
 
 /**
  * Has each of the requests that wait read its await chain. Cost: a microtask, and some microseconds for
@@ -110,9 +110,13 @@ export function waitingInside(code: Request): Request[] {
   return waiting
 }
 
-/** Whether a request is proved to wait for a holding in its way to end. */
+/**
+ * Whether a request is proved to wait for a holding in its way to end. A guard of a context around it is no
+ * proof, unless its owner made the request, or the one around it, and waits for it.
+ */
 export function isWaitProved(waiting: Request, blocker: Request): boolean {
-  return !isOwnGuard(waiting, blocker) || isOfOneOwner(waiting, blocker)
+  const beside = madeBesideGuard(waiting, blocker)
+  return beside === undefined || isOfOneOwner(beside, blocker)
 }
 
 /** Whether the end of a holding is proved to wait for a request. */

@@ -14,7 +14,9 @@ export interface ScopeCalls<Holder> {
 
 /**
  * The second parameter of a callback. Its methods are those of the manager, and their requests are
- * nested in the holder whose callback it was given to, wherever they are made.
+ * nested in the holder whose callback it was given to, wherever they are made. In the callback of a request
+ * inside that one they are nested in that request, where the runtime knows that the code runs there (Node,
+ * Bun, Deno); in browsers, use the inner callback's own scope there.
  */
 export class Scope<Name extends string = string> {
   readonly #calls: ScopeCalls<unknown>

@@ -1,5 +1,7 @@
 /**
- * Judges whether a guard may belong to the task of a waiting request, where no callback tells it.
+ * Judges whether a guard may belong to the task of a waiting request, where no callback tells it: both are
+ * outside of all callbacks, or the guard has an owner that the request, made in the same callback, does not
+ * name. A request made further inside counts as the one around it that was made beside the guard.
  *
  * Evidence, from the strongest: one owner; one label; call sites in one function; a call stack that was not
  * kept, or whose first call that differs has its function on the other stack too. Different owners, different
@@ -21,17 +23,18 @@ export type Fit = (typeof FIT)[keyof typeof FIT]
 export function fitOf(request: Request, holding: Request, places: Places): Fit | undefined {
   const code = holding.isGuard ? liveHolder(holding.holder) : holding
   if (code && isNestedIn(request, code)) return holding.options.detached ? undefined : FIT.certain
-  if (!holding.isGuard || !isOutside(holding) || !isOutside(request)) return undefined
-  // Both have an owner, and not the same one.
-  if (code && request.holder) return undefined
+  const made = holding.isGuard ? madeBeside(request, holding) : undefined
+  if (made === undefined) return undefined
   // The task got the guard before it made the request. Times are coarse, but do not go back.
-  if (holding.id > request.id || holding.since > request.since) return undefined
-  const [ownLabel, label] = [request.options.label, holding.options.label]
+  if (holding.id > made.id || holding.since > made.since) return undefined
+  const [ownLabel, label] = [made.options.label, holding.options.label]
   if (ownLabel !== undefined && label !== undefined) {
     return ownLabel === label ? FIT.label : undefined
   }
-  const relation = relationOf(request, holding, places)
+  const relation = relationOf(made, holding, places)
   if (relation === 'unrelated') return undefined
+  // Of a callback outside of all others, nothing is known then.
+  if (relation === 'unknown' && made !== request && code === undefined) return undefined
   return isSameTask(relation) ? FIT.function : FIT.possible
 }
 
@@ -47,16 +50,41 @@ export function mayBeOwnGuard(
   isOnlyWaiter: () => boolean,
 ): boolean {
   const fit = fitOf(request, guard, places)
-  if (fit !== FIT.label && fit !== FIT.function) return false
-  const relation = relationOf(request, guard, places)
+  if (fit === undefined || fit === FIT.certain) return false
+  const relation = relationOf(madeBeside(request, guard) as Request, guard, places)
   if (relation === 'same function' || relation === 'recursion') return true
-  return fit === FIT.label && relation !== 'same call site' && isOnlyWaiter()
+  // Functions without a name are one more likely where a callback around both is the same.
+  const isLikely = fit === FIT.label || (relation === 'related' && contextOf(guard) !== undefined)
+  return isLikely && relation !== 'same call site' && isOnlyWaiter()
+}
+
+/** Of a request and those around it, the one made in the context of a guard's task, if it may be that task's. */
+function madeBeside(request: Request, guard: Request): Request | undefined {
+  const context = contextOf(guard)
+  if (context && guard.options.owner === undefined) return undefined
+  for (let at = request; ; ) {
+    const holder = liveHolder(at.holder)
+    // Both have an owner, and not the same one.
+    if (holder?.isOwner && guard.options.owner !== undefined) return undefined
+    if (around(holder) === context) return at
+    if (holder === undefined || holder.options.detached) return undefined
+    at = holder
+  }
+}
+
+/** The callback in which a guard was asked for, as far as it lasts; `undefined` outside of all. */
+function contextOf(guard: Request): Request | undefined {
+  return around(liveHolder(guard.holder))
+}
+
+/** The callback that a holder's code runs in: that of the holder, or the one around an owner. */
+function around(holder: Request | undefined): Request | undefined {
+  return holder?.isOwner ? liveHolder(holder.holder) : holder
 }
 
 /** Whether a request was made outside of all callbacks, with or without an owner. */
 export function isOutside({ holder }: Request): boolean {
-  const live = liveHolder(holder)
-  return live === undefined || (live.isOwner && liveHolder(live.holder) === undefined)
+  return around(liveHolder(holder)) === undefined
 }
 
 function relationOf(a: Request, b: Request, places: Places): StackRelation {

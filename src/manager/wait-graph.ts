@@ -28,10 +28,21 @@ export function* waitsFor(request: Request): Generator<Request> {
   else for (const ticket of ticketsOf(request)) yield* holdersBefore(ticket)
 }
 
-/** Whether a request waits for a guard of its own context, which another branch may release. */
-export function isOwnGuard(request: Request, blocker: Request): boolean {
-  if (request.state !== 'waiting' || !blocker.isGuard) return false
-  return liveHolder(blocker.holder) === liveHolder(request.holder)
+/**
+ * A request that waits for a guard of a context around it, which another branch there may release: the one
+ * of the requests from it outwards that was made in that context. `undefined` for any other request.
+ */
+export function madeBesideGuard(request: Request, guard: Request): Request | undefined {
+  if (request.state !== 'waiting' || !guard.isGuard) return undefined
+  const context = liveHolder(guard.holder)
+  let at = request
+  for (;;) {
+    const holder = liveHolder(at.holder)
+    if (holder === context) return at
+    // Code around a detached holder does not wait for it, and so for nothing in it.
+    if (holder === undefined || holder.options.detached) return undefined
+    at = holder
+  }
 }
 
 /** Whether it is not certain that a holding waits for what its context awaits. */

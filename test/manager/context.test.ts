@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { LockManager } from '../../src/index.ts'
+import { LockManager, LockOrderError, type Scope } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, settle } from './tools.ts'
+import { gate, settle, watched } from './tools.ts'
 
 describe('the context of a holder', () => {
   it('is not that of the code that asked, nor of anybody else: not even for the first request', async () => {
@@ -51,5 +51,65 @@ describe('the context of a holder', () => {
     })
     started.open()
     assert.equal(await later, 'held')
+  })
+
+  itIfProved('nests what is asked by the scope of a holder around in the inner one', async () => {
+    const { locks, kinds } = watched()
+    const results = await Promise.allSettled([
+      locks.request('a', (_lock, inside) =>
+        inside.request('b', async () => {
+          await settle()
+          await inside.request('c', () => {})
+        }),
+      ),
+      locks.request('c', async () => {
+        await settle()
+        await locks.request('b', () => {})
+      }),
+    ])
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(kinds, ['deadlock'])
+  })
+
+  it('keeps guards and orders asked by the scope of a holder around in the inner one', async () => {
+    const locks = new LockManager({ order: ['a', 'b', 'c'] })
+    await locks.request('a', async (_lock, outer) => {
+      await outer.request('c', async () => {
+        await assert.rejects(
+          outer.request('b', () => {}),
+          LockOrderError,
+        )
+        await assert.rejects(outer.acquire('b'), LockOrderError)
+        assert.throws(() => outer.tryAcquire('b'), LockOrderError)
+      })
+      // The inner one has ended.
+      await outer.request('b', () => {})
+    })
+  })
+
+  it('is that of a scope where the code is in no callback inside its holder', async () => {
+    const locks = new LockManager({ order: ['a', 'b', 'c'] })
+    const ended = gate()
+    let other: Scope | undefined
+    const end = gate()
+    const first = locks.request('b', async (_lock, scope) => {
+      other = scope
+      await end.opened
+    })
+    await locks.request('a', async (_lock, outer) => {
+      // In the callback of a holder that `other` does not hold for, and that is not inside it.
+      await locks.request('c', { detached: true }, async () => {
+        await outer.request('b:2', () => {})
+        await (other as Scope).request('c:2', () => {})
+      })
+      let late: Promise<unknown> | undefined
+      await outer.request('c', () => {
+        late = ended.opened.then(() => outer.request('b:2', () => 'late'))
+      })
+      ended.open()
+      assert.equal(await late, 'late')
+    })
+    end.open()
+    await first
   })
 })

@@ -292,6 +292,97 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.match(slowText(report), /ask for 'a' in mode 'exclusive' from the start/)
   })
 
+  it('have an owner that the next request in the same callback, or further inside, forgets', async () => {
+    for (const isInside of [false, true]) {
+      const report = await reportAfter(async (locks, tick) => {
+        const [guards, both] = [[] as Guard[], gate()]
+        const task = (first: string, second: string): Promise<unknown> =>
+          locks.request(`task ${first}`, async () => {
+            guards.push(await locks.acquire(first, { owner: {} }))
+            await both.opened
+            const ask = async (): Promise<unknown> => await locks.request(second, () => {})
+            await (isInside ? locks.request(`inside ${first}`, ask) : ask())
+          })
+        void task('a', 'b')
+        void task('b', 'a')
+        await tick(20)
+        both.open()
+        await settle()
+        return guards
+      })
+      const sides = report.guardCycle?.map(({ waitsFor, mayHold, withOwner }) => [
+        mayHold.lock,
+        waitsFor,
+        withOwner,
+      ])
+      assert.deepEqual(sides?.sort(), [
+        ['a', 'b', 'guard'],
+        ['b', 'a', 'guard'],
+      ])
+      assert.match(slowText(report), /which has an owner: pass the owner to this request too/)
+    }
+  })
+
+  it('have an owner that a request of the same callback for the same lock forgets', async () => {
+    const report = await reportAfter(async (locks) => {
+      const guards: Guard[] = []
+      void locks.request('root', async () => {
+        guards.push(await locks.acquire('c', { owner: {} }))
+        await locks.request('c', () => {})
+      })
+      await settle()
+      return guards
+    })
+    assert.equal(report.guardCycle?.length, 1)
+    assert.match(slowText(report), /its own task[\s\S]*pass the owner to this request too/)
+  })
+
+  it('outside of a callback may be those of a task that waits in the callback of its next request', async () => {
+    const report = await reportAfter(async (locks, tick) => {
+      const [guards, both] = [[] as Guard[], gate()]
+      const handler = async (first: string, second: string): Promise<void> => {
+        guards.push(await locks.acquire(first))
+        await both.opened
+        await locks.request(`inside ${first}`, () => locks.request(second, () => {}))
+      }
+      void handler('a', 'b')
+      void handler('b', 'a')
+      await tick(20)
+      both.open()
+      await settle()
+      return guards
+    })
+    assert.equal(report.guardCycle?.length, 2)
+  })
+
+  it('are none where tasks with owners of their own are in one callback, or in others', async () => {
+    for (const [isOne, hasOwner] of [
+      [true, true],
+      [false, false],
+    ]) {
+      const reports = await reportsAfter(async (locks, tick) => {
+        const guards: Guard[] = []
+        const slow = async (): Promise<void> => {
+          guards.push(await locks.acquire('a', { owner: {} }))
+        }
+        const waits = async (): Promise<void> => {
+          guards.push(await locks.acquire('b', { owner: {} }))
+          await locks.request('a', hasOwner ? { owner: {} } : {}, () => {})
+        }
+        if (isOne) void locks.request('root', () => Promise.all([slow(), waits()]))
+        else {
+          void locks.request('one', slow)
+          await tick(20)
+          void locks.request('other', waits)
+        }
+        await tick(20)
+        return guards
+      })
+      assert.ok(reports.length > 0)
+      assert.ok(reports.every(({ guardCycle }) => guardCycle === undefined))
+    }
+  })
+
   it('are not those of the task itself where tasks of one function compete for a lock', async () => {
     const compete = async (locks: LockManager): Promise<Guard> =>
       await locks.acquire('a', { label: 'pay' })

@@ -105,8 +105,11 @@ class Run {
     const holder = holders[step.within % (holders.length + 1)]
     const start = (): Asked => {
       // The queue of a limiter runs in another context, where the manager finds no holder.
-      const isFound = step.viaManager && step.form.name !== 'limiter'
-      const scope = isFound || holder === undefined ? undefined : this.#reals.get(holder)?.scope
+      const via = step.form.name === 'limiter' ? 'own scope' : step.via
+      // Code around a detached holder does not wait for it.
+      const isOuter = via === 'outer scope' && holder?.isNested
+      const of = isOuter ? holder.holders.at(-1) : holder
+      const scope = of && via !== 'manager' ? this.#reals.get(of)?.scope : undefined
       return this.#request(step.demand, holder, scope ?? this.#locks)
     }
     if (holder === undefined) start()

@@ -7,7 +7,7 @@
  * | edges    | a holding waits for                                                                      |
  * | -------- | ---------------------------------------------------------------------------------------- |
  * | `loose`  | nested requests of its code that somebody has subscribed to                              |
- * | `likely` | the same, but only what is proved: of a guard whose code has branches; and for a request that was left behind. Nothing waits for a guard of its own code |
+ * | `likely` | the same, but only what is proved: of a guard whose code has branches; and for a request that was left behind. Nothing waits for a guard of its own code, or of code around it |
  * | `proved` | waiting requests at any depth, where each callback on the path is known to wait          |
  *
  * A guard is released by the code of the holder in whose callback it was asked for. Its waits are proved
@@ -108,8 +108,7 @@ export class Graph {
     if (asked.state === 'pending') {
       return this.blockersOf(asked).filter((other) => {
         if (waits === 'hard' && other.state !== 'holding') return false
-        const isOwnGuard = other.isGuard && other.holders[0] === asked.holders[0]
-        return waits === 'soft' || edges === 'loose' || !isOwnGuard
+        return waits === 'soft' || edges === 'loose' || !isOwnGuard(asked, other)
       })
     }
     return this.#alive.flatMap((nested) => this.#waitsThrough(asked, nested, edges))
@@ -143,6 +142,12 @@ export class Graph {
     const inside = this.#alive.filter(({ parent }) => parent === nested)
     return inside.flatMap((one) => this.#provedWaits(one, mayBranch))
   }
+}
+
+/** Whether a request waits for a guard of its own code, or of code around it: a branch may release that. */
+function isOwnGuard(asked: Asked, other: Asked): boolean {
+  const [code] = other.holders
+  return other.isGuard && (code === undefined || asked.holders.includes(code))
 }
 
 /** Whether two requests cannot hold a name together. */

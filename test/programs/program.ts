@@ -16,8 +16,8 @@ export type Step =
       readonly as: 'form' | 'later' | 'helper' | 'return'
       /** In a branch that the callback does not await. */
       readonly isSide: boolean
-      /** Through the manager, which finds the holder itself. */
-      readonly viaManager: boolean
+      /** The manager, or the scope of a holder around, which find the holder themselves, or its own scope. */
+      readonly via: 'manager' | 'outer scope' | 'own scope'
     }
   | {
       readonly do: 'await'
@@ -109,7 +109,7 @@ function stepOf(demand: fc.Arbitrary<Demand>, form: fc.Arbitrary<Form>): fc.Arbi
         { weight: 4, arbitrary: fc.constantFrom('later', 'helper', 'return') },
       ),
       isSide,
-      viaManager: fc.boolean(),
+      via: fc.constantFrom('manager', 'outer scope', 'own scope'),
     }),
     step(3, 'await', { which, other: which, form: fc.constantFrom(...AWAITING), isSide }),
     step(2, 'settle', { which, how: fc.constantFrom('value', 'thrown') }),
