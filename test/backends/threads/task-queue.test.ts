@@ -134,4 +134,24 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     assert.deepEqual([await ended(outer), await crossing].sort(), ['LOCK_DEADLOCK', 'held'])
     await Promise.all(others)
   })
+
+  it('sleep briefly again where a brief sleep ended before its time', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+    await flagIsSet(flags, 0)
+    const lengths: number[] = []
+    const early = ((words: Int32Array, at: number, value: number, ms: number) => {
+      lengths.push(ms)
+      if (lengths.length === 1) return { async: true, value: Promise.resolve('timed-out') }
+      return (waitAsync as WaitAsync)(words, at, value, ms)
+    }) as WaitAsync
+    Object.assign(Atomics, { waitAsync: early })
+    const waiting = locks.holdAsync([0], () => 'held')
+    while (lengths.length < 2) await sleep(1)
+    setFlag(flags, 1, 1)
+    assert.equal(await waiting, 'held')
+    assert.deepEqual(lengths.slice(0, 2), [1, 1])
+    await holding
+  })
 })
