@@ -3,15 +3,20 @@
  * changes nothing of them. For waits in shared memory, which no fake clock can shorten.
  */
 
+import { spareFor } from './spare-timers.ts'
+
 /** A fake clock of `@sinonjs/fake-timers` (sinon, jest, vitest) leaves itself on the functions it replaces. */
 interface Replaced {
   readonly clock?: Readonly<Record<string, unknown>>
 }
 
-/** The runtime's own function of this name on an object: the one behind a fake clock, if there is one. */
+/**
+ * The runtime's own function of this name on an object: the one behind a fake clock, if there is one, or a
+ * substitute where a fake clock hides it.
+ */
 export function original(name: string, on: object = globalThis): unknown {
   const current = (on as Record<string, unknown>)[name] as Replaced | undefined
-  return current?.clock?.[`_${name}`] ?? current
+  return current?.clock?.[`_${name}`] ?? spareFor(name, current) ?? current
 }
 
 const clock = original('performance') as typeof performance

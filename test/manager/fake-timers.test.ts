@@ -76,3 +76,57 @@ for (const order of ['before', 'after'] as const) {
     })
   })
 }
+
+describe('mock timers of node:test, enabled before lockwise is loaded', {
+  timeout: 120_000,
+}, () => {
+  const runMocked = (apis: string, work: string): string => {
+    const program = `
+      import { mock } from 'node:test'
+      const real = { setTimeout, now: Date.now }
+      const pause = (ms) => new Promise((resolve) => real.setTimeout(resolve, ms))
+      mock.timers.enable(${apis})
+      const { LockManager } = await import(${JSON.stringify(lockwise)})
+      ${work}`
+    const { stdout, stderr, status } = runNode(
+      ['--no-warnings', '--input-type=module', '--eval', program],
+      { timeoutMs: 60_000 },
+    )
+    assert.equal(status, 0, stderr)
+    return stdout
+  }
+
+  for (const apis of ['', "{ apis: ['setTimeout'] }"]) {
+    it(`reject the victim of a deadlock after real deadlockAfterMs (${apis || 'all'})`, () => {
+      const stdout = runMocked(
+        apis,
+        `const start = real.now()
+        const locks = new LockManager({ deadlockAfterMs: 50 })
+        await locks.request('a', () => locks.request('a', () => {})).catch((error) => {
+          console.log(error.name, real.now() - start >= 49, error.report.detectedAtMs >= start - 1)
+        })
+        console.log('and the process ends')`,
+      )
+      assert.equal(stdout, 'DeadlockError true true\nand the process ends\n')
+    })
+  }
+
+  it('call listeners, and keep timeoutMs for themselves', () => {
+    const stdout = runMocked(
+      '',
+      `const locks = new LockManager({ longWaitMs: 20, deadlockAfterMs: Infinity })
+      const kinds = new Set()
+      for (const kind of ['slow', 'deadlock']) locks.on(kind, () => kinds.add(kind))
+      void locks.request('a', () => locks.request('a', () => {}))
+      const late = locks.request('a', { timeoutMs: 10 }, () => {})
+      late.catch((error) => kinds.add(error.name))
+      await pause(200)
+      console.log([...kinds].sort().join())
+      mock.timers.tick(10)
+      await pause(1)
+      console.log([...kinds].sort().join())
+      process.exit()`,
+    )
+    assert.equal(stdout, 'deadlock,slow\nLockTimeoutError,deadlock,slow\n')
+  })
+})

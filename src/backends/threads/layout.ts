@@ -93,7 +93,7 @@ export const HEADER_BYTES = 192
 export const SLOT = {
   /** The head of the list of locks held: the address of the last one taken, 0 for none. */
   top: 0,
-  /** A word that nobody ever wakes: what a nap sleeps on. */
+  /** Always 0: what a nap sleeps on, and a task behind others of its thread (task-queue.ts). */
   nap: 4,
   /**
    * The address of the lock that it is about to take or to free without its kernel, written before and

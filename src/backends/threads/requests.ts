@@ -8,10 +8,10 @@ import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, isLeft, noticeEndOf, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP } from './kernel.ts'
-import { LINK_OFFSET, WAKE_ALL } from './layout.ts'
+import { LINK_OFFSET, SHARED, WAKE_ALL } from './layout.ts'
 import { intend, lastTaken, type Owner, pushHeld, removeHeld } from './owners.ts'
 import { modeIn, type Plan, planFor } from './plan.ts'
-import { leave } from './readers.ts'
+import { leave, readersOf } from './readers.ts'
 import {
   holdsAlone,
   mustNotBlock,
@@ -42,8 +42,11 @@ export class Requests {
   /** There too: how often each lock is held shared by who holds it alone, which is to hold it again. */
   readonly #sharedAlone = new Map<number, number>()
   #repairs = 0
-  /** When a try last looked whether a holder lives. */
-  #lookedMs = Number.NEGATIVE_INFINITY
+  /**
+   * When a try last looked whether an owner lives, or through the readers of a lock `i`, under `-1 - i`. Only
+   * looks of the last LONGEST_SLEEP_MS, the oldest first.
+   */
+  readonly #lookedMs = new Map<number, number>()
   #hasWoken = false
 
   constructor(
@@ -151,18 +154,36 @@ export class Requests {
     const seen = this.#wordOf(lock)
     if (this.#takeAtOnce(lock, mode, seen)) return true
     if (!this.#inheritIfLeft(lock, seen, caller)) {
-      this.#lookAfterHolder(seen)
+      this.#lookAfterHolders(lock, seen)
       return false
     }
     return this.#takeAtOnce(lock, mode, this.#wordOf(lock))
   }
 
-  /** Does the holder of a busy lock live? A thread that only ever tries would not learn it by a sleep. */
-  #lookAfterHolder(seen: number): void {
+  /** Do the holders of a busy lock live? A thread that only ever tries would not learn it by a sleep. */
+  #lookAfterHolders(lock: number, seen: number): void {
     const now = elapsedMs()
-    if (now - this.#lookedMs < LONGEST_SLEEP_MS) return
-    this.#lookedMs = now
-    noticeEndOf(this.#table, this.#owner, ownerIn(seen))
+    this.#lookAfter(ownerIn(seen), now)
+    // Each try would go through the whole row otherwise.
+    if ((seen & SHARED) === 0 || !this.#isDue(-1 - lock, now)) return
+    for (const reader of readersOf(this.#table, lock)) this.#lookAfter(reader, now)
+  }
+
+  #lookAfter(id: number, now: number): void {
+    if (id !== 0 && this.#isDue(id, now)) noticeEndOf(this.#table, this.#owner, id)
+  }
+
+  /** Whether the last look at this key, if any, was long enough ago; then this is one. */
+  #isDue(key: number, now: number): boolean {
+    const looked = this.#lookedMs
+    if (now - (looked.get(key) ?? Number.NEGATIVE_INFINITY) < LONGEST_SLEEP_MS) return false
+    // The oldest come first.
+    for (const [old, lookedMs] of looked) {
+      if (now - lookedMs < LONGEST_SLEEP_MS) break
+      looked.delete(old)
+    }
+    looked.set(key, now)
+    return true
   }
 
   /**

@@ -27,7 +27,7 @@ export const LONGEST_SLEEP_MS = 100
  * A store leaves a processor's buffer within microseconds, also when it misses every cache, and at the
  * latest when the system switches threads: a millisecond is far longer.
  */
-const FIRST_SLEEP_MS = 1
+export const FIRST_SLEEP_MS = 1
 /** A wait that is over looks so often whether its lock is free just now: some ten microseconds. */
 const LAST_LOOKS = 2000
 
@@ -124,6 +124,11 @@ export class Wait {
     if (!isWoken) this.#lookAfter()
     this.#sleeps++
     if (isWoken || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP) this.#isChecked = false
+  }
+
+  /** The sleep that is over proves nothing about the waiter bits: it was too short, or on another word. */
+  distrustBits(): void {
+    this.#hasSleptOut = false
   }
 
   /**

@@ -21,6 +21,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
   describe(`the end of a thread (${memory})`, { timeout }, () => {
     describeAbandoned(create)
+    describeTries(create)
     describeRepair(create)
     describeWaiting(create)
   })
@@ -34,6 +35,46 @@ async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<voi
   const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
   await flagIsSet(flags, 0)
   await Promise.all([worker.terminate(), assert.rejects(answer)])
+}
+
+function describeTries(create: Create): void {
+  /** Blocks the event loop, so that no `exit` event says what has ended. */
+  const pause = (ms: number): unknown =>
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+
+  it('is noticed by a thread that only tries, where the lock was held shared', async () => {
+    const locks = create()
+    const flags = newFlags()
+    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 })
+    await flagIsSet(flags, 0)
+    const ended = worker.terminate()
+    let isHeld: true | undefined
+    for (let i = 0; i < 500 && !isHeld; i++) {
+      isHeld = locks.tryHold([3], () => true)
+      pause(10)
+    }
+    assert.equal(isHeld, true)
+    await Promise.all([ended, assert.rejects(answer)])
+  })
+
+  it('is noticed by a thread that tries other locks too, whose holders live', async () => {
+    const locks = create()
+    const [first, second] = [newFlags(), newFlags()]
+    const lives = inThread(locks, 'holdUntilTold', { flags: first, indices: [0] })
+    const dies = startThread(locks, 'holdUntilTold', { flags: second, indices: [1] })
+    await Promise.all([flagIsSet(first, 0), flagIsSet(second, 0)])
+    const ended = dies.worker.terminate()
+    assert.throws(() => {
+      for (let i = 0; i < 50; i++) {
+        locks.tryHold([0], assert.fail)
+        locks.tryHold([1], assert.fail)
+        // Longer than a look counts.
+        pause(120)
+      }
+    }, died)
+    setFlag(first, 1, 1)
+    await Promise.all([ended, assert.rejects(dies.answer), lives])
+  })
 }
 
 function describeAbandoned(create: Create): void {
