@@ -22,6 +22,7 @@ import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../.
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
+import { noticeEnds } from './owner-slots.ts'
 import { OwnerWait } from './owner-wait.ts'
 import {
   firstTaken,
@@ -200,6 +201,7 @@ export class Tasks {
   async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {
     const [parent] = this.#surrounding(outer)
     let wait: OwnerWait | undefined
+    let isNoticed = false
     try {
       for (;;) {
         const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
@@ -209,6 +211,11 @@ export class Tasks {
           return this.#newTask(owner, outer, parent, lender)
         }
         if (parent || acrossEventLoop) {
+          if (!isNoticed) {
+            isNoticed = true
+            noticeEnds(this.#table, this.#thread)
+            continue
+          }
           throw new LockUsageError(
             `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
               'cannot wait for one: create the table with more owners',

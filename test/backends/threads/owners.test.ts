@@ -191,9 +191,41 @@ function describeFull(create: Create): void {
     assert.equal(stderr, '')
     assert.equal(stdout, 'opened\n'.repeat(4))
   })
+
+  it('come free for a nested holdAsync likewise', () => {
+    const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticedWhileNested()])
+    assert.equal(stderr, '')
+    assert.equal(stdout, 'held\n')
+  })
 }
 
 const index = new URL('../../../src/backends/threads/index.js', import.meta.url).href
+
+/** A nested holdAsync where an ended thread has the last owner. The parent of that thread does not load lockwise. */
+function unnoticedWhileNested(): string {
+  const guest = `
+    import(${JSON.stringify(index)}).then(({ SharedLocks }) => {
+      SharedLocks.open(require('node:worker_threads').workerData)
+    })`
+  const keeper = `
+    import(${JSON.stringify(index)}).then(async ({ SharedLocks }) => {
+      const locks = SharedLocks.create({ count: 4, owners: 3 })
+      const { parentPort } = require('node:worker_threads')
+      await locks.holdAsync([0], async () => {
+        parentPort.postMessage(locks.handle)
+        await new Promise((resolve) => parentPort.once('message', resolve))
+        console.log(await locks.holdAsync([1], () => 'held'))
+      })
+    })`
+  return `
+    import { once } from 'node:events'
+    import { Worker } from 'node:worker_threads'
+    const keeper = new Worker(${JSON.stringify(keeper)}, { eval: true, execArgv: [] })
+    const [workerData] = await once(keeper, 'message')
+    await once(new Worker(${JSON.stringify(guest)}, { eval: true, execArgv: [], workerData }), 'exit')
+    keeper.postMessage('')
+    await once(keeper, 'exit')`
+}
 
 /** Threads that open a table one after the other and never close it. Their parent does not load lockwise. */
 function unnoticed(): string {
