@@ -13,6 +13,7 @@ import {
   type Kernel,
   type KernelSetting,
   NOT_ON_TOP,
+  notOnTop,
   REFUSED,
 } from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
@@ -64,7 +65,10 @@ export function atomicsKernel(words: Int32Array, setting: KernelSetting): Kernel
   }
 
   function unlockAll(from: number): number {
-    for (let lock = from; lock >= 0; lock--) if (free(base + lock * stride) !== 0) return lock
+    for (let lock = from; lock >= 0; lock--) {
+      const answer = free(base + lock * stride)
+      if (answer !== 0) return answer === NOT_ON_TOP ? notOnTop(lock) : lock
+    }
     return ALL_DONE
   }
 

@@ -3,8 +3,9 @@
  *
  * Source    POSIX robust mutexes (EOWNERDEAD, pthread_mutex_consistent); that the heir gets all locks in
  *           one step is ours.
- * Steps     1. Somebody notices the death (lifelines.ts), and then looks at the lifelines of all: the slots
- *              of every thread that ended become DEAD.
+ * Steps     1. Somebody notices the death (lifelines.ts): the parent, a thread that waits, or one that finds
+ *              all owners in use. It then looks at the lifelines of all: the slots of every thread that
+ *              ended become DEAD.
  *           2. Sweep: every lock that a dead owner holds is marked ABANDONED, and its sleepers are woken.
  *              A lock that it held shared is free, for a reader changes nothing, and so is one that it had
  *              only claimed. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
@@ -99,8 +100,22 @@ export type OnOwnerDied = (abandoned: AbandonedLocks) => void
 /** Whether a lock word says that its owner died, and nobody has repaired what it left, or is at it. */
 export function isLeft(table: Table, word: number): boolean {
   if ((word & ABANDONED) === 0) return false
-  const leader = leaderOf(table, ownerIn(word))
-  return kindOf(table, leader) === DEAD_SLOT && heirOf(table, leader) === 0
+  return isLeftBehind(table, ownerIn(word))
+}
+
+/** Whether an owner has ended, and keeps its slot until somebody repairs what its thread left. */
+export function isLeftBehind(table: Table, id: number): boolean {
+  return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && heirOf(table, id) === 0
+}
+
+/** What the threads left that have ended, and nobody is repairing. Under the claim. */
+export function leftBehind(table: Table): AbandonedLocks[] {
+  const left: AbandonedLocks[] = []
+  for (let id = 1; id <= table.layout.owners; id++) {
+    const isLeader = kindOf(table, id) === DEAD_SLOT && leaderOf(table, id) === id
+    if (isLeader && isLeftBehind(table, id)) left.push(describe(table, id))
+  }
+  return left.filter(({ locks }) => locks.length > 0)
 }
 
 /** The owner that repairs what the thread of a dead owner left; 0 for none. */

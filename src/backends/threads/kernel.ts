@@ -15,6 +15,11 @@ export const NOT_ON_TOP = -1
 /** Answer of `lockAll` and `unlockAll`. */
 export const ALL_DONE = -1
 
+/** Answer of `unlockAll` for a lock that is not on top of the list and was not freed; the number for it. */
+export function notOnTop(lock: number): number {
+  return -2 - lock
+}
+
 /** Takes and frees locks for one owner. Numbers of records, except in `lockAll` and `unlockAll`. */
 export interface Kernel {
   readonly lock: (record: number) => number

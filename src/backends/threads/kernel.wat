@@ -15,7 +15,8 @@
 ;; Answers  of lock, lock2: 0 done, 1 refused by the order, 2 (lower) lock busy, 3 higher lock busy and
 ;;          the lower one held. Of unlock, unlock2: -1 not on top of the list and nothing freed, else
 ;;          the waiter bits of the lock (of a pair: the higher one's in bits 0-1, the lower one's from
-;;          bit 2 up). Of lockAll, unlockAll: -1 done, else the lock at which the caller must go on.
+;;          bit 2 up). Of lockAll, unlockAll: -1 done, else the lock at which the caller must go on; of
+;;          unlockAll, -2 - the lock where it was not on top of the list and is not freed.
 (module
   (import "lockwise" "memory" (memory 1 32768 shared))
   ;; The globals are settings of one owner: the build makes constants of them.
@@ -170,12 +171,20 @@
     (i32.const -1))
 
   ;; Frees the locks from number $lock down to 0; -1, or the first one that needs the caller: its
-  ;; waiters are still to be woken, or (if its word is still held) it was not on top.
+  ;; number if its waiters are still to be woken, -2 - its number if it was not on top.
   (func (export "unlockAll") (param $lock i32) (result i32)
+    (local $answer i32)
     (loop $next
-      (if (call $free
-            (i32.add (global.get $base) (i32.mul (local.get $lock) (global.get $stride))))
-        (then (return (local.get $lock))))
+      (local.set $answer
+        (call $free
+          (i32.add (global.get $base) (i32.mul (local.get $lock) (global.get $stride)))))
+      (if (local.get $answer)
+        (then
+          (return
+            (select
+              (i32.sub (i32.const -2) (local.get $lock))
+              (local.get $lock)
+              (i32.lt_s (local.get $answer) (i32.const 0))))))
       (local.set $lock (i32.sub (local.get $lock) (i32.const 1)))
       (br_if $next (i32.ge_s (local.get $lock) (i32.const 0))))
     (i32.const -1)))

@@ -9,6 +9,8 @@
  *                               its own, the record *is* the lock's line: word, link, user's bytes
  * rowsBase     readers          a row of bits for every lock: which owners hold it shared
  * nodesBase    nodes            one for every owner: stands in its list for all locks it holds shared
+ * guestBase    guest slot       one more owner slot, which holds no locks: for a thread that finds all in
+ *                               use and clears up after those that have ended (owner-slots.ts)
  * ```
  *
  * A lock word, who writes it, and who may be asleep on it:
@@ -45,8 +47,8 @@ export const ABANDONED = 4
 export const SHARED = 8
 /** The owner's number stands above the flag bits. */
 export const OWNER_SHIFT = 4
-/** The largest number of owners a word has room for. */
-export const MAX_OWNERS = 0xffff
+/** The largest number of owners a word has room for, with one more for the guest. */
+export const MAX_OWNERS = 0xfffe
 
 /** From a lock word to its link: the lock its holder took before it, 0 for none. */
 export const LINK_OFFSET = 4
@@ -65,7 +67,7 @@ export const STACK_BYTES = 4096
 export const LABEL_BYTES = 120
 
 const MAGIC = 0x6c6f636b
-const VERSION = 5
+const VERSION = 6
 /** Memory comes in pages of this size. */
 export const PAGE_BYTES = 65536
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
@@ -192,6 +194,8 @@ export interface Layout {
   readonly rowBytes: number
   /** The node of owner 1: NODE_BYTES for every owner. Behind all locks, see `nodeOf`. */
   readonly nodesBase: number
+  /** The guest slot: of the owner behind the last, which holds and waits for nothing. */
+  readonly guestBase: number
   readonly totalBytes: number
 }
 
@@ -232,7 +236,8 @@ function arrange(given: Pick<Layout, Given>): Layout {
   const rowsBase = recordsBase + recordsLength
   const rowBytes = 4 * Math.ceil(owners / 32)
   const nodesBase = Math.ceil((rowsBase + lockCount * rowBytes) / NODE_BYTES) * NODE_BYTES
-  const end = nodesBase + owners * NODE_BYTES
+  const guestBase = nodesBase + owners * NODE_BYTES
+  const end = guestBase + OWNER_BYTES
   if (end > MAX_BYTES) {
     throw new LockUsageError(
       `a table of ${count} records of ${recordBytes} bytes takes ${end} bytes; ` +
@@ -249,6 +254,7 @@ function arrange(given: Pick<Layout, Given>): Layout {
     rowsBase,
     rowBytes,
     nodesBase,
+    guestBase,
     totalBytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
   }
 }
@@ -293,7 +299,8 @@ export function damaged(what: string): LockUsageError {
   )
 }
 
-function noTable(): LockUsageError {
+/** What is said of memory that is not a table's. */
+export function noTable(): LockUsageError {
   return new LockUsageError('this memory holds no lock table of this version of lockwise')
 }
 
@@ -312,5 +319,6 @@ function bad(name: string, value: unknown, expected: string): LockUsageError {
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
   if (typeof value === 'object' && value !== null) return 'an object'
+  if (typeof value === 'bigint') return `${value}n`
   return String(value)
 }

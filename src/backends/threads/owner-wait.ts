@@ -2,11 +2,9 @@
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { LockTimeoutError, LockUsageError } from '../../core/errors.ts'
-import { noticeEndOf } from './deaths.ts'
-import { describeHolders, holdersText } from './holders.ts'
-import { THREAD_SLOT } from './layout.ts'
 import { WaitWatch } from './long-waits.ts'
-import { kindOf, leaderOf, type Owner, ownersIn } from './owners.ts'
+import { comesFree, describeLeft, inUse, noticeEnds } from './owner-slots.ts'
+import { type Owner, ownersIn } from './owners.ts'
 import type { Table } from './table.ts'
 import type { Terms } from './wait.ts'
 
@@ -38,18 +36,20 @@ export class OwnerWait {
     const owners = ownersIn(this.#table)
     const { layout } = this.#table
     if (owners.length < layout.owners) return
-    if (isNoticed && owners.every((id) => kindOf(this.#table, id) === THREAD_SLOT)) {
+    if (isNoticed && !owners.some((id) => comesFree(this.#table, id))) {
+      const left = describeLeft(this.#table, this.#thread)
       throw new LockUsageError(
-        `holdAsync of ${this.#thread.label} can never begin: ${this.#inUse(owners)}. They are threads, ` +
-          'which stay until they close the table, and an asynchronous holding is an owner of its own: ' +
-          'create the table with more owners, one for each thread and each holdAsync at a time',
+        `holdAsync of ${this.#thread.label} can never begin: ${inUse(this.#table, owners)}. Threads ` +
+          'stay until they close the table, and an asynchronous holding is an owner of its own: create ' +
+          'the table with more owners, one for each thread and each holdAsync at a time' +
+          (left && `. ${left}`),
       )
     }
     const { untilMs, timeoutMs } = this.#terms
     if (untilMs !== undefined && elapsedMs() >= untilMs) {
       throw new LockTimeoutError(
         `holdAsync of ${this.#thread.label} waited ${timeoutMs} ms for one of the table's owners: ` +
-          `${this.#inUse(owners)}. Create the table with more owners, or hold locks for shorter`,
+          `${inUse(this.#table, owners)}. Create the table with more owners, or hold locks for shorter`,
       )
     }
     this.#watch.look('exclusive', () => this.#terms.stack ?? '')
@@ -64,15 +64,7 @@ export class OwnerWait {
     const at = elapsedMs()
     if (at - this.#noticedMs < NOTICE_MS) return false
     this.#noticedMs = at
-    for (const id of ownersIn(this.#table)) {
-      if (leaderOf(this.#table, id) !== this.#thread.id) noticeEndOf(this.#table, this.#thread, id)
-    }
+    noticeEnds(this.#table, this.#thread)
     return true
-  }
-
-  #inUse(owners: readonly number[]): string {
-    const used = describeHolders(this.#table, undefined, owners)
-    const all = owners.length === 1 ? 'its one owner is' : `all its ${owners.length} owners are`
-    return `${all} in use: ${holdersText(used, owners.length)}`
   }
 }

@@ -23,7 +23,6 @@ import {
   STACK_BYTES,
   show,
   TAG_SHIFT,
-  THREAD_SLOT,
 } from './layout.ts'
 import { type Lifeline, ownLifeline } from './lifelines.ts'
 import { addressOf, nodeOf, numberOf, type Table } from './table.ts'
@@ -55,6 +54,7 @@ export interface OwnerKind {
  * @throws LockUsageError if there is no such owner: the table is damaged.
  */
 export function slotOf({ layout }: Table, id: number): number {
+  if (id === layout.owners + 1) return layout.guestBase
   if (id < 1 || id > layout.owners) throw damaged(`there is no owner ${id}`)
   return HEADER_BYTES + (id - 1) * layout.ownerBytes
 }
@@ -65,45 +65,46 @@ export function tryClaimOwner(
   label: string | undefined,
   is: OwnerKind,
 ): Owner | undefined {
-  const { words, floats } = table
-  const { tag, ...lifeline } = ownLifeline()
   if (label !== undefined && typeof label !== 'string') {
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
   for (let id = 1; id <= table.layout.owners; id++) {
-    const slot = slotOf(table, id)
-    const kind = (tag << TAG_SHIFT) | is.kind
-    if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, kind) !== FREE_SLOT) {
-      continue
-    }
-    const name = label ?? `thread ${id}`
-    words[(slot + SLOT.top) >> 2] = 0
-    floats[(slot + SLOT.since) >> 3] = 0
-    words[(slot + SLOT.intent) >> 2] = 0
-    words[(slot + SLOT.moreReads) >> 2] = 0
-    for (let read = 0; read < READS; read++) words[((slot + SLOT.reads) >> 2) + read] = 0
-    words[(slot + SLOT.thread) >> 2] = is.thread ?? id
-    words[(slot + SLOT.under) >> 2] = is.under ?? 0
-    Atomics.store(words, (slot + SLOT.proof) >> 2, NOT_PROVED)
-    Atomics.store(words, (slot + SLOT.parent) >> 2, is.parent ?? 0)
-    words[(slot + SLOT.lifeline) >> 2] = lifeline.kind
-    floats[(slot + SLOT.lifelineNumber) >> 3] = lifeline.number
-    floats[(slot + SLOT.lifelineMade) >> 3] = lifeline.made
-    Atomics.store(words, (slot + SLOT.lifelineTag) >> 2, tag)
-    writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
-    return { id, me: id << OWNER_SHIFT, slot, label: name, shared: new Set() }
+    const owner = tryClaimSlot(table, id, label, is)
+    if (owner) return owner
   }
   return undefined
 }
 
-/** Takes a free slot for a thread. */
-export function claimThread(table: Table, label: string | undefined): Owner {
-  const owner = tryClaimOwner(table, label, { kind: THREAD_SLOT })
-  if (owner) return owner
-  throw new LockUsageError(
-    `all ${table.layout.owners} owners of this table are in use: close() those that have finished, ` +
-      'or create it with more owners',
-  )
+/** Takes a slot if it is free. */
+export function tryClaimSlot(
+  table: Table,
+  id: number,
+  label: string | undefined,
+  is: OwnerKind,
+): Owner | undefined {
+  const { words, floats } = table
+  const { tag, ...lifeline } = ownLifeline()
+  const slot = slotOf(table, id)
+  const kind = (tag << TAG_SHIFT) | is.kind
+  if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, kind) !== FREE_SLOT) {
+    return undefined
+  }
+  const name = label ?? `thread ${id}`
+  words[(slot + SLOT.top) >> 2] = 0
+  floats[(slot + SLOT.since) >> 3] = 0
+  words[(slot + SLOT.intent) >> 2] = 0
+  words[(slot + SLOT.moreReads) >> 2] = 0
+  for (let read = 0; read < READS; read++) words[((slot + SLOT.reads) >> 2) + read] = 0
+  words[(slot + SLOT.thread) >> 2] = is.thread ?? id
+  words[(slot + SLOT.under) >> 2] = is.under ?? 0
+  Atomics.store(words, (slot + SLOT.proof) >> 2, NOT_PROVED)
+  Atomics.store(words, (slot + SLOT.parent) >> 2, is.parent ?? 0)
+  words[(slot + SLOT.lifeline) >> 2] = lifeline.kind
+  floats[(slot + SLOT.lifelineNumber) >> 3] = lifeline.number
+  floats[(slot + SLOT.lifelineMade) >> 3] = lifeline.made
+  Atomics.store(words, (slot + SLOT.lifelineTag) >> 2, tag)
+  writeText(table, slot + SLOT.label, slot + SLOT.labelBytes, name, LABEL_BYTES)
+  return { id, me: id << OWNER_SHIFT, slot, label: name, shared: new Set() }
 }
 
 /** Gives the slot back; the owner must hold nothing and wait for nothing. */

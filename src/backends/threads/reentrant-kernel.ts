@@ -6,7 +6,14 @@
  * tables pay nothing. Cost: a look at the word before each operation, some ten nanoseconds a lock.
  */
 
-import { ALL_DONE, HIGH_BUSY, type Kernel, type KernelSetting, NOT_ON_TOP } from './kernel.ts'
+import {
+  ALL_DONE,
+  HIGH_BUSY,
+  type Kernel,
+  type KernelSetting,
+  NOT_ON_TOP,
+  notOnTop,
+} from './kernel.ts'
 import { OWNER_SHIFT } from './layout.ts'
 
 /** The same kernel, but so that its owner can take a lock again that it holds alone. */
@@ -60,7 +67,10 @@ export function reentrantKernel(
   }
 
   function unlockAll(from: number): number {
-    for (let each = from; each >= 0; each--) if (unlock(each) !== 0) return each
+    for (let each = from; each >= 0; each--) {
+      const answer = unlock(each)
+      if (answer !== 0) return answer === NOT_ON_TOP ? notOnTop(each) : each
+    }
     return ALL_DONE
   }
 

@@ -7,9 +7,9 @@ import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, isLeft, noticeEndOf, type OnOwnerDied, recover } from './deaths.ts'
-import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP } from './kernel.ts'
+import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, notOnTop } from './kernel.ts'
 import { LINK_OFFSET, SHARED, WAKE_ALL } from './layout.ts'
-import { intend, lastTaken, type Owner, pushHeld, removeHeld } from './owners.ts'
+import { intend, lastTaken, type Owner, pushHeld, removeHeld, waitsForOf } from './owners.ts'
 import { modeIn, type Plan, planFor } from './plan.ts'
 import { leave, readersOf } from './readers.ts'
 import {
@@ -20,13 +20,23 @@ import {
   refuseOwnThread,
   refuseRepaired,
 } from './refusals.ts'
-import { addressOf, ownerIn, type Table } from './table.ts'
+import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
 import { LONGEST_SLEEP_MS, type Terms, wake } from './wait.ts'
 import { mayBlock, Waiter } from './waiter.ts'
 
 /** A request with more locks than this is not given back to stand back: that costs more than it saves. */
 const MOST_GIVEN_BACK = 64
+
+/** Frees locks after a callback threw: its error, which is the one to be thrown also where that throws too. */
+export function freedAfter(error: unknown, free: () => void): unknown {
+  try {
+    free()
+  } catch {
+    // The cause is in the callback's error; this one would hide it.
+  }
+  return error
+}
 
 /** The requests of one thread. */
 export class Requests {
@@ -239,16 +249,28 @@ export class Requests {
     if (!locks.every(isHeld)) throw this.#notHeld(locks, caller)
   }
 
-  /** Frees every lock, where the kernel has freed those above `left` and left this one unfinished. */
-  freeEvery(left: number): void {
-    this.#finishInSweep(left)
-    this.#freeDownFrom(left - 1)
+  /**
+   * Frees every lock, where the kernel's `unlockAll` gave this answer.
+   *
+   * @throws LockUsageError if some are not held any more, when all others are free.
+   */
+  freeEvery(answer: number, caller: Caller): void {
+    const missing = this.#freeDownFrom(this.#lockCount - 1, answer)
+    if (missing.length > 0) throw this.#notHeld(missing, caller)
   }
 
   /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
   finishFreeing(lock: number, answer: number, caller: Caller): void {
     if (!this.#finishFreeingOne(lock, answer)) throw this.#notHeld([lock], caller)
     this.#letWokenGoFirst()
+  }
+
+  /**
+   * Frees the locks of two records after their callback threw: its error, which is the one to be thrown
+   * also where one of them is not held any more.
+   */
+  freedPairAfter(error: unknown, a: number, b: number): unknown {
+    return freedAfter(error, () => this.freeAll(this.#pairOf(a, b)))
   }
 
   /** The same for what the kernel's `unlock2` left of the locks of two records. */
@@ -340,28 +362,36 @@ export class Requests {
     return true
   }
 
-  /** Throws while `onOwnerDied` runs in this thread. */
-  refuseIfRepairing(): void {
+  /** Throws while this thread waits for a lock, as in `onLongWait`, or `onOwnerDied` runs in it. */
+  refuseIfBusy(): void {
+    const word = waitsForOf(this.#table, this.#owner.id)
+    if (word !== 0) {
+      throw new LockUsageError(
+        `close: ${this.#owner.label} waits for lock ${numberOf(this.#table, word)}; close the table ` +
+          'when that call has returned, not in onLongWait',
+      )
+    }
     if (this.#repairs === 0) return
     throw new LockUsageError(
       'close: onOwnerDied is repairing what another thread left; close the table when it has returned',
     )
   }
 
-  #freeDownFrom(last: number): void {
-    for (let from = last; from >= 0; from--) {
-      from = this.#kernel.unlockAll(from)
-      if (from === ALL_DONE) break
-      this.#finishInSweep(from)
+  /** Frees the locks from `last` down to 0, where the kernel gave this answer; those that are not held. */
+  #freeDownFrom(
+    last: number,
+    first: number = last < 0 ? ALL_DONE : this.#kernel.unlockAll(last),
+  ): number[] {
+    const missing: number[] = []
+    for (let answer = first; answer !== ALL_DONE; ) {
+      const isFreed = answer >= 0
+      const lock = isFreed ? answer : notOnTop(answer)
+      if (isFreed) this.#wake(lock, WAKE_ALL)
+      else if (!this.#finishFreeingOne(lock, NOT_ON_TOP)) missing.unshift(lock)
+      answer = lock > 0 ? this.#kernel.unlockAll(lock - 1) : ALL_DONE
     }
     this.#letWokenGoFirst()
-  }
-
-  /** What the kernel's `unlockAll` left of a lock: still held, or freed with its waiters to be woken. */
-  #finishInSweep(lock: number): void {
-    const isHeld = holdsAlone(this.#table, this.#owner, lock)
-    if (isHeld) this.#finishFreeingOne(lock, NOT_ON_TOP)
-    else this.#wake(lock, WAKE_ALL)
+    return missing
   }
 
   /** The plan for the locks of two records. */

@@ -14,10 +14,11 @@ import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
 import { LONG_WAIT_MS, type OnLongWait, reportLongWaits } from './long-waits.ts'
-import { claimThread, locksHeld, type Owner, releaseOwner } from './owners.ts'
+import { claimThread } from './owner-slots.ts'
+import { locksHeld, type Owner, releaseOwner } from './owners.ts'
 import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type WantedLocks } from './plan.ts'
 import { reentrantKernel } from './reentrant-kernel.ts'
-import { Requests } from './requests.ts'
+import { freedAfter, Requests } from './requests.ts'
 import {
   createTable,
   describeLocks,
@@ -261,12 +262,15 @@ export class SharedLocks {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.holdPair)
     const busy = this.#lock2(a, b)
     if (busy !== 0) this.#requests.takePair(a, b, busy, this.holdPair)
+    let result: Result
     try {
-      return settled(fn(...args))
-    } finally {
-      const bits = this.#unlock2(a, b)
-      if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits, this.holdPair)
+      result = settled(fn(...args))
+    } catch (error) {
+      throw this.#requests.freedPairAfter(error, a, b)
     }
+    const bits = this.#unlock2(a, b)
+    if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits, this.holdPair)
+    return result
   }
 
   /**
@@ -285,11 +289,7 @@ export class SharedLocks {
     const { terms, fn } = parseCall(rest, this.hold)
     const plan = this.#plan(wanted, this.hold)
     this.#requests.takeAll(plan, terms)
-    try {
-      return settled(fn())
-    } finally {
-      this.#requests.freeAll(plan, plan.locks.length, this.hold)
-    }
+    return called(fn, () => this.#requests.freeAll(plan, plan.locks.length, this.hold))
   }
 
   /**
@@ -301,11 +301,7 @@ export class SharedLocks {
     const plan = this.#plan(wanted, this.tryHold)
     mustBeFunction(fn, this.tryHold)
     if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
-    try {
-      return settled(fn())
-    } finally {
-      this.#requests.freeAll(plan, plan.locks.length, this.tryHold)
-    }
+    return called(fn, () => this.#requests.freeAll(plan, plan.locks.length, this.tryHold))
   }
 
   /**
@@ -317,12 +313,10 @@ export class SharedLocks {
     mustBeFunction(fn, this.holdAll)
     const busy = this.#lockAll(0)
     if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
-    try {
-      return settled(fn())
-    } finally {
-      const left = this.#unlockAll(this.lockCount - 1)
-      if (left !== ALL_DONE) this.#requests.freeEvery(left)
-    }
+    return called(fn, () => {
+      const answer = this.#unlockAll(this.lockCount - 1)
+      if (answer !== ALL_DONE) this.#requests.freeEvery(answer, this.holdAll)
+    })
   }
 
   /**
@@ -332,8 +326,12 @@ export class SharedLocks {
    * each other, and a nested one is checked against the order of those around it (where the runtime
    * has `AsyncLocalStorage`). Keeps the process alive while it waits.
    *
+   * In a re-entrant table a nested holding does not take again what those around it hold: it relies on them.
+   * If they do not await it and their callbacks end first, they keep all of their locks until it has ended;
+   * only their promises settle. Code outside of it that asks for one of these locks then waits that long.
+   *
    * Where all owners of the table are in use it waits for one too; where only threads have them, which
-   * keep them, it is refused (`LockUsageError`). A wrong number rejects the promise, like every other
+   * keep them, or ended and left locks that nobody has repaired, it is refused (`LockUsageError`). A wrong number rejects the promise, like every other
    * error; the stacks of all of them begin at the caller.
    */
   async holdAsync<Result>(
@@ -428,7 +426,8 @@ export class SharedLocks {
   /**
    * Gives this thread's place in the table back to others; the object cannot be used after it.
    *
-   * @throws LockUsageError if it still holds locks, or repairs those that another thread left.
+   * @throws LockUsageError if it still holds locks, waits for one (`close` was called in `onLongWait`), or
+   * repairs those that another thread left.
    */
   close(): void {
     if (this.#count === 0) return
@@ -439,7 +438,7 @@ export class SharedLocks {
       )
     }
     this.#tasks.refuseIfBusy()
-    this.#requests.refuseIfRepairing()
+    this.#requests.refuseIfBusy()
     this.#count = 0
     unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)
@@ -561,6 +560,18 @@ function badPair(a: number, b: number, count: number, caller: Caller): LockUsage
 function settled<Result>(result: Settled<Result>): Result {
   if (typeof result === 'object') mustNotBePromise(result)
   return result as Result
+}
+
+/** Calls a blocking call's function, and frees its locks. If both throw, the function's error is thrown. */
+function called<Result>(fn: () => Settled<Result>, free: () => void): Result {
+  let result: Result
+  try {
+    result = settled(fn())
+  } catch (error) {
+    throw freedAfter(error, free)
+  }
+  free()
+  return result
 }
 
 function mustNotBePromise(result: object | null): void {

@@ -7,12 +7,14 @@ import {
   type Layout,
   type LayoutOptions,
   NODE_BYTES,
+  noTable,
   OWNER_SHIFT,
+  PAGE_BYTES,
   planLayout,
   readHeader,
   writeHeader,
 } from './layout.ts'
-import { createWasmMemory } from './wasm-kernel.ts'
+import { createWasmMemory, hasWebAssembly, noMemoryFor } from './wasm-kernel.ts'
 
 /**
  * What `workerData` or `postMessage` carries to another thread. Opaque: give it to
@@ -44,9 +46,17 @@ interface WasmMemory {
 export function createTable(options: LayoutOptions, memory: 'wasm' | 'buffer'): Table {
   const layout = planLayout(options)
   const wasm = memory === 'wasm' ? createWasmMemory(layout.totalBytes) : undefined
-  const buffer = wasm ? sharedBufferOf(wasm) : new SharedArrayBuffer(layout.totalBytes)
+  const buffer = wasm ? sharedBufferOf(wasm) : createBuffer(layout.totalBytes)
   writeHeader(new Int32Array(buffer), layout)
   return viewTable(layout, buffer, wasm)
+}
+
+function createBuffer(bytes: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes)
+  } catch {
+    throw noMemoryFor(bytes)
+  }
 }
 
 /** The table that a handle carries. */
@@ -55,6 +65,7 @@ export function openTable(handle: SharedLocksHandle): Table {
   if (kind === 'lockwise/threads') {
     if (memory instanceof SharedArrayBuffer) return viewExisting(memory, undefined)
     if (
+      hasWebAssembly() &&
       memory instanceof WebAssembly.Memory &&
       sharedBufferOf(memory) instanceof SharedArrayBuffer
     ) {
@@ -83,7 +94,10 @@ function sharedBufferOf(memory: WasmMemory): SharedArrayBuffer {
 
 function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
   const words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
-  return viewTable(readHeader(words), buffer, wasm)
+  const layout = readHeader(words)
+  // The views of other lengths than a table's throw.
+  if (buffer.byteLength % PAGE_BYTES !== 0) throw noTable()
+  return viewTable(layout, buffer, wasm)
 }
 
 function viewTable(layout: Layout, buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {

@@ -9,7 +9,9 @@
  * the end of each holding's callback stands under a name of its own (core/await-chain.ts).
  *
  * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
- *           and frees them all when its callback has settled, or when one cannot be had.
+ *           and frees them all when its callback has settled, or when one cannot be had; in a re-entrant
+ *           table not before the nested tasks have ended that asked for one of its locks again. It awaits
+ *           these without any doubt then.
  */
 
 import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
@@ -20,6 +22,7 @@ import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../.
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
+import { noticeEnds } from './owner-slots.ts'
 import { OwnerWait } from './owner-wait.ts'
 import {
   firstTaken,
@@ -53,6 +56,11 @@ interface Task {
   readonly nested: Set<Task>
   /** The number of the frame that awaits its callback; 0 where there is none. */
   frame: number
+  /** Whether it relies on a lock of the holdings around it: its parent keeps all of its locks until it ends. */
+  relies: boolean
+  /** Whether its callback has ended, or it was refused. */
+  settled: boolean
+  /** Whether its locks are released: when it has settled, and what is nested in it and relies on it has ended. */
   ended: boolean
 }
 
@@ -105,8 +113,9 @@ export class Tasks {
     let isGranted = false
     try {
       const plan = this.#withoutHeld(whole, outer)
+      const relied = plan === whole ? undefined : this.#lenderOf(whole, outer)
       this.#refuse(plan, outer, terms)
-      task = await this.#begin(outer, terms)
+      task = await this.#begin(outer, terms, relied)
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
       isGranted = true
       publishHolding(this.#table, task.owner, stack)
@@ -115,7 +124,7 @@ export class Tasks {
     } catch (error) {
       throw isGranted ? error : beginningAt(error, stack)
     } finally {
-      if (task) this.#end(task)
+      if (task) this.#settle(task)
     }
   }
 
@@ -147,23 +156,38 @@ export class Tasks {
     )
   }
 
-  /** Those of some holdings, each around the one before, that are of this table and have not ended. */
+  /**
+   * Those of some holdings, each around the one before, that are of this table and run; or have settled, and
+   * the one inside relies on them.
+   */
   *#surrounding(outer: Task | undefined): Generator<Task> {
+    let inner: Task | undefined
     for (let task = outer; task; task = task.outer) {
-      if (!task.ended && task.table.buffer === this.#table.buffer) yield task
+      if (task.ended || task.table.buffer !== this.#table.buffer) continue
+      if (task.settled && !inner?.relies) continue
+      yield task
+      inner = task
     }
   }
 
   /** In a re-entrant table, a plan without what the holdings around it have: it stays held after it. */
   #withoutHeld(plan: Plan, outer: Task | undefined): Plan {
     if (!this.#table.layout.reentrant) return plan
-    const around = [...this.#surrounding(outer)].map((task) => task.owner)
-    const isHeld = (lock: number): boolean =>
-      around.some(
-        (owner) =>
-          holdsAlone(this.#table, owner, lock) || (plan.shared.has(lock) && owner.shared.has(lock)),
-      )
-    return { locks: plan.locks.filter((lock) => !isHeld(lock)), shared: plan.shared }
+    const around = [...this.#surrounding(outer)]
+    const locks = plan.locks.filter((lock) => !around.some((task) => this.#lends(task, plan, lock)))
+    return locks.length === plan.locks.length ? plan : { locks, shared: plan.shared }
+  }
+
+  /** The outermost of the holdings around a plan that have one of its locks. */
+  #lenderOf(plan: Plan, outer: Task | undefined): Task | undefined {
+    const around = [...this.#surrounding(outer)]
+    return around.findLast((task) => plan.locks.some((lock) => this.#lends(task, plan, lock)))
+  }
+
+  /** Whether a holding has a lock of a plan so that one inside it need not take it again. */
+  #lends({ owner }: Task, plan: Plan, lock: number): boolean {
+    const isReader = plan.shared.has(lock) && owner.shared.has(lock)
+    return isReader || holdsAlone(this.#table, owner, lock)
   }
 
   /** Throws where a holding must not be asked for, because of those around it. */
@@ -174,18 +198,24 @@ export class Tasks {
     for (const owner of around.reverse()) refuse(this.#table, owner, wanted, plan, terms)
   }
 
-  async #begin(outer: Task | undefined, terms: Terms): Promise<Task> {
+  async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {
     const [parent] = this.#surrounding(outer)
     let wait: OwnerWait | undefined
+    let isNoticed = false
     try {
       for (;;) {
         const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
         const owner = this.#tryClaim(parent, acrossEventLoop)
         if (owner) {
           if (parent || acrossEventLoop) void canProve()
-          return this.#newTask(owner, outer, parent)
+          return this.#newTask(owner, outer, parent, lender)
         }
         if (parent || acrossEventLoop) {
+          if (!isNoticed) {
+            isNoticed = true
+            noticeEnds(this.#table, this.#thread)
+            continue
+          }
           throw new LockUsageError(
             `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
               'cannot wait for one: create the table with more owners',
@@ -209,19 +239,44 @@ export class Tasks {
     })
   }
 
-  #newTask(owner: Owner, outer: Task | undefined, parent: Task | undefined): Task {
-    const nested = new Set<Task>()
-    const task = { table: this.#table, owner, outer, parent, nested, frame: 0, ended: false }
+  #newTask(
+    owner: Owner,
+    outer: Task | undefined,
+    parent: Task | undefined,
+    lender: Task | undefined,
+  ): Task {
+    const task: Task = {
+      table: this.#table,
+      owner,
+      outer,
+      parent,
+      nested: new Set(),
+      frame: 0,
+      relies: lender !== undefined,
+      settled: false,
+      ended: false,
+    }
+    // Those in between as well: else it would not be nested in the lender when they have ended.
+    for (let each = parent; lender && each && each !== lender; each = each.parent)
+      each.relies = true
     parent?.nested.add(task)
     this.#running.add(task)
     this.#begun++
     return task
   }
 
+  /** Its callback has ended: so does the task, with the last of the nested ones that rely on it. */
+  #settle(task: Task): void {
+    task.settled = true
+    this.#handOn(task)
+    if (task.nested.size === 0) this.#end(task)
+  }
+
   #end(task: Task): void {
     const { words } = this.#table
+    const { parent } = task
     task.ended = true
-    this.#handOn(task)
+    parent?.nested.delete(task)
     for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
     for (const word of listOf(this.#table, task.owner.id)) {
       intend(this.#table, task.owner, numberOf(this.#table, word))
@@ -231,13 +286,16 @@ export class Tasks {
     }
     this.#running.delete(task)
     releaseOwner(this.#table, task.owner)
+    if (parent?.settled && parent.nested.size === 0) this.#end(parent)
   }
 
-  /** Leaves what is nested in a task to the one around it: the task's owner number will be another's. */
-  #handOn(ended: Task): void {
-    const { nested, parent } = ended
-    parent?.nested.delete(ended)
-    for (const task of nested) {
+  /**
+   * Leaves what is nested in a settled task to the one around it, except what relies on it: the task's owner
+   * number will be another's.
+   */
+  #handOn({ nested, parent }: Task): void {
+    for (const task of [...nested].filter(({ relies }) => !relies)) {
+      nested.delete(task)
       task.parent = parent
       parent?.nested.add(task)
       nestIn(this.#table, task.owner, parent?.owner.id ?? 0)
@@ -254,7 +312,8 @@ export class Tasks {
       return
     }
     for (let child = task, isReached = true; child.parent; child = child.parent) {
-      const isInChain = chain.frames.has(child.parent.frame)
+      // One that has settled waits for the nested ones that rely on it, and only for these.
+      const isInChain = child.parent.settled || chain.frames.has(child.parent.frame)
       // Another task nested in the child can prove what this one cannot.
       if (isReached && isInChain) setProof(this.#table, child.owner.id, PROVED)
       else if (child === task) setProof(this.#table, child.owner.id, NOT_PROVED)

@@ -8,11 +8,26 @@ import { PAGE_BYTES } from './layout.ts'
 /** A new shared memory that never grows, and so never moves. */
 export function createWasmMemory(bytes: number): WebAssembly.Memory {
   const pages = bytes / PAGE_BYTES
+  if (!hasWebAssembly()) {
+    throw new LockUsageError(
+      "there is no WebAssembly here (as under node --jitless): create the table with memory: 'buffer'",
+    )
+  }
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
   } catch {
-    throw new LockUsageError(`the system has no shared memory left for a table of ${bytes} bytes`)
+    throw noMemoryFor(bytes)
   }
+}
+
+/** Whether this runtime has WebAssembly. */
+export function hasWebAssembly(): boolean {
+  return typeof WebAssembly === 'object'
+}
+
+/** What is said where a table's memory cannot be had. */
+export function noMemoryFor(bytes: number): LockUsageError {
+  return new LockUsageError(`the system has no shared memory left for a table of ${bytes} bytes`)
 }
 
 /** The kernel of one owner. */

@@ -1,0 +1,106 @@
+/** Owner slots that run out: whose threads have ended, who gets one, and what a refusal says. */
+
+import { elapsedMs } from '../../core/clock.ts'
+import { LockUsageError } from '../../core/errors.ts'
+import { withClaim } from './claim.ts'
+import { isLeftBehind, leftBehind, noticeEndOf } from './deaths.ts'
+import { describeHolders, holdersText } from './holders.ts'
+import { DEAD_SLOT, FREE_SLOT, THREAD_SLOT } from './layout.ts'
+import { hasEnded } from './lifelines.ts'
+import {
+  changeKind,
+  kindOf,
+  leaderOf,
+  lifelineOf,
+  type Owner,
+  ownersIn,
+  releaseOwner,
+  stateOf,
+  tryClaimOwner,
+  tryClaimSlot,
+} from './owners.ts'
+import { describeLocks, type Table } from './table.ts'
+
+/** The guest slot is used for microseconds; without it after this time, a full table is refused as it is. */
+const GUEST_WAIT_MS = 100
+/** So many dead threads are named. */
+const MAX_NAMED = 4
+
+/**
+ * Takes a free slot for a thread. Where all are in use, clears up after threads that have ended.
+ *
+ * @throws LockUsageError if none is free then.
+ */
+export function claimThread(table: Table, label: string | undefined): Owner {
+  const is = { kind: THREAD_SLOT }
+  const owner = tryClaimOwner(table, label, is)
+  if (owner) return owner
+  const left = asGuest(table, (guest) => {
+    noticeEnds(table, guest)
+    return describeLeft(table, guest)
+  })
+  const freed = tryClaimOwner(table, label, is)
+  if (freed) return freed
+  throw new LockUsageError(
+    `all ${table.layout.owners} owners of this table are in use: close() those that have finished, ` +
+      `or create it with more owners${left ? `. ${left}` : ''}`,
+  )
+}
+
+/** Clears up after all threads that have ended. */
+export function noticeEnds(table: Table, owner: Owner): void {
+  for (const id of ownersIn(table)) {
+    if (leaderOf(table, id) !== owner.id) noticeEndOf(table, owner, id)
+  }
+}
+
+/** Calls `fn` with the slot that a thread without one uses to clear up; `undefined` if it cannot be had. */
+function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | undefined {
+  const id = table.layout.owners + 1
+  const untilMs = elapsedMs() + GUEST_WAIT_MS
+  do {
+    const guest = tryClaimSlot(table, id, 'a thread that opens the table', { kind: THREAD_SLOT })
+    if (guest) {
+      try {
+        return fn(guest)
+      } finally {
+        releaseOwner(table, guest)
+      }
+    }
+    // A guest that died had the slot and perhaps the claim, which is taken from it (claim.ts).
+    const state = stateOf(table, id)
+    const lifeline = lifelineOf(table, id)
+    if (lifeline && hasEnded(lifeline)) changeKind(table, id, state, FREE_SLOT)
+  } while (elapsedMs() < untilMs)
+  return undefined
+}
+
+/** Whether an owner gives its slot back by itself: an asynchronous holding, or a dead thread under repair. */
+export function comesFree(table: Table, id: number): boolean {
+  const kind = kindOf(table, id)
+  if (kind === THREAD_SLOT) return false
+  return kind !== DEAD_SLOT || !isLeftBehind(table, id)
+}
+
+/** All owners, as a sentence's part. */
+export function inUse(table: Table, owners: readonly number[]): string {
+  const used = describeHolders(table, undefined, owners)
+  const all = owners.length === 1 ? 'its one owner is' : `all its ${owners.length} owners are`
+  return `${all} in use: ${holdersText(used, owners.length)}`
+}
+
+/** The threads that ended and left locks, so that their slots stay in use, and what to do; '' for none. */
+export function describeLeft(table: Table, owner: Owner): string {
+  const left = withClaim(table, owner, () => leftBehind(table))
+  const [first] = left
+  if (first === undefined) return ''
+  const each = left.map(
+    ({ label, locks }) => `${label} ended while it held ${describeLocks(locks)}`,
+  )
+  const more = left.length > MAX_NAMED ? `; and ${left.length - MAX_NAMED} more` : ''
+  return (
+    `${each.slice(0, MAX_NAMED).join('; ')}${more}: its owners stay in use until what the locks guard is ` +
+    `repaired. Call recover(${first.locks[0]}), or ask for the lock in a thread that has opened the table ` +
+    'with onOwnerDied'
+  )
+}

@@ -1,0 +1,377 @@
+/** Owners that run out, nested holdings that outlive those around them, and calls that end in an error. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  DeadlockError,
+  type LockOrder,
+  SharedLocks,
+  type SharedLocksOptions,
+  shared,
+} from '../../../src/backends/threads/index.ts'
+import { runNode } from '../../spawn.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, newFlags, startThread } from './threads.ts'
+
+const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
+
+for (const memory of ['wasm', 'buffer'] as const) {
+  const create: Create = (options = {}) =>
+    SharedLocks.create({ count: 8, memory, label: 'main', ...options })
+
+  describe(`nested holdings that are not awaited (${memory})`, { timeout: 60_000 }, () => {
+    for (const order of ['ascending', 'free'] as const) describeNested(create, order)
+  })
+  describe(`owners that run out (${memory})`, { timeout: 60_000 }, () => describeFull(create))
+  describe(`calls that end in an error (${memory})`, { timeout: 60_000 }, () => {
+    describeErrors(create)
+  })
+}
+
+/** A promise, and what fulfils it. */
+function gate(): { readonly passed: Promise<void>; open(): void } {
+  let open = (): void => {}
+  const passed = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { passed, open: () => open() }
+}
+
+/** The locks that another owner finds busy. */
+function busyLocks(locks: SharedLocks): number[] {
+  const other = SharedLocks.open(locks.handle)
+  const all = Array.from({ length: locks.count }, (_, i) => i)
+  const busy = all.filter((i) => !other.tryHold([i], () => true))
+  other.close()
+  return busy
+}
+
+function describeNested(create: Create, order: LockOrder): void {
+  it(`keep the locks that they rely on (${order})`, async () => {
+    const locks = create({ reentrant: true, order })
+    const { passed, open } = gate()
+    let nested: Promise<number[]> | undefined
+    await locks.holdAsync([0, shared(2), 3], async () => {
+      nested = locks.holdAsync([0, shared(2), 5], async () => {
+        await passed
+        return busyLocks(locks)
+      })
+      await sleep(5)
+    })
+    assert.deepEqual(busyLocks(locks), [0, 2, 3, 5])
+    open()
+    assert.deepEqual(await nested, [0, 2, 3, 5])
+    assert.deepEqual(busyLocks(locks), [])
+    locks.close()
+  })
+
+  it(`keep them through holdings in between, and lend them to their own nested ones (${order})`, async () => {
+    const locks = create({ reentrant: true, order })
+    const { passed, open } = gate()
+    let innermost: Promise<string> | undefined
+    await locks.holdAsync([1], async () => {
+      void locks.holdAsync([4], async () => {
+        innermost = locks.holdAsync([1], async () => {
+          await passed
+          return await locks.holdAsync([1], () => locks.holdAsync([6], () => 'held'))
+        })
+        await sleep(5)
+      })
+      await sleep(5)
+    })
+    await sleep(20)
+    assert.ok(busyLocks(locks).includes(1))
+    open()
+    assert.equal(await innermost, 'held')
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it(`are not joined by what is asked for when the holding around them has ended (${order})`, async () => {
+    const locks = create({ reentrant: true, order })
+    const [inner, late] = [gate(), gate()]
+    let nested: Promise<void> | undefined
+    let after: Promise<boolean> | undefined
+    let isInside = false
+    await locks.holdAsync([0], async () => {
+      nested = locks.holdAsync([0], async () => {
+        isInside = true
+        await inner.passed
+        isInside = false
+      })
+      after = late.passed.then(() => locks.holdAsync([0], () => isInside))
+      await sleep(5)
+    })
+    late.open()
+    await sleep(20)
+    inner.open()
+    assert.equal(await after, false)
+    await nested
+  })
+
+  it(`need nothing of the holding around them, and keep nothing (${order})`, async () => {
+    const locks = create({ reentrant: true, order })
+    const { passed, open } = gate()
+    let nested: Promise<void> | undefined
+    await locks.holdAsync([0], async () => {
+      nested = locks.holdAsync([5], () => passed)
+      await sleep(5)
+    })
+    assert.deepEqual(busyLocks(locks), [5])
+    open()
+    await nested
+  })
+
+  if (order === 'ascending') {
+    it('keep to the order of all that is kept for them', async () => {
+      const locks = create({ reentrant: true })
+      const { passed, open } = gate()
+      let nested: Promise<unknown> | undefined
+      await locks.holdAsync([1, 4], async () => {
+        nested = locks.holdAsync([1], async () => {
+          await passed
+          await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_ORDER' })
+        })
+        await sleep(5)
+      })
+      open()
+      await nested
+    })
+    return
+  }
+
+  it('wait in a deadlock that goes through a holding that is kept for them', async () => {
+    const locks = create({ reentrant: true, order })
+    const { passed, open } = gate()
+    let nested: Promise<unknown> | undefined
+    await locks.holdAsync([0], async () => {
+      nested = locks.holdAsync([0], async () => {
+        await passed
+        return await locks.holdAsync([1], () => 'held')
+      })
+      await sleep(5)
+    })
+    const other = locks.holdAsync([1], async () => {
+      open()
+      await sleep(5)
+      return await locks.holdAsync([0], () => 'held')
+    })
+    const ends = await Promise.allSettled([nested, other])
+    const [refused, ...more] = ends.filter((end) => end.status === 'rejected')
+    assert.ok(refused?.reason instanceof DeadlockError && more.length === 0)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+}
+
+/** A thread that ends without closing the table, while it holds these locks. */
+async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
+  const flags = newFlags()
+  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
+  await flagIsSet(flags, 0)
+  await Promise.all([worker.terminate(), assert.rejects(answer)])
+}
+
+function describeFull(create: Create): void {
+  it('are refused to holdAsync, with the dead thread that keeps one', async () => {
+    const locks = create({ owners: 2 })
+    await endHolding(locks, 3, 5)
+    const message = /the dead one ended while it held locks 3 and 5.*recover\(3\).*onOwnerDied/
+    for (const lock of [1, 3]) {
+      await assert.rejects(locks.holdAsync([lock], assert.fail), { ...usage, message })
+    }
+    assert.throws(() => SharedLocks.open(locks.handle), { ...usage, message })
+    locks.recover(3)
+    assert.equal(await locks.holdAsync([3], () => 'held'), 'held')
+  })
+
+  it('come free for open when their threads have ended and nobody has noticed', () => {
+    const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticed()])
+    assert.equal(stderr, '')
+    assert.equal(stdout, 'opened\n'.repeat(4))
+  })
+
+  it('come free for a nested holdAsync likewise', () => {
+    const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticedWhileNested()])
+    assert.equal(stderr, '')
+    assert.equal(stdout, 'held\n')
+  })
+}
+
+const index = new URL('../../../src/backends/threads/index.js', import.meta.url).href
+
+/** A nested holdAsync where an ended thread has the last owner. The parent of that thread does not load lockwise. */
+function unnoticedWhileNested(): string {
+  const guest = `
+    import(${JSON.stringify(index)}).then(({ SharedLocks }) => {
+      SharedLocks.open(require('node:worker_threads').workerData)
+    })`
+  const keeper = `
+    import(${JSON.stringify(index)}).then(async ({ SharedLocks }) => {
+      const locks = SharedLocks.create({ count: 4, owners: 3 })
+      const { parentPort } = require('node:worker_threads')
+      await locks.holdAsync([0], async () => {
+        parentPort.postMessage(locks.handle)
+        await new Promise((resolve) => parentPort.once('message', resolve))
+        console.log(await locks.holdAsync([1], () => 'held'))
+      })
+    })`
+  return `
+    import { once } from 'node:events'
+    import { Worker } from 'node:worker_threads'
+    const keeper = new Worker(${JSON.stringify(keeper)}, { eval: true, execArgv: [] })
+    const [workerData] = await once(keeper, 'message')
+    await once(new Worker(${JSON.stringify(guest)}, { eval: true, execArgv: [], workerData }), 'exit')
+    keeper.postMessage('')
+    await once(keeper, 'exit')`
+}
+
+/** Threads that open a table one after the other and never close it. Their parent does not load lockwise. */
+function unnoticed(): string {
+  const keeper = `
+    import(${JSON.stringify(index)}).then(({ SharedLocks }) => {
+      const locks = SharedLocks.create({ count: 4, owners: 2 })
+      const { parentPort } = require('node:worker_threads')
+      parentPort.postMessage(locks.handle)
+      parentPort.on('message', () => {})
+    })`
+  const guest = `
+    import(${JSON.stringify(index)}).then(({ SharedLocks, shared }) => {
+      const locks = SharedLocks.open(require('node:worker_threads').workerData)
+      locks.lockShared(1)
+      console.log('opened')
+    })`
+  return `
+    import { once } from 'node:events'
+    import { Worker } from 'node:worker_threads'
+    const keeper = new Worker(${JSON.stringify(keeper)}, { eval: true, execArgv: [] })
+    const [workerData] = await once(keeper, 'message')
+    for (let i = 0; i < 4; i++) {
+      await once(new Worker(${JSON.stringify(guest)}, { eval: true, execArgv: [], workerData }), 'exit')
+    }
+    await keeper.terminate()`
+}
+
+function describeErrors(create: Create): void {
+  it('give the error of the callback, also where freeing fails', () => {
+    const locks = create()
+    const fault = new Error('mine')
+    const fn = (): never => {
+      locks.unlock(1)
+      throw fault
+    }
+    assert.throws(() => locks.hold([0, 1], fn), fault)
+    assert.throws(() => locks.tryHold([0, 1], fn), fault)
+    assert.throws(() => locks.holdPair(0, 1, fn), fault)
+    assert.throws(() => locks.holdAll(fn), fault)
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  for (const reentrant of [false, true]) {
+    it(`say which locks were released inside holdAll (re-entrant: ${reentrant})`, () => {
+      const locks = create({ reentrant, label: 'me' })
+      const message = /unlock: me does not hold locks 0, 2 and 7/
+      const fn = (): void => {
+        for (const lock of [2, 7, 0]) locks.unlock(lock)
+      }
+      assert.throws(() => locks.holdAll(fn), { ...usage, message })
+      assert.deepEqual(busyLocks(locks), [])
+      assert.equal(
+        locks.holdAll(() => 'held'),
+        'held',
+      )
+    })
+  }
+
+  it('frees all and wakes those who wait, also where holdAll frees out of turn', async () => {
+    const locks = create({ order: 'free' })
+    const flags = newFlags()
+    const { answer } = startThread(locks, 'askFor', { flags, indices: [4] })
+    await flagIsSet(flags, 0)
+    locks.holdAll(() => {
+      // Not the last one taken any more, and held.
+      locks.unlock(2)
+      locks.lock(2)
+    })
+    assert.equal(await answer, 'held')
+    assert.deepEqual(busyLocks(locks), [])
+  })
+
+  it('refuses close in onLongWait, and goes on waiting', async () => {
+    const told: string[] = []
+    const flags = newFlags()
+    const locks = create({
+      longWaitMs: 20,
+      onLongWait: () => {
+        try {
+          locks.close()
+        } catch (error) {
+          told.push(String(error))
+        }
+        setFlag(flags, 1, 1)
+      },
+    })
+    const { answer } = startThread(locks, 'holdUntilTold', { flags, indices: [3] })
+    await flagIsSet(flags, 0)
+    assert.equal(
+      locks.hold([3], () => 'held'),
+      'held',
+    )
+    assert.match(told[0] ?? '', /LockUsageError: close: main waits for lock 3; .*onLongWait/)
+    await answer
+    locks.close()
+  })
+
+  it('shows a bigint as one', () => {
+    assert.throws(() => create().lock(3n as never), { ...usage, message: /not 3n$/ })
+  })
+}
+
+describe('the memory of a table', { timeout: 60_000 }, () => {
+  const program = (call: string): string => `
+    import { SharedLocks } from ${JSON.stringify(index)}
+    try { console.log(${call}) } catch ({ code, message }) { console.log(code + ': ' + message) }`
+
+  it('in a buffer that cannot be had is refused as in WebAssembly', () => {
+    const original = globalThis.SharedArrayBuffer
+    globalThis.SharedArrayBuffer = class {
+      constructor() {
+        throw new RangeError('Array buffer allocation failed')
+      }
+    } as never
+    try {
+      assert.throws(() => SharedLocks.create({ count: 2, memory: 'buffer' }), {
+        ...usage,
+        message: /no shared memory left for a table of \d+ bytes/,
+      })
+    } finally {
+      globalThis.SharedArrayBuffer = original
+    }
+  })
+
+  it("is to be 'buffer' where there is no WebAssembly", () => {
+    const run = (call: string): string =>
+      runNode(['--jitless', '--input-type=module', '--eval', program(call)]).stdout
+    assert.match(
+      run('SharedLocks.create({ count: 2 })'),
+      /^LOCK_USAGE: there is no WebAssembly here .*memory: 'buffer'/,
+    )
+    const create = "SharedLocks.create({ count: 2, memory: 'buffer' })"
+    assert.equal(run(`SharedLocks.open(${create}.handle).hold([1], () => 3)`), '3\n')
+    assert.match(run("SharedLocks.open({ kind: 'lockwise/threads', memory: {} })"), /^LOCK_USAGE/)
+  })
+
+  it('is refused by open where its length is no table’s', () => {
+    const { handle } = SharedLocks.create({ count: 2, memory: 'buffer' })
+    const bytes = new Uint8Array(handle.memory as SharedArrayBuffer)
+    for (const more of [1, 4, 12]) {
+      const memory = new SharedArrayBuffer(bytes.length + more)
+      new Uint8Array(memory).set(bytes)
+      assert.throws(() => SharedLocks.open({ ...handle, memory }), {
+        ...usage,
+        message: /no lock table/,
+      })
+    }
+  })
+})
