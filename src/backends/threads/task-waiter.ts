@@ -42,37 +42,43 @@ export async function takeForTask(
   const at = addressOf(table, lock) >> 2
   let wait: Wait | undefined
   intend(table, owner, lock)
-  for (;;) {
-    const seen = Atomics.load(words, at)
-    if (isLeft(table, seen)) {
-      wait?.end()
-      return false
-    }
-    if (isOpen(seen)) {
-      if (mode === 'shared') {
-        // As in waiter.ts: no wait may be published beside a reader's bit.
+  try {
+    for (;;) {
+      const seen = Atomics.load(words, at)
+      if (isLeft(table, seen)) {
         wait?.end()
-        if (tryEnter(table, owner, lock)) {
-          if (wait) wakeMissed(table, lock)
+        return false
+      }
+      if (isOpen(seen)) {
+        if (mode === 'shared') {
+          // As in waiter.ts: no wait may be published beside a reader's bit.
+          wait?.end()
+          if (tryEnter(table, owner, lock)) {
+            if (wait) wakeMissed(table, lock)
+            return true
+          }
+          wait?.publish()
+        } else if (claim(words, at, seen, wait ? owner.me | BITS : owner.me)) {
+          if (seen === SHARED) await drain(table, owner, lock, terms, wait, prove)
+          wait?.end()
+          pushHeld(table, owner, addressOf(table, lock))
           return true
         }
-        wait?.publish()
-      } else if (claim(words, at, seen, wait ? owner.me | BITS : owner.me)) {
-        if (seen === SHARED) await drain(table, owner, lock, terms, wait, prove)
-        wait?.end()
-        pushHeld(table, owner, addressOf(table, lock))
-        return true
-      }
-    } else {
-      wait ??= new Wait(table, owner, lock, mode, terms)
-      const longestMs = wait.announce(at, seen, BITS)
-      if (longestMs > 0 && !isLeft(table, seen)) {
-        wait.refuseDeadlock()
-        await sleep(words, at, seen | BITS, wait, longestMs)
-        if (proofOf(table, owner.id) === WANTED) prove()
-        wait.refuseLate()
+      } else {
+        wait ??= new Wait(table, owner, lock, mode, terms)
+        const longestMs = wait.announce(at, seen, BITS)
+        if (longestMs > 0 && !isLeft(table, seen)) {
+          wait.refuseDeadlock()
+          await sleep(words, at, seen | BITS, wait, longestMs)
+          if (proofOf(table, owner.id) === WANTED) prove()
+          wait.refuseLate()
+        }
       }
     }
+  } catch (error) {
+    // Whatever the error: a wait that is given up must not stay published.
+    wait?.end()
+    throw error
   }
 }
 
@@ -104,6 +110,7 @@ async function drain(
       }
     }
   } catch (error) {
+    wait?.end()
     giveUpClaim(table, lock)
     throw error
   }
