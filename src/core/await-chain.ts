@@ -17,8 +17,8 @@
 export interface AwaitChain {
   /** The frames in it; whether no combinator (`Promise.all`, `allSettled`) stands before each. */
   readonly frames: ReadonlyMap<number, boolean>
-  /** The number of calls in it, ours included. */
-  readonly calls: number
+  /** Whether its last request ({@link REQUEST}) is known to be awaited by the thread's outermost code. */
+  readonly isAwaitedAtRoot: boolean
   /** An error whose stack is the chain as text, unless only the frames were asked for. */
   readonly error: { readonly stack?: string } | undefined
 }
@@ -32,8 +32,12 @@ interface Frame {
 
 /** Names of frames begin with this. Other installed copies of this package have other numbers behind it. */
 const PREFIX = `lockwise holder ${Math.random().toString(36).slice(2, 8)}.`
+/** The name of the function that a public method awaits which a program calls; it says where our calls end. */
+export const REQUEST: string = `lockwise request ${Math.random().toString(36).slice(2, 8)}`
 /** More frames than this are not kept for other callbacks. */
 const MAX_IDLE = 1024
+/** So many calls of ours stand between REQUEST and the program: the public method. */
+const METHODS = 1
 /** A reading goes through at most so many calls. */
 const MAX_CALLS = 10_000
 
@@ -82,9 +86,10 @@ export function readAwaitChain(what: 'frames' | 'frames and text'): AwaitChain |
     const read: unknown = new Error('await chain').stack
     Error.prepareStackTrace = prepareStackTrace
     if (!(read instanceof Reading)) return undefined
-    const { frames, calls } = read
+    const { frames, isAwaitedAtRoot } = read
     // The text is formatted when it is read, as all other stacks are.
-    return { frames, calls, error: what === 'frames' ? undefined : new Error('await chain') }
+    const error = what === 'frames' ? undefined : new Error('await chain')
+    return { frames, isAwaitedAtRoot, error }
   } catch {
     // Frozen intrinsics, or an accessor of the user's that throws.
     return undefined
@@ -102,16 +107,20 @@ interface Call {
   getFunctionName(): string | null
   /** The index in a combinator's list; null for other calls. */
   getPromiseIndex?(): number | null
+  getFileName?(): string | null
+  /** Where the function begins that is called, both from 1. */
+  getEnclosingLineNumber?(): number | null
+  getEnclosingColumnNumber?(): number | null
 }
 
 /** Tells our own reading of a stack from what another `prepareStackTrace` makes of it. */
 class Reading {
   readonly frames: ReadonlyMap<number, boolean>
-  readonly calls: number
+  readonly isAwaitedAtRoot: boolean
 
-  constructor(frames: ReadonlyMap<number, boolean>, calls: number) {
+  constructor(frames: ReadonlyMap<number, boolean>, isAwaitedAtRoot: boolean) {
     this.frames = frames
-    this.calls = calls
+    this.isAwaitedAtRoot = isAwaitedAtRoot
   }
 }
 
@@ -126,7 +135,31 @@ function framesIn(_error: Error, calls: readonly Call[]): Reading {
       isSequential = false
     } else if (name.startsWith(PREFIX)) frames.set(Number(name.slice(PREFIX.length)), isSequential)
   }
-  return new Reading(frames, calls.length)
+  return new Reading(frames, isAwaitedAtRoot(calls))
+}
+
+/**
+ * Whether the function that made the last request awaits it itself, and is the outermost: the code of a
+ * module, or a function that the runtime awaits (a test of node:test). Else the chain may be one branch of
+ * several: it has a combinator, ends in a function that nobody awaits, or leads through other functions.
+ */
+function isAwaitedAtRoot(calls: readonly Call[]): boolean {
+  const last = calls.map((call) => call.getFunctionName()).lastIndexOf(REQUEST)
+  if (last < 0) return false
+  const [caller, ...around] = calls.slice(last + 1 + METHODS)
+  if (caller === undefined || isRuntimes(caller)) return false
+  if ([caller, ...around].some((call) => call.getPromiseIndex?.() != null)) return false
+  return around[0] === undefined ? isModule(caller) : isRuntimes(around[0])
+}
+
+function isRuntimes(call: Call): boolean {
+  return call.getFileName?.()?.startsWith('node:') === true
+}
+
+/** Whether a call runs a module's own code: that of a function begins later in the file. */
+function isModule(call: Call): boolean {
+  const begins = [call.getEnclosingLineNumber?.(), call.getEnclosingColumnNumber?.()]
+  return !call.getFunctionName() && begins.every((place) => place === 1)
 }
 
 let verdict: Promise<boolean> | undefined

@@ -10,13 +10,15 @@
  *              and walks again (wait.ts). Only what was proved after it asked counts.
  *           3. Back at itself by certain edges: it takes the table's one claim, so that one cycle elects one
  *              victim.
- *           4. It walks again until two walks in a row agree in every owner, wait and epoch.
+ *           4. It walks again until two walks in a row agree in every owner, wait and epoch, and the thread
+ *              of every member lived between them. A dead one is cleared up after, and it looks anew.
  *           5. Then the cycle is certain. The report is made, the wait given up, the claim freed.
  * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees it
  *           whole and none is missed. A lock that changes hands without a wait can close a cycle too: who
  *           sleeps on it looks again. An epoch that did not change between two readings means an
  *           unbroken wait; between the end of the first reading and the start of the second every
- *           member waited, and a waiting owner frees nothing: there is no false report.
+ *           member waited, and a waiting owner frees nothing: there is no false report. Members that wait
+ *           through a task run: nothing that they change meanwhile is walked.
  * Cost      nothing until a thread is about to sleep; then a look at the locks that it holds, and where
  *           somebody waits for them, one walk: a few loads for each member, one for each owner.
  *
@@ -28,28 +30,35 @@
 import { nowMs } from '../../core/clock.ts'
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
-import { heirOf } from './deaths.ts'
+import { heirOf, noticeEndOf } from './deaths.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
+import { hasEnded } from './lifelines.ts'
 import {
   endWait,
+  entriesSeen,
   epochOf,
   hasShared,
-  isUnder,
+  kindIn,
   kindOf,
   labelOf,
   leaderOf,
+  lifelineOf,
   listOf,
   type Owner,
   parentOf,
   proofOf,
   setProof,
   stackOf,
+  stateOf,
+  tagIn,
+  tagOf,
+  underOf,
   waitingMode,
   waitingSince,
   waitsForOf,
 } from './owners.ts'
-import { isClaimed, readersOf, sharedBy } from './readers.ts'
-import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
+import { isClaimed, readersOf, readsAny, sharedBy } from './readers.ts'
+import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 
 /** One owner on the way round, as it was read. `word` is 0 where it waits through another owner. */
 interface Step {
@@ -92,32 +101,58 @@ export function findDeadlock(
   const isProved: Counts = (child) =>
     asked.get(child) === epochOf(table, child) && proofOf(table, child) === PROVED
   const certain = walk(table, owner.id, children, isProved)
-  const report = certain && confirm(table, owner, certain, isProved)
-  if (report) return report
+  const found = certain && confirm(table, owner, certain, isProved)
+  if (found?.report) return found.report
+  if (found) {
+    // Not under the claim, which the sweep takes. From now on the way does not lead through the dead one.
+    noticeEndOf(table, owner, found.ended)
+    return findDeadlock(table, owner, search)
+  }
   askForProofs(table, owner.id, children, asked)
   search.isSuspected = true
   return undefined
 }
 
-/** Walks until two walks agree: then the cycle is certain. */
+/** A certain cycle, or a member of it whose thread has ended. */
+type Found =
+  | { readonly report: DeadlockReport }
+  | { readonly report?: undefined; readonly ended: number }
+
+/** Walks until two walks agree, and all members lived between them: then the cycle is certain. */
 function confirm(
   table: Table,
   owner: Owner,
   seen: readonly Step[],
   counts: Counts,
-): DeadlockReport | undefined {
+): Found | undefined {
   return withClaim(table, owner, () => {
     for (let first: readonly Step[] | undefined = seen; first; ) {
+      const ended = endedIn(table, owner, first)
+      if (ended !== undefined) return { ended }
       const second = walk(table, owner.id, childrenIn(table), counts)
       if (second && agree(first, second)) {
         const report = describe(table, second)
         endWait(table, owner)
-        return report
+        return { report }
       }
       first = second
     }
     return undefined
   })
+}
+
+/** A member whose thread has ended, and nobody has noticed yet. `owner` lives: it looks. */
+function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | undefined {
+  const asked = new Set([leaderOf(table, owner.id)])
+  for (const { id } of steps) {
+    const kind = kindOf(table, id)
+    const leader = leaderOf(table, id)
+    if ((kind !== THREAD_SLOT && kind !== TASK_SLOT) || asked.has(leader)) continue
+    asked.add(leader)
+    const lifeline = lifelineOf(table, leader)
+    if (lifeline && hasEnded(lifeline)) return id
+  }
+  return undefined
 }
 
 /** Has the threads of all tasks that the owner may wait through prove that their parents wait for them. */
@@ -153,13 +188,18 @@ function askForProofs(
  */
 function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table
+  const tag = tagOf(table, owner.id)
   const lenders = new Set<number>()
   for (let id = owner.id; id !== 0 && !lenders.has(id); id = parentOf(table, id)) lenders.add(id)
   // A task that waits is no heir: what is left is repaired in one step.
   const most = kindOf(table, owner.id) === THREAD_SLOT ? layout.owners : 0
   for (let id = 1; id <= most; id++) {
-    const kind = kindOf(table, id)
-    if (kind === TASK_SLOT && leaderOf(table, id) === owner.id) lenders.add(id)
+    const state = stateOf(table, id)
+    const kind = kindIn(state)
+    // By the thread's number: that of the leader is written later, where another thread begins a task.
+    if (kind === TASK_SLOT && tagIn(state) === tag && leaderOf(table, id) === owner.id) {
+      lenders.add(id)
+    }
     if (kind === DEAD_SLOT && heirOf(table, id) !== 0) return true
   }
   for (const id of lenders) {
@@ -266,9 +306,20 @@ function* edgesOf(
   if (kind === THREAD_SLOT && word !== 0) return
   for (const child of children.get(id) ?? []) {
     if (waitsForOf(table, child) === 0 && !children.has(child)) continue
-    if (kind === THREAD_SLOT && !isUnder(table, child, id)) continue
+    if (kind === THREAD_SLOT && !holdsStill(table, id, underOf(table, child))) continue
     if (counts(child)) yield { step: through, next: child }
   }
+}
+
+/**
+ * Whether a thread holds what stood in its list as `entry`. Not looked for in the list, which the thread
+ * can change meanwhile.
+ */
+function holdsStill(table: Table, id: number, entry: number): boolean {
+  if (entry === nodeOf(table, id)) return readsAny(table, id)
+  if (!isLock(table, entry)) return false
+  const word = Atomics.load(table.words, entry >> 2)
+  return ownerIn(word) === id && !isClaimed(word)
 }
 
 /** Who stands in the way of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
@@ -328,8 +379,10 @@ interface Holdings {
 }
 
 function holdingsOf(table: Table, id: number): Holdings {
-  const alone = [...listOf(table, id)].map((word) => numberOf(table, word))
-  const holdsShared = hasShared(table, id) ? sharedBy(table, id) : []
+  // A thread that waits only through a task can take and free locks meanwhile.
+  const entries = entriesSeen(table, id)
+  const holdsShared = entries.delete(nodeOf(table, id)) ? sharedBy(table, id) : []
+  const alone = [...entries].map((word) => numberOf(table, word))
   return { holds: [...alone, ...holdsShared], holdsShared }
 }
 

@@ -25,7 +25,7 @@ import {
   TAG_SHIFT,
 } from './layout.ts'
 import { type Lifeline, ownLifeline } from './lifelines.ts'
-import { addressOf, nodeOf, numberOf, type Table } from './table.ts'
+import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 
 /** One owner as the thread it belongs to sees it. */
 export interface Owner {
@@ -90,6 +90,7 @@ export function tryClaimSlot(
     return undefined
   }
   const name = label ?? `thread ${id}`
+  if (waitsForOf(table, id) !== 0) endWaitOf(table, id)
   words[(slot + SLOT.top) >> 2] = 0
   floats[(slot + SLOT.since) >> 3] = 0
   words[(slot + SLOT.intent) >> 2] = 0
@@ -197,11 +198,9 @@ export function setProof(table: Table, id: number, proof: number): void {
   Atomics.store(table.words, (slotOf(table, id) + SLOT.proof) >> 2, proof)
 }
 
-/** Whether the thread that a task is nested in still holds what it held when the task was asked for. */
-export function isUnder(table: Table, id: number, thread: number): boolean {
-  const under = table.words[(slotOf(table, id) + SLOT.under) >> 2] as number
-  for (const entry of entriesOf(table, thread)) if (entry === under) return true
-  return false
+/** The entry of its thread's list that was held when a task was asked for, see `SLOT.under`. */
+export function underOf(table: Table, id: number): number {
+  return table.words[(slotOf(table, id) + SLOT.under) >> 2] as number
 }
 
 /** The entry of an owner's list that it took first, 0 for none: a lock, or its node. */
@@ -301,7 +300,28 @@ export function* listOf(table: Table, id: number): Generator<number> {
   for (const word of entriesOf(table, id)) if (word !== nodeOf(table, id)) yield word
 }
 
-/** An owner's list: locks, and the node that stands for all that it holds shared. */
+/**
+ * The entries of an owner's list, as far as they can be read while its thread may change them: it ends
+ * where it leads to a lock that the owner does not hold.
+ */
+export function entriesSeen(table: Table, id: number): Set<number> {
+  const { words } = table
+  const node = nodeOf(table, id)
+  const seen = new Set<number>()
+  let entry = words[(slotOf(table, id) + SLOT.top) >> 2] as number
+  while (!seen.has(entry) && (entry === node || isHeldBy(table, entry, id))) {
+    seen.add(entry)
+    entry = words[(entry + LINK_OFFSET) >> 2] as number
+  }
+  return seen
+}
+
+/** Whether there is a lock at an address that carries this owner. */
+function isHeldBy(table: Table, address: number, id: number): boolean {
+  return isLock(table, address) && ownerIn(Atomics.load(table.words, address >> 2)) === id
+}
+
+/** An owner's list: locks, and the node that stands for all that it holds shared. For its own thread. */
 function* entriesOf(table: Table, id: number): Generator<number> {
   const { words, layout } = table
   const node = nodeOf(table, id)

@@ -81,6 +81,17 @@ function isReader(table: Table, id: number, lock: number): boolean {
   return (Atomics.load(table.words, row) & bit) !== 0
 }
 
+/** Whether an owner holds any lock shared, as its slot says. Its thread may change that meanwhile. */
+export function readsAny(table: Table, id: number): boolean {
+  if (table.words[moreReadsIndex(table, id)] !== 0) return true
+  const first = (slotOf(table, id) + SLOT.reads) >> 2
+  for (let at = first; at < first + READS; at++) {
+    const word = table.words[at] as number
+    if (isLock(table, word) && isReader(table, id, numberOf(table, word))) return true
+  }
+  return false
+}
+
 /** The locks that an owner holds shared, lowest first. Looks through the whole table. */
 export function sharedBy(table: Table, id: number): number[] {
   const locks: number[] = []

@@ -93,6 +93,10 @@ export async function takeForTask(
         wait.refuseLate()
       }
     }
+  } catch (error) {
+    // Whatever the error: a wait that is given up must not stay published.
+    wait?.end()
+    throw error
   } finally {
     leaveQueue(table, owner, lock)
   }
@@ -126,6 +130,7 @@ async function drain(
       }
     }
   } catch (error) {
+    wait?.end()
     giveUpClaim(table, lock)
     throw error
   }

@@ -6,7 +6,9 @@
  *
  * A task is nested in the holding around it, or in its thread, where that holds locks across its event loop.
  * Whether the code there waits for the task is proved late: while it waits, it reads V8's async stack, in which
- * the end of each holding's callback stands under a name of its own (core/await-chain.ts).
+ * the end of each holding's callback stands under a name of its own (core/await-chain.ts). The code that took
+ * its thread's own locks has none: only where the thread's outermost code itself awaits the task is it taken
+ * to wait. Where that has started other code and not awaited it, and that has the locks, it errs.
  *
  * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
  *           and frees them all when its callback has settled, or when one cannot be had; in a re-entrant
@@ -14,7 +16,13 @@
  *           these without any doubt then.
  */
 
-import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
+import {
+  awaitInFrame,
+  canProve,
+  provesWaits,
+  REQUEST,
+  readAwaitChain,
+} from '../../core/await-chain.ts'
 import { builtin } from '../../core/builtin.ts'
 import { stackBeginningAt } from '../../core/call-stack.ts'
 import { pauseFor } from '../../core/clock.ts'
@@ -64,10 +72,9 @@ interface Task {
   ended: boolean
 }
 
-/** The calls of an await chain up to `holdAsync`: more of them are the program's. */
-const OWN_CALLS = 8
 /** Where all owners are in use, a new holding looks again this often. */
 const RETRY_MS = 10
+
 /** The asynchronous holdings of one thread. */
 export class Tasks {
   readonly #table: Table
@@ -84,7 +91,12 @@ export class Tasks {
     this.#onOwnerDied = onOwnerDied
   }
 
-  /** Holds a plan's locks while what `fn` returns is unsettled. */
+  static {
+    // Await chains show where our calls end.
+    Object.defineProperty(Tasks.prototype.hold, 'name', { value: REQUEST })
+  }
+
+  /** Holds a plan's locks while what `fn` returns is unsettled. Only a public method awaits it. */
   async hold<Result>(
     plan: Plan,
     terms: Terms,
@@ -306,14 +318,14 @@ export class Tasks {
   #prove(task: Task): void {
     const chain = provesWaits() ? readAwaitChain('frames') : undefined
     if (chain === undefined) return
-    if (task.parent === undefined) {
-      // Its thread's code has no frame: it counts as waiting if any code does.
-      setProof(this.#table, task.owner.id, chain.calls > OWN_CALLS ? PROVED : NOT_PROVED)
-      return
-    }
-    for (let child = task, isReached = true; child.parent; child = child.parent) {
-      // One that has settled waits for the nested ones that rely on it, and only for these.
-      const isInChain = child.parent.settled || chain.frames.has(child.parent.frame)
+    let isReached = true
+    for (let child: Task | undefined = task; child; child = child.parent) {
+      const { parent } = child
+      // One that has settled waits for the nested ones that rely on it, and only for these. A thread's code has
+      // no frame. It can have branches, and any of them have taken the thread's locks.
+      const isInChain = parent
+        ? parent.settled || chain.frames.has(parent.frame)
+        : chain.isAwaitedAtRoot
       // Another task nested in the child can prove what this one cannot.
       if (isReached && isInChain) setProof(this.#table, child.owner.id, PROVED)
       else if (child === task) setProof(this.#table, child.owner.id, NOT_PROVED)

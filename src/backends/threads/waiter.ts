@@ -162,32 +162,38 @@ export class Waiter {
     // The readers that sleep are to come in together, so each of them asks that all be woken.
     const bits = mode === 'shared' ? WAITER | WAKE_ALL : WAITER
     const wait = new Wait(this.#table, this.#owner, lock, mode, terms)
-    for (;;) {
-      const seen = this.#wordOf(lock)
-      if (isLeft(this.#table, seen)) {
-        wait.end()
-        return false
-      }
-      if (isOpen(seen)) {
-        // A reader's bit passes for a holding, so no wait may be published beside it.
-        if (mode === 'shared') wait.end()
-        if (this.#tryTake(lock, mode, seen, WAITER)) {
-          if (mode === 'shared') wakeMissed(this.#table, lock)
-          if (mustDrain(mode, seen)) this.#drain(lock, terms, wait)
-          if (mode === 'exclusive') wait.end()
-          return true
+    try {
+      for (;;) {
+        const seen = this.#wordOf(lock)
+        if (isLeft(this.#table, seen)) {
+          wait.end()
+          return false
         }
-        if (mode === 'shared') wait.publish()
-        continue
+        if (isOpen(seen)) {
+          // A reader's bit passes for a holding, so no wait may be published beside it.
+          if (mode === 'shared') wait.end()
+          if (this.#tryTake(lock, mode, seen, WAITER)) {
+            if (mode === 'shared') wakeMissed(this.#table, lock)
+            if (mustDrain(mode, seen)) this.#drain(lock, terms, wait)
+            if (mode === 'exclusive') wait.end()
+            return true
+          }
+          if (mode === 'shared') wait.publish()
+          continue
+        }
+        const at = addressOf(this.#table, lock) >> 2
+        const longestMs = wait.announce(at, seen, bits)
+        // The heir that this waits for may have gone before it was announced: then nobody wakes us.
+        if (longestMs > 0 && !isLeft(this.#table, seen)) {
+          wait.refuseDeadlock()
+          this.#sleep(at, seen | bits, wait, longestMs)
+          wait.refuseLate()
+        }
       }
-      const at = addressOf(this.#table, lock) >> 2
-      const longestMs = wait.announce(at, seen, bits)
-      // The heir that this waits for may have gone before it was announced: then nobody wakes us.
-      if (longestMs > 0 && !isLeft(this.#table, seen)) {
-        wait.refuseDeadlock()
-        this.#sleep(at, seen | bits, wait, longestMs)
-        wait.refuseLate()
-      }
+    } catch (error) {
+      // Whatever the error: a wait that is given up must not stay published.
+      wait.end()
+      throw error
     }
   }
 
@@ -211,6 +217,7 @@ export class Waiter {
         }
       }
     } catch (error) {
+      wait?.end()
       giveUpClaim(this.#table, lock)
       throw error
     }

@@ -4,6 +4,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { LockwiseError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { SLOT } from '../../../src/backends/threads/layout.ts'
+import { slotOf, waitsForOf } from '../../../src/backends/threads/owners.ts'
+import { addressOf, openTable } from '../../../src/backends/threads/table.ts'
 
 const COUNT = 6
 
@@ -68,6 +71,34 @@ describe('a damaged table', { timeout: 300_000 }, () => {
       // The word of lock 3 stands two words before its bytes.
       words[view.byteOffset / 4 - 2 + 3 * (locks.recordBytes / 4)] = 7 << 4
       assert.throws(() => locks.lock(3), { code: 'LOCK_USAGE', message: /damaged.*owner 7/ })
+    })
+
+    it(`leaves no wait published that an error has ended (${memory})`, async () => {
+      for (const order of ['ascending', 'free'] as const) {
+        const locks = SharedLocks.create({ count: COUNT, memory, order })
+        const table = openTable(locks.handle)
+        table.words[addressOf(table, 3) >> 2] = 7 << 4
+        const refused = { code: 'LOCK_USAGE', message: /damaged.*owner 7/ }
+        const waiting = (): number[] =>
+          Array.from({ length: 8 }, (_, i) => i + 1).filter((id) => waitsForOf(table, id) !== 0)
+        assert.throws(() => locks.lock(3), refused)
+        assert.deepEqual(waiting(), [])
+        assert.throws(() => locks.lockShared(3), refused)
+        assert.deepEqual(waiting(), [])
+        await assert.rejects(
+          locks.holdAsync([3], () => {}),
+          refused,
+        )
+        assert.deepEqual(waiting(), [])
+      }
+    })
+
+    it(`gives a new owner no wait that its slot still shows (${memory})`, () => {
+      const locks = SharedLocks.create({ count: COUNT, memory })
+      const table = openTable(locks.handle)
+      table.words[(slotOf(table, 2) + SLOT.waitsFor) >> 2] = addressOf(table, 3)
+      assert.equal(SharedLocks.open(locks.handle).thread, 2)
+      assert.equal(waitsForOf(table, 2), 0)
     })
   }
 })

@@ -157,6 +157,26 @@ const programs = {
     })
   },
 
+  /**
+   * Holds a lock across its event loop, and asks for another one. When flag 0 is set, it sets flag 1 and runs
+   * on, as far as others can see, until flag 2 is set; then it waits for the other lock.
+   */
+  async holdAcrossEventLoop(
+    locks: SharedLocks,
+    { flags, held, wanted }: { flags: Int32Array; held: number; wanted: number },
+  ): Promise<string> {
+    locks.lock(held)
+    try {
+      const nested = locks.holdAsync([wanted], () => 'held')
+      while (Atomics.load(flags, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+      setFlag(flags, 1, 1)
+      waitWhile(flags, 2, 0)
+      return await nested
+    } finally {
+      locks.unlock(held)
+    }
+  },
+
   /** Asks for locks with a time limit; answers `held`, or the code of the error. */
   askInTime(
     locks: SharedLocks,

@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { LINK_OFFSET, SLOT } from '../../../src/backends/threads/layout.ts'
+import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
+import { lifelineOf, ownersIn, slotOf, waitsForOf } from '../../../src/backends/threads/owners.ts'
+import { addressOf, nodeOf, openTable } from '../../../src/backends/threads/table.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags } from './threads.ts'
+import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const [A, B, C] = [0, 1, 2]
@@ -134,6 +138,107 @@ for (const memory of ['wasm', 'buffer'] as const) {
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
+    })
+
+    it('are found where a holding is between that lock and the wait', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      locks.lock(A)
+      const nested = locks
+        .holdAsync([C], async () => await locks.holdAsync([B], () => 'held'))
+        .catch((error: DeadlockError) => error.code)
+      ready()
+      const own = await nested
+      locks.unlock(A)
+      assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
+    })
+
+    type Branch = () => Promise<string>
+    const branches: readonly [string, (holder: Branch, other: Branch) => Promise<string>[]][] = [
+      ['is awaited beside it', (holder, other) => [holder(), other()]],
+      ['has begun before it', (holder, other) => [other(), holder()]],
+    ]
+    for (const [form, begin] of branches) {
+      for (const isAwaited of [true, false]) {
+        const how = isAwaited ? 'with Promise.all' : 'by nobody at first'
+        it(`are none where other code holds the thread’s lock, and ${form} (${how})`, async () => {
+          const locks = create()
+          const { ready, answer } = await crossing(locks)
+          const holder: Branch = async () => {
+            locks.lock(A)
+            ready()
+            await sleep(150)
+            locks.unlock(A)
+            return 'released'
+          }
+          const other: Branch = async () => await locks.holdAsync([B], () => 'done')
+          const both = begin(holder, other)
+          for (const branch of both) branch.catch(() => {})
+          if (!isAwaited) await sleep(120)
+          assert.deepEqual((await Promise.all(both)).sort(), ['done', 'released'])
+          assert.equal(await answer, 'held')
+        })
+      }
+    }
+
+    it('are none where a thread that runs changes what it holds, whatever its list shows', async () => {
+      const locks = create()
+      const table = openTable(locks.handle)
+      locks.lock(B)
+      const flags = newFlags()
+      const answer = inThread(locks, 'holdAcrossEventLoop', { flags, held: A, wanted: B })
+      const isWaiting = (id: number): boolean => waitsForOf(table, id) !== 0
+      while (!ownersIn(table).some(isWaiting)) await sleep(1)
+      setFlag(flags, 0, 1)
+      await flagIsSet(flags, 1)
+      // As it is read in the middle of a change: it leads to a lock that was released, and to another's node.
+      const [thread = 0] = ownersIn(table).filter((id) => id !== locks.thread)
+      const top = (slotOf(table, thread) + SLOT.top) >> 2
+      const before = table.words[top] as number
+      table.words[top] = addressOf(table, C)
+      table.words[(addressOf(table, C) + LINK_OFFSET) >> 2] = nodeOf(table, locks.thread)
+      const ask = (): void => locks.hold([A], { timeoutMs: 20 }, () => {})
+      assert.throws(ask, { code: 'LOCK_TIMEOUT' })
+      assert.ok(!isWaiting(locks.thread))
+      table.words[top] = before
+      setFlag(flags, 2, 1)
+      locks.unlock(B)
+      assert.equal(await answer, 'held')
+    })
+
+    it('are found where a running thread holds a lock shared across its event loop', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      locks.lockShared(A)
+      const nested = locks.holdAsync([B], () => 'held').catch((error: DeadlockError) => error.code)
+      ready()
+      const own = await nested
+      locks.unlockShared(A)
+      assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
+    })
+
+    it('are none through a thread that has ended, also if nobody has noticed that', async () => {
+      const locks = create()
+      const table = openTable(locks.handle)
+      const flags = newFlags()
+      const data = { flags, held: B, wanted: A }
+      const { worker, answer } = startThread(locks, 'holdThenAsk', data, 'the dead one')
+      answer.catch(() => {})
+      await flagIsSet(flags, 0)
+      const [dead = 0] = ownersIn(table).filter((id) => id !== locks.thread)
+      const wait = (): unknown => Atomics.wait(flags, 2, 0, 5)
+      // From here on this thread's event loop stands still, and notices nothing.
+      locks.lock(A)
+      setFlag(flags, 1, 1)
+      while (waitsForOf(table, dead) === 0) wait()
+      const ended = worker.terminate()
+      const lifeline = lifelineOf(table, dead)
+      while (lifeline && !hasEnded(lifeline)) wait()
+      for (let i = 0; i < 2; i++) assert.throws(() => locks.lock(B), { code: 'LOCK_OWNER_DIED' })
+      locks.unlock(A)
+      locks.recover(B)
+      locks.hold([A, B], () => {})
+      await ended
     })
 
     it('are none through what a thread has taken after it freed what it held then', async () => {
