@@ -331,8 +331,8 @@ export class SharedLocks {
    * only their promises settle. Code outside of it that asks for one of these locks then waits that long.
    *
    * Where all owners of the table are in use it waits for one too; where only threads have them, which
-   * keep them, or ended and left locks that nobody has repaired, it is refused (`LockUsageError`). A wrong number rejects the promise, like every other
-   * error; the stacks of all of them begin at the caller.
+   * keep them, or ended and left locks that nobody has repaired, it is refused (`LockUsageError`). A wrong
+   * number rejects the promise, like every other error; the stacks of all of them begin at the caller.
    */
   async holdAsync<Result>(
     wanted: WantedLocks,
@@ -427,7 +427,7 @@ export class SharedLocks {
    * Gives this thread's place in the table back to others; the object cannot be used after it.
    *
    * @throws LockUsageError if it still holds locks, waits for one (`close` was called in `onLongWait`), or
-   * repairs those that another thread left.
+   *   repairs those that another thread left.
    */
   close(): void {
     if (this.#count === 0) return
