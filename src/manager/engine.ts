@@ -30,7 +30,7 @@ import { reportLost } from './lost.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
 import { stolen, timedOut } from './refusals.ts'
-import { labelOf, liveHolder, Request, showAwaits, stopBy, takeEnd } from './request.ts'
+import { contextsOf, labelOf, liveHolder, Request, showAwaits, stopBy, takeEnd } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
@@ -98,7 +98,7 @@ export class Engine {
     const outer = liveHolder(scope)
     // Nobody knows any more what was nested in a holder that has ended outside of all others.
     if (scope !== undefined && outer === undefined) return scope
-    return isInside(outer, inner) ? inner : scope
+    return [...contextsOf(inner)].includes(outer) ? inner : scope
   }
 
   /** The holder that a request belongs to which is made in the code of another one, or of none. */
@@ -559,13 +559,6 @@ const SETTLED = OwnPromise.resolve()
 function nestIn(holder: Request, request: Request): void {
   holder.nested = (holder.nested ?? new Set()).add(request)
   if (holder.isOwner && holder.holder) nestIn(holder.holder, holder)
-}
-
-/** Whether a holder is nested in another one, or in none, and nothing detached lies between. */
-function isInside(outer: Request | undefined, inner: Request): boolean {
-  let at: Request | undefined = inner
-  while (at && at !== outer && !at.options.detached) at = liveHolder(at.holder)
-  return at === outer
 }
 
 /** Whether a request's callback was called inside that of another manager's request. */

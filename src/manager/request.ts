@@ -148,6 +148,17 @@ export function liveHolder(holder: Request | undefined): Request | undefined {
   return live
 }
 
+/**
+ * The live holders whose code a holder's code is in, itself first, and `undefined` for code in none. It ends
+ * with a detached one: code around that does not wait for it, and so for nothing in it.
+ */
+export function* contextsOf(holder: Request | undefined): Generator<Request | undefined> {
+  for (let at = liveHolder(holder); ; at = liveHolder(at.holder)) {
+    yield at
+    if (at === undefined || at.options.detached) return
+  }
+}
+
 /** Whether a request was made in a holder's callback, or further inside. */
 export function isNestedIn(request: Request, holder: Request): boolean {
   let at = request.holder

@@ -11,7 +11,7 @@
 
 import { isSameTask, type StackRelation, stackRelation } from './call-stacks.ts'
 import type { Places } from './places.ts'
-import { isNestedIn, liveHolder, type Request } from './request.ts'
+import { contextsOf, isNestedIn, liveHolder, type Request } from './request.ts'
 
 /** How well a guard fits the task of a waiting request; smaller is better. */
 export const FIT = { certain: 0, label: 1, function: 2, possible: 3 } as const
@@ -33,7 +33,7 @@ export function fitOf(request: Request, holding: Request, places: Places): Fit |
   }
   const relation = relationOf(made, holding, places)
   if (relation === 'unrelated') return undefined
-  // Of a callback outside of all others, nothing is known then.
+  // Nothing is known then of a callback outside of all others.
   if (relation === 'unknown' && made !== request && code === undefined) return undefined
   return isSameTask(relation) ? FIT.function : FIT.possible
 }
@@ -58,18 +58,18 @@ export function mayBeOwnGuard(
   return isLikely && relation !== 'same call site' && isOnlyWaiter()
 }
 
-/** Of a request and those around it, the one made in the context of a guard's task, if it may be that task's. */
+/** The request, or the one around it, that was made in the context of a guard's task, if it may be that task's. */
 function madeBeside(request: Request, guard: Request): Request | undefined {
   const context = contextOf(guard)
   if (context && guard.options.owner === undefined) return undefined
-  for (let at = request; ; ) {
-    const holder = liveHolder(at.holder)
+  let made = request
+  for (const holder of contextsOf(request.holder)) {
     // Both have an owner, and not the same one.
     if (holder?.isOwner && guard.options.owner !== undefined) return undefined
-    if (around(holder) === context) return at
-    if (holder === undefined || holder.options.detached) return undefined
-    at = holder
+    if (around(holder) === context) return made
+    if (holder) made = holder
   }
+  return undefined
 }
 
 /** The callback in which a guard was asked for, as far as it lasts; `undefined` outside of all. */

@@ -20,7 +20,7 @@ import {
 } from '../backends/local/queues.ts'
 import type { WantedLock } from '../core/modes.ts'
 import { locksIn } from '../core/plan.ts'
-import { liveHolder, type Request } from './request.ts'
+import { contextsOf, liveHolder, type Request } from './request.ts'
 
 /** The wait-for graph: whose end a request or a holding waits for. */
 export function* waitsFor(request: Request): Generator<Request> {
@@ -35,14 +35,12 @@ export function* waitsFor(request: Request): Generator<Request> {
 export function madeBesideGuard(request: Request, guard: Request): Request | undefined {
   if (request.state !== 'waiting' || !guard.isGuard) return undefined
   const context = liveHolder(guard.holder)
-  let at = request
-  for (;;) {
-    const holder = liveHolder(at.holder)
-    if (holder === context) return at
-    // Code around a detached holder does not wait for it, and so for nothing in it.
-    if (holder === undefined || holder.options.detached) return undefined
-    at = holder
+  let made = request
+  for (const holder of contextsOf(request.holder)) {
+    if (holder === context) return made
+    if (holder) made = holder
   }
+  return undefined
 }
 
 /** Whether it is not certain that a holding waits for what its context awaits. */
