@@ -1,8 +1,8 @@
 /** How fast are ordered transfers beside the same program in C++, Rust, Java and Python? */
 
-import { type Cell, cells, divided, type Size } from './cells.ts'
+import { type Cell, cells, divided } from './cells.ts'
 import { type Compared, compare } from './compare.ts'
-import { lockwise, native, type Program } from './programs.ts'
+import { cold, lockwise, native } from './programs.ts'
 import { grouped, type Setting, table } from './question.ts'
 
 const OTHERS = [
@@ -22,7 +22,8 @@ const COLD = 100_000
 export async function languages({ size, native: find, tick }: Setting): Promise<string> {
   const others = find(...OTHERS)
   const own = lockwise('ordered')
-  const programs = [own, cold(own, size), ...others.map((built) => native(built))]
+  const first = divided(COLD, size)
+  const programs = [own, cold(own, first), ...others.map((built) => native(built))]
   const head = [
     ...['threads', 'accounts', 'lockwise, M/s', 'cold, M/s', 'slept'],
     ...others.map(({ id }) => id),
@@ -41,7 +42,7 @@ export async function languages({ size, native: find, tick }: Setting): Promise<
   blocks.push(
     'Millions of transfers per second under `ordered`, in steady state: tens of millions of transfers, ' +
       'after a warm-up that compiled the code. Beside it lockwise cold: the first ' +
-      `${grouped(divided(COLD, size))} transfers of each thread, while its code is still being ` +
+      `${grouped(first)} transfers of each thread, while its code is still being ` +
       'compiled. Then how often a thread slept because a lock was ' +
       'busy, and how many times as fast lockwise was as each of the others (above 1: lockwise is ' +
       "faster), with the other's own millions per second in brackets. Medians; the ratios are taken " +
@@ -63,13 +64,6 @@ function rowOf(cell: Cell, compared: readonly Compared[]): string[] {
     grouped(own?.sleeps ?? 0),
     ...others.map((other) => `${other.ratio.toFixed(2)} (${millions(other.transfersPerSecond)})`),
   ]
-}
-
-/** A program from its first transfer on. */
-function cold(program: Program, size: Size): Program {
-  const run: Program['run'] = (cell, seed) =>
-    program.run({ ...cell, transfers: divided(COLD, size) * cell.threads, warmup: 0 }, seed)
-  return { ...program, run }
 }
 
 function millions(perSecond: number): string {

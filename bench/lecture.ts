@@ -2,7 +2,7 @@
 
 import { lectureCell } from './cells.ts'
 import { compare } from './compare.ts'
-import { lockwise, native, type Program } from './programs.ts'
+import { cold, lockwise, native } from './programs.ts'
 import { grouped, type Setting, table } from './question.ts'
 
 /** What each thread carries out before the clock starts where lockwise is measured compiled. */
@@ -35,11 +35,6 @@ export async function lecture({ size, native: find, tick }: Setting): Promise<st
       'thread. `--yield` gives up the time slice between debit and credit, as the lecture’s program ' +
       'does; Python’s transfers are drawn before the clock starts.',
   ].join('\n\n')
-}
-
-/** The same program without its warm-up. */
-function cold(program: Program): Program {
-  return { ...program, run: (cell, seed) => program.run({ ...cell, warmup: 0 }, seed) }
 }
 
 function ms(seconds = Number.NaN): string {

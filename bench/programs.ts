@@ -87,6 +87,15 @@ export function native(
   }
 }
 
+/** A program without its warm-up; with `each`, only so many transfers of each thread. */
+export function cold(program: Program, each?: number): Program {
+  const run: Program['run'] = (cell, seed) => {
+    const transfers = each === undefined ? cell.transfers : each * cell.threads
+    return program.run({ ...cell, transfers, warmup: 0 }, seed)
+  }
+  return { ...program, run }
+}
+
 /** The cell as a program gets it: an interpreter has fewer transfers where there are many, and no warm-up. */
 export function cellFor({ slower }: Program, cell: Cell): Cell {
   if (slower === 1) return cell
