@@ -18,6 +18,30 @@ async function reportAfter(
   return report
 }
 
+/** A task's work: it takes the first lock, waits in `meet` for the other task, and goes on to the second. */
+type Work = (
+  locks: LockManager,
+  [first, second]: readonly [string, string],
+  meet: (guard: Guard) => Promise<void>,
+) => Promise<unknown>
+
+/** The report of two tasks that take two locks in opposite orders. */
+async function reportOfTwo(work: Work): Promise<SlowReport> {
+  return await reportAfter(async (locks, tick) => {
+    const [guards, both] = [[] as Guard[], gate()]
+    const meet = async (guard: Guard): Promise<void> => {
+      guards.push(guard)
+      await both.opened
+    }
+    void work(locks, ['a', 'b'], meet)
+    void work(locks, ['b', 'a'], meet)
+    await tick(20)
+    both.open()
+    await settle()
+    return guards
+  })
+}
+
 /** All reports of long waits after some work, and then some time. */
 async function reportsAfter(
   work: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
@@ -294,22 +318,13 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
 
   it('have an owner that the next request in the same callback, or further inside, forgets', async () => {
     for (const isInside of [false, true]) {
-      const report = await reportAfter(async (locks, tick) => {
-        const [guards, both] = [[] as Guard[], gate()]
-        const task = (first: string, second: string): Promise<unknown> =>
-          locks.request(`task ${first}`, async () => {
-            guards.push(await locks.acquire(first, { owner: {} }))
-            await both.opened
-            const ask = async (): Promise<unknown> => await locks.request(second, () => {})
-            await (isInside ? locks.request(`inside ${first}`, ask) : ask())
-          })
-        void task('a', 'b')
-        void task('b', 'a')
-        await tick(20)
-        both.open()
-        await settle()
-        return guards
-      })
+      const task: Work = (locks, [first, second], meet) =>
+        locks.request(`task ${first}`, async () => {
+          await meet(await locks.acquire(first, { owner: {} }))
+          const ask = async (): Promise<unknown> => await locks.request(second, () => {})
+          await (isInside ? locks.request(`inside ${first}`, ask) : ask())
+        })
+      const report = await reportOfTwo(task)
       const sides = report.guardCycle?.map(({ waitsFor, mayHold, withOwner }) => [
         mayHold.lock,
         waitsFor,
@@ -338,20 +353,11 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
   })
 
   it('outside of a callback may be those of a task that waits in the callback of its next request', async () => {
-    const report = await reportAfter(async (locks, tick) => {
-      const [guards, both] = [[] as Guard[], gate()]
-      const handler = async (first: string, second: string): Promise<void> => {
-        guards.push(await locks.acquire(first))
-        await both.opened
-        await locks.request(`inside ${first}`, () => locks.request(second, () => {}))
-      }
-      void handler('a', 'b')
-      void handler('b', 'a')
-      await tick(20)
-      both.open()
-      await settle()
-      return guards
-    })
+    const handler: Work = async (locks, [first, second], meet) => {
+      await meet(await locks.acquire(first))
+      await locks.request(`inside ${first}`, () => locks.request(second, () => {}))
+    }
+    const report = await reportOfTwo(handler)
     assert.equal(report.guardCycle?.length, 2)
   })
 
