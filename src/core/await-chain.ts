@@ -144,7 +144,7 @@ function framesIn(_error: Error, calls: readonly Call[]): Reading {
  * several: it has a combinator, ends in a function that nobody awaits, or leads through other functions.
  */
 function isAwaitedAtRoot(calls: readonly Call[]): boolean {
-  const last = calls.map((call) => call.getFunctionName()).lastIndexOf(REQUEST)
+  const last = calls.findLastIndex((call) => call.getFunctionName() === REQUEST)
   if (last < 0) return false
   const [caller, ...around] = calls.slice(last + 1 + METHODS)
   if (caller === undefined || isRuntimes(caller)) return false

@@ -190,8 +190,9 @@ export interface SlowReport {
   readonly holders?: readonly RootHolder[]
   /**
    * Guards outside of callbacks, or with an owner that a wait does not name, that could form a cycle with the
-   * waits and keep this request waiting: suspected, as nobody knows which task will release them. One member: a task that may
-   * wait for its own guard. Absent where there are none, or the cycle was given in another lock's report.
+   * waits and keep this request waiting: suspected, as nobody knows which task will release them. One member:
+   * a task that may wait for its own guard. Absent where there are none, or the cycle was given in another
+   * lock's report.
    */
   readonly guardCycle?: readonly GuardCycleMember[]
   /** The lock in whose report `guardCycle` was given, where that was another one and the cycle still stands. */

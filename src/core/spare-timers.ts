@@ -82,7 +82,7 @@ const spare: Readonly<Record<string, unknown>> = {
   Date: { now: () => performance.timeOrigin + performance.now() },
 }
 
-/** What to use in place of a global of this name, if node:test has replaced it and there is anything. */
+/** The substitute for a global of this name, if node:test has replaced it and there is one. */
 export function spareFor(name: string, current: unknown): unknown {
   return isMocked(current) && typeof Atomics.waitAsync === 'function' ? spare[name] : undefined
 }

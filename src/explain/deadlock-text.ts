@@ -32,14 +32,15 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
         `for ${duration(member.waitedMs)}`,
     )
     const { heldAt = '', similarHeldAt = '' } = member
-    const isUnknown = report.between === 'tasks' && heldAt + similarHeldAt === ''
+    const isKept = heldAt + similarHeldAt !== ''
+    const isMissing = !isKept && report.between === 'tasks'
     const indent = `  ${' '.repeat(width)}    `
     lines.push(...holders(member, cycle.at(i - 1)?.waitsFor).map((line) => indent + line))
     const places = [
-      ...calls(waitsAt(member), heldAt + similarHeldAt === '' && !isUnknown ? '' : 'waits '),
+      ...calls(waitsAt(member), isKept || isMissing ? 'waits ' : ''),
       ...calls(heldAt, 'holds '),
       ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
-      ...(isUnknown ? ["holds by a call that was not kept (places: 'always' keeps all)"] : []),
+      ...(isMissing ? ["holds by a call that was not kept (places: 'always' keeps all)"] : []),
       ...calls(similarHeldAt, '      '),
     ]
     lines.push(...places.map((call) => faint(indent + call)))

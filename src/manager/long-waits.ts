@@ -3,9 +3,10 @@
  *
  * One timer for each manager. It is armed when a request begins to wait, unless it is armed for the time at
  * which that wait reaches its limit, or earlier. When it fires, it looks through the queues: a wait that
- * has lasted longer than its limit makes the locks of its root holders *stuck*. A stuck lock is reported when it becomes so; when another request holds
- * it and has held it for that long too; and each time the oldest wait has lasted twice as long as at the last
- * report, and at least `longWaitMs`. Then the timer is armed for the next time at which a report can be due.
+ * has lasted longer than its limit makes the locks of its root holders *stuck*. A stuck lock is reported when
+ * it becomes so; when another request holds it and has held it for that long too; and each time the oldest
+ * wait has lasted twice as long as at the last report, and at least `longWaitMs`. Then the timer is armed for
+ * the next time at which a report can be due.
  *
  * Cost: nothing for a request that is granted at once; for one that waits, the comparison of two numbers. A
  * look costs a step for each waiter; looks are apart for so long that they take no more than a small part of

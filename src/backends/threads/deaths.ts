@@ -108,7 +108,7 @@ export function isLeftBehind(table: Table, id: number): boolean {
   return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && heirOf(table, id) === 0
 }
 
-/** What the threads left that have ended, and nobody is repairing. Under the claim. */
+/** The locks that ended threads left and nobody is repairing, by thread. Under the claim. */
 export function leftBehind(table: Table): AbandonedLocks[] {
   const left: AbandonedLocks[] = []
   for (let id = 1; id <= table.layout.owners; id++) {

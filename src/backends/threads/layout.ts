@@ -299,7 +299,7 @@ export function damaged(what: string): LockUsageError {
   )
 }
 
-/** What is said of memory that is not a table's. */
+/** The error for memory that is not a table's. */
 export function noTable(): LockUsageError {
   return new LockUsageError('this memory holds no lock table of this version of lockwise')
 }

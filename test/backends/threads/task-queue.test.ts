@@ -10,7 +10,7 @@ type WaitAsync = NonNullable<typeof Atomics.waitAsync>
 
 const { waitAsync } = Atomics as { waitAsync?: WaitAsync }
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-/** Whoever sleeps for so long looks at the lock again without being woken: LONGEST_SLEEP_MS in wait.ts. */
+/** A task that sleeps for so long looks at the lock again without being woken: LONGEST_SLEEP_MS in wait.ts. */
 const LONG_MS = 100
 
 const ended = (work: Promise<unknown>): Promise<unknown> =>
