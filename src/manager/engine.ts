@@ -80,7 +80,7 @@ export class Engine {
     const { queues } = this
     this.#warnAfterMs = warnAfterMs
     this.#longWaits = new LongWaits({ longWaitMs, warnAfterMs, queues, places, report: tell.slow })
-    this.#leaks = new Leaks({ places, report: tell.leaked })
+    this.#leaks = new Leaks({ queues, places, report: tell.leaked })
   }
 
   /** The holder in whose callback the running code is, as far as the runtime can tell. */
@@ -101,10 +101,9 @@ export class Engine {
     return [...contextsOf(inner)].includes(outer) ? inner : scope
   }
 
-  /** The holder that a request belongs to which is made in the code of another one, or of none. */
-  holderOf(options: Options, around: Request | undefined): Request | undefined {
-    if (options.owner === undefined) return around
-    return this.#owners.holderOf(options.owner, options.label, around)
+  /** The holder that an owner's request belongs to which is made in the code of another one, or of none. */
+  holderOfOwner({ owner, label }: Options, around: Request | undefined): Request | undefined {
+    return owner && this.#owners.holderOf(owner, label, around)
   }
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
@@ -434,7 +433,7 @@ export class Engine {
       this.#detector.guarded(request)
     }
     const guard = new Guard(request, this)
-    this.#leaks.watch(guard)
+    this.#leaks.watch(request, guard)
     return guard
   }
 

@@ -2,25 +2,26 @@
  * Reports guards that were garbage-collected without `release()`: nobody can release them any more.
  *
  * To register an object for finalization costs more than a request, and most guards are released soon. So a
- * guard that is still held when the next one is made goes into a ring. It is registered if it is still held
- * when it leaves the ring: when {@link SLOTS} others came after it, or {@link FLUSH_MS} after the first. The
- * ring refers to its guards strongly; what is registered refers to the request, never to the guard.
+ * request keeps its guard at first. A timer looks through the queues some milliseconds later, registers the
+ * guards of those that still hold, and lets go of them: what is registered refers to the request, never to
+ * the guard.
  *
- * Cost: the change of one field for each guard that is released before the next one is made.
+ * Cost: the change of one field for each guard. A look costs a step for each request that holds; looks are
+ * apart for so long that they take no more than a hundredth of the time.
  */
 
-import type { Ticket } from '../backends/local/queues.ts'
+import { holdersOf, type Queues, type Ticket } from '../backends/local/queues.ts'
 import { namesIn } from '../core/plan.ts'
 import type { LeakedReport } from '../core/report.ts'
 import { now, reportIdlyAfter } from './clock.ts'
-import { type Guard, holdingOf } from './guard.ts'
+import type { Guard } from './guard.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
-/** The number of young guards in a ring; a power of two. */
-const SLOTS = 64
-/** Young guards are registered after this many milliseconds. */
-const FLUSH_MS = 10
+/** Guards are registered after at least this many milliseconds. */
+const LOOK_AFTER_MS = 10
+/** The time between two looks, as a multiple of what the last one took. */
+const REST = 100
 
 /** A guard that may leak: what is known of it when it is collected. */
 interface Held {
@@ -36,6 +37,7 @@ const registry =
 
 /** Options of a {@link Leaks}. */
 export interface LeakOptions {
+  readonly queues: Queues<Request>
   readonly places: Places
   readonly report: (report: LeakedReport) => void
 }
@@ -43,21 +45,17 @@ export interface LeakOptions {
 /** The guards of one manager. */
 export class Leaks {
   readonly #options: LeakOptions
-  /** The guard that was made last, since the ring was flushed. */
-  #last: Guard | undefined
-  readonly #ring = new Array<Guard | undefined>(SLOTS).fill(undefined)
-  #next = 0
+  #isLookDue = false
+  #restMs = 0
 
   constructor(options: LeakOptions) {
     this.#options = options
   }
 
-  /** A guard is about to be given to the program. */
-  watch(guard: Guard): void {
-    const older = this.#last
-    this.#last = guard
-    if (older === undefined) this.#flushLater()
-    else if (older.held) this.#keep(older)
+  /** A request's guard is about to be given to the program. */
+  watch(request: Request, guard: Guard): void {
+    request.youngGuard = guard
+    if (!this.#isLookDue) this.#lookLater()
   }
 
   /** The guard of a request was collected. */
@@ -79,24 +77,24 @@ export class Leaks {
     })
   }
 
-  #keep(guard: Guard): void {
-    const at = this.#next
-    this.#next = (at + 1) & (SLOTS - 1)
-    this.#register(this.#ring[at])
-    this.#ring[at] = guard
-  }
-
-  #flushLater(): void {
-    reportIdlyAfter(FLUSH_MS, () => {
-      this.#register(this.#last)
-      this.#last = undefined
-      for (const guard of this.#ring) this.#register(guard)
-      this.#ring.fill(undefined)
+  #lookLater(): void {
+    this.#isLookDue = true
+    reportIdlyAfter(Math.max(LOOK_AFTER_MS, this.#restMs), () => {
+      this.#isLookDue = false
+      const beganAt = now()
+      this.#registerAll()
+      this.#restMs = REST * (now() - beganAt)
     })
   }
 
-  #register(guard: Guard | undefined): void {
-    if (!guard?.held) return
-    registry?.register(guard, { request: holdingOf(guard) as Request, leaks: this })
+  #registerAll(): void {
+    for (const queue of this.#options.queues.all()) {
+      for (const request of holdersOf(queue)) {
+        const { youngGuard } = request
+        if (youngGuard === undefined) continue
+        request.youngGuard = undefined
+        registry?.register(youngGuard, { request, leaks: this })
+      }
+    }
   }
 }

@@ -285,7 +285,7 @@ export class LockManager<Name extends string = string> {
       const options = toOptions(rest.length === 0 ? undefined : second, 'request', names)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
       const plan = toPlan<Request>(wanted, options.mode, this.#compare)
-      const inside = this.#engine.holderOf(options, holder)
+      const inside = options.owner ? this.#engine.holderOfOwner(options, holder) : holder
       this.#mustBeAllowed(plan, options, inside, caller)
       return this.#engine.request(plan, options, callback, inside, caller)
     } catch (error) {
@@ -302,7 +302,7 @@ export class LockManager<Name extends string = string> {
   ): Promise<Guard> {
     try {
       const { plan, options } = this.#asked('acquire', names, given, third)
-      const inside = this.#engine.holderOf(options, holder)
+      const inside = options.owner ? this.#engine.holderOfOwner(options, holder) : holder
       this.#mustBeAllowed(plan, options, inside, caller)
       if (options.ifAvailable && !this.#engine.isFree(plan)) {
         throw notAvailable(plan, this.#engine.queues, this.#places, caller)
@@ -322,7 +322,7 @@ export class LockManager<Name extends string = string> {
   ): Guard | undefined {
     try {
       const { plan, options } = this.#asked('tryAcquire', names, given, third)
-      const inside = this.#engine.holderOf(options, holder)
+      const inside = options.owner ? this.#engine.holderOfOwner(options, holder) : holder
       this.#mustBeAllowed(plan, options, inside, caller)
       return this.#engine.tryAcquire(plan, options, inside, caller)
     } catch (error) {
@@ -339,7 +339,7 @@ export class LockManager<Name extends string = string> {
   ): { readonly plan: Ticket<Request>; readonly options: Options } {
     const wanted = toNames(names, call)
     const options = toOptions(given, call, names)
-    mustBeNoCallback(third, call)
+    if (third !== undefined) mustBeNoCallback(third, call)
     return { plan: toPlan<Request>(wanted, options.mode, this.#compare), options }
   }
 

@@ -18,6 +18,7 @@ import type { Callback, Options } from './arguments.ts'
 import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
 import { type Details, withDetails } from './details.ts'
+import type { Guard } from './guard.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
@@ -62,6 +63,8 @@ export class Request implements Claim, Carried {
   details: Details | undefined = undefined
   /** Guards that are out and were asked for here. */
   guards: Set<Request> | undefined = undefined
+  /** Its guard, until that is registered for its garbage collection (leaks.ts). */
+  youngGuard: Guard | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
   /**
