@@ -15,15 +15,11 @@ const root = fileURLToPath(new URL('../src/', import.meta.url))
  */
 const RULES = [
   ['core/', []],
-  ['manager/', ['core/', 'explain/', 'backends/local/']],
-  ['backends/threads/', ['core/', 'backends/backend.ts']],
-  ['backends/local/', ['core/', 'backends/backend.ts']],
-  ['backends/postgres/', ['core/', 'backends/backend.ts']],
-  ['backends/redis/', ['core/', 'backends/backend.ts']],
-  ['backends/backend.ts', ['core/']],
+  ['graph/', ['core/']],
+  ['manager/', ['core/', 'graph/', 'explain/', 'backends/local/']],
+  ['backends/threads/', ['core/']],
+  ['backends/local/', ['core/']],
   ['explain/', ['core/']],
-  ['report/', ['core/', 'explain/index.ts']],
-  ['choose/', ['core/', 'explain/index.ts', 'report/']],
   ['bank/', ['index.ts', 'backends/threads/index.ts', 'explain/index.ts', 'node:']],
   [
     'cli/',

@@ -68,7 +68,7 @@ export abstract class LockwiseError extends Error {
 }
 
 /**
- * The call was one of a circle of waiters, none of whom could ever go on, and was chosen as its
+ * The call was one of a cycle of waiters, none of whom could ever go on, and was chosen as its
  * victim: it has given up its wait and holds what it held before the call.
  */
 export class DeadlockError extends LockwiseError {
@@ -192,7 +192,7 @@ function summaryOf(report: DeadlockReport): string {
       `${heldAs(first, first.waitsFor)}, and would wait for ever. What to change: ${advice}`
     )
   }
-  const circle = cycle
+  const shown = cycle
     .slice(0, SHOWN)
     .map((member, i) => {
       const held = heldAs(member, cycle.at(i - 1)?.waitsFor)
@@ -204,7 +204,7 @@ function summaryOf(report: DeadlockReport): string {
     upgrades.length > 0
       ? `What to change: ${upgradeAdvice(upgrades)}`
       : 'Take the locks in one request, or always in the same order'
-  return `deadlock of ${cycle.length}: ${circle}${others}. ${advice}; error.report has the call stacks.`
+  return `deadlock of ${cycle.length}: ${shown}${others}. ${advice}; error.report has the call stacks.`
 }
 
 /** The request that took a lock for a member; `''` where that is not known. */
@@ -213,7 +213,7 @@ function heldAs({ heldBy = [] }: DeadlockMember, lock: LockLabel | undefined): s
   return holder === undefined ? '' : ` (${brief(holder.label)}, ${heldHow(holder)})`
 }
 
-/** So many members of a circle, or names, are shown in a message. */
+/** So many members of a cycle, or names, are shown in a message. */
 const SHOWN = 10
 
 function list(names: readonly (string | number)[]): string {

@@ -2,7 +2,7 @@
  * A declared order: classes of locks, in the order in which they must be taken.
  *
  * With it, who holds locks may ask only for higher ranks: requests can never wait for each other in a
- * circle. Locks of one rank are taken in one request, or not together.
+ * cycle. Locks of one rank are taken in one request, or not together.
  */
 
 import { LockUsageError } from './errors.ts'

@@ -7,7 +7,7 @@
 import type { LockMode } from './modes.ts'
 import type { LockLabel } from './names.ts'
 
-/** One thread or task of the circle, as it stood when the deadlock was found. */
+/** One thread or task of the cycle, as it stood when the deadlock was found. */
 export interface DeadlockMember {
   /**
    * The thread's number: its owner number in the table, from 1 in the order of opening. Of a task of
@@ -20,7 +20,7 @@ export interface DeadlockMember {
   readonly holds: readonly LockLabel[]
   /** Those of `holds` that it holds shared; absent where it holds all of them alone. */
   readonly holdsShared?: readonly LockLabel[]
-  /** The lock it waits for; the next member of the circle holds it. */
+  /** The lock it waits for; the next member of the cycle holds it. */
   readonly waitsFor: LockLabel
   /** In which mode it wants that lock; absent for `exclusive`. */
   readonly mode?: LockMode
@@ -107,7 +107,7 @@ export interface NestedWait {
   readonly behind: readonly string[]
 }
 
-/** A deadlock that really happened: a circle in the wait-for graph. */
+/** A deadlock that really happened: a cycle in the wait-for graph. */
 export interface DeadlockReport {
   readonly kind: 'deadlock'
   /** Who waits: threads on shared memory, or tasks of asynchronous code. Absent: threads. */
@@ -126,7 +126,7 @@ export interface DeadlockReport {
    * a deadlock is only suspected, that would be.
    */
   readonly victim: number
-  /** The circle: each member waits for the next, the last for the first. The victim is first. */
+  /** The cycle: each member waits for the next, the last for the first. The victim is first. */
   readonly cycle: readonly DeadlockMember[]
 }
 
@@ -150,7 +150,7 @@ export interface PossibleDeadlockEdge {
   readonly wantedAt: string
 }
 
-/** A deadlock that can happen: a circle in the order graph, whether or not anything hung. */
+/** A deadlock that can happen: a cycle in the order graph, whether or not anything hung. */
 export interface PossibleDeadlockReport {
   readonly kind: 'possible-deadlock'
   /** Each edge wants what the next one holds, the last what the first one holds. */

@@ -24,7 +24,7 @@
 import { stackBeginningAt } from '../core/call-stack.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
-import { findPath, isJoined, reachable } from '../explain/cycle.ts'
+import { findPath, isJoined, reachable } from '../graph/path.ts'
 import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'

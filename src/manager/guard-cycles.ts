@@ -17,7 +17,7 @@
 
 import { isGranted, type Queues } from '../backends/local/queues.ts'
 import type { GuardCycleMember } from '../core/report.ts'
-import { findPath, reachable } from '../explain/cycle.ts'
+import { findPath, reachable } from '../graph/path.ts'
 import { describeHolder, type Root, rootsOf, waitsOf } from './blockers.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'

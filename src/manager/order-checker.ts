@@ -6,7 +6,7 @@
 
 import type { Caller } from '../core/errors.ts'
 import { locksIn } from '../core/plan.ts'
-import { OrderGraph } from '../explain/order-graph.ts'
+import { OrderGraph } from '../graph/order-graph.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 import { locksOf, onlyLockOf } from './wait-graph.ts'

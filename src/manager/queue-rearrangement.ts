@@ -18,7 +18,7 @@
  */
 
 import { moveBehind, type Ticket, ticketsOf } from '../backends/local/queues.ts'
-import { canReach, reachable } from '../explain/cycle.ts'
+import { canReach, reachable } from '../graph/path.ts'
 import type { Request } from './request.ts'
 
 /** Edges from a node. */

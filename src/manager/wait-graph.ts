@@ -2,13 +2,13 @@
  * Who waits for whom, of the requests of one manager.
  *
  * Two graphs. In the *wait-for graph* a request waits for those who hold its locks, and a holding for
- * the nested requests that the code awaits which is to end it: a circle is a deadlock. In the *queue
+ * the nested requests that the code awaits which is to end it: a cycle is a deadlock. In the *queue
  * graph* a request also waits for those who only stand before it: that can be mended by moving them.
  *
- * Both get an edge that can close a circle only when somebody subscribes to the promise of a nested
+ * Both get an edge that can close a cycle only when somebody subscribes to the promise of a nested
  * request; when a guard is granted, or left behind by a callback: its release waits for all that is
  * awaited in the context that asked for it. (A move gives edges too: queue-rearrangement.ts says why these close no
- * circle.)
+ * cycle.)
  */
 
 import {

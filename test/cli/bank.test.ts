@@ -60,7 +60,7 @@ describe('lockwise bank', { timeout }, () => {
     for (const run of runs) {
       assert.equal(run.totalBefore, 44_500)
       assert.equal(typeof run.seconds, 'number')
-      // Two circles can close before the run has ended.
+      // Two cycles can close before the run has ended.
       assert.equal(run.deadlocks.length > 0, run.strategy === 'unordered')
     }
   })

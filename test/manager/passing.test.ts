@@ -84,7 +84,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     h.end()
   })
 
-  it('passes when the circle opens in which it was found meanwhile', async () => {
+  it('passes when the cycle opens in which it was found meanwhile', async () => {
     const locks = new LockManager({
       deadlockAfterMs: Number.POSITIVE_INFINITY,
       trackOrder: false,
@@ -104,7 +104,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
       () => {},
     )
     await settle()
-    // The circle stands. From now on `both` waits for a guard of `a` too.
+    // The cycle stands. From now on `both` waits for a guard of `a` too.
     c.end()
     await settle()
     controller.abort()
@@ -152,7 +152,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
 })
 
 describe('the victim of a deadlock', { timeout: 20_000 }, () => {
-  it('is that of the circle that stands, not of one before', async () => {
+  it('is that of the cycle that stands, not of one before', async () => {
     const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
     const told: string[] = []
     locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.label ?? ''))

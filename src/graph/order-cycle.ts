@@ -1,14 +1,14 @@
 /**
- * Circles in the order graph through one edge: the shortest in which all could wait for each other.
+ * Cycles in the order graph through one edge: the shortest in which all could wait for each other.
  *
- * A circle is none where
+ * A cycle does not count where
  *
  * - a *gate*, a lock that is held alone on all its edges, keeps its ways apart;
  * - at some node both who wants it and who holds it want it shared; or
  * - it comes to a node twice: two would hold the same lock.
  *
  * Breadth first over ways. A way is not followed where a shorter one has come to the same node with no
- * more gates and as much in the way of others. So a circle can be missed that, because of a gate or a
+ * more gates and as much in the way of others. So a cycle can be missed that, because of a gate or a
  * mode, must go round by a node which it needs again later.
  *
  * Cost: without gates and modes, every edge that can be reached, once; with them, at most the budget.
@@ -40,8 +40,8 @@ interface Way {
 /** The edges from a node, by where they lead. */
 type EdgesFrom = (node: string) => Iterable<readonly OrderEdge[]>
 
-/** The shortest circle through an edge, which comes first; `undefined` if none is found. */
-export function circleThrough(
+/** The shortest cycle through an edge, which comes first; `undefined` if none is found. */
+export function cycleThrough(
   closing: OrderEdge,
   edgesFrom: EdgesFrom,
   budget: Budget,

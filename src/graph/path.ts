@@ -1,6 +1,6 @@
 /**
  * Ways in a directed graph that exists only as a function: from a node to those it waits for. One that
- * leads from a node to those who wait for it closes a circle.
+ * leads from a node to those who wait for it closes a cycle.
  *
  * Cost, where nothing else is said: every node and edge that can be reached, once.
  */

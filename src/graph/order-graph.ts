@@ -1,15 +1,15 @@
 /**
- * The order graph: every lock that was ever wanted while another was held. A circle in it is a
+ * The order graph: every lock that was ever wanted while another was held. A cycle in it is a
  * possible deadlock, found although nothing hung.
  *
  * After the lock-order checker of Linux (lockdep) and Abseil's mutexes: nodes are classes of locks, so
  * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
- * a graph of their own by name. order-circle.ts says which circles count.
+ * a graph of their own by name. order-cycle.ts says which cycles count.
  *
  * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*: the first
  * is reported, and then only those after which there are 10, 100, 1,000 and so on more.
  *
- * Between two nodes there is an edge for each pair of modes that was seen, so that a circle is made of
+ * Between two nodes there is an edge for each pair of modes that was seen, so that a cycle is made of
  * what did happen.
  *
  * Cost: for a pair that is known, two look-ups, and a look at its gates; for a new one, a search. One
@@ -22,13 +22,13 @@ import type { WantedLock } from '../core/modes.ts'
 import { classOf } from '../core/names.ts'
 import type { PossibleDeadlockEdge, PossibleDeadlockReport } from '../core/report.ts'
 import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
-import { type Budget, circleThrough, isWithin, type OrderEdge } from './order-circle.ts'
+import { type Budget, cycleThrough, isWithin, type OrderEdge } from './order-cycle.ts'
 
 /** The graph never grows beyond so many edges. */
 export const MOST_EDGES = 16_384
 /**
  * Requests that have to do with longer names, in UTF-16 code units, are not recorded: without those
- * names as gates, there would be circles that cannot come about.
+ * names as gates, there would be cycles that cannot come about.
  */
 const LONGEST_NAME = 256
 /** Of one request, so many pairs of a lock that is held and one that is wanted are looked at. */
@@ -58,10 +58,10 @@ class Graph {
     this.wanted.add(edge.wanted)
   }
 
-  circleThrough(edge: OrderEdge, budget: Budget): OrderEdge[] | undefined {
+  cycleThrough(edge: OrderEdge, budget: Budget): OrderEdge[] | undefined {
     // Most edges lead on from what nobody wants, or to where nothing leads on.
     if (!this.wanted.has(edge.held) || !this.edges.has(edge.wanted)) return undefined
-    return circleThrough(edge, (node) => this.edges.get(node)?.values() ?? [], budget)
+    return cycleThrough(edge, (node) => this.edges.get(node)?.values() ?? [], budget)
   }
 }
 
@@ -108,7 +108,7 @@ export class OrderGraph {
     return edge !== undefined && edge.gates.size === 0
   }
 
-  /** Records that `wanted` was asked for while `held` was held; the circles which that closes. */
+  /** Records that `wanted` was asked for while `held` was held; the cycles which that closes. */
   record<Held extends WantedLock<string>>(
     held: readonly Held[],
     wanted: readonly WantedLock<string>[],
@@ -143,12 +143,15 @@ export class OrderGraph {
         }
         graph.add(edge)
       } else return true
-      const circle = graph.circleThrough(edge, budget)
-      if (circle && !this.#isTold(circle)) {
-        const similar = this.#countSimilar(circle)
+      const cycle = graph.cycleThrough(edge, budget)
+      if (cycle && !this.#isTold(cycle)) {
+        const similar = this.#countSimilar(cycle)
         if (similar === 0 || isPowerOfTen(similar)) {
-          const cycle = circle.map(toPlainEdge)
-          reports.push({ kind: 'possible-deadlock', cycle, ...(similar > 0 && { similar }) })
+          reports.push({
+            kind: 'possible-deadlock',
+            cycle: cycle.map(toPlainEdge),
+            ...(similar > 0 && { similar }),
+          })
         }
       }
       return true
@@ -175,9 +178,9 @@ export class OrderGraph {
     return undefined
   }
 
-  /** Whether a circle was told before; it is from now on. */
-  #isTold(circle: readonly OrderEdge[]): boolean {
-    const nodes = circle.map(({ held }) => held)
+  /** Whether a cycle was told before; it is from now on. */
+  #isTold(cycle: readonly OrderEdge[]): boolean {
+    const nodes = cycle.map(({ held }) => held)
     const first = nodes.indexOf([...nodes].sort()[0] as string)
     const key = JSON.stringify([...nodes.slice(first), ...nodes.slice(0, first)])
     if (this.#told.has(key)) return true
@@ -186,8 +189,8 @@ export class OrderGraph {
   }
 
   /** The number of cycles before this one with the same call sites and classes. */
-  #countSimilar(circle: readonly OrderEdge[]): number {
-    const edges = circle.map(({ wantedAt, heldAs, wantedAs }) =>
+  #countSimilar(cycle: readonly OrderEdge[]): number {
+    const edges = cycle.map(({ wantedAt, heldAs, wantedAs }) =>
       JSON.stringify([wantedAt.split('\n', 1)[0], classOf(heldAs), classOf(wantedAs)]),
     )
     const key = [...new Set(edges)].sort().join()

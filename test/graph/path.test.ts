@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { canReach, findPath, isJoined, reachable } from '../../src/explain/cycle.ts'
+import { canReach, findPath, isJoined, reachable } from '../../src/graph/path.ts'
 
 const NODES = 7
 

@@ -1,11 +1,11 @@
-/** The order graph: which circles are told, against every way there is, and what it costs at most. */
+/** The order graph: which cycles are told, against every way there is, and what it costs at most. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { WantedLock } from '../../src/core/modes.ts'
-import { circleThrough, type OrderEdge } from '../../src/explain/order-circle.ts'
-import { MOST_EDGES, OrderGraph, type Wisher } from '../../src/explain/order-graph.ts'
+import { cycleThrough, type OrderEdge } from '../../src/graph/order-cycle.ts'
+import { MOST_EDGES, OrderGraph, type Wisher } from '../../src/graph/order-graph.ts'
 import { exclusive, shared } from '../../src/index.ts'
 
 const somebody: Wisher = {
@@ -18,7 +18,7 @@ function names(cls: string, count: number, from = 0): WantedLock<string>[] {
   return Array.from({ length: count }, (_, i) => exclusive(`${cls}:${from + i}`))
 }
 
-/** One more sighting; how many circles it closed. */
+/** One more sighting; how many cycles it closed. */
 function see(
   graph: OrderGraph,
   held: readonly WantedLock<string>[],
@@ -31,7 +31,7 @@ function see(
   return length
 }
 
-describe('a circle in the order graph', () => {
+describe('a cycle in the order graph', () => {
   const NODES = ['a', 'b', 'c', 'd', 'e']
   const node = fc.constantFrom(...NODES)
   const edges = fc.array(
@@ -54,7 +54,7 @@ describe('a circle in the order graph', () => {
   )
 
   /** Whether all on it could wait for each other. */
-  function isCircle(way: readonly OrderEdge[]): boolean {
+  function isCycle(way: readonly OrderEdge[]): boolean {
     const isClosed = way.every((edge, i) => {
       const next = way[(i + 1) % way.length] as OrderEdge
       return edge.wanted === next.held && !(edge.wantedShared && next.heldShared)
@@ -75,7 +75,7 @@ describe('a circle in the order graph', () => {
   }
 
   const search = (all: OrderEdge[]): OrderEdge[] | undefined =>
-    circleThrough(all[0] as OrderEdge, (from) => [all.filter(({ held }) => held === from)], {
+    cycleThrough(all[0] as OrderEdge, (from) => [all.filter(({ held }) => held === from)], {
       steps: 10_000,
     })
 
@@ -85,9 +85,9 @@ describe('a circle in the order graph', () => {
         const found = search(all)
         if (found === undefined) return
         assert.equal(found[0], all[0])
-        assert.ok(isCircle(found))
+        assert.ok(isCycle(found))
         for (const way of allWays([all[0] as OrderEdge], all)) {
-          if (isCircle(way)) assert.ok(way.length >= found.length)
+          if (isCycle(way)) assert.ok(way.length >= found.length)
         }
       }),
       { numRuns: 3000 },
@@ -98,7 +98,7 @@ describe('a circle in the order graph', () => {
     const ungated = edges.map((all) => all.map((edge) => ({ ...edge, gates: new Set<string>() })))
     fc.assert(
       fc.property(ungated, (all) => {
-        const isOne = [...allWays([all[0] as OrderEdge], all)].some(isCircle)
+        const isOne = [...allWays([all[0] as OrderEdge], all)].some(isCycle)
         assert.equal(search(all) !== undefined, isOne)
       }),
       { numRuns: 3000 },
