@@ -32,6 +32,7 @@ export {
   type ThreadHolder,
   type ThreadWait,
 } from './core/report.ts'
+export type { LockInfo, LockManagerSnapshot } from './core/snapshot.ts'
 export type { DeadlockVictims } from './manager/deadlock-detector.ts'
 export {
   defineOrder,
@@ -46,5 +47,4 @@ export { LockManager, type LockManagerOptions } from './manager/lock-manager.ts'
 export { locks } from './manager/locks.ts'
 export type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './manager/options.ts'
 export type { KeepPlaces } from './manager/places.ts'
-export type { LockInfo, LockManagerSnapshot } from './manager/query.ts'
 export { Scope } from './manager/scope.ts'

@@ -1,7 +1,5 @@
 /** The report of a cycle of requests, as plain data. */
 
-import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
-import type { WantedLock } from '../core/modes.ts'
 import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
@@ -9,7 +7,7 @@ import { type Cycle, isProved, nextOf } from './cycle.ts'
 import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
 import { labelOf, liveHolder, type Request } from './request.ts'
-import { locksOf } from './wait-graph.ts'
+import { locksOf, type WaitGraph } from './wait-graph.ts'
 
 /** The victim of a cycle, whichever search found it: the youngest request. */
 export function victimOf(cycle: Cycle): Request {
@@ -24,6 +22,7 @@ export function reportOf(
   victim: Request,
   hasVictim: boolean,
   places: Places,
+  graph: WaitGraph,
 ): DeadlockReport {
   const at = now()
   const first = cycle.findIndex(({ waiting }) => waiting === victim)
@@ -32,7 +31,7 @@ export function reportOf(
     const before = links.at(i - 1) as Cycle[number]
     const held = locksOf(waiting.holder)
     const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
-    const wants = waitOf(waiting, blocker)
+    const wants = graph.lockBetween(waiting, blocker)
     const awaitChain = places.ofChain(waiting, before.blocker)
     return {
       thread: waiting.id,
@@ -47,7 +46,7 @@ export function reportOf(
       stack: places.of(waiting),
       proved: isEndProved(before.blocker, waiting),
       ...(awaitChain !== '' && { awaitChain }),
-      ...places.ofHeld(before.blocker, waitOf(before.waiting, before.blocker).name),
+      ...places.ofHeld(before.blocker, graph.lockBetween(before.waiting, before.blocker).name),
     }
   })
   return {
@@ -59,12 +58,4 @@ export function reportOf(
     victim: victim.id,
     cycle: members,
   }
-}
-
-/** The lock that a request waits for because of this blocker. */
-function waitOf(request: Request, blocker: Request): WantedLock<string> {
-  const ticket = [...ticketsOf(request)].find((one) => [...holdersBefore(one)].includes(blocker))
-  // There is one: the cycle goes through this lock.
-  const { name, mode } = ticket as Ticket<Request>
-  return { name, mode }
 }

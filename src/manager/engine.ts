@@ -8,36 +8,56 @@
  * one for a callback that goes on after it has returned.
  */
 
-import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
+import {
+  type Backend,
+  type BackendHost,
+  type Loss,
+  OUTSIDE,
+  type PlanNode,
+} from '../backends/backend.ts'
 import { readAwaitChain } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 import { siteText } from '../core/holder-text.ts'
 import { brief, duration } from '../core/listed.ts'
-import { locksIn, namesIn } from '../core/plan.ts'
+import { locksIn, namesIn, type Plan } from '../core/plan.ts'
 import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
+import { showAwaits, takeEnd } from './await-frames.ts'
+import { RootHolders } from './blockers.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
 import { Context, isCarried } from './context.ts'
 import { DeadlockDetector, type DetectorOptions } from './deadlock-detector.ts'
+import {
+  OwnPromise,
+  promiseThen,
+  rejecterOfLast,
+  resolverOfLast,
+  SETTLED,
+  take,
+} from './deferred.ts'
 import { newDetails, type Settle, withDetails } from './details.ts'
 import { watchEmptyLoop } from './empty-loop.ts'
 import type { LockEvents } from './events.ts'
-import { Guard, holdingOf } from './guard.ts'
+import { Guard } from './guard.ts'
 import { Leaks } from './leaks.ts'
 import { Lock } from './lock.ts'
 import { LongWaits } from './long-waits.ts'
 import { reportLost } from './lost.ts'
+import { contextsOf, handGuardsOn, isInOtherManager, nestIn, noteReturned } from './nesting.ts'
 import { OrderChecker, type OrderCheckerOptions } from './order-checker.ts'
 import { hasWaiting, isIdle, Owners } from './owners.ts'
-import { stolen, timedOut } from './refusals.ts'
-import { contextsOf, labelOf, liveHolder, Request, showAwaits, stopBy, takeEnd } from './request.ts'
+import { isProvedToWait, prove } from './proof.ts'
+import { endOf, goneFrom, notAvailable, stolen, timedOut } from './refusals.ts'
+import { labelOf, liveHolder, Request, type RequestHost, stopBy } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
+import { NO_WAITS, WaitGraph } from './wait-graph.ts'
 import { ManagerWaits } from './waiting.ts'
 
 /** What an engine works with. */
-export interface EngineOptions extends Omit<DetectorOptions, 'fail' | 'tell'> {
+export interface EngineOptions extends Omit<DetectorOptions, 'fail' | 'tell' | 'graph'> {
+  readonly backend: Backend<Request>
   /** Whether to keep an order graph. */
   readonly trackOrder: boolean
   readonly tell: DetectorOptions['tell'] &
@@ -56,9 +76,12 @@ export interface EngineOptions extends Omit<DetectorOptions, 'fail' | 'tell'> {
 
 /** The requests of one manager. */
 export class Engine {
-  readonly queues: Queues<Request> = new Queues()
-  readonly #context = new Context<Request>()
-  readonly #owners = new Owners(this.#context, isCarried)
+  readonly #backend: Backend<Request>
+  /** Whether a release is done when the call returns. */
+  readonly #isImmediate: boolean
+  readonly #roots: RootHolders
+  readonly #context: Context<Request, RequestHost>
+  readonly #owners: Owners
   readonly #detector: DeadlockDetector
   readonly #order: OrderChecker | undefined
   readonly #options: EngineOptions
@@ -68,19 +91,47 @@ export class Engine {
   /** Set with the first request that waits. */
   #waits: ManagerWaits | undefined
   #requests = 0
+  /** While a request steals: its call, and those that have lost their locks to it. */
+  #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
+    const { backend, places, tell, longWaitMs, warnAfterMs } = options
+    this.#backend = backend
+    this.#isImmediate = backend.tryAcquire !== undefined
+    this.#context = new Context({
+      failed: (request, error) => this.#failed(request, error),
+      lost: (request, loss) => this.#lost(request, loss),
+    })
+    this.#owners = new Owners(this.#context, isCarried)
+    this.#roots = new RootHolders(backend, places)
     this.#order = options.trackOrder ? new OrderChecker(options) : undefined
     this.#detector = new DeadlockDetector({
       ...options,
+      graph: new WaitGraph(backend.waits ?? NO_WAITS),
       fail: (request, error) => this.#giveUp(request, error),
     })
-    const { places, tell, longWaitMs, warnAfterMs } = options
-    const { queues } = this
     this.#warnAfterMs = warnAfterMs
-    this.#longWaits = new LongWaits({ longWaitMs, warnAfterMs, queues, places, report: tell.slow })
-    this.#leaks = new Leaks({ queues, places, report: tell.leaked })
+    const roots = this.#roots
+    const report = tell.slow
+    this.#longWaits = new LongWaits({ longWaitMs, warnAfterMs, backend, roots, places, report })
+    this.#leaks = new Leaks({ backend, places, report: tell.leaked })
+    backend.attach(this.#host)
+  }
+
+  /** What the backend knows of this manager. */
+  get #host(): BackendHost<Request> {
+    const { deadlockAfterMs, deadlockVictims, tell } = this.#options
+    return {
+      deadlockAfterMs,
+      deadlockVictims,
+      report: (report) => tell.deadlock(report),
+      prove: async (request) => {
+        await prove([request])
+        const { holder } = request
+        return holder !== undefined && isProvedToWait(holder, request)
+      },
+    }
   }
 
   /** The holder in whose callback the running code is, as far as the runtime can tell. */
@@ -108,7 +159,7 @@ export class Engine {
 
   /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
   request(
-    plan: Ticket<Request>,
+    plan: PlanNode,
     options: Options,
     callback: Callback | undefined,
     holder: Request | undefined,
@@ -128,14 +179,14 @@ export class Engine {
 
   /** A guard, if the plan is free. */
   tryAcquire(
-    plan: Ticket<Request>,
+    plan: PlanNode,
     options: Options,
     holder: Request | undefined,
     caller: Caller,
   ): Guard | undefined {
-    if (!this.isFree(plan)) return undefined
     const request = new Request(this.#context, ++this.#requests, plan, options, holder, undefined)
     try {
+      if (!this.#tryEnter(request)) return undefined
       this.#enter(request, caller)
       this.#begin(request)
       return this.#guardOf(request)
@@ -145,25 +196,38 @@ export class Engine {
     }
   }
 
-  /** any → ended; nothing for one that has ended. */
-  end(request: Request): void {
-    if (request.state === 'ended') return
+  /** any → ended; nothing for one that has ended. A promise settles when its locks are free. */
+  end(request: Request): void | Promise<void> {
+    const { state } = request
+    if (state === 'ended') return undefined
     request.state = 'ended'
     const { holder, stop, nested, guards } = request
     request.end = undefined
     if (request.details?.lost === undefined) request.details = undefined
     // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
     request.place = undefined
-    if (holder || nested || guards) this.#endNested(request, holder)
+    let released: void | Promise<void>
+    if (holder || nested || guards) released = this.#endNested(request, holder, state)
     else {
-      this.queues.leave(request)
+      released = this.#leave(request, state)
       this.#detector.ended(request)
     }
     stop?.()
+    return released
+  }
+
+  #leave(request: Request, state: Request['state']): void | Promise<void> {
+    if (request.missing === OUTSIDE) return undefined
+    if (state !== 'waiting') return this.#backend.release(request)
+    return this.#backend.cancel(request)
   }
 
   /** The same for one that is nested, or has others nested in it: those are left to the code around. */
-  #endNested(request: Request, holder: Request | undefined): void {
+  #endNested(
+    request: Request,
+    holder: Request | undefined,
+    state: Request['state'],
+  ): void | Promise<void> {
     const { nested, guards } = request
     if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
     request.holder = request.options.detached ? undefined : liveHolder(holder)
@@ -171,10 +235,11 @@ export class Engine {
     request.guards = undefined
     if (nested) this.#handOn(nested, request.holder)
     if (guards) handGuardsOn(guards, request)
-    this.queues.leave(request)
+    const released = this.#leave(request, state)
     this.#detector.ended(request)
     if (guards) for (const guard of guards) this.#detector.guarded(guard)
-    if (holder && isIdle(holder)) this.end(holder)
+    if (holder && isIdle(holder)) void this.end(holder)
+    return released
   }
 
   /** The label of a holding, since when it holds, and where it was asked for. */
@@ -195,12 +260,17 @@ export class Engine {
 
   /** Enters the queues; what the request comes to. */
   #outcomeOf(request: Request, caller: Caller): Promise<unknown> {
-    if (this.#isRefused(request)) return then.call(SETTLED, () => this.#callWithNull(request))
+    if (this.#isRefused(request, caller)) {
+      return promiseThen.call(SETTLED, () => this.#callWithNull(request))
+    }
     if (this.#enter(request, caller)) {
       const startAtOnce = (): unknown => this.#start(request)
-      return then.call(SETTLED, startAtOnce)
+      return promiseThen.call(SETTLED, startAtOnce)
     }
-    return then.call(this.#turnOf(request, caller), this.#start as (value: unknown) => unknown)
+    return promiseThen.call(
+      this.#turnOf(request, caller),
+      this.#start as (value: unknown) => unknown,
+    )
   }
 
   /** The same of a nested request: the caller gets a promise that says when somebody waits for it. */
@@ -210,29 +280,50 @@ export class Engine {
       return request
     }
     const tracked = new TrackedPromise(take, onSubscribed)
-    const reject = takenReject
+    const reject = rejecterOfLast()
     const settle = newDetails(resolverOfLast(), reject)
     request.details = settle
-    if (this.#isRefused(request)) {
-      then.call(
-        then.call(SETTLED, () => this.#callWithNull(request)),
+    if (this.#isRefused(request, caller)) {
+      promiseThen.call(
+        promiseThen.call(SETTLED, () => this.#callWithNull(request)),
         settle.resolve,
         settle.reject,
       )
     } else if (this.#enter(request, caller)) {
       const startAtOnce = (): void => this.#startNested(request, settle, false)
-      then.call(SETTLED, startAtOnce)
+      promiseThen.call(SETTLED, startAtOnce)
     } else {
       request.end = this.#startAfter(this.#turnOf(request, caller), request, settle)
     }
     return tracked
   }
 
-  /** Whether it must not wait, and would have to. */
-  #isRefused(request: Request): boolean {
-    if (!request.options.ifAvailable || this.isFree(request.plan)) return false
+  /** Whether it must not wait, and would have to. Where the backend cannot say that at once, it fails later. */
+  #isRefused(request: Request, caller: Caller): boolean {
+    if (!request.options.ifAvailable || !this.#isImmediate || this.#tryEnter(request)) return false
     request.state = 'ended'
+    if (request.callback) return true
+    throw notAvailable(request.plan, this.#roots.describe(request, now()), caller)
+  }
+
+  /** waiting → granted, if that is possible now. */
+  #tryEnter(request: Request): boolean {
+    const backend = this.#backend
+    if (!backend.tryAcquire?.(request)) {
+      if (!this.#isAnyUnheard(request.plan)) return false
+      this.giveUpAborted()
+      if (!backend.tryAcquire?.(request)) return false
+    }
+    request.state = 'granted'
     return true
+  }
+
+  /** Whether an abort that we have not heard of would end the wait or the grant of one before a plan. */
+  #isAnyUnheard(plan: Plan): boolean {
+    return locksIn(plan).some(({ name }) => {
+      const newest = this.#backend.lock(name)?.newest
+      return newest !== undefined && isAbortedUnheard(newest)
+    })
   }
 
   /** Resolves when it is a request's turn, or it has given up. */
@@ -279,24 +370,12 @@ export class Engine {
     if (isShown) await takeEnd(request)
   }
 
-  /** Whether a plan would be granted at once. */
-  isFree(plan: Ticket<Request>): boolean {
-    if (this.queues.isFree(plan)) return true
-    const isLate = locksIn(plan).some(({ name }) => {
-      const last = this.queues.get(name)?.last
-      return last !== undefined && isAbortedUnheard(last.claim)
-    })
-    if (isLate) this.giveUpAborted()
-    return isLate && this.queues.isFree(plan)
-  }
-
-  /** Gives up every request whose abort we have not heard of yet. Cost: every ticket, once. */
+  /** Gives up every request whose abort we have not heard of yet. Cost: every request, once. */
   giveUpAborted(): void {
     const aborted = new Set<Request>()
-    for (const queue of this.queues.all()) {
-      for (let at = queue.first; at; at = at.after) {
-        if (isAbortedUnheard(at.claim)) aborted.add(at.claim)
-      }
+    for (const lock of this.#backend.locks()) {
+      for (const request of lock.holders()) if (isAbortedUnheard(request)) aborted.add(request)
+      for (const request of lock.waiters()) if (isAbortedUnheard(request)) aborted.add(request)
     }
     for (const request of aborted) {
       this.#giveUp(request, reasonOf(request.options.signal as AbortSignal))
@@ -326,7 +405,7 @@ export class Engine {
     // A listener of the signal may have kept ours from hearing of it.
     if (isCancelled) this.#giveUp(request, reasonOf(signal))
     if (request.state === 'granted') return
-    if (request.failure?.isTheft) {
+    if (request.failure?.kind === 'stolen') {
       // Stolen and then aborted: the abort wins, as the callback has not begun.
       if (isCancelled) throw reasonOf(signal)
       this.#callRobbed(request)
@@ -350,12 +429,23 @@ export class Engine {
       if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
         return this.#endWith(request, value, settle)
       }
-      this.end(request)
+      const released = this.end(request)
       if (request.failure) throw request.failure.reason
-      return value
+      return released ? released.then(() => value) : value
     } catch (error) {
-      this.end(request)
-      throw request.failure ? request.failure.reason : error
+      const released = this.end(request)
+      const reason = request.failure ? request.failure.reason : error
+      if (!released) throw reason
+      return released.then(() => Promise.reject(reason))
+    }
+  }
+
+  /** Ends a holding, and settles its promise when its locks are free, or it is known that they are lost. */
+  async #endThen(request: Request, settle: () => void): Promise<void> {
+    try {
+      await this.end(request)
+    } finally {
+      settle()
     }
   }
 
@@ -385,7 +475,7 @@ export class Engine {
       return undefined
     }
     const outcome = new OwnPromise(take)
-    const reject = takenReject
+    const reject = rejecterOfLast()
     const resolve = resolverOfLast()
     this.#endAfter(request, value, resolve, reject)
     return outcome
@@ -397,17 +487,21 @@ export class Engine {
     resolve: Settle['resolve'],
     reject: Settle['reject'],
   ): void {
-    request.end = then.call(
+    request.end = promiseThen.call(
       value,
       // Settled first, so that it comes before what its end grants.
       (value) => {
         if (request.guards) noteReturned(request.guards, request, value)
+        if (!this.#isImmediate) return this.#endThen(request, () => resolve(value))
         resolve(value)
-        this.end(request)
+        void this.end(request)
+        return undefined
       },
       (error) => {
+        if (!this.#isImmediate) return this.#endThen(request, () => reject(error))
         reject(error)
-        this.end(request)
+        void this.end(request)
+        return undefined
       },
     )
     // A holder of another manager may wait for it, and does not know it.
@@ -443,15 +537,22 @@ export class Engine {
     request.since = coarseNow()
     this.#options.places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
-    else if (options.steal) this.#steal(request, caller)
-    else this.queues.enter(request)
-    if (request.missing === 0) request.state = 'granted'
+    else this.#ask(request, caller)
     const { signal } = options
     if (signal) {
       const abort = (): void => this.#giveUp(request, reasonOf(signal))
       stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
     }
     return request.state === 'granted'
+  }
+
+  /** Asks the backend for the locks, unless it has granted them. */
+  #ask(request: Request, caller: Caller): void {
+    if (request.state === 'granted') return
+    const isGranted = request.options.steal
+      ? this.#steal(request, caller)
+      : this.#backend.acquire(request)
+    if (isGranted) request.state = 'granted'
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
@@ -461,9 +562,8 @@ export class Engine {
       withDetails(holder).hasBranches = true
     } else if (holder.details && !holder.guards?.size) holder.details.hasBranches = false
     nestIn(holder, request)
-    if (options.steal) this.#steal(request, caller)
-    else this.queues.enter(request)
-    if (request.missing === 0) return
+    this.#ask(request, caller)
+    if (request.state === 'granted') return
     request.since = now()
     this.#options.places.keep(request, caller)
   }
@@ -483,35 +583,56 @@ export class Engine {
     if (timeoutMs === Number.POSITIVE_INFINITY) return
     const { places } = this.#options
     places.keep(request, caller)
-    const fail = (): void => this.#giveUp(request, timedOut(request, timeoutMs, places, caller))
+    const fail = (): void =>
+      this.#roots.withAll(
+        request,
+        () => endOf(request, timeoutMs),
+        (holders) => this.#giveUp(request, timedOut(request, timeoutMs, holders, places, caller)),
+      )
     if (timeoutMs === 0) fail()
     else stopBy(request, callAfter(timeoutMs, fail))
   }
 
   #watchWaits(): void {
-    const { queues } = this
+    const { backend, places } = this.#options
     const { guardCycles } = this.#longWaits
-    this.#waits = new ManagerWaits(queues, this.#options.places, this.#detector, guardCycles)
+    this.#waits = new ManagerWaits(backend, this.#roots, places, this.#detector, guardCycles)
     watchEmptyLoop(this.#waits)
   }
 
   /** Comes before all who wait; those who hold lose all that they have. */
-  #steal(request: Request, caller: Caller): void {
-    const stolenFrom = new Set<Request>()
-    for (const { name } of locksIn(request.plan)) {
-      // Some who wait for other names may stand among those who hold this one.
-      for (let at = this.queues.get(name)?.first; at?.leads; at = at.after) {
-        if (isGranted(at.claim)) stolenFrom.add(at.claim)
-      }
+  #steal(request: Request, caller: Caller): boolean {
+    const victims: Request[] = []
+    this.#theft = { caller, victims }
+    try {
+      return this.#backend.acquire(request)
+    } finally {
+      this.#theft = undefined
+      reportLost(victims)
     }
-    this.queues.enterFirst(request)
-    for (const victim of stolenFrom) {
-      const error = stolen(victim, request, this.#options.places, caller)
-      victim.failure = { reason: error, isTheft: true }
-      victim.reject?.(error)
-      this.end(victim)
-    }
-    reportLost(stolenFrom)
+  }
+
+  /** The backend has lost what a request was granted. */
+  #lost(request: Request, loss: Loss): void {
+    if (request.state === 'ended' || request.state === 'waiting') return
+    const { places } = this.#options
+    const theft = this.#theft
+    const reason =
+      loss.kind === 'stolen'
+        ? stolen(request, loss.by as Request, places, theft?.caller)
+        : goneFrom(request, loss.error, places)
+    request.failure = { reason, kind: loss.kind }
+    request.reject?.(reason)
+    void this.end(request)
+    if (theft) theft.victims.push(request)
+    else reportLost([request])
+  }
+
+  /** The backend will not grant a request. */
+  #failed(request: Request, error: Error): void {
+    if (request.state !== 'waiting') return
+    request.missing = OUTSIDE
+    this.#giveUp(request, error)
   }
 
   /** granted → holding */
@@ -526,8 +647,8 @@ export class Engine {
   /** waiting or granted → ended, with an error; nothing for one that has begun. */
   #giveUp(request: Request, reason: unknown): void {
     if (request.state !== 'waiting' && request.state !== 'granted') return
-    this.end(request)
-    request.failure = { reason, isTheft: false }
+    void this.end(request)
+    request.failure = { reason, kind: 'given up' }
     request.wakeUp()
   }
 
@@ -549,67 +670,7 @@ export class Engine {
   }
 }
 
-/** Those that were there at the beginning: a program may put others in their place. */
-const OwnPromise = globalThis.Promise
-const { then } = OwnPromise.prototype
-const SETTLED = OwnPromise.resolve()
-
-/** Enters a request into what its holder waits for. An owner's holder is in what is around it. */
-function nestIn(holder: Request, request: Request): void {
-  holder.nested = (holder.nested ?? new Set()).add(request)
-  if (holder.isOwner && holder.holder) nestIn(holder.holder, holder)
-}
-
-/** Whether a request's callback was called inside that of another manager's request. */
-function isInOtherManager({ around, context }: Request): boolean {
-  let at = around
-  while (at !== undefined && at.context === context) at = at.around
-  return at !== undefined
-}
-
 /** Whether its signal has aborted before it began, and another listener of that is still running. */
 function isAbortedUnheard({ state, options }: Request): boolean {
   return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
 }
-
-/** Notes that a callback has returned a guard: the code that waits for the callback has it now. */
-function noteReturned(guards: ReadonlySet<Request>, holder: Request, value: unknown): void {
-  if (!(value instanceof Guard)) return
-  const guard = holdingOf(value) as Request
-  if (guards.has(guard)) withDetails(guard).returnedBy = holder
-}
-
-/**
- * A guard that is out stays so. A callback that has not returned it may have left it to other code than that
- * around it, so the await chain of its grant no longer counts.
- */
-function handGuardsOn(guards: Iterable<Request>, ended: Request): void {
-  const { holder } = ended
-  for (const guard of guards) {
-    guard.holder = holder
-    if (guard.details && guard.details.returnedBy !== ended) guard.details.chain = undefined
-    if (holder) holder.guards = (holder.guards ?? new Set()).add(guard)
-  }
-}
-
-/**
- * How the promise that was made last is settled. (An executor that is a new closure for each promise
- * costs as much again as the promise.)
- */
-let takenResolve: (value: unknown) => void = nothing
-let takenReject: (reason: unknown) => void = nothing
-
-function take(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
-  takenResolve = resolve
-  takenReject = reject
-}
-
-/** Takes both away from here: the promise, and what it comes to, are not kept. */
-function resolverOfLast(): (value: unknown) => void {
-  const resolve = takenResolve
-  takenResolve = nothing
-  takenReject = nothing
-  return resolve
-}
-
-function nothing(): void {}

@@ -16,7 +16,7 @@ export interface Holding extends Losable {
 
 /** What ends holdings. */
 interface Ender<Held extends Holding> {
-  end(holding: Held): void
+  end(holding: Held): void | Promise<void>
   /** The label of a holding, since when it holds, and where it was asked for. */
   describe(holding: Held): string
 }
@@ -68,15 +68,16 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding. */
   release(): void {
-    this.#ender.end(this.#holding)
+    void this.#ender.end(this.#holding)
   }
 
   [Symbol.dispose](): void {
     this.release()
   }
 
+  /** Ends the holding, and waits until its locks are free. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.release()
+    await this.#ender.end(this.#holding)
   }
 
   static {

@@ -6,13 +6,15 @@
  * labels, and the knowledge of who is asking.
  */
 
-import type { Ticket } from '../backends/local/queues.ts'
+import type { Backend, PlanNode } from '../backends/backend.ts'
+import { LocalBackend } from '../backends/local/local-backend.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
 import { inspectAs } from '../core/inspect.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { show } from '../core/show.ts'
+import type { LockManagerSnapshot } from '../core/snapshot.ts'
 import {
   type Call,
   type Compare,
@@ -33,9 +35,9 @@ import type { Guard } from './guard.ts'
 import { shapeAsIdl } from './idl.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
+import { overview } from './overview.ts'
 import { type KeepPlaces, Places } from './places.ts'
-import { type LockManagerSnapshot, overview, snapshot } from './query.ts'
-import { againstOrder, notAvailable } from './refusals.ts'
+import { againstOrder } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { Scope } from './scope.ts'
 import { SeldomSuspected } from './seldom.ts'
@@ -84,6 +86,10 @@ export interface LockManagerOptions {
   readonly warnAfterMs?: number | undefined
   /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
   readonly order?: readonly string[] | undefined
+  /**
+   * Where the locks are kept. A backend belongs to one manager. Default: the memory of this event loop.
+   */
+  readonly backend?: Backend | undefined
 }
 
 const OPTION_NAMES = new OptionNames([
@@ -95,6 +101,7 @@ const OPTION_NAMES = new OptionNames([
   'longWaitMs',
   'timeoutMs',
   'warnAfterMs',
+  'backend',
 ])
 
 const KINDS: readonly (keyof LockEvents)[] = ['deadlock', 'suspected', 'possible', 'slow', 'leaked']
@@ -111,6 +118,7 @@ export class LockManager<Name extends string = string> {
   readonly #order: DeclaredOrder | undefined
   readonly #compare: Compare
   readonly #places: Places
+  readonly #backend: Backend<Request>
   readonly #engine: Engine
 
   /** @throws LockUsageError for an option that cannot be. */
@@ -135,7 +143,10 @@ export class LockManager<Name extends string = string> {
     this.#order = declared
     this.#compare = declared ? (a, b) => declared.compare(a, b) : defaultCompare
     this.#places = places
+    const backend = toBackend(options.backend)
+    this.#backend = backend
     this.#engine = new Engine({
+      backend,
       deadlockAfterMs,
       deadlockVictims,
       trackOrder: trackOrder && declared === undefined,
@@ -235,7 +246,7 @@ export class LockManager<Name extends string = string> {
   /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
   async query(): Promise<LockManagerSnapshot> {
     this.#engine.giveUpAborted()
-    return snapshot(this.#engine.queues, this.#places)
+    return this.#backend.query()
   }
 
   /**
@@ -263,7 +274,7 @@ export class LockManager<Name extends string = string> {
   declare readonly [Symbol.toStringTag]: 'LockManager'
 
   static {
-    inspectAs(LockManager.prototype, 'LockManager', (manager) => overview(manager.#engine.queues))
+    inspectAs(LockManager.prototype, 'LockManager', (manager) => overview(manager.#backend))
   }
 
   /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */
@@ -284,7 +295,7 @@ export class LockManager<Name extends string = string> {
       const wanted = toNames(names, 'request')
       const options = toOptions(rest.length === 0 ? undefined : second, 'request', names)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
-      const plan = toPlan<Request>(wanted, options.mode, this.#compare)
+      const plan = toPlan(wanted, options.mode, this.#compare, this.#backend)
       const inside = options.owner ? this.#engine.holderOfOwner(options, holder) : holder
       this.#mustBeAllowed(plan, options, inside, caller)
       return this.#engine.request(plan, options, callback, inside, caller)
@@ -304,9 +315,6 @@ export class LockManager<Name extends string = string> {
       const { plan, options } = this.#asked('acquire', names, given, third)
       const inside = options.owner ? this.#engine.holderOfOwner(options, holder) : holder
       this.#mustBeAllowed(plan, options, inside, caller)
-      if (options.ifAvailable && !this.#engine.isFree(plan)) {
-        throw notAvailable(plan, this.#engine.queues, this.#places, caller)
-      }
       return this.#engine.request(plan, options, undefined, inside, caller) as Promise<Guard>
     } catch (error) {
       return Promise.reject(fromCaller(error, caller))
@@ -336,16 +344,16 @@ export class LockManager<Name extends string = string> {
     names: unknown,
     given: unknown,
     third: unknown,
-  ): { readonly plan: Ticket<Request>; readonly options: Options } {
+  ): { readonly plan: PlanNode; readonly options: Options } {
     const wanted = toNames(names, call)
     const options = toOptions(given, call, names)
     if (third !== undefined) mustBeNoCallback(third, call)
-    return { plan: toPlan<Request>(wanted, options.mode, this.#compare), options }
+    return { plan: toPlan(wanted, options.mode, this.#compare, this.#backend), options }
   }
 
   /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
   #mustBeAllowed(plan: Plan, options: Options, holder: Request | undefined, caller: Caller): void {
-    mustBePossible(plan, options)
+    mustBePossible(plan, options, this.#backend.supports)
     if (this.#order) this.#mustFollow(this.#order, plan, options, holder, caller)
   }
 
@@ -375,6 +383,14 @@ export class LockManager<Name extends string = string> {
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])
+
+function toBackend(backend: Backend | undefined): Backend<Request> {
+  if (backend === undefined) return new LocalBackend()
+  if (typeof backend === 'object' && backend !== null && 'acquire' in backend) {
+    return backend as unknown as Backend<Request>
+  }
+  throw new LockUsageError(`backend must be a backend such as threads(table), not ${show(backend)}`)
+}
 
 /** Lets the stack of a usage error begin at the caller, whose mistake it is. */
 function fromCaller(error: unknown, caller: Caller): unknown {
