@@ -39,6 +39,7 @@ import {
   waitingInside,
 } from './proof.ts'
 import { rearrange } from './queue-rearrangement.ts'
+import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 import { type StandingCycle, StandingCycles } from './standing-cycles.ts'
 import { codeOf, holdingsOf, type WaitGraph } from './wait-graph.ts'
@@ -52,10 +53,7 @@ export interface DetectorOptions {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims
   readonly places: Places
-  readonly tell: {
-    deadlock(report: DeadlockReport): void
-    suspected(report: DeadlockReport): void
-  }
+  readonly reports: Pick<Reports, 'deadlock' | 'suspected'>
   /** Ends a request that waits. */
   readonly fail: (request: Request, error: Error) => void
 }
@@ -288,7 +286,7 @@ export class DeadlockDetector {
 
   #tell(standing: StandingCycle, kind: 'deadlock' | 'suspected'): void {
     standing.isDeadlock = kind === 'deadlock'
-    this.#options.tell[kind](this.#reportOf(standing))
+    this.#options.reports[kind](this.#reportOf(standing))
   }
 
   #reject(standing: StandingCycle): void {

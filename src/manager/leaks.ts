@@ -12,10 +12,10 @@
 
 import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
-import type { LeakedReport } from '../core/report.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import type { Guard } from './guard.ts'
 import type { Places } from './places.ts'
+import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 
 /** Guards are registered after at least this many milliseconds. */
@@ -39,7 +39,7 @@ const registry =
 export interface LeakOptions {
   readonly backend: Backend<Request>
   readonly places: Places
-  readonly report: (report: LeakedReport) => void
+  readonly reports: Pick<Reports, 'leaked'>
 }
 
 /** The guards of one manager. */
@@ -65,7 +65,7 @@ export class Leaks {
     const names = namesIn(request.plan)
     let waiters = 0
     for (const name of names) waiters += this.#options.backend.lock(name)?.waiting ?? 0
-    this.#options.report({
+    this.#options.reports.leaked({
       kind: 'leaked',
       label,
       names,

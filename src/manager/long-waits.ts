@@ -15,12 +15,13 @@
 
 import type { Backend, Blocker, LockState } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
-import type { RootHolder, SlowReport } from '../core/report.ts'
+import type { RootHolder } from '../core/report.ts'
 import type { RootHolders } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { GuardCycleSearch } from './guard-cycles.ts'
 import type { Places } from './places.ts'
+import type { Reports } from './reports.ts'
 import { Request } from './request.ts'
 
 /** Two looks are apart for at least a millisecond for each so many waiters. */
@@ -41,7 +42,7 @@ export interface LongWaitOptions {
   readonly backend: Backend<Request>
   readonly roots: RootHolders
   readonly places: Places
-  readonly report: (report: SlowReport) => void
+  readonly reports: Pick<Reports, 'slow'>
 }
 
 /** A lock that was reported, and is still waited for too long. */
@@ -202,10 +203,10 @@ export class LongWaits {
   }
 
   #report(lock: LockState<Request>, oldest: Request, at: number, search: GuardCycleSearch): void {
-    const { places, report, roots } = this.#options
+    const { places, reports, roots } = this.#options
     const { name, waiting } = lock
     const use = (holders: RootHolder[]): void =>
-      report({
+      reports.slow({
         kind: 'slow',
         state: 'waiting',
         label: oldest.label,

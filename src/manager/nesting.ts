@@ -20,6 +20,22 @@ export function* contextsOf(holder: Request | undefined): Generator<Request | un
   }
 }
 
+/**
+ * The holder that a request belongs to which is made through a holder's scope: that one, or one nested in
+ * it, in whose callback the code runs. `scope` is `undefined` where the scope belongs to no holder.
+ */
+export function holderInScope(
+  scope: Request | undefined,
+  current: Request | undefined,
+): Request | undefined {
+  const inner = liveHolder(current)
+  if (inner === undefined || inner === scope) return scope
+  const outer = liveHolder(scope)
+  // Nobody knows any more what was nested in a holder that has ended outside of all others.
+  if (scope !== undefined && outer === undefined) return scope
+  return [...contextsOf(inner)].includes(outer) ? inner : scope
+}
+
 /** Whether a request was made in a holder's callback, or further inside. */
 export function isNestedIn(request: Request, holder: Request): boolean {
   let at = request.holder
@@ -45,6 +61,19 @@ export function noteReturned(guards: ReadonlySet<Request>, holder: Request, valu
   if (!(value instanceof Guard)) return
   const guard = holdingOf(value) as Request
   if (guards.has(guard)) withDetails(guard).returnedBy = holder
+}
+
+/** When a holder ends, its unfinished nested requests move to the enclosing holder. */
+export function handOn(
+  nested: Iterable<Request>,
+  holder: Request | undefined,
+  detector: { handedOn(request: Request): void },
+): void {
+  for (const request of nested) {
+    request.holder = holder
+    if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
+    detector.handedOn(request)
+  }
 }
 
 /**

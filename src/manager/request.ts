@@ -13,6 +13,7 @@
  */
 
 import { type BackendRequest, type Loss, OUTSIDE, type PlanNode } from '../backends/backend.ts'
+import type { LockEventKind, Observer } from '../core/events.ts'
 import type { Callback, Options } from './arguments.ts'
 import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
@@ -24,9 +25,14 @@ import type { Failure } from './lost.ts'
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 
-/** What a request tells its manager that its backend has told it. */
+/** What a request passes on to its manager that its backend has told it. */
 export interface RequestHost {
+  /** Gets every event; most managers have none. */
+  readonly observer: Observer | undefined
+  observe(kind: LockEventKind, request: Request): void
+  /** It will not be granted. */
   failed(request: Request, error: Error): void
+  /** What it was granted is lost. */
   lost(request: Request, loss: Loss): void
 }
 
@@ -134,6 +140,8 @@ export class Request implements BackendRequest, Carried {
   granted(): void {
     this.state = 'granted'
     this.since = coarseNow()
+    const { host } = this.context
+    if (host.observer) host.observe('granted', this)
     this.wakeUp()
   }
 
