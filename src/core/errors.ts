@@ -7,11 +7,10 @@
  * `isLockwiseError()` recognises both.
  */
 
+import { brief, visible } from './format.ts'
 import { heldHow, reentryAdvice, upgradeAdvice, upgradedIn } from './holder-text.ts'
-import { brief } from './listed.ts'
 import type { LockLabel } from './names.ts'
 import type { AbandonedLocks, DeadlockMember, DeadlockReport, ThreadHolder } from './report.ts'
-import { visible } from './visible.ts'
 
 /** What went wrong, as a word that programs can compare. */
 export type LockErrorCode =

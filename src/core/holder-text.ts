@@ -1,6 +1,6 @@
 /** The one place where the requests that are in the way become text. */
 
-import { brief, duration, listed, quoted } from './listed.ts'
+import { brief, duration, listed, quoted } from './format.ts'
 import type { LockLabel } from './names.ts'
 import type { DeadlockReport, LockHolder, RootHolder } from './report.ts'
 

@@ -1,10 +1,9 @@
 /** The one place where a deadlock report becomes text: what happened, each wait, what to change. */
 
+import { duration as longDuration, visible } from '../core/format.ts'
 import { holderText, reentryAdvice, upgradeAdvice, upgradedIn } from '../core/holder-text.ts'
-import { duration as longDuration } from '../core/listed.ts'
 import type { LockLabel } from '../core/names.ts'
 import type { DeadlockMember, DeadlockReport, LockHolder } from '../core/report.ts'
-import { visible } from '../core/visible.ts'
 
 /** How to write the text. */
 export interface TextOptions {

@@ -1,5 +1,6 @@
 /** Reports other than deadlocks as text: possible deadlocks, and what lasts too long. */
 
+import { brief, duration, listed, quoted, visible } from '../core/format.ts'
 import {
   blockersText,
   holderText,
@@ -8,14 +9,12 @@ import {
   upgradeAdvice,
   upgradesIn,
 } from '../core/holder-text.ts'
-import { brief, duration, listed, quoted } from '../core/listed.ts'
 import type {
   GuardCycleMember,
   LeakedReport,
   PossibleDeadlockReport,
   SlowReport,
 } from '../core/report.ts'
-import { visible } from '../core/visible.ts'
 
 /** A possible deadlock as text of several lines: each way round, with both places, and the cure. */
 export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport): string {

@@ -2,8 +2,8 @@
 
 /** A guard: what stands for a holding outside of a callback. */
 
+import { lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
-import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { type Losable, lostSignalOf } from './lost.ts'

@@ -8,11 +8,11 @@
 
 import type { Ticket } from '../backends/local/queues.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
+import { show } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
-import { show } from '../core/show.ts'
 import {
   type Call,
   type Compare,

@@ -5,6 +5,7 @@
  */
 
 import { frameIn } from '../core/await-chain.ts'
+import { innermost } from '../core/call-site.ts'
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
@@ -104,13 +105,6 @@ export class Places {
     const similarCallSite = innermost(similarHeldAt)
     return similarCallSite === undefined ? {} : { similarCallSite }
   }
-}
-
-/** The innermost call of a call stack, without the word `at`; `undefined` for an empty stack. */
-export function innermost(stack: string): string | undefined {
-  const end = stack.indexOf('\n')
-  const call = end < 0 ? stack : stack.slice(0, end)
-  return call === '' ? undefined : call.replace(/^at (async )?/, '')
 }
 
 /** The program may have put its own functions and accessors on `Error`, and these may throw. */

@@ -7,9 +7,10 @@ import {
   type Ticket,
   ticketsOf,
 } from '../backends/local/queues.ts'
-import { brief, lockList } from '../core/listed.ts'
+import { innermost } from '../core/call-site.ts'
+import { brief, lockList } from '../core/format.ts'
 import type { LockMode } from '../core/modes.ts'
-import { innermost, type Places } from './places.ts'
+import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
 
 /** A lock that is held or waited for: one entry for each name of a request. */

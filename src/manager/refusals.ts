@@ -1,7 +1,7 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
 import type { Queues } from '../backends/local/queues.ts'
-import { stackBeginningAt } from '../core/call-stack.ts'
+import { callSite, stackBeginningAt } from '../core/call-site.ts'
 import {
   type Caller,
   LockLostError,
@@ -9,6 +9,7 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
+import { brief, listed, quoted, visible } from '../core/format.ts'
 import {
   blockersText,
   heldHow,
@@ -17,11 +18,9 @@ import {
   upgradeAdvice,
   upgradesIn,
 } from '../core/holder-text.ts'
-import { brief, listed, quoted } from '../core/listed.ts'
 import { classOf } from '../core/names.ts'
 import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
-import { visible } from '../core/visible.ts'
 import { describeHolder, describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
@@ -148,12 +147,6 @@ export function stolen(
     // V8 formats the stack first, and calls `Error.prepareStackTrace`, which may throw.
   }
   return error
-}
-
-/** The innermost call of a stack, for a message; nothing where no stack was kept. */
-function callSite(stack: string): string {
-  const [call = ''] = stack.split('\n')
-  return call === '' ? '' : ` (${call})`
 }
 
 function shown(plan: Plan): string {

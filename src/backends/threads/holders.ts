@@ -5,7 +5,7 @@
  */
 
 import { nowMs } from '../../core/clock.ts'
-import { duration } from '../../core/listed.ts'
+import { duration } from '../../core/format.ts'
 import type { LockMode } from '../../core/modes.ts'
 import type { ThreadHolder, ThreadWait } from '../../core/report.ts'
 import { FREE_SLOT, TASK_SLOT } from './layout.ts'

@@ -1,8 +1,7 @@
 /** A long wait in words: who waits, for what, who is in the way, and what to do. */
 
-import { duration } from '../../core/listed.ts'
+import { duration, visible } from '../../core/format.ts'
 import type { LongWaitReport, ThreadHolder } from '../../core/report.ts'
-import { visible } from '../../core/visible.ts'
 import { holdersText } from './holders.ts'
 
 /** A report as text of several lines: the wait, its call stack, the stacks of its holders, advice. */
