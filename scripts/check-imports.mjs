@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('../src/', import.meta.url))
 const RULES = [
   ['core/', []],
   ['graph/', ['core/']],
-  ['manager/', ['core/', 'graph/', 'explain/', 'backends/local/']],
+  ['manager/', ['core/', 'graph/', 'backends/local/']],
   ['backends/threads/', ['core/']],
   ['backends/local/', ['core/']],
   ['explain/', ['core/']],

@@ -91,12 +91,11 @@ export function describeRoots(
     const nested = nestedWaitOf(holder, places, at)
     return {
       ...describeHolder(ticket, holder, places, at),
-      waitsFor: wait.queue.name,
-      wanted: wait.mode,
+      waitsFor: { name: wait.queue.name, mode: wait.mode, units: 1 },
       holders: holders.get(ticket.queue) ?? 1,
       waiters: ticket.queue.waiting,
-      ...(request && isNestedIn(request, holder) && { isAround: true }),
-      ...(nested && nested.request !== request && { nested: nested.wait }),
+      isAround: request !== undefined && isNestedIn(request, holder),
+      nested: nested && nested.request !== request ? nested.wait : null,
     }
   })
 }
@@ -110,10 +109,11 @@ export function describeHolder(
 ): LockHolder {
   const { since } = holder
   return {
-    lock: lock.name,
-    label: labelOf(holder),
+    name: lock.name,
     mode: lock.mode,
-    since,
+    units: 1,
+    label: labelOf(holder),
+    sinceMs: since,
     heldMs: Math.max(0, at - since),
     ...places.callSiteOf(holder, lock.name),
   }
@@ -134,9 +134,8 @@ function nestedWaitOf(
     return {
       request,
       wait: {
-        lock: wait.queue.name,
-        mode: wait.mode,
         label: labelOf(request),
+        waitsFor: { name: wait.queue.name, mode: wait.mode, units: 1 },
         waitedMs: Math.max(0, at - request.since),
         ...(callSite !== undefined && { callSite }),
         behind: behind.map(({ ticket }) => labelOf(ticket.claim)),

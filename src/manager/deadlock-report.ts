@@ -1,8 +1,7 @@
 /** The report of a cycle of requests, as plain data. */
 
 import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
-import type { WantedLock } from '../core/modes.ts'
-import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import type { DeadlockHeldLock, DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import { type Cycle, isProved, nextOf } from './cycle.ts'
@@ -10,6 +9,9 @@ import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
 import { labelOf, liveHolder, type Request } from './request.ts'
 import { locksOf } from './wait-graph.ts'
+
+/** A member of a report names this many blockers. */
+const MAX_BLOCKERS = 10
 
 /** The victim of a cycle, whichever search found it: the youngest request. */
 export function victimOf(cycle: Cycle): Request {
@@ -30,30 +32,35 @@ export function reportOf(
   const links = [...cycle.slice(first), ...cycle.slice(0, first)]
   const members = links.map(({ waiting, blocker }, i): DeadlockMember => {
     const before = links.at(i - 1) as Cycle[number]
-    const held = locksOf(waiting.holder)
-    const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
-    const wants = waitOf(waiting, blocker)
+    const ticket = ticketBehind(waiting, blocker)
+    const wantedFrom = ticketBehind(before.waiting, before.blocker).name
+    const waitsAt = places.of(waiting)
     const awaitChain = places.ofChain(waiting, before.blocker)
     return {
-      thread: waiting.id,
-      label: labelOf(waiting),
-      holds: held.map(({ name }) => name),
-      ...(shared.length > 0 && { holdsShared: shared }),
-      heldBy: held.map((lock) => describeHolder(lock, lock.by, places, at)),
-      waitsFor: wants.name,
-      ...(wants.mode === 'shared' && { mode: wants.mode }),
-      blocker: nextOf(links, i).waiting.id,
+      waiter: { kind: 'request', id: waiting.id, label: labelOf(waiting) },
+      holds: locksOf(waiting.holder).map((lock): DeadlockHeldLock => {
+        const isWanted = lock.name === wantedFrom && lock.by === before.blocker
+        return {
+          ...describeHolder(lock, lock.by, places, at),
+          ...(isWanted && places.ofHeld(lock.by, lock.name)),
+        }
+      }),
+      waitsFor: { name: ticket.name, mode: ticket.mode, units: 1 },
+      blockers: [
+        nextOf(links, i).waiting.id,
+        ...[...holdersBefore(ticket)].filter((one) => one !== blocker).map(({ id }) => id),
+      ].slice(0, MAX_BLOCKERS),
       waitedMs: Math.max(0, at - waiting.since),
-      stack: places.of(waiting),
-      proved: isEndProved(before.blocker, waiting),
+      ...(waitsAt !== '' && { waitsAt }),
       ...(awaitChain !== '' && { awaitChain }),
-      ...places.ofHeld(before.blocker, waitOf(before.waiting, before.blocker).name),
+      isProved: isEndProved(before.blocker, waiting),
     }
   })
   return {
+    version: 1,
     kind: 'deadlock',
     between: 'tasks',
-    ...(!isProved(cycle) && { suspected: true }),
+    confidence: isProved(cycle) ? 'proved' : 'suspected',
     hasVictim,
     detectedAtMs: at,
     victim: victim.id,
@@ -61,10 +68,9 @@ export function reportOf(
   }
 }
 
-/** The lock that a request waits for because of this blocker. */
-function waitOf(request: Request, blocker: Request): WantedLock<string> {
+/** The ticket with which a request waits for this blocker. */
+function ticketBehind(request: Request, blocker: Request): Ticket<Request> {
   const ticket = [...ticketsOf(request)].find((one) => [...holdersBefore(one)].includes(blocker))
   // There is one: the cycle goes through this lock.
-  const { name, mode } = ticket as Ticket<Request>
-  return { name, mode }
+  return ticket as Ticket<Request>
 }

@@ -12,8 +12,8 @@ import { isGranted, Queues, type Ticket } from '../backends/local/queues.ts'
 import { readAwaitChain } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 import { brief, duration } from '../core/format.ts'
-import { siteText } from '../core/holder-text.ts'
 import { locksIn, namesIn } from '../core/plan.ts'
+import { siteText } from '../core/report-text.ts'
 import { onAbort } from './aborts.ts'
 import type { Callback, Options } from './arguments.ts'
 import { callAfter, coarseNow, now, reportIdlyAfter } from './clock.ts'
@@ -536,13 +536,13 @@ export class Engine {
     const from = now()
     const warn = (): void => {
       this.#options.tell.slow({
+        version: 1,
         kind: 'slow',
         state: 'holding',
         label: labelOf(request),
         names: namesIn(request.plan),
         lastsMs: now() - from,
         ...this.#options.places.callSiteOf(request),
-        blockers: [],
       })
     }
     stopBy(request, reportIdlyAfter(afterMs, warn))

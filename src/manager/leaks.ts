@@ -67,10 +67,11 @@ export class Leaks {
       waiters += at.queue.waiting
     }
     this.#options.report({
+      version: 1,
       kind: 'leaked',
       label: labelOf(request),
       names: namesIn(request.plan),
-      since,
+      sinceMs: since,
       heldMs: Math.max(0, now() - since),
       ...this.#options.places.callSiteOf(request),
       waiters,

@@ -170,13 +170,13 @@ export class LongWaits {
     const ticket = ticketIn(oldest, queue)
     const holders = describeRoots([ticket], places, at, oldest)
     report({
+      version: 1,
       kind: 'slow',
       state: 'waiting',
       label: labelOf(oldest),
       names: namesIn(oldest.plan),
       lastsMs: Math.max(0, at - oldest.since),
       ...places.callSiteOf(oldest),
-      blockers: holders.map(({ label }) => label),
       lock: queue.name,
       waiters: queue.waiting,
       holders,

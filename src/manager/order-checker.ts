@@ -40,10 +40,11 @@ export class OrderChecker {
     const { places, tell } = this.#options
     const reports = this.#order.record(held, wanted, {
       label: () => labelOf(request),
-      heldAt: ({ by, name }) => ({ heldAt: '', ...places.ofHeld(by, name) }),
+      heldAt: ({ by, name }) => places.ofHeld(by, name),
       wantedAt: () => {
         places.keep(request, caller)
-        return places.of(request)
+        const wantedAt = places.of(request)
+        return wantedAt === '' ? {} : { wantedAt }
       },
     })
     for (const report of reports) tell.possible(report)

@@ -10,6 +10,9 @@ import {
   LockTimeoutError,
 } from '../core/errors.ts'
 import { brief, listed, quoted, visible } from '../core/format.ts'
+import { classOf } from '../core/names.ts'
+import type { DeclaredOrder } from '../core/order.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
 import {
   blockersText,
   heldHow,
@@ -17,10 +20,7 @@ import {
   reentryAdvice,
   upgradeAdvice,
   upgradesIn,
-} from '../core/holder-text.ts'
-import { classOf } from '../core/names.ts'
-import type { DeclaredOrder } from '../core/order.ts'
-import { namesIn, type Plan } from '../core/plan.ts'
+} from '../core/report-text.ts'
 import { describeHolder, describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'

@@ -38,7 +38,7 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
       [report.kind, report.label, report.names, report.waiters],
       ['leaked', 'leaker 0', ['a:0', 'b:0'], 1],
     )
-    assert.ok(report.heldMs >= 0 && report.since > 0)
+    assert.ok(report.heldMs >= 0 && report.sinceMs > 0)
     assert.match(report.callSite ?? '', /^leak \(.*leaks\.test/)
     assert.match(
       leakedText(report),

@@ -29,7 +29,7 @@
 
 import type { DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
-import { reportOf, type Step } from './deadlock-report.ts'
+import { describeDeadlock, type Step } from './deadlock-report.ts'
 import { heirOf, noticeEndOf } from './deaths.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
@@ -119,7 +119,7 @@ function confirm(
       if (ended !== undefined) return { ended }
       const second = walk(table, owner.id, childrenIn(table), counts)
       if (second && agree(first, second)) {
-        const report = reportOf(table, second)
+        const report = describeDeadlock(table, second)
         endWait(table, owner)
         return { report }
       }
