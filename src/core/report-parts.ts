@@ -1,7 +1,13 @@
-/** The parts that reports share: locks as they are held and asked for, holders, and waits. */
+/** The parts of reports: locks as they are held and asked for, holders, and waits. */
 
 import type { LockMode } from './modes.ts'
 import type { LockLabel } from './names.ts'
+
+/** The base of all reports. */
+export interface Versioned {
+  /** The version of the shape of all reports: it grows when a property is removed or changes its meaning. */
+  readonly version: 1
+}
 
 /** A lock as a request asks for it. */
 export interface RequestedLock {
@@ -116,4 +122,14 @@ export interface ThreadWait {
   readonly waitsAt?: string
   /** The holders of that lock; empty where they are in the report already. */
   readonly holders: readonly ThreadHolder[]
+}
+
+/** The locks that a thread left that ended while it held them. */
+export interface AbandonedLocks {
+  /** The thread's number: its owner number in the table. */
+  readonly thread: number
+  /** The label it was opened with. */
+  readonly label: string
+  /** All the locks it held, its asynchronous holdings' too, lowest first. */
+  readonly locks: readonly number[]
 }
