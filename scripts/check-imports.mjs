@@ -17,7 +17,7 @@ const RULES = [
   ['core/', []],
   ['graph/', ['core/']],
   ['manager/lock-manager.ts', ['manager/', 'core/', 'backends/backend.ts', 'backends/local/']],
-  ['manager/', ['core/', 'graph/', 'explain/', 'backends/backend.ts']],
+  ['manager/', ['core/', 'graph/', 'backends/backend.ts']],
   ['backends/threads/', ['core/']],
   ['backends/local/', ['core/', 'backends/backend.ts']],
   ['backends/backend.ts', ['core/']],

@@ -17,20 +17,29 @@ export { exclusive, type LockMode, shared, type WantedLock } from './core/modes.
 export type { LockLabel } from './core/names.ts'
 export {
   type AbandonedLocks,
+  type DeadlockHeldLock,
   type DeadlockMember,
   type DeadlockReport,
   type GuardCycleMember,
+  type HeldLock,
   type LeakedReport,
   type LockHolder,
+  type LongLockWaitReport,
+  type LongSlotWaitReport,
   type LongWaitReport,
   type NestedWait,
   type PossibleDeadlockEdge,
   type PossibleDeadlockReport,
+  type Report,
+  type RequestedLock,
   type RootHolder,
   relabelLocks,
+  type SlowHoldingReport,
   type SlowReport,
+  type SlowWaitReport,
   type ThreadHolder,
   type ThreadWait,
+  type Waiter,
 } from './core/report.ts'
 export type { LockInfo, LockManagerSnapshot } from './core/snapshot.ts'
 export type { DeadlockVictims } from './manager/deadlock-detector.ts'

@@ -7,11 +7,11 @@
 
 import type { PlanNode, Supports } from '../backends/backend.ts'
 import { LockUsageError } from '../core/errors.ts'
+import { kindOf, show } from '../core/format.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
-import { kindOf, show } from '../core/show.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'

@@ -54,14 +54,16 @@ export class RootHolders {
     return found.slice(0, MAX_DESCRIBED).map((blocker) => {
       const { name, mode, waitsFor, wanted, holders, waiters, by } = blocker
       const lock = { name, mode }
-      const counts = { waitsFor, wanted, holders, waiters }
-      if (!(by instanceof Request)) return { ...describeOther(lock, by, at), ...counts }
+      const counts = { waitsFor: { name: waitsFor, mode: wanted, units: 1 }, holders, waiters }
+      if (!(by instanceof Request)) {
+        return { ...describeOther(lock, by, at), ...counts, isAround: false, nested: null }
+      }
       const nested = this.#nestedWaitOf(by, at)
       return {
         ...describeHolder(lock, by, this.#places, at),
         ...counts,
-        ...(isNestedIn(request, by) && { isAround: true }),
-        ...(nested && nested.request !== request && { nested: nested.wait }),
+        isAround: isNestedIn(request, by),
+        nested: nested && nested.request !== request ? nested.wait : null,
       }
     })
   }
@@ -79,9 +81,8 @@ export class RootHolders {
       return {
         request,
         wait: {
-          lock: lack.name,
-          mode: lack.mode,
           label: request.label,
+          waitsFor: { name: lack.name, mode: lack.mode, units: 1 },
           waitedMs: Math.max(0, at - request.since),
           ...(callSite !== undefined && { callSite }),
           behind: this.now(request, lack.name)
@@ -103,10 +104,11 @@ export function describeHolder(
 ): LockHolder {
   const { label, since } = holder
   return {
-    lock: lock.name,
-    label,
+    name: lock.name,
     mode: lock.mode,
-    since,
+    units: 1,
+    label,
+    sinceMs: since,
     heldMs: Math.max(0, at - since),
     ...places.callSiteOf(holder, lock.name),
   }
@@ -119,10 +121,11 @@ function describeOther(
   at: number,
 ): LockHolder {
   return {
-    lock: lock.name,
-    label,
+    name: lock.name,
     mode: lock.mode,
-    since,
+    units: 1,
+    label,
+    sinceMs: since,
     heldMs: Math.max(0, at - since),
     ...(callSite !== undefined && { callSite }),
   }

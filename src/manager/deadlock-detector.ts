@@ -21,7 +21,7 @@
  *            finds something.
  */
 
-import { stackBeginningAt } from '../core/call-stack.ts'
+import { stackBeginningAt } from '../core/call-site.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined, reachable } from '../graph/path.ts'

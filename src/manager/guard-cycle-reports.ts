@@ -4,7 +4,7 @@
  */
 
 import type { Backend } from '../backends/backend.ts'
-import type { GuardCycleMember, SlowReport } from '../core/report.ts'
+import type { GuardCycleMember, SlowWaitReport } from '../core/report.ts'
 import type { RootHolders } from './blockers.ts'
 import {
   describeGuardCycle,
@@ -52,14 +52,15 @@ export class GuardCycleReports {
     lock: string,
     search: GuardCycleSearch,
     at: number,
-  ): Pick<SlowReport, 'guardCycle' | 'guardCycleReportedFor'> {
+  ): Pick<SlowWaitReport, 'guardCycle' | 'guardCycleReportedFor'> {
     const cycle = this.#cycleOf(oldest, search)
-    if (cycle === undefined) return {}
+    if (cycle === undefined) return { guardCycle: [], guardCycleReportedFor: null }
     const key = keyOfGuardCycle(cycle)
     const known = this.#reported.get(key)
-    if (known && known.lock !== lock) return { guardCycleReportedFor: known.lock }
+    if (known && known.lock !== lock) return { guardCycle: [], guardCycleReportedFor: known.lock }
     this.#reported.set(key, { cycle, lock })
-    return { guardCycle: describeGuardCycle(cycle, this.#places, at) }
+    const guardCycle = describeGuardCycle(cycle, this.#places, at)
+    return { guardCycle, guardCycleReportedFor: null }
   }
 
   /** The cycles of some waiting requests that no report has had yet, at most `limit`. */

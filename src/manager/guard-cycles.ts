@@ -207,23 +207,22 @@ export function describeGuardCycle(
     const before = cycle.at(i - 1) as GuardLink
     const { by: guard } = before.root
     const { callSite } = places.callSiteOf(waiting)
-    const withOwner = ownerOnOneSide(waiting, guard)
     return {
       label: waiting.label,
-      waitsFor: root.waitsFor,
+      waitsFor: { name: root.waitsFor, mode: root.wanted, units: 1 },
       waitedMs: Math.max(0, at - waiting.since),
       ...(callSite !== undefined && { callSite }),
       mayHold: describeHolder(before.root, guard, places, at),
-      ...(before.fit === FIT.certain && { isCertain: true }),
-      ...(withOwner !== undefined && { withOwner }),
+      isCertain: before.fit === FIT.certain,
+      withOwner: withOwner(waiting, guard),
     }
   })
 }
 
-/** Which of a request and a guard has an owner, where only one has. */
-function ownerOnOneSide(waiting: Request, guard: Request): 'guard' | 'request' | undefined {
+/** Which of a request and a guard has an owner. */
+function withOwner(waiting: Request, guard: Request): GuardCycleMember['withOwner'] {
   const hasOwner = waiting.options.owner !== undefined
-  if (hasOwner === (guard.options.owner !== undefined)) return undefined
+  if (hasOwner === (guard.options.owner !== undefined)) return hasOwner ? 'both' : 'neither'
   return hasOwner ? 'request' : 'guard'
 }
 

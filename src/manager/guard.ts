@@ -2,11 +2,11 @@
 
 /** A guard: what stands for a holding outside of a callback. */
 
-import { siteText } from '../core/holder-text.ts'
+import { brief, duration, lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
-import { brief, duration, lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
+import { siteText } from '../core/report-text.ts'
 import { now } from './clock.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
 import { webTypeError } from './web-type-error.ts'

@@ -3,13 +3,6 @@
 import { frameIn } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 
-/** The innermost call of a call stack, without the word `at`; `undefined` for an empty stack. */
-export function innermost(stack: string): string | undefined {
-  const end = stack.indexOf('\n')
-  const call = end < 0 ? stack : stack.slice(0, end)
-  return call === '' ? undefined : call.replace(/^at (async )?/, '')
-}
-
 /** The program may have put its own functions and accessors on `Error`, and these may throw. */
 export function capture(caller: Caller): { readonly stack?: string } | undefined {
   try {

@@ -66,10 +66,11 @@ export class Leaks {
     let waiters = 0
     for (const name of names) waiters += this.#options.backend.lock(name)?.waiting ?? 0
     this.#options.reports.leaked({
+      version: 1,
       kind: 'leaked',
       label,
       names,
-      since,
+      sinceMs: since,
       heldMs: Math.max(0, now() - since),
       ...this.#options.places.callSiteOf(request),
       waiters,

@@ -207,13 +207,13 @@ export class LongWaits {
     const { name, waiting } = lock
     const use = (holders: RootHolder[]): void =>
       reports.slow({
+        version: 1,
         kind: 'slow',
         state: 'waiting',
         label: oldest.label,
         names: namesIn(oldest.plan),
         lastsMs: Math.max(0, at - oldest.since),
         ...places.callSiteOf(oldest),
-        blockers: holders.map(({ label }) => label),
         lock: name,
         waiters: waiting,
         holders,

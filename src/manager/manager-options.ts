@@ -2,9 +2,9 @@
 
 import type { Backend } from '../backends/backend.ts'
 import { LockUsageError } from '../core/errors.ts'
+import { show } from '../core/format.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { DeclaredOrder } from '../core/order.ts'
-import { show } from '../core/show.ts'
 import { type Compare, defaultCompare, toMs } from './arguments.ts'
 import type { DeadlockVictims } from './deadlock-detector.ts'
 import type { EngineOptions } from './engine.ts'

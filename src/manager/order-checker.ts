@@ -41,10 +41,11 @@ export class OrderChecker {
     const { places, reports } = this.#options
     const possible = this.#order.record(held, wanted, {
       label: () => labelOf(request),
-      heldAt: ({ by, name }) => ({ heldAt: '', ...places.ofHeld(by, name) }),
+      heldAt: ({ by, name }) => places.ofHeld(by, name),
       wantedAt: () => {
         places.keep(request, caller)
-        return places.of(request)
+        const wantedAt = places.of(request)
+        return wantedAt === '' ? {} : { wantedAt }
       },
     })
     for (const report of possible) reports.possible(report)

@@ -155,7 +155,7 @@ export class Outcomes {
     try {
       this.#engine.begin(request)
     } catch (error) {
-      this.#engine.end(request)
+      void this.#engine.end(request)
       throw error
     }
     if (request.callback) return this.#callBack(request, request.callback, settle)
@@ -199,11 +199,11 @@ export class Outcomes {
       }
       const released = this.#engine.end(request)
       if (request.failure) throw request.failure.reason
-      return released ? released.then(() => value) : value
+      return released === undefined ? value : released.then(() => value)
     } catch (error) {
       const released = this.#engine.end(request)
       const reason = request.failure ? request.failure.reason : error
-      if (!released) throw reason
+      if (released === undefined) throw reason
       return released.then(() => Promise.reject(reason))
     }
   }

@@ -1,7 +1,7 @@
 /** What `util.inspect` shows of a manager. */
 
 import type { Backend } from '../backends/backend.ts'
-import { brief, lockList } from '../core/listed.ts'
+import { brief, lockList } from '../core/format.ts'
 import type { Request } from './request.ts'
 
 /** An overview shows this many requests of each kind. */

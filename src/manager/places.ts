@@ -5,10 +5,11 @@
  */
 
 import { frameIn } from '../core/await-chain.ts'
+import { innermost } from '../core/call-site.ts'
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
-import { callsIn, capture, innermost, linesOf, stackOf } from './kept-stack.ts'
+import { callsIn, capture, linesOf, stackOf } from './kept-stack.ts'
 import { labelOf, type Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 

@@ -1,6 +1,6 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
-import { stackBeginningAt } from '../core/call-stack.ts'
+import { callSite, stackBeginningAt } from '../core/call-site.ts'
 import {
   type Caller,
   LockLostError,
@@ -8,6 +8,11 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
+import { brief, listed, quoted, visible } from '../core/format.ts'
+import { classOf } from '../core/names.ts'
+import type { DeclaredOrder } from '../core/order.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
+import type { RootHolder } from '../core/report.ts'
 import {
   blockersText,
   heldHow,
@@ -15,13 +20,7 @@ import {
   reentryAdvice,
   upgradeAdvice,
   upgradesIn,
-} from '../core/holder-text.ts'
-import { brief, listed, quoted } from '../core/listed.ts'
-import { classOf } from '../core/names.ts'
-import type { DeclaredOrder } from '../core/order.ts'
-import { namesIn, type Plan } from '../core/plan.ts'
-import type { RootHolder } from '../core/report.ts'
-import { visible } from '../core/visible.ts'
+} from '../core/report-text.ts'
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
@@ -158,12 +157,6 @@ export function goneFrom(request: Request, cause: Error, places: Places): LockLo
   error.cause = cause
   if (place !== '') error.stack = stackBeginningAt(error, place)
   return error
-}
-
-/** The innermost call of a stack, for a message; nothing where no stack was kept. */
-function callSite(stack: string): string {
-  const [call = ''] = stack.split('\n')
-  return call === '' ? '' : ` (${call})`
 }
 
 function shown(plan: Plan): string {

@@ -13,13 +13,14 @@
  */
 
 import { type BackendRequest, type Loss, OUTSIDE, type PlanNode } from '../backends/backend.ts'
+import { innermost } from '../core/call-site.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
 import type { Callback, Options } from './arguments.ts'
 import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
 import type { Details } from './details.ts'
 import type { Guard } from './guard.ts'
-import { innermost, linesOf } from './kept-stack.ts'
+import { linesOf } from './kept-stack.ts'
 import type { Failure } from './lost.ts'
 
 /** See the table above. */

@@ -66,10 +66,11 @@ export class WaitGraph {
     return false
   }
 
-  /** The lock that a request waits for because of this holder. */
-  lockBetween(request: Request, blocker: Request): WantedLock<string> {
+  /** The lock that a request waits for because of this holder, with all of its holders. */
+  lackBehind(request: Request, blocker: Request): WantedLock<string> & { holders: Request[] } {
     for (const { name, mode, holders } of this.#edges.lacks(request)) {
-      for (const holder of holders) if (holder === blocker) return { name, mode }
+      const all = [...holders]
+      if (all.includes(blocker)) return { name, mode, holders: all }
     }
     throw new Error(`request ${request.id} does not wait for request ${blocker.id}`)
   }

@@ -2,7 +2,7 @@
 
 import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
-import { guardCycleText, waitText } from '../explain/text.ts'
+import { guardCycleText, waitText } from '../core/report-text.ts'
 import type { RootHolders } from './blockers.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import type { Waits } from './empty-loop.ts'

@@ -89,13 +89,13 @@ export class Watch {
     const from = now()
     const warn = (): void => {
       reports.slow({
+        version: 1,
         kind: 'slow',
         state: 'holding',
         label: request.label,
         names: namesIn(request.plan),
         lastsMs: now() - from,
         ...places.callSiteOf(request),
-        blockers: [],
       })
     }
     stopBy(request, reportIdlyAfter(afterMs, warn))

@@ -60,7 +60,11 @@ export function contractOf({ name, make }: Tested): void {
       const locks = manager()
       for (let i = 0; i < 5; i++) {
         await locks.request(['a', 'b'], () => pause(1))
-        const isFree = await locks.request(['a', 'b'], { ifAvailable: true }, (lock) => lock !== null)
+        const isFree = await locks.request(
+          ['a', 'b'],
+          { ifAvailable: true },
+          (lock) => lock !== null,
+        )
         assert.ok(isFree)
       }
     })
@@ -126,13 +130,11 @@ export function contractOf({ name, make }: Tested): void {
       },
     )
 
-    it(
-      'refuses shared requests',
-      { skip: supports.shared && `${name} supports shared locks` },
-      async () => {
+    if (!supports.shared) {
+      it('refuses shared requests', async () => {
         await assert.rejects(manager().acquire(shared('a')), { name: 'NotSupportedError' })
-      },
-    )
+      })
+    }
 
     it('calls back with null, or rejects and names the holder, where ifAvailable finds a lock taken', async () => {
       const locks = manager()
@@ -158,22 +160,23 @@ export function contractOf({ name, make }: Tested): void {
       assert.ok(locks.tryAcquire('b'))
     })
 
-    it(
-      'refuses tryAcquire',
-      { skip: !!tryAcquire && `${name} supports tryAcquire` },
-      () => {
+    if (!tryAcquire) {
+      it('refuses tryAcquire', { skip: !!tryAcquire && `${name} supports tryAcquire` }, () => {
         assert.throws(() => manager().tryAcquire('a'), { code: 'LOCK_USAGE' })
-      },
-    )
+      })
+    }
 
     it('gives a wait up after its time, and names the holder', async () => {
       const locks = manager()
       const guard = await locks.acquire('a', { label: 'the holder' })
-      await assert.rejects(locks.request('a', { timeoutMs: 10 }, () => {}), (error: Error) => {
-        assert.equal((error as { code?: string }).code, 'LOCK_TIMEOUT')
-        assert.match(error.message, /the holder/)
-        return true
-      })
+      await assert.rejects(
+        locks.request('a', { timeoutMs: 10 }, () => {}),
+        (error: Error) => {
+          assert.equal((error as { code?: string }).code, 'LOCK_TIMEOUT')
+          assert.match(error.message, /the holder/)
+          return true
+        },
+      )
       await guard[Symbol.asyncDispose]()
       await isIdle(locks)
     })
@@ -223,15 +226,16 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it(
-      'refuses to steal',
-      { skip: supports.steal && `${name} supports stealing` },
-      async () => {
-        await assert.rejects(manager().request('a', { steal: true }, () => {}), {
-          name: 'NotSupportedError',
-        })
-      },
-    )
+    if (!supports.steal) {
+      it('refuses to steal', { skip: supports.steal && `${name} supports stealing` }, async () => {
+        await assert.rejects(
+          manager().request('a', { steal: true }, () => {}),
+          {
+            name: 'NotSupportedError',
+          },
+        )
+      })
+    }
 
     it('says who holds and who waits', async () => {
       const locks = manager()
@@ -262,7 +266,12 @@ export function contractOf({ name, make }: Tested): void {
       const waiting = locks.request('a', { label: 'the waiter' }, () => {})
       await until(() => reports.length > 0)
       assert.equal(reports[0]?.label, 'the waiter')
-      assert.deepEqual(reports[0]?.blockers, ['the holder'])
+      const [report] = reports
+      assert.ok(report?.state === 'waiting')
+      assert.deepEqual(
+        report.holders.map(({ label }) => label),
+        ['the holder'],
+      )
       await guard[Symbol.asyncDispose]()
       await waiting
     })
@@ -281,10 +290,7 @@ export function contractOf({ name, make }: Tested): void {
       assert.equal(victims.length, 1)
       assert.equal((victims[0] as PromiseRejectedResult).reason.code, 'LOCK_DEADLOCK')
       assert.equal(reports.length, 1)
-      assert.deepEqual(
-        reports[0]?.cycle.map(({ waitsFor }) => waitsFor.name).sort(),
-        ['a', 'b'],
-      )
+      assert.deepEqual(reports[0]?.cycle.map(({ waitsFor }) => waitsFor.name).sort(), ['a', 'b'])
       await isIdle(locks)
     })
 
@@ -332,7 +338,10 @@ export function contractOf({ name, make }: Tested): void {
         }
       }
       await Promise.all(Array.from({ length: 8 }, task))
-      assert.equal([...counts.values()].reduce((a, b) => a + b, 0), expected)
+      assert.equal(
+        [...counts.values()].reduce((a, b) => a + b, 0),
+        expected,
+      )
       await isIdle(locks)
       await locks.close()
     })

@@ -52,8 +52,8 @@ export class ToyBackend implements Backend {
       this.#grant()
       if (entry.isGranted) return
       if (request.ifAvailable) {
-        this.#remove(request)
         const by = this.#inTheWay(entry).map(({ request: { label } }) => label)
+        this.#remove(request)
         later(() => request.failed(new LockNotAvailableError(`it is held by ${by.join()}`)))
       } else this.#lookForDeadlock(request)
     })
@@ -80,7 +80,16 @@ export class ToyBackend implements Backend {
       const { label, since, callSite } = by
       const waiters = this.lock(lock).waiting
       const modes = { mode: 'exclusive', wanted: 'exclusive' } as const
-      return [{ name: lock, waitsFor: lock, ...modes, by: { label, since, callSite }, holders: 1, waiters }]
+      return [
+        {
+          name: lock,
+          waitsFor: lock,
+          ...modes,
+          by: { label, since, callSite },
+          holders: 1,
+          waiters,
+        },
+      ]
     })
   }
 
@@ -166,7 +175,9 @@ export class ToyBackend implements Backend {
   #inTheWay(entry: Entry): Entry[] {
     const names = namesIn(entry.request.plan)
     const before = this.#entries.slice(0, this.#entries.indexOf(entry))
-    return before.filter(({ request }) => namesIn(request.plan).some((name) => names.includes(name)))
+    return before.filter(({ request }) =>
+      namesIn(request.plan).some((name) => names.includes(name)),
+    )
   }
 
   /** At the end; or, inside of a holder, before the first that waits for that holder. */
@@ -185,7 +196,8 @@ export class ToyBackend implements Backend {
     if (cycle === undefined || host === undefined) return
     setTimeout(async () => {
       const proofs = await Promise.all(cycle.map((waiting) => host.prove(waiting)))
-      const stands = String(this.#cycleFrom(request)?.map(({ id }) => id)) === String(cycle.map(({ id }) => id))
+      const stands =
+        String(this.#cycleFrom(request)?.map(({ id }) => id)) === String(cycle.map(({ id }) => id))
       if (!stands || (host.deadlockVictims === 'proved' && proofs.includes(false))) return
       const report = reportOf(cycle)
       this.#remove(request)
