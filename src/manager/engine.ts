@@ -7,29 +7,27 @@ import type { Backend, Loss, PlanNode } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
 import { locksIn } from '../core/plan.ts'
-import { onAbort } from './aborts.ts'
+import { Admission } from './admission.ts'
 import type { Callback, Options } from './arguments.ts'
-import { coarseNow, now } from './clock.ts'
+import { Callbacks } from './callbacks.ts'
+import { now } from './clock.ts'
 import { Context } from './context.ts'
 import { DeadlockDetector, type DeadlockVictims } from './deadlock-detector.ts'
-import { withDetails } from './details.ts'
 import { Guard } from './guard.ts'
 import { Leaks } from './leaks.ts'
-import { reportLost } from './lost.ts'
-import { handGuardsOn, handOn, nestIn } from './nesting.ts'
+import { Losses } from './losses.ts'
+import { handGuardsOn, handOn } from './nesting.ts'
 import { OrderChecker } from './order-checker.ts'
 import { Outcomes, type Transitions } from './outcomes.ts'
-import { hasWaiting, isIdle } from './owners.ts'
+import { isIdle } from './owners.ts'
 import { isProvedToWait, prove } from './proof.ts'
-import { goneFrom, stolen } from './refusals.ts'
-import { liveHolder, Request, type RequestHost, stopBy } from './request.ts'
+import { liveHolder, Request, type RequestHost } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
-import { isAborted, reasonOf } from './signals.ts'
 import { NO_WAITS, WaitGraph } from './wait-graph.ts'
-import { Watch, type WatchOptions } from './watch.ts'
+import { Watchdog, type WatchdogOptions } from './watchdog.ts'
 
 /** What an engine works with. `LockManagerOptions` explains what is not explained here. */
-export interface EngineOptions extends WatchOptions {
+export interface EngineOptions extends WatchdogOptions {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims
   /** Whether to keep an order graph. */
@@ -38,16 +36,14 @@ export interface EngineOptions extends WatchOptions {
 
 /** The requests of one manager. */
 export class Engine implements Transitions, RequestHost {
-  readonly #options: EngineOptions
   readonly #backend: Backend<Request>
   readonly #detector: DeadlockDetector
-  readonly #order: OrderChecker | undefined
-  readonly #watch: Watch
+  readonly #watchdog: Watchdog
+  readonly #losses: Losses
+  readonly #admission: Admission
   readonly #leaks: Leaks
   readonly #outcomes: Outcomes
   #requests = 0
-  /** While a request steals: its call, and those that have lost their locks to it. */
-  #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
 
   readonly isImmediate: boolean
   readonly context: Context<Request, RequestHost> = new Context(this)
@@ -56,17 +52,26 @@ export class Engine implements Transitions, RequestHost {
 
   /** `calls`: what the scopes of callbacks call. */
   constructor(options: EngineOptions, calls: ScopeCalls) {
-    const { backend, reports, trackOrder } = options
+    const { backend, places, reports } = options
     const giveUp = (request: Request, reason: unknown): void => this.giveUp(request, reason)
     const graph = new WaitGraph(backend.waits ?? NO_WAITS)
-    this.#options = options
+    const order = options.trackOrder ? new OrderChecker(options) : undefined
     this.#backend = backend
     this.isImmediate = backend.tryAcquire !== undefined
-    this.#order = trackOrder ? new OrderChecker(options) : undefined
     this.#detector = new DeadlockDetector({ ...options, graph, fail: giveUp })
-    this.#watch = new Watch(options, this.#detector, giveUp)
+    this.#watchdog = new Watchdog(options, this.#detector, giveUp)
     this.#leaks = new Leaks(options)
-    this.#outcomes = new Outcomes(this, this.context, calls)
+    this.#losses = new Losses(places, (request) => void this.end(request))
+    this.#admission = new Admission({
+      engine: this,
+      backend,
+      places,
+      order,
+      watchdog: this.#watchdog,
+      losses: this.#losses,
+    })
+    const callbacks = new Callbacks(this, this.context, calls)
+    this.#outcomes = new Outcomes(this, this.#admission, callbacks)
     const { deadlockAfterMs, deadlockVictims } = options
     backend.attach({
       deadlockAfterMs,
@@ -107,11 +112,11 @@ export class Engine implements Transitions, RequestHost {
     const request = new Request(this.context, ++this.#requests, plan, options, holder, undefined)
     if (this.observer) this.observe('requested', request)
     try {
-      if (!this.#tryEnter(request)) {
+      if (!this.#admission.tryEnter(request)) {
         void this.end(request)
         return undefined
       }
-      this.enter(request, caller)
+      this.#admission.enter(request, caller)
       this.begin(request)
       return this.guardOf(request)
     } catch (error) {
@@ -120,78 +125,8 @@ export class Engine implements Transitions, RequestHost {
     }
   }
 
-  enter(request: Request, caller: Caller): boolean {
-    const { options, holder } = request
-    request.since = coarseNow()
-    this.#options.places.keepSome(request, caller)
-    if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
-    else this.#ask(request, caller)
-    const { signal } = options
-    if (signal) {
-      const abort = (): void => this.giveUp(request, reasonOf(signal))
-      stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
-    }
-    return request.state === 'granted'
-  }
-
-  #enterNested(request: Request, holder: Request, caller: Caller): void {
-    const { options } = request
-    this.#order?.wanted(request, caller)
-    if (options.owner ? hasWaiting(holder) : holder.nested?.size) {
-      withDetails(holder).hasBranches = true
-    } else if (holder.details && !holder.guards?.size) holder.details.hasBranches = false
-    nestIn(holder, request)
-    this.#ask(request, caller)
-    if (request.state === 'granted') return
-    request.since = now()
-    this.#options.places.keep(request, caller)
-  }
-
-  /** waiting → granted, if the backend grants it now, or has done so. */
-  #ask(request: Request, caller: Caller): void {
-    if (request.state === 'granted') return
-    const isGranted = request.options.steal
-      ? this.#steal(request, caller)
-      : this.#backend.acquire(request)
-    if (isGranted) request.state = 'granted'
-    if (this.observer) this.observe(isGranted ? 'granted' : 'waiting', request)
-  }
-
-  /** waiting → granted, if that is possible now. */
-  #tryEnter(request: Request): boolean {
-    const backend = this.#backend
-    if (!backend.tryAcquire?.(request)) {
-      if (!this.#isAnyUnheard(request.plan)) return false
-      this.giveUpAborted()
-      if (!backend.tryAcquire?.(request)) return false
-    }
-    request.state = 'granted'
-    if (this.observer) this.observe('granted', request)
-    return true
-  }
-
-  /** Where the backend cannot say that at once, the request fails later. */
-  isRefused(request: Request, caller: Caller): boolean {
-    if (!request.options.ifAvailable || !this.isImmediate || this.#tryEnter(request)) return false
-    if (request.callback === undefined) throw this.#watch.notAvailable(request, caller)
-    void this.end(request)
-    return true
-  }
-
-  /** Comes before all who wait; those who hold lose all that they have. */
-  #steal(request: Request, caller: Caller): boolean {
-    const victims: Request[] = []
-    this.#theft = { caller, victims }
-    try {
-      return this.#backend.acquire(request)
-    } finally {
-      this.#theft = undefined
-      reportLost(victims)
-    }
-  }
-
   wait(request: Request, caller: Caller): void {
-    this.#watch.waits(request, caller)
+    this.#watchdog.waits(request, caller)
   }
 
   awaited(request: Request): void {
@@ -202,7 +137,7 @@ export class Engine implements Transitions, RequestHost {
     request.state = 'holding'
     request.stop?.()
     request.stop = undefined
-    this.#watch.holds(request)
+    this.#watchdog.holds(request)
   }
 
   guardOf(request: Request): Guard {
@@ -229,18 +164,12 @@ export class Engine implements Transitions, RequestHost {
   }
 
   lost(request: Request, loss: Loss): void {
-    if (request.state === 'ended' || request.state === 'waiting') return
-    const { places } = this.#options
-    const theft = this.#theft
-    const reason =
-      loss.kind === 'stolen'
-        ? stolen(request, loss.by as Request, places, theft?.caller)
-        : goneFrom(request, loss.error, places)
-    request.failure = { reason, kind: loss.kind }
-    request.reject?.(reason)
-    void this.end(request)
-    if (theft) theft.victims.push(request)
-    else reportLost([request])
+    this.#losses.lost(request, loss)
+  }
+
+  /** Gives up every request whose abort we have not heard of yet. Cost: every request, once. */
+  giveUpAborted(): void {
+    this.#admission.giveUpAborted()
   }
 
   /** any → ended; nothing for one that has ended. A promise settles when its locks are free. */
@@ -289,26 +218,6 @@ export class Engine implements Transitions, RequestHost {
     return this.#backend.release(request)
   }
 
-  /** Gives up every request whose abort we have not heard of yet. Cost: every request, once. */
-  giveUpAborted(): void {
-    const aborted = new Set<Request>()
-    for (const lock of this.#backend.locks()) {
-      for (const request of lock.holders()) if (isAbortedUnheard(request)) aborted.add(request)
-      for (const request of lock.waiters()) if (isAbortedUnheard(request)) aborted.add(request)
-    }
-    for (const request of aborted) {
-      this.giveUp(request, reasonOf(request.options.signal as AbortSignal))
-    }
-  }
-
-  /** Whether an abort that we have not heard of would end the wait or the grant of one before a plan. */
-  #isAnyUnheard(plan: PlanNode): boolean {
-    return locksIn(plan).some(({ name }) => {
-      const newest = this.#backend.lock(name)?.newest
-      return newest !== undefined && isAbortedUnheard(newest)
-    })
-  }
-
   observe(kind: LockEventKind, request: Request): void {
     const { id, holder, options, plan } = request
     this.observer?.({
@@ -320,11 +229,6 @@ export class Engine implements Transitions, RequestHost {
       locks: locksIn(plan).map(({ name, mode }) => ({ name, mode, units: 1 })),
     })
   }
-}
-
-/** Whether its signal has aborted before it began, and another listener of that is still running. */
-function isAbortedUnheard({ state, options }: Request): boolean {
-  return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
 }
 
 /** What the end of a request is, for an observer. */

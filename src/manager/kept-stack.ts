@@ -23,7 +23,7 @@ const isBun = 'Bun' in globalThis
  * JavaScriptCore leaves the caller's.
  */
 const OWN_CALL =
-  /\b(startAtOnce|startNested|startAfter|start|settleWithProof|callBack|callRobbed|callWithNull|request|acquire|tryAcquire|requestInScope|acquireInScope|tryAcquireInScope)\b.*\bmanager.(engine|outcomes|requester|lock-manager|scope)\.[cm]?[jt]s:\d/
+  /\b(startAtOnce|startNested|startAfter|start|settleWithProof|call|callRobbed|callWithNull|request|acquire|tryAcquire|requestInScope|acquireInScope|tryAcquireInScope)\b.*\bmanager.(engine|outcomes|callbacks|requester|lock-manager|scope)\.[cm]?[jt]s:\d/
 
 /** A call of the runtime itself, as Node, Deno and Bun write it: it says nothing of the program. */
 const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/

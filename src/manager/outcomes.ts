@@ -9,9 +9,9 @@
 
 import { readAwaitChain } from '../core/await-chain.ts'
 import { type Caller, LockNotAvailableError } from '../core/errors.ts'
-import type { Callback } from './arguments.ts'
+import type { Admission } from './admission.ts'
 import { showAwaits, takeEnd } from './await-frames.ts'
-import type { Context } from './context.ts'
+import type { Callbacks, HoldingEnder } from './callbacks.ts'
 import {
   OwnPromise,
   promiseThen,
@@ -22,21 +22,13 @@ import {
 } from './deferred.ts'
 import { newDetails, type Settle, withDetails } from './details.ts'
 import type { Guard } from './guard.ts'
-import { Lock } from './lock.ts'
-import { isInOtherManager, noteReturned } from './nesting.ts'
+import { isInOtherManager } from './nesting.ts'
 import type { Request } from './request.ts'
-import { Scope, type ScopeCalls } from './scope.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 
 /** What moves requests from state to state: the engine. */
-export interface Transitions {
-  /** Whether a release is done when the call returns. */
-  readonly isImmediate: boolean
-  /** Enters the queues; whether all was free. */
-  enter(request: Request, caller: Caller): boolean
-  /** Whether it must not wait, and would have to. */
-  isRefused(request: Request, caller: Caller): boolean
+export interface Transitions extends HoldingEnder {
   /** It has entered, and waits. */
   wait(request: Request, caller: Caller): void
   /** Somebody has subscribed to the promise of a nested request. */
@@ -46,28 +38,26 @@ export interface Transitions {
   guardOf(request: Request): Guard
   /** waiting or granted → ended */
   giveUp(request: Request, reason: unknown): void
-  /** any → ended */
-  end(request: Request): void | Promise<void>
 }
 
 /** The promises of one manager's requests. */
 export class Outcomes {
   readonly #engine: Transitions
-  readonly #context: Context<Request>
-  readonly #calls: ScopeCalls
+  readonly #admission: Admission
+  readonly #callbacks: Callbacks
 
-  constructor(engine: Transitions, context: Context<Request>, calls: ScopeCalls) {
+  constructor(engine: Transitions, admission: Admission, callbacks: Callbacks) {
     this.#engine = engine
-    this.#context = context
-    this.#calls = calls
+    this.#admission = admission
+    this.#callbacks = callbacks
   }
 
   /** Enters the queues; what the request comes to. */
   of(request: Request, caller: Caller): Promise<unknown> {
-    if (this.#engine.isRefused(request, caller)) {
-      return promiseThen.call(SETTLED, () => this.#callWithNull(request))
+    if (this.#admission.isRefused(request, caller)) {
+      return promiseThen.call(SETTLED, () => this.#callbacks.callWithNull(request))
     }
-    if (this.#engine.enter(request, caller)) {
+    if (this.#admission.enter(request, caller)) {
       const startAtOnce = (): unknown => this.#start(request)
       return promiseThen.call(SETTLED, startAtOnce)
     }
@@ -87,13 +77,13 @@ export class Outcomes {
     const reject = rejecterOfLast()
     const settle = newDetails(resolverOfLast(), reject)
     request.details = settle
-    if (this.#engine.isRefused(request, caller)) {
+    if (this.#admission.isRefused(request, caller)) {
       promiseThen.call(
-        promiseThen.call(SETTLED, () => this.#callWithNull(request)),
+        promiseThen.call(SETTLED, () => this.#callbacks.callWithNull(request)),
         settle.resolve,
         settle.reject,
       )
-    } else if (this.#engine.enter(request, caller)) {
+    } else if (this.#admission.enter(request, caller)) {
       const startAtOnce = (): void => this.#startNested(request, settle, false)
       promiseThen.call(SETTLED, startAtOnce)
     } else {
@@ -149,7 +139,7 @@ export class Outcomes {
   /** Its turn has come: begins its holding, unless it has given up meanwhile. */
   readonly #start = (request: Request, settle?: Settle): unknown => {
     if (request.state !== 'granted' || request.options.signal) {
-      if (isNotAvailable(request)) return this.#callWithNull(request)
+      if (isNotAvailable(request)) return this.#callbacks.callWithNull(request)
       this.#mustBeGranted(request)
     }
     try {
@@ -158,7 +148,7 @@ export class Outcomes {
       void this.#engine.end(request)
       throw error
     }
-    if (request.callback) return this.#callBack(request, request.callback, settle)
+    if (request.callback) return this.#callbacks.call(request, request.callback, settle)
     const guard = this.#engine.guardOf(request)
     if (settle === undefined || request.options.owner !== undefined) return guard
     request.end = this.#settleWithProof(request, guard, settle)
@@ -176,7 +166,7 @@ export class Outcomes {
     if (failure?.kind === 'stolen') {
       // Stolen and then aborted: the abort wins, as the callback has not begun.
       if (isCancelled) throw reasonOf(signal)
-      this.#callRobbed(request)
+      this.#callbacks.callRobbed(request)
     }
     throw failure?.reason
   }
@@ -188,104 +178,6 @@ export class Outcomes {
     showAwaits(request)
     if (guard.held) withDetails(request).chain = readAwaitChain('frames')
     settle.resolve(guard)
-  }
-
-  #callBack(request: Request, callback: Callback, settle: Settle | undefined): unknown {
-    try {
-      this.#context.enter(request)
-      const value = callback(new Lock(request), new Scope(this.#calls, request))
-      if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
-        return this.#endWith(request, value, settle)
-      }
-      const released = this.#engine.end(request)
-      if (request.failure) throw request.failure.reason
-      return released === undefined ? value : released.then(() => value)
-    } catch (error) {
-      const released = this.#engine.end(request)
-      const reason = request.failure ? request.failure.reason : error
-      if (released === undefined) throw reason
-      return released.then(() => Promise.reject(reason))
-    }
-  }
-
-  /** Ends a holding, and settles its promise when its locks are free, or it is known that they are lost. */
-  async #endThen(request: Request, settle: () => void): Promise<void> {
-    try {
-      await this.#engine.end(request)
-    } finally {
-      settle()
-    }
-  }
-
-  /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
-  #callRobbed(request: Request): void {
-    const { callback, holder } = request
-    try {
-      const value = callback?.(new Lock(request), new Scope(this.#calls, holder))
-      OwnPromise.resolve(value).catch(() => {})
-    } catch {
-      // Its promise has been rejected for the theft.
-    }
-  }
-
-  /** Ends the holding when the value has settled, if it is a promise or another thenable. */
-  #endWith(
-    request: Request,
-    thenable: object,
-    settle: Settle | undefined,
-  ): Promise<unknown> | undefined {
-    const nested = request.nested && (TrackedPromise.subscribe(thenable) as Request | undefined)
-    if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
-    // First, for it can throw.
-    const value = OwnPromise.resolve(thenable)
-    if (settle) {
-      this.#endAfter(request, value, settle.resolve, settle.reject)
-      return undefined
-    }
-    const outcome = new OwnPromise(take)
-    const reject = rejecterOfLast()
-    const resolve = resolverOfLast()
-    this.#endAfter(request, value, resolve, reject)
-    return outcome
-  }
-
-  #endAfter(
-    request: Request,
-    value: Promise<unknown>,
-    resolve: Settle['resolve'],
-    reject: Settle['reject'],
-  ): void {
-    request.end = promiseThen.call(
-      value,
-      // Settled first, so that it comes before what its end grants.
-      (value) => {
-        if (request.guards) noteReturned(request.guards, request, value)
-        if (!this.#engine.isImmediate) return this.#endThen(request, () => resolve(value))
-        resolve(value)
-        void this.#engine.end(request)
-        return undefined
-      },
-      (error) => {
-        if (!this.#engine.isImmediate) return this.#endThen(request, () => reject(error))
-        reject(error)
-        void this.#engine.end(request)
-        return undefined
-      },
-    )
-    // A holder of another manager may wait for it, and does not know it.
-    if (request.around && !request.details?.resolve) {
-      const details = withDetails(request)
-      details.resolve = resolve
-      details.reject = reject
-      showAwaits(request)
-    }
-    // Assigned last: if an earlier statement throws, only the caller sees the error.
-    request.reject = reject
-    if (request.failure) reject(request.failure.reason)
-  }
-
-  #callWithNull({ callback, holder }: Request): unknown {
-    return callback?.(null, new Scope(this.#calls, holder))
   }
 }
 

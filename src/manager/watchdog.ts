@@ -1,4 +1,7 @@
-/** What is watched while requests wait and hold: time limits, long waits, an event loop that runs empty. */
+/**
+ * Watches requests while they wait and hold: ends waits at their time limit, and reports what lasts long, or
+ * can never end because the event loop runs empty.
+ */
 
 import type { Backend } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
@@ -14,8 +17,8 @@ import type { Reports } from './reports.ts'
 import { type Request, stopBy } from './request.ts'
 import { ManagerWaits } from './waiting.ts'
 
-/** What a {@link Watch} works with. Times are in milliseconds; `LockManagerOptions` explains them. */
-export interface WatchOptions {
+/** What a {@link Watchdog} works with. Times are in milliseconds; `LockManagerOptions` explains them. */
+export interface WatchdogOptions {
   readonly backend: Backend<Request>
   readonly places: Places
   readonly reports: Reports
@@ -24,9 +27,9 @@ export interface WatchOptions {
   readonly longWaitMs: number
 }
 
-/** The watch over one manager's requests. */
-export class Watch {
-  readonly #options: WatchOptions
+/** The watchdog of one manager's requests. */
+export class Watchdog {
+  readonly #options: WatchdogOptions
   readonly #detector: DeadlockDetector
   readonly #giveUp: (request: Request, reason: unknown) => void
   readonly #roots: RootHolders
@@ -36,7 +39,7 @@ export class Watch {
   #waits: ManagerWaits | undefined
 
   constructor(
-    options: WatchOptions,
+    options: WatchdogOptions,
     detector: DeadlockDetector,
     giveUp: (request: Request, reason: unknown) => void,
   ) {
