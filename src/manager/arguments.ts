@@ -1,27 +1,23 @@
 /**
- * What the caller passed, checked and converted before anything is entered anywhere.
+ * The options and the callback that the caller passed, checked and converted before anything is entered
+ * anywhere.
  *
- * A single name, the options of Web Locks and the callback are converted as Web IDL does it, in its
- * order and with its exceptions; what goes beyond Web Locks throws LockUsageError.
+ * The options of Web Locks and the callback are converted as Web IDL does it, in its order and with its
+ * exceptions; what goes beyond Web Locks throws LockUsageError.
  */
 
-import type { PlanNode, Supports } from '../backends/backend.ts'
+import type { Supports } from '../backends/backend.ts'
 import { LockUsageError } from '../core/errors.ts'
-import { kindOf, show } from '../core/format.ts'
-import type { LockMode, WantedLock } from '../core/modes.ts'
-import { compareNames } from '../core/names.ts'
+import { show } from '../core/format.ts'
+import type { LockMode } from '../core/modes.ts'
 import { OptionNames } from '../core/option-names.ts'
-import { locksIn, type Plan, planFor } from '../core/plan.ts'
+import { locksIn, type Plan } from '../core/plan.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'
 import { warnOfUnknown } from './unknown-options.ts'
-import { webTypeError } from './web-type-error.ts'
-
-/** More names than this in one request are refused: it is a mistake, or another lock is wanted. */
-export const MOST_NAMES = 1024
-/** Longer names than this, in UTF-16 code units, are refused. */
-export const LONGEST_NAME = 65_536
+import { type Call, toText } from './wanted.ts'
+import { notSupported, webTypeError } from './web-errors.ts'
 
 /** Options as they count: the defaults filled in. */
 export interface Options {
@@ -35,9 +31,6 @@ export interface Options {
   readonly detached: boolean
   readonly owner: object | undefined
 }
-
-/** The calls that ask for locks. */
-export type Call = 'request' | 'acquire' | 'tryAcquire'
 
 /** The options of a request that has none. */
 export const DEFAULTS: Options = {
@@ -56,62 +49,6 @@ const OPTION_NAMES = new OptionNames(Object.keys(DEFAULTS))
 
 /** What a caller wants called with the lock. */
 export type Callback = (lock: Lock | null, scope: unknown) => unknown
-
-/** A function that orders two names. */
-export type Compare = (a: string, b: string) => number
-
-/** What makes the nodes of plans: a backend. */
-export interface NodeMaker {
-  node(name: string, mode: LockMode): PlanNode
-}
-
-/**
- * The names that a caller gives: one, or a list. `request()` converts one that is neither a string nor a
- * lock as Web IDL does; a set, or anything else that can be iterated, is refused: it would be one name.
- */
-export function toNames(
-  names: unknown,
-  call: Call,
-): string | WantedLock<string> | readonly unknown[] {
-  if (typeof names === 'string') return names
-  if (typeof names === 'object' && names !== null && isList(names)) return names
-  const wanted = toWanted(names)
-  if (wanted !== undefined) return wanted
-  if (isIterable(names)) {
-    throw webTypeError(
-      `${call}: expected a name or an array of names, not ${show(names)}: ${iterableAdvice(names as object)}`,
-    )
-  }
-  if (call === 'request') return toText(names, 'name')
-  throw new LockUsageError(
-    `${call}: expected a name, shared(name), exclusive(name) or an array of them, not ${show(names)}`,
-  )
-}
-
-/** The plan for names. */
-export function toPlan(
-  names: ReturnType<typeof toNames>,
-  mode: LockMode,
-  compare: Compare,
-  maker: NodeMaker,
-): PlanNode {
-  if (typeof names === 'string') return toNode(names, mode, maker)
-  if (!isList(names)) return toNode(names.name, names.mode, maker)
-  // Once: the elements are the caller's, and may change the list when they are read.
-  const { length } = names
-  if (!Number.isInteger(length) || length < 1 || length > MOST_NAMES) throw wrongCount(length)
-  const wanted = new Array<PlanNode>(length)
-  for (let i = 0; i < length; i++) {
-    const element: unknown = names[i]
-    if (typeof element === 'string') wanted[i] = toNode(element, mode, maker)
-    else {
-      const one = toWanted(element)
-      if (one === undefined) throw wrongElement(element, i)
-      wanted[i] = toNode(one.name, one.mode, maker)
-    }
-  }
-  return planFor(wanted, compare)
-}
 
 /** Checks options and fills in defaults. `names`, what was given before them, is for the message. */
 export function toOptions(options: unknown, call: Call, names?: unknown): Options {
@@ -188,35 +125,6 @@ export function mustBeNoCallback(value: unknown, call: Call): void {
   )
 }
 
-/** By default, names come in the order of their code units. */
-export const defaultCompare: Compare = compareNames
-
-function toNode(name: string, mode: LockMode, maker: NodeMaker): PlanNode {
-  if (name.charCodeAt(0) === 45) throw reservedName()
-  if (name.length > LONGEST_NAME) throw tooLong(name)
-  return maker.node(name, mode)
-}
-
-function isList(names: object): names is readonly unknown[] {
-  return Array.isArray(names)
-}
-
-/** What `shared()` and `exclusive()` make, each member read once. */
-function toWanted(value: unknown): WantedLock<string> | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const { name, mode } = value as Partial<WantedLock>
-  if (mode !== 'shared' && mode !== 'exclusive') return undefined
-  if (typeof name === 'string') return { name, mode }
-  throw new LockUsageError(`a lock's name must be a string, not ${show(name)}`)
-}
-
-function toText(value: unknown, what: 'name' | 'mode'): string {
-  if (typeof value === 'symbol') {
-    throw webTypeError(`a symbol is no ${what}: ${show(value)}`)
-  }
-  return `${value}`
-}
-
 function toMode(mode: unknown): LockMode {
   if (mode === undefined) return 'exclusive'
   const text = toText(mode, 'mode')
@@ -251,35 +159,6 @@ function toOwner(owner: unknown): object | undefined {
   throw new LockUsageError(`owner must be an object or a function, not ${show(owner)}`)
 }
 
-/** Whether anything but a string or an array: a String object is a string to Web IDL. */
-function isIterable(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || value instanceof String) return false
-  const { [Symbol.iterator]: items, [Symbol.asyncIterator]: later } = value as {
-    [Symbol.iterator]?: unknown
-    [Symbol.asyncIterator]?: unknown
-  }
-  return typeof items === 'function' || typeof later === 'function'
-}
-
-/** How to make an array of names of what can be iterated. */
-function iterableAdvice(names: object): string {
-  const every = 'to take every name in it, write'
-  const kind = kindOf(names)
-  if (kind === 'a Set') return `${every} [...set]`
-  if (kind === 'a Map') return `to take every key in it, write [...map.keys()]`
-  if (ArrayBuffer.isView(names)) {
-    return (
-      'a name is a string: to take one lock for these bytes, write them as text, such as ' +
-      "Buffer.from(bytes).toString('hex'); to take one for each number, Array.from(numbers, String)"
-    )
-  }
-  if (kind === 'a generator') return `${every} [...generator]`
-  const { [Symbol.iterator]: items } = names as { [Symbol.iterator]?: unknown }
-  return typeof items === 'function'
-    ? `${every} [...names]`
-    : `${every} await Array.fromAsync(names)`
-}
-
 /** The call to write where a second name stands in the place of the options. */
 function listAdvice(options: unknown, call: Call, names: unknown): string {
   if (typeof options !== 'string' || names === undefined) return ''
@@ -307,41 +186,4 @@ function generatorCallback(): LockUsageError {
     'request: the callback is a generator function: the lock would be released before its first item. ' +
       'Use an async function that holds the lock, or acquire() a guard inside of the generator',
   )
-}
-
-function wrongCount(count: number): LockUsageError {
-  return new LockUsageError(
-    count === 0
-      ? 'the list of names is empty'
-      : `${count} names, at most ${MOST_NAMES} can be taken at once: ` +
-          'take one lock for many things instead',
-  )
-}
-
-function wrongElement(element: unknown, index: number): LockUsageError {
-  if (typeof element === 'object' && element !== null && 'name' in element && 'mode' in element) {
-    return new LockUsageError(
-      `a lock in the list needs a name and the mode 'exclusive' or 'shared', not mode ${show(element.mode)} ` +
-        `(element ${index})`,
-    )
-  }
-  return new LockUsageError(
-    `expected names, shared(name) or exclusive(name) in the list, not ${show(element)} ` +
-      `(element ${index})`,
-  )
-}
-
-function tooLong(name: string): LockUsageError {
-  return new LockUsageError(
-    `a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
-      `${LONGEST_NAME} are possible: use a digest of it`,
-  )
-}
-
-function reservedName(): DOMException {
-  return notSupported("names that begin with '-' are reserved")
-}
-
-function notSupported(message: string): DOMException {
-  return new DOMException(message, 'NotSupportedError')
 }

@@ -6,13 +6,12 @@
 import type { Backend, Loss, PlanNode } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
-import { locksIn } from '../core/plan.ts'
 import { Admission } from './admission.ts'
 import type { Callback, Options } from './arguments.ts'
 import { Callbacks } from './callbacks.ts'
-import { now } from './clock.ts'
 import { Context } from './context.ts'
 import { DeadlockDetector, type DeadlockVictims } from './deadlock-detector.ts'
+import { endingOf, eventOf } from './event-of.ts'
 import { Guard } from './guard.ts'
 import { Leaks } from './leaks.ts'
 import { Losses } from './losses.ts'
@@ -20,7 +19,7 @@ import { handGuardsOn, handOn } from './nesting.ts'
 import { OrderChecker } from './order-checker.ts'
 import { Outcomes, type Transitions } from './outcomes.ts'
 import { isIdle } from './owners.ts'
-import { isProvedToWait, prove } from './proof.ts'
+import { isHolderProvedToWait } from './proof.ts'
 import { liveHolder, Request, type RequestHost } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
 import { NO_WAITS, WaitGraph } from './wait-graph.ts'
@@ -219,26 +218,6 @@ export class Engine implements Transitions, RequestHost {
   }
 
   observe(kind: LockEventKind, request: Request): void {
-    const { id, holder, options, plan } = request
-    this.observer?.({
-      kind,
-      atMs: now(),
-      id,
-      parent: holder?.id,
-      label: options.label,
-      locks: locksIn(plan).map(({ name, mode }) => ({ name, mode, units: 1 })),
-    })
+    this.observer?.(eventOf(kind, request))
   }
-}
-
-/** What the end of a request is, for an observer. */
-function endingOf({ failure }: Request, state: Request['state']): LockEventKind {
-  if (failure) return 'lost'
-  return state === 'holding' ? 'released' : 'cancelled'
-}
-
-async function isHolderProvedToWait(request: Request): Promise<boolean> {
-  await prove([request])
-  const { holder } = request
-  return holder !== undefined && isProvedToWait(holder, request)
 }

@@ -6,13 +6,8 @@
 import type { Backend } from '../backends/backend.ts'
 import type { GuardCycleMember, SlowWaitReport } from '../core/report.ts'
 import type { RootHolders } from './blockers.ts'
-import {
-  describeGuardCycle,
-  GuardCycleSearch,
-  type GuardLink,
-  isStanding,
-  keyOfGuardCycle,
-} from './guard-cycles.ts'
+import { describeGuardCycle, type GuardLink, isStanding, keyOfGuardCycle } from './guard-cycle.ts'
+import { GuardCycleSearch } from './guard-cycles.ts'
 import type { Places } from './places.ts'
 import type { Request } from './request.ts'
 

@@ -16,9 +16,10 @@
  */
 
 import type { Backend, Blocker } from '../backends/backend.ts'
-import type { GuardCycleMember } from '../core/report.ts'
 import { findPath, reachable } from '../graph/path.ts'
-import { describeHolder, type RootHolders } from './blockers.ts'
+import type { RootHolders } from './blockers.ts'
+import type { GuardLink, Root } from './guard-cycle.ts'
+import { assign, coreOf, type Edge } from './guard-edges.ts'
 import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard } from './task-evidence.ts'
@@ -30,24 +31,6 @@ const MAX_REQUESTS = 300
 const MAX_SEARCHES = 100
 /** A search tries this many of the requests that one waits for. */
 const MAX_TRIES = 20
-
-/** A root holder that is a request of the same manager. */
-type Root = Blocker<Request> & { readonly by: Request }
-
-/** A request that waits for a guard, which the task of the next link's request may hold. */
-export interface GuardLink {
-  readonly waiting: Request
-  readonly root: Root
-  /** How well the guard fits the task of the next request. */
-  readonly fit: Fit
-}
-
-/** A waiting request whose task may have a holding, and how well it fits. */
-interface Edge {
-  readonly to: Request
-  readonly root: Root
-  readonly fit: Fit
-}
 
 /** The suspected cycles of one manager at one moment. */
 export class GuardCycleSearch {
@@ -197,35 +180,6 @@ export class GuardCycleSearch {
   }
 }
 
-/** A cycle as plain data, `at` this time in milliseconds since 1970. */
-export function describeGuardCycle(
-  cycle: readonly GuardLink[],
-  places: Places,
-  at: number,
-): GuardCycleMember[] {
-  return cycle.map(({ waiting, root }, i) => {
-    const before = cycle.at(i - 1) as GuardLink
-    const { by: guard } = before.root
-    const { callSite } = places.callSiteOf(waiting)
-    return {
-      label: waiting.label,
-      waitsFor: { name: root.waitsFor, mode: root.wanted, units: 1 },
-      waitedMs: Math.max(0, at - waiting.since),
-      ...(callSite !== undefined && { callSite }),
-      mayHold: describeHolder(before.root, guard, places, at),
-      isCertain: before.fit === FIT.certain,
-      withOwner: withOwner(waiting, guard),
-    }
-  })
-}
-
-/** Which of a request and a guard has an owner. */
-function withOwner(waiting: Request, guard: Request): GuardCycleMember['withOwner'] {
-  const hasOwner = waiting.options.owner !== undefined
-  if (hasOwner === (guard.options.owner !== undefined)) return hasOwner ? 'both' : 'neither'
-  return hasOwner ? 'request' : 'guard'
-}
-
 /** The first answer that is one. */
 function firstOf<Item, Answer>(
   items: readonly Item[],
@@ -236,42 +190,6 @@ function firstOf<Item, Answer>(
     if (found !== undefined) return found
   }
   return undefined
-}
-
-/** Leaves out, again and again, requests that lead to none of the others, or to which none leads. */
-function coreOf(edges: ReadonlyMap<Request, readonly Edge[]>): Map<Request, readonly Edge[]> {
-  let core = new Map(edges)
-  for (let before = -1; core.size !== before; ) {
-    before = core.size
-    const ledTo = new Set<Request>()
-    for (const from of core.values()) for (const { to } of from) ledTo.add(to)
-    const next = new Map<Request, readonly Edge[]>()
-    for (const [request, from] of core) {
-      const inside = from.filter(({ to }) => core.has(to))
-      if (ledTo.has(request) && inside.length > 0) next.set(request, inside)
-    }
-    core = next
-  }
-  return core
-}
-
-/** Gives each guard to one waiting request at most, and each request one guard: the best fits, the oldest first. */
-function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
-  const assigned = new Set<Edge>()
-  const taken = new Map<Request, Request>()
-  const served = new Map<Request, Request>()
-  const all = [...edges.values()].flat()
-  all.sort((a, b) => a.fit - b.fit || a.to.id - b.to.id || a.root.by.id - b.root.by.id)
-  for (const edge of all) {
-    const { to, fit } = edge
-    const guard = edge.root.by
-    const isFree = (taken.get(guard) ?? to) === to && (served.get(to) ?? guard) === guard
-    if (fit !== FIT.certain && !isFree) continue
-    taken.set(guard, to)
-    served.set(to, guard)
-    assigned.add(edge)
-  }
-  return assigned
 }
 
 /** The oldest waiting requests that somebody may wait for. */
@@ -287,19 +205,4 @@ function waitingIn(backend: Backend<Request>): Request[] {
     }
   }
   return [...waiting].sort((a, b) => a.id - b.id).slice(0, MAX_REQUESTS)
-}
-
-/** Whether a cycle is unchanged: its requests wait, and its guards are held. */
-export function isStanding(cycle: readonly GuardLink[]): boolean {
-  return cycle.every(({ waiting, root }) => waiting.state === 'waiting' && isHeld(root.by))
-}
-
-/** Identifies a cycle, wherever it begins. */
-export function keyOfGuardCycle(cycle: readonly GuardLink[]): string {
-  const links = cycle.map(({ waiting, root }) => `${waiting.id}>${root.by.id}`)
-  return links.sort().join()
-}
-
-function isHeld({ state }: Request): boolean {
-  return state === 'granted' || state === 'holding'
 }

@@ -9,7 +9,7 @@ import { namesIn, type Plan } from '../core/plan.ts'
 import { siteText } from '../core/report-text.ts'
 import { now } from './clock.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
-import { webTypeError } from './web-type-error.ts'
+import { webTypeError } from './web-errors.ts'
 
 /** The holding that a guard stands for. */
 export interface Holding extends Losable {

@@ -20,7 +20,7 @@ import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from '.
 import { KINDS, type Reports } from './reports.ts'
 import { Requester } from './requester.ts'
 import type { LockRequests, Scope } from './scope.ts'
-import { webTypeError } from './web-type-error.ts'
+import { webTypeError } from './web-errors.ts'
 
 /** Gives a manager an observer of its events, or takes it away: for this library's own files. */
 export let observe: (manager: LockManager, observer: Observer | undefined) => void

@@ -6,7 +6,7 @@ import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { shapeAsIdl } from './idl.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
-import { webTypeError } from './web-type-error.ts'
+import { webTypeError } from './web-errors.ts'
 
 /** The holding that a lock stands for. */
 interface Holding extends Losable {

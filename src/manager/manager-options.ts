@@ -5,12 +5,13 @@ import { LockUsageError } from '../core/errors.ts'
 import { show } from '../core/format.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { DeclaredOrder } from '../core/order.ts'
-import { type Compare, defaultCompare, toMs } from './arguments.ts'
+import { toMs } from './arguments.ts'
 import type { DeadlockVictims } from './deadlock-detector.ts'
 import type { EngineOptions } from './engine.ts'
 import { type KeepPlaces, Places } from './places.ts'
 import { Reports } from './reports.ts'
 import type { Request } from './request.ts'
+import { type Compare, defaultCompare } from './wanted.ts'
 
 /** Options of a {@link LockManager}. */
 export interface LockManagerOptions {

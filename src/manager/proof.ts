@@ -39,6 +39,13 @@ export async function prove(requests: Iterable<Request>): Promise<void> {
   await undefined
 }
 
+/** Whether the holder around a waiting request is proved to wait for it, now. Cost: as {@link prove}. */
+export async function isHolderProvedToWait(request: Request): Promise<boolean> {
+  await prove([request])
+  const { holder } = request
+  return holder !== undefined && isProvedToWait(holder, request)
+}
+
 /** Whether a holder's code is proved to wait for a request that waits inside it. */
 export function isProvedToWait(code: Request, waiting: Request): boolean {
   if (isInChain(code, waiting)) return true

@@ -9,15 +9,11 @@ import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import type { LockManagerSnapshot } from '../core/snapshot.ts'
 import {
-  type Call,
-  type Compare,
   mustBeNoCallback,
   mustBePossible,
   type Options,
   toCallback,
-  toNames,
   toOptions,
-  toPlan,
 } from './arguments.ts'
 import { isCarried } from './context.ts'
 import { Engine } from './engine.ts'
@@ -30,6 +26,7 @@ import { againstOrder } from './refusals.ts'
 import { labelOf, type Request } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
 import { locksOf } from './wait-graph.ts'
+import { type Call, type Compare, toNames, toPlan } from './wanted.ts'
 
 /** The requests of one manager, from the call to the engine. */
 export class Requester implements ScopeCalls {
