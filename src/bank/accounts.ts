@@ -66,7 +66,8 @@ export function move(accounts: Accounts, payer: number, payee: number, amount: n
   const balance = accounts[from] as number
   if (balance < amount) return false
   const audit = accounts[RUNNING_AUDIT] as number
-  if (audit !== 0) keepForAudit(accounts, from, to, audit)
+  // Fewer bytes of bytecode than `audit !== 0`, and each counts: test/bank/inlining.test.ts.
+  if (audit) keepForAudit(accounts, from, to, audit)
   accounts[from] = balance - amount
   accounts[to] = (accounts[to] as number) + amount
   return true
