@@ -18,19 +18,12 @@ import {
 } from '../index.ts'
 import { type CheckedRun, checkRun } from './check-options.ts'
 import { MOST_TRACED, type TracedLock } from './control.ts'
+import { type Carrier, Draw } from './draw.ts'
 import { nextTurn } from './node.ts'
 import type { TaskRunOptions } from './options.ts'
 import { lockName, MOST_REPORTS, type RunResult, sum, transfersAsked } from './run.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
-import {
-  below,
-  DONE,
-  firstState,
-  LARGEST_AMOUNT,
-  nextState,
-  REFUSED,
-  scaleFor,
-} from './workload.ts'
+import { DONE, REFUSED } from './workload.ts'
 
 /** So many locks can be taken in one request. */
 const MOST_LOCKS = 1024
@@ -133,16 +126,18 @@ class TaskRun {
         yield [{ from, to, amount: orders.amounts[i] as number }, i]
       }
     }
-    const count = this.#balances.length
-    let state = firstState(generate?.seed ?? 0, task)
-    for (let i = 0; i < (generate?.transfers ?? 0) && !this.#isStopped; i++) {
-      state = nextState(state)
-      const from = below(state, scaleFor(count))
-      state = nextState(state)
-      const other = below(state, scaleFor(count - 1))
-      state = nextState(state)
-      const to = other < from ? other : other + 1
-      yield [{ from, to, amount: 1 + below(state, scaleFor(LARGEST_AMOUNT)) }]
+    if (!generate) return
+    const draw = new Draw(this.#balances.length, generate.seed, task)
+    let drawn: Transfer = { from: 0, to: 0, amount: 0 }
+    const kept: Carrier = {
+      transfer(from, to, amount) {
+        drawn = { from, to, amount }
+        return true
+      },
+    }
+    for (let i = 0; i < generate.transfers && !this.#isStopped; i++) {
+      draw.each(1, kept)
+      yield [drawn]
     }
   }
 

@@ -4,18 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { DeadlockError, type DeadlockReport } from '../index.ts'
 import { Bank, type BankHandle } from './bank.ts'
 import { CONTROL, COUNTER, counterOf, traceLock } from './control.ts'
+import { type Carrier, Draw } from './draw.ts'
 import { strategyNamed } from './strategies.ts'
-import {
-  below,
-  DONE,
-  firstState,
-  LARGEST_AMOUNT,
-  nextState,
-  type Orders,
-  PENDING,
-  REFUSED,
-  scaleFor,
-} from './workload.ts'
+import { DONE, type Orders, PENDING, REFUSED } from './workload.ts'
 
 /** What a teller is started with. */
 export interface TellerData {
@@ -66,7 +57,10 @@ class Teller {
   readonly #data: TellerData
   readonly #bank: Bank
   readonly #control: Int32Array
-  #state: number
+  readonly #draw: Draw
+  readonly #retrying: Carrier = {
+    transfer: (from, to, amount) => this.#carryOut(from, to, amount) === true,
+  }
   #untilAudit: number
   readonly #mayDeadlock: boolean
   #transfers = 0
@@ -85,7 +79,7 @@ class Teller {
         onTake: (position, lock) => traceLock(control, trace, teller, position, lock),
       }),
     })
-    this.#state = firstState(data.generate?.seed ?? 0, teller)
+    this.#draw = new Draw(this.#bank.count, data.generate?.seed ?? 0, teller)
     this.#untilAudit = data.auditEvery
     this.#mayDeadlock = strategyNamed(data.bank.strategy).taking === 'payer first'
   }
@@ -169,60 +163,21 @@ class Teller {
     return auditEvery > 0 && auditEvery < FREQUENT_AUDITS ? BATCH_WITH_AUDITS : BATCH
   }
 
+  /** One batch, in parts that end where an audit is due. */
   #generatedBatch(count: number): void {
-    if (this.#mayDeadlock || this.#data.auditEvery !== 0) this.#mixedBatch(count)
-    else this.#plainBatch(count)
-  }
-
-  /** The hot loop: nothing but transfers, its state in local variables. */
-  #plainBatch(count: number): void {
-    const bank = this.#bank
-    const anyAccount = scaleFor(bank.count)
-    const anyOther = scaleFor(bank.count - 1)
-    const anyAmount = scaleFor(LARGEST_AMOUNT)
-    let state = this.#state | 0
-    let refused = 0
-    for (let i = 0; i < count; i++) {
-      state = nextState(state)
-      const from = below(state, anyAccount)
-      state = nextState(state)
-      let to = below(state, anyOther)
-      // One more unless `to` is below `from`, without a branch.
-      to += 1 + ((to - from) >> 31)
-      state = nextState(state)
-      refused += bank.transfer(from, to, 1 + below(state, anyAmount)) ? 0 : 1
-    }
-    this.#state = state
-    this.#transfers += count
-    this.#refused += refused
-  }
-
-  /** The same with audits, and a way round deadlocks where there are any. */
-  #mixedBatch(count: number): void {
-    const bank = this.#bank
-    const anyAccount = scaleFor(bank.count)
-    const anyOther = scaleFor(bank.count - 1)
-    const anyAmount = scaleFor(LARGEST_AMOUNT)
     const { auditEvery } = this.#data
-    const mayDeadlock = this.#mayDeadlock
-    let state = this.#state | 0
-    let refused = 0
-    for (let i = 0; i < count; i++) {
-      state = nextState(state)
-      const from = below(state, anyAccount)
-      state = nextState(state)
-      let to = below(state, anyOther)
-      to += 1 + ((to - from) >> 31)
-      state = nextState(state)
-      const amount = 1 + below(state, anyAmount)
-      if (mayDeadlock) this.#carryOut(from, to, amount)
-      else refused += bank.transfer(from, to, amount) ? 0 : 1
-      if (auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
+    for (let left = count; left > 0; ) {
+      const part = auditEvery === 0 ? left : Math.min(left, this.#untilAudit)
+      if (this.#mayDeadlock) this.#draw.each(part, this.#retrying)
+      else {
+        this.#refused += this.#draw.each(part, this.#bank)
+        this.#transfers += part
+      }
+      left -= part
+      if (auditEvery === 0) continue
+      this.#untilAudit -= part
+      if (this.#untilAudit === 0) this.#audit()
     }
-    this.#state = state
-    if (mayDeadlock) return
-    this.#transfers += count
-    this.#refused += refused
   }
 
   #orders(): void {
