@@ -83,7 +83,7 @@ export function refused(name: string, expected: string, value: unknown): LockUsa
 }
 
 /** A value as it stands in a message: short, and without calling anything of the value's own. */
-export function show(value: unknown): string {
+function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(visible(value.slice(0, 40)))
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'

@@ -15,8 +15,8 @@ export {
   MOST_REPORTS,
   type Outcome,
   type RunResult,
-  runBank,
-} from './run.ts'
+} from './result.ts'
+export { runBank } from './run.ts'
 export {
   type Auditing,
   type Strategy,

@@ -1,45 +1,19 @@
 /** A teller: the worker thread that carries out transfers. Started by run.ts. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { DeadlockError, type DeadlockReport } from '../index.ts'
-import { Bank, type BankHandle } from './bank.ts'
-import { CONTROL, COUNTER, counterOf, traceLock } from './control.ts'
+import { DeadlockError } from '../index.ts'
+import { Bank } from './bank.ts'
+import {
+  CONTROL,
+  noCounts,
+  publishCounts,
+  type TellerData,
+  type TellerMessage,
+  traceLock,
+} from './control.ts'
 import { type Carrier, Draw } from './draw.ts'
 import { strategyNamed } from './strategies.ts'
-import { DONE, type Orders, PENDING, REFUSED } from './workload.ts'
-
-/** What a teller is started with. */
-export interface TellerData {
-  readonly bank: BankHandle
-  readonly control: Int32Array
-  /** From 0. */
-  readonly teller: number
-  /** How many threads transfer; the others audit until those have finished. */
-  readonly tellers: number
-  /** What an audit must find. */
-  readonly total: number
-  readonly auditEvery: number
-  /** Whether its audits are gentle. */
-  readonly gently: boolean
-  readonly retryDeadlocks: boolean
-  /** How many transfers at the beginning give up the time slice between debit and credit. */
-  readonly slowTransfers: number
-  readonly warmup: number
-  readonly generate?: { readonly seed: number; readonly transfers: number }
-  readonly orders?: Orders
-  readonly trace?: Int32Array
-}
-
-/** What a teller reports, beside its counters in shared memory. */
-export type TellerMessage =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'deadlock'; readonly report: DeadlockReport }
-  | {
-      readonly kind: 'done'
-      readonly startMs: number
-      readonly endMs: number
-      readonly sleeps: number
-    }
+import { DONE, PENDING, REFUSED } from './workload.ts'
 
 /**
  * Transfers between two looks at the stop word and two notes of the progress: so many that the loop
@@ -61,13 +35,9 @@ class Teller {
   readonly #retrying: Carrier = {
     transfer: (from, to, amount) => this.#carryOut(from, to, amount) === true,
   }
-  #untilAudit: number
   readonly #mayDeadlock: boolean
-  #transfers = 0
-  #refused = 0
-  #audits = 0
-  #failedAudits = 0
-  #deadlocks = 0
+  #counts = noCounts()
+  #untilAudit: number
 
   constructor(data: TellerData) {
     const { control, teller, trace } = data
@@ -103,11 +73,7 @@ class Teller {
   }
 
   #reset(): void {
-    this.#transfers = 0
-    this.#refused = 0
-    this.#audits = 0
-    this.#failedAudits = 0
-    this.#deadlocks = 0
+    this.#counts = noCounts()
     this.#untilAudit = this.#data.auditEvery
   }
 
@@ -170,8 +136,8 @@ class Teller {
       const part = auditEvery === 0 ? left : Math.min(left, this.#untilAudit)
       if (this.#mayDeadlock) this.#draw.each(part, this.#retrying)
       else {
-        this.#refused += this.#draw.each(part, this.#bank)
-        this.#transfers += part
+        this.#counts.refused += this.#draw.each(part, this.#bank)
+        this.#counts.transfers += part
       }
       left -= part
       if (auditEvery === 0) continue
@@ -189,7 +155,7 @@ class Teller {
       if (first >= from.length) return
       const end = Math.min(first + ORDERS_AT_ONCE, from.length)
       for (let i = first; i < end && !this.#stopped(); i++) {
-        this.#bank.slowly = this.#transfers < slowTransfers
+        this.#bank.slowly = this.#counts.transfers < slowTransfers
         const done = this.#carryOut(from[i] as number, to[i] as number, amounts[i] as number)
         outcomes[i] = done === undefined ? PENDING : done ? DONE : REFUSED
         if (this.#data.auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
@@ -203,12 +169,12 @@ class Teller {
     while (!this.#stopped()) {
       try {
         const done = this.#bank.transfer(from, to, amount)
-        this.#transfers++
-        if (!done) this.#refused++
+        this.#counts.transfers++
+        if (!done) this.#counts.refused++
         return done
       } catch (error) {
         if (!(error instanceof DeadlockError)) throw error
-        this.#deadlocks++
+        this.#counts.deadlocks++
         send({ kind: 'deadlock', report: error.report })
         if (this.#data.retryDeadlocks) continue
         Atomics.store(this.#control, CONTROL.stop, 1)
@@ -221,8 +187,8 @@ class Teller {
     const { auditEvery, gently, total } = this.#data
     this.#untilAudit = auditEvery
     if (this.#stopped()) return
-    if (this.#bank.audit({ gently }) !== total) this.#failedAudits++
-    this.#audits++
+    if (this.#bank.audit({ gently }) !== total) this.#counts.failedAudits++
+    this.#counts.audits++
   }
 
   #stopped(): boolean {
@@ -231,12 +197,7 @@ class Teller {
 
   /** Writes what was counted where everyone sees it. */
   #publish(): void {
-    const at = counterOf(this.#data.teller, 0)
-    this.#control[at + COUNTER.transfers] = this.#transfers
-    this.#control[at + COUNTER.refused] = this.#refused
-    this.#control[at + COUNTER.audits] = this.#audits
-    this.#control[at + COUNTER.failedAudits] = this.#failedAudits
-    this.#control[at + COUNTER.deadlocks] = this.#deadlocks
+    publishCounts(this.#control, this.#data.teller, this.#counts)
   }
 }
 
