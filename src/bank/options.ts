@@ -21,6 +21,24 @@ export interface BankOptions {
   readonly repairs?: boolean
 }
 
+/** How a thread opens a bank. */
+export interface OpenBankOptions {
+  /** What this thread is called in deadlock reports. */
+  readonly label?: string
+  /** Called whenever a transfer has taken a lock: its first or second, and the lock's number. */
+  readonly onTake?: (position: 1 | 2, lock: number) => void
+}
+
+/** How an audit treats the transfers beside it. */
+export interface AuditOptions {
+  /**
+   * Rest four times as long as the audit works, after every 1,024 accounts (where all locks are taken
+   * at once, after the audit). For threads that audit all the time; needs a thread that may sleep.
+   * Default false: as fast as it can be.
+   */
+  readonly gently?: boolean
+}
+
 /** One run of the bank. */
 export interface RunOptions {
   readonly strategy: StrategyName
