@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holding, settle, state } from './tools.ts'
+import { holder, settle, state } from './tools.ts'
 
 const no = (): never => assert.fail('called')
 const free = { held: [], pending: [] }
@@ -18,7 +18,7 @@ function stopped(): { readonly signal: AbortSignal; abort(reason: unknown): void
 describe('an abort', { timeout: 60_000 }, () => {
   it('is heard by a waiting request though an earlier listener stops the event', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const { signal, abort } = stopped()
     const waiting = [0, 1, 2].map(() => locks.request(['b', 'a'], { signal }, no))
     const behind = locks.request('b', () => 'through')
@@ -40,13 +40,13 @@ describe('an abort', { timeout: 60_000 }, () => {
     await locks.request('a', { signal }, () => {})
     signal.onabort = (event) => event.stopImmediatePropagation()
     for (let i = 0; i < 2; i++) {
-      const end = await holding(locks, 'a')
+      const { end } = await holder(locks, 'a')
       const granted = locks.request('a', { signal }, () => 'granted')
       await settle()
       await end()
       assert.equal(await granted, 'granted')
     }
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const waiting = locks.request('a', { signal }, no)
     controller.abort('mine')
     await assert.rejects(waiting, (reason) => reason === 'mine')
@@ -66,7 +66,7 @@ describe('an abort', { timeout: 60_000 }, () => {
 
   it('has taken its requests away when another listener asks, whichever came first', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const controller = new AbortController()
     const { signal } = controller
     const seen: unknown[] = []
@@ -108,7 +108,7 @@ describe('an abort', { timeout: 60_000 }, () => {
 
   it('comes too late after a time limit', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const controller = new AbortController()
     const late = locks.request('a', { timeoutMs: 0, signal: controller.signal }, no)
     controller.abort('mine')

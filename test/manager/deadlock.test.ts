@@ -12,7 +12,7 @@ import {
   shared,
 } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, holder, holding, pause, settle, state } from './tools.ts'
+import { gate, holder, pause, settle, state } from './tools.ts'
 
 /** Two tasks that nest two locks in opposite order, each with the other's first lock taken. */
 function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
@@ -182,7 +182,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       locks.request('a', async () => await service.start()),
       DeadlockError,
     )
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const later = locks.request('a', async () => await service.start())
     await Promise.all([end(), assert.rejects(later, DeadlockError)])
     assert.equal(places.length, 4)
@@ -523,7 +523,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     await other
     assert.deepEqual(steps, ['nested', 'nested, shared', 'both'])
     // But nobody passes one who waits for somebody else.
-    const end = await holding(locks, 'c')
+    const { end } = await holder(locks, 'c')
     const first = locks.request(['c', 'd'], () => steps.push('first'))
     const second = locks.request('e', () => locks.request('d', () => steps.push('second')))
     await settle()

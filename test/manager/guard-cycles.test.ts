@@ -7,7 +7,7 @@ import { guardCycleText } from '../../src/explain/text.ts'
 import { type Guard, LockManager, type SlowReport } from '../../src/index.ts'
 import { runAlone } from './child.ts'
 import { withFakeClock } from './fake-clock.ts'
-import { gate, holding, settle } from './tools.ts'
+import { gate, holder, settle } from './tools.ts'
 
 /** The first report of a long wait after some work, with the guards to release. */
 async function reportAfter(
@@ -426,7 +426,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
   it('are none where the holders are callbacks', async () => {
     const ends: (() => Promise<void>)[] = []
     const report = await reportAfter(async (locks, tick) => {
-      ends.push(await holding(locks, 'a'), await holding(locks, 'b'))
+      ends.push((await holder(locks, 'a')).end, (await holder(locks, 'b')).end)
       await tick(20)
       void passThrough(locks, 'a', 'w')
       void passThrough(locks, 'b', 'v')

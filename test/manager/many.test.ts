@@ -9,7 +9,7 @@ import {
   LockTimeoutError,
   shared,
 } from '../../src/index.ts'
-import { holding, pause, settle, state } from './tools.ts'
+import { holder, pause, settle, state } from './tools.ts'
 
 describe('many names in one request', { timeout: 60_000 }, () => {
   it('takes each once, in order, alone where it was asked for in both modes', async () => {
@@ -33,7 +33,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
 
   it('holds nothing while it waits, and nobody passes it', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'b')
+    const { end } = await holder(locks, 'b')
     const steps: string[] = []
     const many = locks.request(['a', 'b'], () => steps.push('many'))
     const later = locks.request('a', () => steps.push('later'))
@@ -95,7 +95,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
 
   it('gives up after timeoutMs, and says behind whom it waited', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'b')
+    const { end } = await holder(locks, 'b')
     const behind = locks.request(['a', 'b'], { timeoutMs: 10, label: 'late' }, () => 'never')
     const next = locks.request('a', () => 'next')
     await assert.rejects(behind, (error) => {
@@ -128,7 +128,10 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     const locks = new LockManager()
     const slow: string[][] = []
     locks.on('slow', ({ blockers }) => slow.push([...blockers]))
-    const ends = [await holding(locks, 'a', 'shared'), await holding(locks, 'a', 'shared')]
+    const ends = [
+      (await holder(locks, 'a', { mode: 'shared' })).end,
+      (await holder(locks, 'a', { mode: 'shared' })).end,
+    ]
     const waits = locks.request('a', { timeoutMs: 40, warnAfterMs: 5 }, () => 'never')
     await assert.rejects(waits, /waits for 'a' behind request 1 \(.*\), request 2 \(/)
     assert.deepEqual(slow, [['request 1', 'request 2']])

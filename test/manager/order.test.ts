@@ -13,7 +13,7 @@ import {
   shared,
   type WantedLock,
 } from '../../src/index.ts'
-import { holding, settle } from './tools.ts'
+import { holder, settle } from './tools.ts'
 
 /** Possible deadlocks that a program makes. */
 async function seen(
@@ -224,7 +224,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     const controller = new AbortController()
     locks.on('possible', () => controller.abort(new Error('wrong way round')))
     await locks.request('a', async () => locks.request('b', () => {}))
-    const free = await holding(locks, 'a')
+    const { end: free } = await holder(locks, 'a')
     await assert.rejects(
       locks.request('b', () => locks.request('a', { signal: controller.signal }, () => 'never')),
       /wrong way round/,

@@ -1,7 +1,7 @@
 /** What the tests of the manager share. */
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import { type DeadlockReport, LockManager, type Scope } from '../../src/index.ts'
+import { type DeadlockReport, type Lock, LockManager, type Scope } from '../../src/index.ts'
 
 /** Lets everything happen that is under way. */
 export async function settle(): Promise<void> {
@@ -45,38 +45,35 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened, open: () => open() }
 }
 
-/** Holds locks until the answer is called. */
-export async function holding(
-  locks: Pick<LockManager, 'request'>,
-  names: string | string[],
-  mode: 'exclusive' | 'shared' = 'exclusive',
-): Promise<() => Promise<void>> {
-  const [held, end] = [gate(), gate()]
-  const done = locks.request(names, { mode }, async () => {
-    held.open()
-    await end.opened
-  })
-  await held.opened
-  return async () => {
-    end.open()
-    await done
-  }
+/** A request that is granted and ends when the test says so. */
+export interface Holder {
+  /** What its callback was called with. */
+  readonly lock: Lock
+  readonly inside: Scope
+  readonly done: Promise<void>
+  /** Lets the callback end; returns `done`. */
+  end(): Promise<void>
 }
 
-/** A holder that does what it is told. */
+/** Holds locks until `end` is called. */
 export async function holder(
-  locks: LockManager,
-  name: string,
-): Promise<{ inside: Scope; end: () => void; done: Promise<unknown> }> {
-  const [begun, end] = [gate(), gate()]
-  let inside: Scope | undefined
-  const done = locks.request(name, async (_lock, scope) => {
-    inside = scope
-    begun.open()
-    await end.opened
+  locks: Pick<LockManager, 'request'>,
+  names: string | string[],
+  options: { readonly mode?: 'exclusive' | 'shared'; readonly label?: string } = {},
+): Promise<Holder> {
+  const [held, over] = [gate(), gate()]
+  let given: Pick<Holder, 'lock' | 'inside'> | undefined
+  const done = locks.request(names, options, async (lock, inside) => {
+    given = { lock, inside }
+    held.open()
+    await over.opened
   })
-  await begun.opened
-  return { inside: inside as Scope, end: end.open, done }
+  await held.opened
+  const end = (): Promise<void> => {
+    over.open()
+    return done
+  }
+  return { ...(given as Pick<Holder, 'lock' | 'inside'>), done, end }
 }
 
 /** Requests of which each starts the next and is not awaited by it, so many, for some names in turn. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { gate, holding, pause, settle } from './tools.ts'
+import { gate, holder, pause, settle } from './tools.ts'
 
 /** The warnings while `work` is under way, and just after it. */
 async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
@@ -25,7 +25,7 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
   it('of a wait that is slow', async () => {
     const locks = new LockManager()
     const warnings = await warningsOf(async () => {
-      const end = await holding(locks, 'a')
+      const { end } = await holder(locks, 'a')
       const waits = locks.request('a', { warnAfterMs: 1, timeoutMs: 30, label: 'w' }, () => {})
       await assert.rejects(waits, { name: 'LockTimeoutError' })
       await end()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Lock, LockManager } from '../../src/index.ts'
-import { gate, holding, settle, state } from './tools.ts'
+import { gate, holder, settle, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
 
@@ -150,12 +150,12 @@ describe('Web Locks', { timeout: 60_000 }, () => {
 
   it('gives null to ifAvailable where it would wait, and the lock where it would not', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
     await end()
     const names = await locks.request('a', { ifAvailable: true }, (lock) => lock?.names)
     assert.deepEqual(names, ['a'])
-    const endReading = await holding(locks, 'a', 'shared')
+    const { end: endReading } = await holder(locks, 'a', { mode: 'shared' })
     const writer = locks.request('a', () => 'wrote')
     const options = { mode: 'shared', ifAvailable: true } as const
     assert.equal(await locks.request('a', options, (lock) => lock), null)
@@ -181,7 +181,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
 
   it('an aborted exclusive request lets the shared ones behind it through', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a', 'shared')
+    const { end } = await holder(locks, 'a', { mode: 'shared' })
     const controller = new AbortController()
     const aborted = locks.request('a', { signal: controller.signal }, () => 'never')
     const reader = locks.request('a', { mode: 'shared' }, () => 'read')
@@ -306,7 +306,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.equal(await request(undefined, undefined, nameOf), 'undefined')
     assert.equal(await request({ toString: () => 'x' }, null, nameOf), 'x')
     for (const name of ['', '\0', 'constructor', '__proto__', 'then', '\ud800', '\udc00', 'é']) {
-      const end = await holding(locks, name)
+      const { end } = await holder(locks, name)
       assert.deepEqual(await state(locks), { held: [name], pending: [] })
       await end()
     }
@@ -315,7 +315,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
 
   it('query() tells who holds and who waits, in order', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, ['b', 'a'])
+    const { end } = await holder(locks, ['b', 'a'])
     const waiting = locks.request('b', { mode: 'shared', label: 'reader' }, () => {})
     const { held, pending } = await locks.query()
     assert.deepEqual(
