@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { outputOfNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 for (const memory of ['wasm', 'buffer'] as const) {
   const create = (order: 'ascending' | 'free' = 'ascending', owners = 128): SharedLocks =>

@@ -11,7 +11,7 @@ import {
 } from '../../../src/backends/threads/index.ts'
 import { describeReentrant, describeShared, describeTimeouts } from './contract-modes.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags } from './threads.ts'
+import { busyLocks, flagIsSet, inThread, newFlags } from './threads.ts'
 
 type Memory = NonNullable<SharedLocksOptions['memory']>
 
@@ -56,15 +56,6 @@ export function describeTables(memory: Memory): void {
 }
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
-
-/** The locks that someone else finds busy. */
-function busyLocks(locks: SharedLocks): number[] {
-  const other = SharedLocks.open(locks.handle)
-  const busy: number[] = []
-  for (let i = 0; i < locks.count; i++) if (!other.tryHold([i], () => true)) busy.push(i)
-  other.close()
-  return busy
-}
 
 function describeRequests(create: Create): void {
   it('holds a pair during the call, and passes arguments and result', () => {

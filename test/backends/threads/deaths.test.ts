@@ -9,7 +9,7 @@ import {
   type SharedLocksOptions,
 } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+import { endHolding, flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
 const died = { name: 'OwnerDiedError', code: 'LOCK_OWNER_DIED' }
 const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
@@ -28,14 +28,6 @@ for (const memory of ['wasm', 'buffer'] as const) {
 }
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
-
-/** A thread that ends while it holds these locks. */
-async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
-  const flags = newFlags()
-  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
-  await flagIsSet(flags, 0)
-  await Promise.all([worker.terminate(), assert.rejects(answer)])
-}
 
 function describeTries(create: Create): void {
   /** Blocks the event loop, so that no `exit` event says what has ended. */

@@ -23,12 +23,21 @@ function numbersFrom(seed: number): (limit: number) => number {
   }
 }
 
+/** What the call returns, or the code of its error. */
+function codeOf(call: () => string): string {
+  try {
+    return call()
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
 /** Waits until `word` is no longer `value`. */
 function waitWhile(flags: Int32Array, word: number, value: number): void {
   while (Atomics.load(flags, word) === value) Atomics.wait(flags, word, value)
 }
 
-/** Sets `word`, and tells whoever waits for that. */
+/** Sets `word`, and wakes the threads that wait for that. */
 export function setFlag(flags: Int32Array, word: number, value: number): void {
   Atomics.store(flags, word, value)
   Atomics.notify(flags, word)
@@ -134,11 +143,7 @@ const programs = {
   /** Sets flag 0, then asks for locks; answers `held`, or the code of the error. */
   askFor(locks: SharedLocks, { flags, indices }: { flags: Int32Array; indices: number[] }): string {
     setFlag(flags, 0, 1)
-    try {
-      return locks.hold(indices, () => 'held')
-    } catch (error) {
-      return (error as { code: string }).code
-    }
+    return codeOf(() => locks.hold(indices, () => 'held'))
   },
 
   /** Holds a lock from the moment it sets flag 0, and asks for another when flag 1 is set; answers as above. */
@@ -149,11 +154,7 @@ const programs = {
     return locks.hold([held], () => {
       setFlag(flags, 0, 1)
       waitWhile(flags, 1, 0)
-      try {
-        return locks.hold([wanted], () => 'held')
-      } catch (error) {
-        return (error as { code: string }).code
-      }
+      return codeOf(() => locks.hold([wanted], () => 'held'))
     })
   },
 
@@ -182,11 +183,7 @@ const programs = {
     locks: SharedLocks,
     { indices, timeoutMs }: { indices: number[]; timeoutMs: number },
   ): string {
-    try {
-      return locks.hold(indices, { timeoutMs }, () => 'held')
-    } catch (error) {
-      return (error as { code: string }).code
-    }
+    return codeOf(() => locks.hold(indices, { timeoutMs }, () => 'held'))
   },
 
   /** Holds a lock shared until so many do; answers how many that were. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { LINK_OFFSET, SLOT } from '../../../src/backends/threads/layout.ts'
 import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
@@ -10,7 +11,6 @@ import { addressOf, nodeOf, openTable } from '../../../src/backends/threads/tabl
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const [A, B, C] = [0, 1, 2]
 
 for (const memory of ['wasm', 'buffer'] as const) {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
@@ -9,7 +10,6 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 type WaitAsync = NonNullable<typeof Atomics.waitAsync>
 
 const { waitAsync } = Atomics as { waitAsync?: WaitAsync }
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 /** A task that sleeps for so long looks at the lock again without being woken: LONGEST_SLEEP_MS in wait.ts. */
 const LONG_MS = 100
 
