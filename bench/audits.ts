@@ -1,14 +1,9 @@
 /** How long does an audit take, and what does it cost the threads beside it? */
 
-import {
-  Bank,
-  lectureBalances,
-  type RunResult,
-  runBank,
-  type StrategyName,
-} from '../src/bank/index.ts'
+import { Bank, lectureBalances, type RunResult, type StrategyName } from '../src/bank/index.ts'
 import { ACCOUNTS, divided, type Size, some } from './cells.ts'
 import { inTurn } from './compare.ts'
+import { consistentRun } from './programs.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
 const STRATEGIES: StrategyName[] = ['ordered', 'striped', 'global']
@@ -106,13 +101,13 @@ function timeAudit({ strategy, accounts }: Cell, forMs: number): number {
   return (1000 * (end - start)) / Math.max(1, count)
 }
 
-async function transfers(
+function transfers(
   { strategy, accounts }: Cell,
   beside: Beside,
   size: Size,
   seed: number,
 ): Promise<RunResult> {
-  const result = await runBank({
+  return consistentRun({
     strategy,
     balances: lectureBalances(accounts),
     threads: 1,
@@ -120,6 +115,4 @@ async function transfers(
     generate: { seed, transfers: divided(TRANSFERS, size) },
     warmup: divided(WARMUP, size),
   })
-  if (result.outcome !== 'consistent') throw new Error(`${strategy}: ${result.outcome}`)
-  return result
 }

@@ -1,11 +1,11 @@
 /** How soon is a deadlock found, is any missed or invented, and what does looking for them cost? */
 
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../src/backends/threads/index.ts'
 import { divided, some } from './cells.ts'
 import type { RingData, RingEnd } from './deadlocks-thread.ts'
 import { grouped, median, quantile, type Setting, table } from './question.ts'
+import { inThread } from './threads.ts'
 
 const RINGS: readonly number[] = [2, 3, 5]
 const DEADLOCKS = 10_000
@@ -105,12 +105,8 @@ async function runThreads(
   const file = new URL(`./deadlocks-thread${extname(import.meta.url)}`, import.meta.url)
   return Promise.all(
     Array.from({ length: members }, (_, member) => {
-      const workerData: RingData = { handle: locks.handle, meeting, member, members, rounds, what }
-      return new Promise<RingEnd>((resolve, reject) => {
-        const worker = new Worker(file, { workerData })
-        worker.on('message', resolve)
-        worker.on('error', reject)
-      })
+      const data: RingData = { handle: locks.handle, meeting, member, members, rounds, what }
+      return inThread<RingData, RingEnd>(file, data)
     }),
   )
 }

@@ -32,6 +32,11 @@ export function grouped(number: number): string {
   return Math.round(number).toLocaleString('en-US')
 }
 
+/** Millions, with one decimal. */
+export function millions(number: number): string {
+  return (number / 1e6).toFixed(1)
+}
+
 /** The value below which this share of some numbers lies. */
 export function quantile(values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort()
