@@ -12,7 +12,7 @@ const WARMUP = 600_000
 /** Audits are timed for this long. */
 const AUDIT_MS = 100
 
-/** What audits beside the thread that transfers. */
+/** The auditors beside the thread that transfers. */
 const BESIDE = {
   nothing: { auditors: 0 },
   gentle: { auditors: 1, gently: true },

@@ -80,13 +80,13 @@ async function runRings(
   }
 }
 
-/** Deadlocks told to threads that nest in ascending order. */
+/** Deadlocks reported to threads that nest in ascending order. */
 async function runNested(members: number, requests: number): Promise<number> {
   const ends = await runThreads(members, Math.ceil(requests / members), 'nested')
   return ends.reduce((sum, end) => sum + end.caughtNs.filter((ns) => ns !== 0).length, 0)
 }
 
-/** Deadlocks told to threads that take both locks of a transfer in one request. */
+/** Deadlocks reported to threads that take both locks of a transfer in one request. */
 async function runTransfers(transfers: number, tick: () => void): Promise<string> {
   const { threads, accounts } = TRANSFERRING
   const ends = await runThreads(threads, Math.ceil(transfers / threads), 'transfers', accounts)
@@ -111,7 +111,7 @@ async function runThreads(
   )
 }
 
-/** What detection costs a free pair: a ratio. */
+/** The cost of detection for a free pair, as a ratio. */
 function detectionCost(size: Setting['size']): string {
   const tables = [pairLoop('free'), pairLoop('ascending')] as const
   const pairs = divided(PAIRS, size)

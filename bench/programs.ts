@@ -11,7 +11,7 @@ import {
 } from '../src/bank/index.ts'
 import type { Cell } from './cells.ts'
 
-/** What one run of a program came to. */
+/** The measurements of one run of a program. */
 export interface Measured {
   readonly transfersPerSecond: number
   readonly seconds: number
@@ -27,7 +27,7 @@ export interface Program {
   readonly run: (cell: Cell, seed: number) => Promise<Measured>
 }
 
-/** What bench/native/build.mjs gives. */
+/** The result of bench/native/build.mjs. */
 export interface Native {
   readonly programs: readonly {
     readonly id: string

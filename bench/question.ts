@@ -1,9 +1,9 @@
-/** What every question of the benchmarks gets, and the table that it answers with. */
+/** The setting of every question of the benchmarks, and the table of its answer. */
 
 import type { Size } from './cells.ts'
 import type { Native } from './programs.ts'
 
-/** What a question is asked with. */
+/** The setting of a question. */
 export interface Setting {
   readonly size: Size
   /** The native programs of these ids, those that could be built. */

@@ -31,7 +31,7 @@ import type { AuditOptions, BankOptions, OpenBankOptions } from './options.ts'
 import { Pace } from './rest.ts'
 import { type Auditing, type Strategy, type StrategyName, strategyNamed } from './strategies.ts'
 
-/** What another thread opens a bank with: send it as `workerData`. */
+/** The data with which another thread opens a bank: send it as `workerData`. */
 export interface BankHandle {
   readonly locks: SharedLocksHandle
   readonly strategy: StrategyName
@@ -99,7 +99,7 @@ export class Bank {
     return new Bank((opening) => SharedLocks.open(locks, opening), strategy, repairs, options)
   }
 
-  /** What to send to another thread. */
+  /** The data to send to another thread. */
   get handle(): BankHandle {
     return {
       locks: this.#locks.handle,
@@ -153,14 +153,14 @@ export class Bank {
     return audit(this.#auditing, this.#locks, this.#accounts, this.#count, pace)
   }
 
-  /** All balances, as they stand: for when nobody transfers. */
+  /** All balances, as they stand: for when no thread transfers. */
   balances(): Float64Array {
     const balances = new Float64Array(this.#count)
     for (let i = 0; i < this.#count; i++) balances[i] = balanceOf(this.#accounts, i + 1)
     return balances
   }
 
-  /** Sets all balances: for when nobody transfers. */
+  /** Sets all balances: for when no thread transfers. */
   reset(balances: ArrayLike<number>): void {
     for (let i = 0; i < this.#count; i++) setBalance(this.#accounts, i + 1, balances[i] as number)
   }
@@ -193,7 +193,7 @@ export class Bank {
     }
   }
 
-  /** Makes sound what a teller left: undoes its transfer, and ends its audit. */
+  /** Makes consistent what a dead teller left: undoes its transfer, and ends its audit. */
   #repair({ locks }: AbandonedLocks): void {
     const { lockCount } = this.#locks
     for (let record = 1; record <= this.#count; record++) {
@@ -222,7 +222,7 @@ function mustBeTransfer(from: number, to: number, amount: number, count: number)
   throw badTransfer(from, to, amount, count)
 }
 
-/** What is wrong with a transfer that {@link mustBeTransfer} refuses. */
+/** The error for a transfer that {@link mustBeTransfer} refuses. */
 function badTransfer(from: unknown, to: unknown, amount: unknown, count: number): LockUsageError {
   for (const account of [from, to]) {
     if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count)

@@ -1,10 +1,10 @@
-/** What the tellers of one run and the thread that started them share beside the bank. */
+/** The data that the tellers of one run share with the thread that started them, beside the bank. */
 
 import type { DeadlockReport } from '../index.ts'
 import type { BankHandle } from './bank.ts'
 import type { Orders } from './workload.ts'
 
-/** What a teller is started with. */
+/** The data with which a teller is started. */
 export interface TellerData {
   readonly bank: BankHandle
   readonly control: Int32Array
@@ -12,7 +12,7 @@ export interface TellerData {
   readonly teller: number
   /** How many threads transfer; the others audit until those have finished. */
   readonly tellers: number
-  /** What an audit must find. */
+  /** The total that an audit must find. */
   readonly total: number
   readonly auditEvery: number
   /** Whether its audits are gentle. */
@@ -26,7 +26,7 @@ export interface TellerData {
   readonly trace?: Int32Array
 }
 
-/** What a teller reports, beside its counters in shared memory. */
+/** A teller's reports, beside its counters in shared memory. */
 export type TellerMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'deadlock'; readonly report: DeadlockReport }
@@ -43,17 +43,17 @@ export const CONTROL = {
   go: 0,
   /** 1: carry out no more. */
   stop: 1,
-  /** The next order that nobody has taken. */
+  /** The next order that no teller has taken. */
   nextOrder: 2,
   /** How many locks were traced. */
   traced: 3,
   /** How many tellers have done their transfers: when all have, auditors stop and threads end. */
   finished: 4,
-  /** A line further on: nobody who looks at `stop` should wait for a line that a teller writes. */
+  /** A cache line further on: no reader of `stop` should wait for a line that a teller writes. */
   tellers: 16,
 } as const
 
-/** A teller's counters, at `CONTROL.tellers + COUNTERS * teller`. Written by that teller alone. */
+/** A teller's counters, at `CONTROL.tellers + COUNTERS * teller`. Only that teller writes them. */
 const COUNTER = {
   transfers: 0,
   refused: 1,
@@ -96,7 +96,7 @@ export function publishCounts(control: Int32Array, teller: number, counts: Count
   control[at + COUNTER.deadlocks] = counts.deadlocks
 }
 
-/** What all tellers together have published. */
+/** The sums of the counts that the tellers have published. */
 export function publishedCounts(control: Int32Array): Counts {
   const sum = noCounts()
   for (let at: number = CONTROL.tellers; at < control.length; at += COUNTERS) {

@@ -76,7 +76,7 @@ function nextState(state: number): number {
   return next
 }
 
-/** What {@link below} takes for numbers from 0 to `n - 1`. */
+/** The scale that {@link below} takes for numbers from 0 to `n - 1`. */
 function scaleFor(n: number): number {
   return n * 2 ** -32
 }

@@ -2,7 +2,7 @@
 
 import type { RunOptions } from './options.ts'
 
-/** What a run offers to the caller's signal and callback. */
+/** A run, as the caller's signal and callback see it. */
 interface Observable {
   /** Makes the work end early. */
   readonly stop: () => void

@@ -21,7 +21,7 @@ export class TaskLocks {
   /** The names that an audit requests. */
   readonly all: readonly string[]
   readonly #options: CheckedRun
-  /** What a transfer holds beside its accounts. */
+  /** The locks that a transfer holds beside its accounts. */
   readonly #beside: readonly WantedLock<string>[]
 
   constructor(options: CheckedRun) {
@@ -43,7 +43,7 @@ export class TaskLocks {
     return account + 1
   }
 
-  /** What a transfer requests to hold locks of these numbers. */
+  /** The request of a transfer for locks of these numbers. */
   wanted(numbers: readonly number[]): (string | WantedLock<string>)[] {
     return [...this.#beside, ...numbers.map(nameOf)]
   }

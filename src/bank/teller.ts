@@ -16,8 +16,8 @@ import { strategyNamed } from './strategies.ts'
 import { DONE, PENDING, REFUSED } from './workload.ts'
 
 /**
- * Transfers between two looks at the stop word and two notes of the progress: so many that the loop
- * around them never gets hot, and the compiler has all its room for the loop inside.
+ * Transfers between two looks at the stop word and two notes of the progress: so many that V8
+ * never compiles the loop around them, and has all its room for the loop inside.
  */
 const BATCH = 2048
 /** The same where audits stand between them. */
@@ -116,7 +116,7 @@ class Teller {
     this.#generated(generate.transfers - slow)
   }
 
-  /** Draws and carries out this many transfers; stops early when told to. */
+  /** Draws and carries out this many transfers; stops early at the stop word. */
   #generated(count: number, batch: number = this.#batch): void {
     for (let left = count; left > 0 && !this.#stopped(); left -= batch) {
       this.#generatedBatch(Math.min(left, batch))

@@ -1,4 +1,4 @@
-/** What the bank starts from: the lecture's numbers, and orders that all tellers share. */
+/** The input of a run: the lecture's numbers, and orders that all tellers share. */
 
 /** The lecture's opening balances, in whole units. */
 export const LECTURE_BALANCES: readonly number[] = [5000, 10000, 7500, 7000, 6000, 9000]
@@ -18,7 +18,7 @@ export interface Orders {
   readonly to: Int32Array
   /** Minor units. */
   readonly amounts: Float64Array
-  /** What became of each: {@link PENDING}, {@link DONE} or {@link REFUSED}. */
+  /** The outcome of each: {@link PENDING}, {@link DONE} or {@link REFUSED}. */
   readonly outcomes: Uint8Array
 }
 

@@ -75,7 +75,7 @@ function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]
   const report = deadlockText(first, { strong, faint: (line) => paint('dim', line) })
   const text = `${strong(`${run.strategy}:`)} ${report}`
     .split('\n')
-    // What is indented stays on its line, to be copied.
+    // Indented lines are not wrapped, so that they can be copied.
     .map((line) => (plainWidth(line) > width && !line.startsWith(' ') ? wrap(line, width) : line))
     .join('\n')
   const more =
