@@ -247,7 +247,7 @@ describe('lockwise bank', { timeout }, () => {
     assert.match(readFileSync(join(folder, longest), 'utf8'), /^account,balance\nA,7\.50/)
   })
 
-  it('finishes what it does when nobody reads on', () => {
+  it('finishes its work when its reader has gone', () => {
     file('a.csv', ACCOUNTS)
     file('o.csv', ORDERS)
     const files = '--accounts-file a.csv --transfers-file o.csv --out piped.csv'

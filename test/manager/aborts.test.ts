@@ -36,7 +36,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const { signal } = controller
-    // Granted at once, and nobody listened before: then a listener comes, and then others wait.
+    // Granted at once, and nothing listened before: then a listener comes, and then others wait.
     await locks.request('a', { signal }, () => {})
     signal.onabort = (event) => event.stopImmediatePropagation()
     for (let i = 0; i < 2; i++) {
@@ -93,7 +93,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     await end()
   })
 
-  it('wins over a theft before the callback began', async () => {
+  it('wins over a steal before the callback began', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const robbed = locks.request('a', { signal: controller.signal }, no)

@@ -1,4 +1,4 @@
-/** What cannot be asked for: one clear error, and no lock taken. */
+/** Bad input: one clear error, and no lock taken. */
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
@@ -69,7 +69,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     })
   }
 
-  it('is told in an error that names the call and says what to write', async () => {
+  it('is reported in an error that names the call and says what to write', async () => {
     const tryAcquire = (...args: unknown[]): unknown =>
       Reflect.apply(locks.tryAcquire as () => unknown, locks, args)
     const refuses = async (args: unknown[], message: RegExp): Promise<void> => {
@@ -396,7 +396,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
   })
 
-  it('is told with a stack that begins at the call', async () => {
+  it('is reported with a stack that begins at the call', async () => {
     const firstCall = (error: unknown): true => {
       assert.ok(error instanceof LockUsageError)
       // Bun has left the caller by then.

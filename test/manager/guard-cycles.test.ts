@@ -113,7 +113,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.equal(report.guardCycle?.length, 3)
   })
 
-  it('of three tasks in a ring are shown whole, by labels, functions, or order alone', async () => {
+  it('of three tasks in a ring are shown whole, by labels, functions, or only their order', async () => {
     const ring = async (
       start: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
     ): Promise<void> => {

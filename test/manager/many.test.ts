@@ -12,7 +12,7 @@ import {
 import { holder, pause, settle, state } from './tools.ts'
 
 describe('many names in one request', { timeout: 60_000 }, () => {
-  it('takes each once, in order, alone where it was asked for in both modes', async () => {
+  it('takes each once, in order, exclusively where it was asked for in both modes', async () => {
     const locks = new LockManager()
     const wanted = ['b', shared('c'), 'a', exclusive('c'), shared('b')]
     const before = [...wanted]
@@ -31,7 +31,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(mixed, ['x shared', 'y exclusive'])
   })
 
-  it('holds nothing while it waits, and nobody passes it', async () => {
+  it('holds nothing while it waits, and no request overtakes it', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, 'b')
     const steps: string[] = []
@@ -93,7 +93,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.ok(small > before)
   })
 
-  it('gives up after timeoutMs, and says behind whom it waited', async () => {
+  it('gives up after timeoutMs, and names the request that it waited behind', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, 'b')
     const behind = locks.request(['a', 'b'], { timeoutMs: 10, label: 'late' }, () => 'never')
@@ -124,7 +124,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('says of all in its way who they are, be they shared', async () => {
+  it('names all requests in its way, shared ones too', async () => {
     const locks = new LockManager()
     const slow: string[][] = []
     locks.on('slow', ({ blockers }) => slow.push([...blockers]))
@@ -138,7 +138,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     for (const end of ends) await end()
   })
 
-  it('forgets names that nobody holds or waits for', async () => {
+  it('forgets names that no request holds or waits for', async () => {
     const locks = new LockManager()
     for (let i = 0; i < 1000; i++) await locks.request([`a:${i}`, `b:${i}`], () => {})
     assert.deepEqual(await state(locks), { held: [], pending: [] })
@@ -169,7 +169,7 @@ describe('a guard', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('does not free the lock of a thief', async () => {
+  it('does not release the lock of the request that stole it', async () => {
     const locks = new LockManager()
     const guard = await locks.acquire('a')
     await locks.request('a', { steal: true }, async () => {

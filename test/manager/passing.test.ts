@@ -11,7 +11,7 @@ import { gate, holder, pause, settle, startOneAnother } from './tools.ts'
 const likely = { deadlockVictims: 'likely' } as const
 
 describe('a nested request', { timeout: 20_000 }, () => {
-  it('passes, when it must, whoever came to wait for its holder only later', async () => {
+  it('overtakes, when it must, a request that came to wait for its holder only later', async () => {
     const locks = new LockManager({ trackOrder: false, ...likely })
     locks.on('deadlock', () => assert.fail('a deadlock'))
     const [z, h] = [await holder(locks, 'z'), await holder(locks, 'h')]

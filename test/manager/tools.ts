@@ -1,4 +1,4 @@
-/** What the tests of the manager share. */
+/** Helpers that the tests of the manager share. */
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { type DeadlockReport, type Lock, LockManager, type Scope } from '../../src/index.ts'
@@ -47,7 +47,7 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
 
 /** A request that is granted and ends when the test says so. */
 export interface Holder {
-  /** What its callback was called with. */
+  /** The arguments of its callback. */
   readonly lock: Lock
   readonly inside: Scope
   readonly done: Promise<void>

@@ -1,4 +1,4 @@
-/** What the Web Locks specification says of `request()` and `query()`, section by section. */
+/** The Web Locks specification of `request()` and `query()`, section by section. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -50,7 +50,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['after', 'callback', 'null: null'])
   })
 
-  it('frees the lock after a synchronous throw', async () => {
+  it('releases the lock after a synchronous throw', async () => {
     const locks = new LockManager()
     await assert.rejects(
       locks.request('a', () => {
@@ -76,7 +76,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
-  it('holds until a promise settles, whatever stands on that promise, and frees when it cannot be waited for', async () => {
+  it('holds until a promise settles, whatever stands on that promise, and releases when it cannot be waited for', async () => {
     const locks = new LockManager()
     const end = gate()
     const opened = end.opened.then(() => 'x')
@@ -102,7 +102,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
-  it('settles before those do whom its end lets through', async () => {
+  it('settles before the requests that its end grants', async () => {
     const locks = new LockManager()
     const end = gate()
     const steps: string[] = []
@@ -202,7 +202,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(value, ['a'])
   })
 
-  it('a stolen holder rejects with AbortError, and its late end frees nothing', async () => {
+  it('a stolen holder rejects with AbortError, and its late end releases nothing', async () => {
     const locks = new LockManager()
     const [held, end, thiefEnd] = [gate(), gate(), gate()]
     const victim = locks.request('a', async () => {
@@ -222,7 +222,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.equal(await waiter, 'waiter')
   })
 
-  it('a holder that is robbed before its callback has returned rejects with AbortError', async () => {
+  it('a holder whose lock is stolen before its callback has returned rejects with AbortError', async () => {
     const locks = new LockManager({ trackOrder: false })
     const rob = (): void => void locks.request('a', { steal: true }, () => {})
     const ends: readonly (() => unknown)[] = [
@@ -313,7 +313,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
-  it('query() tells who holds and who waits, in order', async () => {
+  it('query() lists the holders and the waiters, in order', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, ['b', 'a'])
     const waiting = locks.request('b', { mode: 'shared', label: 'reader' }, () => {})
@@ -336,7 +336,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     await waiting
   })
 
-  it('a request that is robbed before its callback began is called back, and rejects', async () => {
+  it('a request whose lock is stolen before its callback began is called back, and rejects', async () => {
     const locks = new LockManager()
     const steps: string[] = []
     const robbed = locks.request('a', ({ name }) => {

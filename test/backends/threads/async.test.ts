@@ -33,7 +33,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       )
     })
 
-    it('frees after a throw and after a rejection', async () => {
+    it('releases after a throw and after a rejection', async () => {
       const locks = create()
       const fault = new Error('mine')
       await assert.rejects(
@@ -113,7 +113,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     })
 
-    it('tells a thread that holds locks when there is no owner left to wait for', async () => {
+    it('refuses a thread that holds locks when there is no owner left to wait for', async () => {
       const locks = create('free', 2)
       const holding = locks.holdAsync([1], () => sleep(30))
       await sleep(5)

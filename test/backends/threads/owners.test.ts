@@ -161,7 +161,7 @@ function describeFull(create: Create): void {
     assert.equal(await locks.holdAsync([3], () => 'held'), 'held')
   })
 
-  it('come free for open when their threads have ended and nobody has noticed', () => {
+  it('come free for open when their threads have ended unnoticed', () => {
     const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticed()])
     assert.equal(stderr, '')
     assert.equal(stdout, 'opened\n'.repeat(4))
@@ -259,7 +259,7 @@ function describeErrors(create: Create): void {
     })
   }
 
-  it('frees all and wakes those who wait, also where holdAll frees out of turn', async () => {
+  it('releases all and wakes the waiters, also where holdAll releases out of turn', async () => {
     const locks = create({ order: 'free' })
     const flags = newFlags()
     const { answer } = startThread(locks, 'askFor', { flags, indices: [4] })

@@ -105,7 +105,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     assert.deepEqual(await Promise.all(asks), ['held', 'held', 'held'])
   })
 
-  it('are told of the end of the thread that holds it, each of them', async () => {
+  it('learn, each of them, of the end of the thread that holds it', async () => {
     const locks = create()
     const flags = newFlags()
     const dies = inThread(locks, 'endHolding', { flags, indices: [0], how: 'exit' })
