@@ -7,10 +7,9 @@
  *           is the high half of `state * n`.
  * Invariant One seed and one thread always give the same transfers. The same arithmetic stands in
  *           bench/native, so that every language makes the same transfers.
- * Cost      The loop in `each` is the hot loop of a teller: a block drawn ahead of it costs a sixth of
- *           the speed, because the processor draws while it waits for a lock. The compiler must take
- *           the whole transfer into that loop (test/bank/inlining.test.ts), so in one thread every
- *           Draw hands its transfers to objects of one class.
+ * Cost      The loop in `each` is the hot loop of a teller. Transfers drawn into arrays ahead of it were
+ *           a sixth slower. V8 must inline the whole transfer there (test/bank/inlining.test.ts), so in
+ *           one thread every Draw hands its transfers to objects of one class.
  */
 
 /** Carries transfers out; returns false for one that it refuses. */
