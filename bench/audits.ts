@@ -1,14 +1,9 @@
 /** How long does an audit take, and what does it cost the threads beside it? */
 
-import {
-  Bank,
-  lectureBalances,
-  type RunResult,
-  runBank,
-  type StrategyName,
-} from '../src/bank/index.ts'
+import { Bank, lectureBalances, type RunResult, type StrategyName } from '../src/bank/index.ts'
 import { ACCOUNTS, divided, type Size, some } from './cells.ts'
 import { inTurn } from './compare.ts'
+import { consistentRun } from './programs.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
 const STRATEGIES: StrategyName[] = ['ordered', 'striped', 'global']
@@ -17,7 +12,7 @@ const WARMUP = 600_000
 /** Audits are timed for this long. */
 const AUDIT_MS = 100
 
-/** What audits beside the thread that transfers. */
+/** The auditors beside the thread that transfers. */
 const BESIDE = {
   nothing: { auditors: 0 },
   gentle: { auditors: 1, gently: true },
@@ -106,13 +101,13 @@ function timeAudit({ strategy, accounts }: Cell, forMs: number): number {
   return (1000 * (end - start)) / Math.max(1, count)
 }
 
-async function transfers(
+function transfers(
   { strategy, accounts }: Cell,
   beside: Beside,
   size: Size,
   seed: number,
 ): Promise<RunResult> {
-  const result = await runBank({
+  return consistentRun({
     strategy,
     balances: lectureBalances(accounts),
     threads: 1,
@@ -120,6 +115,4 @@ async function transfers(
     generate: { seed, transfers: divided(TRANSFERS, size) },
     warmup: divided(WARMUP, size),
   })
-  if (result.outcome !== 'consistent') throw new Error(`${strategy}: ${result.outcome}`)
-  return result
 }

@@ -1,4 +1,4 @@
-/** What is measured: which bank, how large, how often. One list for the benchmarks and their small size. */
+/** The cells that are measured: which bank, how large, how often. One list for the benchmarks and their small size. */
 
 /** One situation that all programs are put into. */
 export interface Cell {

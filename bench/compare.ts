@@ -7,7 +7,7 @@ import type { Cell } from './cells.ts'
 import { cellFor, type Measured, type Program } from './programs.ts'
 import { median } from './question.ts'
 
-/** What one program came to in one cell. */
+/** The measurements of one program in one cell. */
 export interface Compared {
   readonly program: Program
   /** Medians over the rounds. */

@@ -8,7 +8,7 @@ import {
   type SharedLocksHandle,
 } from '../src/backends/threads/index.ts'
 
-/** What the thread is started with. */
+/** The data with which the thread is started. */
 export interface RingData {
   readonly handle: SharedLocksHandle
   /** Element 0 counts those who have come to a meeting; element 16 those who have left. */

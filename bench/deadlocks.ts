@@ -1,11 +1,11 @@
 /** How soon is a deadlock found, is any missed or invented, and what does looking for them cost? */
 
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../src/backends/threads/index.ts'
 import { divided, some } from './cells.ts'
 import type { RingData, RingEnd } from './deadlocks-thread.ts'
 import { grouped, median, quantile, type Setting, table } from './question.ts'
+import { inThread } from './threads.ts'
 
 const RINGS: readonly number[] = [2, 3, 5]
 const DEADLOCKS = 10_000
@@ -80,13 +80,13 @@ async function runRings(
   }
 }
 
-/** Deadlocks told to threads that nest in ascending order. */
+/** Deadlocks reported to threads that nest in ascending order. */
 async function runNested(members: number, requests: number): Promise<number> {
   const ends = await runThreads(members, Math.ceil(requests / members), 'nested')
   return ends.reduce((sum, end) => sum + end.caughtNs.filter((ns) => ns !== 0).length, 0)
 }
 
-/** Deadlocks told to threads that take both locks of a transfer in one request. */
+/** Deadlocks reported to threads that take both locks of a transfer in one request. */
 async function runTransfers(transfers: number, tick: () => void): Promise<string> {
   const { threads, accounts } = TRANSFERRING
   const ends = await runThreads(threads, Math.ceil(transfers / threads), 'transfers', accounts)
@@ -105,17 +105,13 @@ async function runThreads(
   const file = new URL(`./deadlocks-thread${extname(import.meta.url)}`, import.meta.url)
   return Promise.all(
     Array.from({ length: members }, (_, member) => {
-      const workerData: RingData = { handle: locks.handle, meeting, member, members, rounds, what }
-      return new Promise<RingEnd>((resolve, reject) => {
-        const worker = new Worker(file, { workerData })
-        worker.on('message', resolve)
-        worker.on('error', reject)
-      })
+      const data: RingData = { handle: locks.handle, meeting, member, members, rounds, what }
+      return inThread<RingData, RingEnd>(file, data)
     }),
   )
 }
 
-/** What detection costs a free pair: a ratio. */
+/** The cost of detection for a free pair, as a ratio. */
 function detectionCost(size: Setting['size']): string {
   const tables = [pairLoop('free'), pairLoop('ascending')] as const
   const pairs = divided(PAIRS, size)

@@ -7,7 +7,7 @@ import {
   type SharedLocksHandle,
 } from '../src/backends/threads/index.ts'
 
-/** What the thread is started with. */
+/** The data with which the thread is started. */
 export interface ContenderData {
   readonly handle: SharedLocksHandle
   /** Element 0 counts those who have come; element 1 ends it. */
@@ -16,14 +16,14 @@ export interface ContenderData {
   readonly threads: number
 }
 
-/** What it came to. */
+/** Its result. */
 export interface ContenderEnd {
   readonly mode: LockMode
   readonly acquisitions: number
   readonly longestMs: number
 }
 
-/** What is done behind the lock: about a microsecond. */
+/** Steps of work under the lock: about a microsecond. */
 const STEPS = 1000
 
 const { handle, words, mode, threads } = workerData as ContenderData

@@ -1,10 +1,10 @@
 /** How long does the unluckiest thread wait for one lock that all want all the time? */
 
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../src/backends/threads/index.ts'
 import type { ContenderData, ContenderEnd } from './fairness-thread.ts'
 import { grouped, type Setting, table } from './question.ts'
+import { inThread } from './threads.ts'
 
 /** How many threads want the lock alone, and how many shared. */
 const CONTENDERS = [
@@ -61,12 +61,8 @@ async function contend(alone: number, shared: number, ms: number): Promise<Conte
   const file = new URL(`./fairness-thread${extname(import.meta.url)}`, import.meta.url)
   const ends = Array.from({ length: alone + shared }, (_, i) => {
     const mode = i < alone ? 'exclusive' : 'shared'
-    const workerData: ContenderData = { handle: locks.handle, words, mode, threads: alone + shared }
-    return new Promise<ContenderEnd>((resolve, reject) => {
-      const worker = new Worker(file, { workerData })
-      worker.on('message', resolve)
-      worker.on('error', reject)
-    })
+    const data: ContenderData = { handle: locks.handle, words, mode, threads: alone + shared }
+    return inThread<ContenderData, ContenderEnd>(file, data)
   })
   while (Atomics.load(words, 0) < alone + shared) await new Promise(setImmediate)
   await new Promise((resolve) => setTimeout(resolve, ms))

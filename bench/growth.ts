@@ -28,7 +28,7 @@ const TIMES = 200_000
 const REPETITIONS = 3
 /** So many names are held in turn by those who wait for another. */
 const HELD = 10_000
-/** Of a walk that meets every name before it meets one again, and none beside the one before. */
+/** The step of a walk that visits every name once before any again, and never two neighbours in turn. */
 const STEP = 7919
 
 export async function growth({ size, tick }: Setting): Promise<string> {

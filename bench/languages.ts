@@ -3,7 +3,7 @@
 import { type Cell, cells, divided } from './cells.ts'
 import { type Compared, compare } from './compare.ts'
 import { cold, lockwise, native } from './programs.ts'
-import { grouped, type Setting, table } from './question.ts'
+import { grouped, millions, type Setting, table } from './question.ts'
 
 const OTHERS = [
   'cpp-scoped_lock',
@@ -64,8 +64,4 @@ function rowOf(cell: Cell, compared: readonly Compared[]): string[] {
     grouped(own?.sleeps ?? 0),
     ...others.map((other) => `${other.ratio.toFixed(2)} (${millions(other.transfersPerSecond)})`),
   ]
-}
-
-function millions(perSecond: number): string {
-  return (perSecond / 1e6).toFixed(1)
 }

@@ -5,7 +5,7 @@ import { compare } from './compare.ts'
 import { cold, lockwise, native } from './programs.ts'
 import { grouped, type Setting, table } from './question.ts'
 
-/** What each thread carries out before the clock starts where lockwise is measured compiled. */
+/** Transfers of each thread before the clock starts, where lockwise is measured compiled. */
 const WARMUP = 50_000
 
 export async function lecture({ size, native: find, tick }: Setting): Promise<string> {

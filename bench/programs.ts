@@ -2,10 +2,16 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { lectureBalances, type RunOptions, runBank, type StrategyName } from '../src/bank/index.ts'
+import {
+  lectureBalances,
+  type RunOptions,
+  type RunResult,
+  runBank,
+  type StrategyName,
+} from '../src/bank/index.ts'
 import type { Cell } from './cells.ts'
 
-/** What one run of a program came to. */
+/** The measurements of one run of a program. */
 export interface Measured {
   readonly transfersPerSecond: number
   readonly seconds: number
@@ -21,7 +27,7 @@ export interface Program {
   readonly run: (cell: Cell, seed: number) => Promise<Measured>
 }
 
-/** What bench/native/build.mjs gives. */
+/** The result of bench/native/build.mjs. */
 export interface Native {
   readonly programs: readonly {
     readonly id: string
@@ -41,8 +47,8 @@ export function lockwise(
   return {
     id: `lockwise ${strategy}`,
     slower: 1,
-    async run(cell, seed) {
-      const result = await runBank({
+    run: (cell, seed) =>
+      consistentRun({
         strategy,
         balances: lectureBalances(cell.accounts),
         threads: cell.threads,
@@ -50,11 +56,15 @@ export function lockwise(
         auditEvery: cell.auditEvery,
         warmup: cell.warmup,
         ...options,
-      })
-      if (result.outcome !== 'consistent') throw new Error(`${strategy}: ${result.outcome}`)
-      return result
-    },
+      }),
   }
+}
+
+/** Runs the bank, which must end consistent. */
+export async function consistentRun(options: RunOptions): Promise<RunResult> {
+  const result = await runBank(options)
+  if (result.outcome !== 'consistent') throw new Error(`${result.strategy}: ${result.outcome}`)
+  return result
 }
 
 /** A program of bench/native; `options` are added to its command line. */

@@ -1,9 +1,9 @@
-/** What every question of the benchmarks gets, and the table that it answers with. */
+/** The setting of every question of the benchmarks, and the table of its answer. */
 
 import type { Size } from './cells.ts'
 import type { Native } from './programs.ts'
 
-/** What a question is asked with. */
+/** The setting of a question. */
 export interface Setting {
   readonly size: Size
   /** The native programs of these ids, those that could be built. */
@@ -30,6 +30,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 /** A number with commas between its thousands. */
 export function grouped(number: number): string {
   return Math.round(number).toLocaleString('en-US')
+}
+
+/** Millions, with one decimal. */
+export function millions(number: number): string {
+  return (number / 1e6).toFixed(1)
 }
 
 /** The value below which this share of some numbers lies. */

@@ -3,7 +3,7 @@
 import { cells } from './cells.ts'
 import { compare } from './compare.ts'
 import { lockwise } from './programs.ts'
-import { grouped, type Setting, table } from './question.ts'
+import { grouped, millions, type Setting, table } from './question.ts'
 
 export async function repairs({ size, tick }: Setting): Promise<string> {
   const programs = [lockwise('ordered', { repairs: true }), lockwise('ordered')]
@@ -13,8 +13,8 @@ export async function repairs({ size, tick }: Setting): Promise<string> {
     rows.push([
       String(cell.threads),
       grouped(cell.accounts),
-      ((noted?.transfersPerSecond ?? 0) / 1e6).toFixed(1),
-      ((plain?.transfersPerSecond ?? 0) / 1e6).toFixed(1),
+      millions(noted?.transfersPerSecond ?? 0),
+      millions(plain?.transfersPerSecond ?? 0),
       (plain?.ratio ?? 0).toFixed(2),
     ])
   }

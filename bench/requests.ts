@@ -6,7 +6,7 @@ import { measureInTurn, medianRatio } from './compare.ts'
 import { lockwiseManager, type Manager, managers } from './managers.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
-/** What is done to a manager: so many requests, and no more after it has settled. */
+/** The work for a manager: so many requests, and no more after it has settled. */
 interface Load {
   readonly id: string
   readonly requests: number
@@ -42,7 +42,7 @@ async function besideOthers({ size, tick }: Setting): Promise<string> {
     const count = divided(load.requests, size, 100)
     const measures = managers.map((make) => async () => {
       const manager = make()
-      // What the one before has left to be done is not timed.
+      // Work that the manager before has left is not timed.
       await load.run(manager, count / 4)
       return (await timed(() => load.run(manager, count))) / count
     })

@@ -12,8 +12,9 @@
  * | account | balance               | balance when an audit began | the last audit that saw it |
  *
  * An account's elements 3 to 5 can note a transfer that its payer has begun and not ended: the payee's
- * record (0: no transfer), the payer's balance before, the payee's balance before. Whoever takes over
- * the locks of a dead teller undoes that transfer (an undo log of before-images, as in databases).
+ * record (0: no transfer), the payer's balance before, the payee's balance before. The thread that
+ * takes over the locks of a dead teller undoes that transfer (an undo log of before-images, as in
+ * databases).
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
@@ -66,7 +67,8 @@ export function move(accounts: Accounts, payer: number, payee: number, amount: n
   const balance = accounts[from] as number
   if (balance < amount) return false
   const audit = accounts[RUNNING_AUDIT] as number
-  if (audit !== 0) keepForAudit(accounts, from, to, audit)
+  // Fewer bytes of bytecode than `audit !== 0`, and each counts: test/bank/inlining.test.ts.
+  if (audit) keepForAudit(accounts, from, to, audit)
   accounts[from] = balance - amount
   accounts[to] = (accounts[to] as number) + amount
   return true
@@ -144,7 +146,7 @@ export function beginAudit(accounts: Accounts): number {
   return audit
 }
 
-/** What the account in a record, locked, had when the audit began; the audit has seen it from now on. */
+/** The balance that a locked account had when the audit began; the audit has seen it from now on. */
 export function balanceAtAudit(accounts: Accounts, record: number, audit: number): number {
   const at = record * STRIDE
   if (accounts[at + SEEN_BY] === audit) return accounts[at + SAVED] as number

@@ -2,7 +2,7 @@
  * The audit: the sum of all balances at one moment, while transfers go on.
  *
  * Source    the snapshot by copy on first write, as in database checkpoints; three ways, by strategy.
- * Steps     'whole': take every lock at once (few of them), sum, free. The bank stops for the sum.
+ * Steps     'whole': take every lock at once (few of them), sum, release. The bank stops for the sum.
  *           'snapshot': take the bank's own lock (one audit at a time), raise the audit's number, then
  *           visit the accounts one by one, each under its own lock. A transfer that holds both its
  *           locks looks whether an audit runs, and if so keeps the old balance of an account that the
@@ -13,9 +13,9 @@
  * Invariant A transfer that did not see the audit began before it: the audit visits both its accounts
  *           after it, since it still holds both locks. One that saw it keeps both old balances, unless
  *           the audit has them already. So every transfer counts whole or not at all. A transfer may
- *           read the audit's number late, for it does not take the bank's lock; but whoever locks an
- *           account after the audit has locked it, sees the number.
- * Cost      'snapshot': one lock taken and freed for each account, never more than one held beside the
+ *           read the audit's number late, for it does not take the bank's lock. But a thread that locks
+ *           an account after the audit has locked it sees the number.
+ * Cost      'snapshot': one lock taken and released for each account, never more than one held beside the
  *           bank's own: a transfer waits for some nanoseconds at most. But every account's cache line
  *           moves to the auditor's core and back, which can take more time from transfers than the
  *           locks do: an audit without pause needs ever so many accounts' lines as often as they do.

@@ -1,4 +1,9 @@
-/** The bank: accounts in shared memory, transfers under a strategy, audits. Uses locks as a user would. */
+/**
+ * The bank: accounts in shared memory, transfers under a strategy, audits. It uses locks as a user would.
+ *
+ * The checks of a transfer stand here, and not in a file of their own: a name that is imported costs
+ * bytecode in the hot loop (test/bank/inlining.test.ts).
+ */
 
 import {
   type AbandonedLocks,
@@ -22,33 +27,15 @@ import {
 } from './accounts.ts'
 import { audit } from './audit.ts'
 import { checkBank } from './check-options.ts'
-import type { BankOptions } from './options.ts'
+import type { AuditOptions, BankOptions, OpenBankOptions } from './options.ts'
 import { Pace } from './rest.ts'
 import { type Auditing, type Strategy, type StrategyName, strategyNamed } from './strategies.ts'
 
-/** What another thread opens a bank with: send it as `workerData`. */
+/** The data with which another thread opens a bank: send it as `workerData`. */
 export interface BankHandle {
   readonly locks: SharedLocksHandle
   readonly strategy: StrategyName
   readonly repairs: boolean
-}
-
-/** How a thread opens a bank. */
-export interface OpenBankOptions {
-  /** What this thread is called in deadlock reports. */
-  readonly label?: string
-  /** Called whenever a transfer has taken a lock: its first or second, and the lock's number. */
-  readonly onTake?: (position: 1 | 2, lock: number) => void
-}
-
-/** How an audit treats the transfers beside it. */
-export interface AuditOptions {
-  /**
-   * Rest four times as long as the audit works, after every 1,024 accounts (where all locks are taken
-   * at once, after the audit). For threads that audit all the time; needs a thread that may sleep.
-   * Default false: as fast as it can be.
-   */
-  readonly gently?: boolean
 }
 
 /** A bank, as one thread sees it. */
@@ -100,14 +87,9 @@ export class Bank {
       ...strategyNamed(strategy).locks(stripes),
       ...(tellers === undefined ? {} : { owners: tellers }),
     }
-    const bank = new Bank(
-      (opening) => SharedLocks.create({ ...table, ...opening }),
-      strategy,
-      repairs,
-      {
-        label: 'bank',
-      },
-    )
+    const openTable = (opening: OpenOptions): SharedLocks =>
+      SharedLocks.create({ ...table, ...opening })
+    const bank = new Bank(openTable, strategy, repairs, { label: 'bank' })
     bank.reset(balances)
     return bank
   }
@@ -117,7 +99,7 @@ export class Bank {
     return new Bank((opening) => SharedLocks.open(locks, opening), strategy, repairs, options)
   }
 
-  /** What to send to another thread. */
+  /** The data to send to another thread. */
   get handle(): BankHandle {
     return {
       locks: this.#locks.handle,
@@ -171,14 +153,14 @@ export class Bank {
     return audit(this.#auditing, this.#locks, this.#accounts, this.#count, pace)
   }
 
-  /** All balances, as they stand: for when nobody transfers. */
+  /** All balances, as they stand: for when no thread transfers. */
   balances(): Float64Array {
     const balances = new Float64Array(this.#count)
     for (let i = 0; i < this.#count; i++) balances[i] = balanceOf(this.#accounts, i + 1)
     return balances
   }
 
-  /** Sets all balances: for when nobody transfers. */
+  /** Sets all balances: for when no thread transfers. */
   reset(balances: ArrayLike<number>): void {
     for (let i = 0; i < this.#count; i++) setBalance(this.#accounts, i + 1, balances[i] as number)
   }
@@ -211,7 +193,7 @@ export class Bank {
     }
   }
 
-  /** Makes sound what a teller left: undoes its transfer, and ends its audit. */
+  /** Makes consistent what a dead teller left: undoes its transfer, and ends its audit. */
   #repair({ locks }: AbandonedLocks): void {
     const { lockCount } = this.#locks
     for (let record = 1; record <= this.#count; record++) {
@@ -240,7 +222,7 @@ function mustBeTransfer(from: number, to: number, amount: number, count: number)
   throw badTransfer(from, to, amount, count)
 }
 
-/** What is wrong with a transfer that {@link mustBeTransfer} refuses. */
+/** The error for a transfer that {@link mustBeTransfer} refuses. */
 function badTransfer(from: unknown, to: unknown, amount: unknown, count: number): LockUsageError {
   for (const account of [from, to]) {
     if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count)
@@ -250,12 +232,8 @@ function badTransfer(from: unknown, to: unknown, amount: unknown, count: number)
     )
   }
   if (from === to) return new LockUsageError(`a transfer from account ${from} to itself`)
-  return badAmount(amount, 'a transfer')
-}
-
-function badAmount(amount: unknown, what: string): LockUsageError {
   return new LockUsageError(
-    `${what} must be a whole number of minor units from 0 to ${Number.MAX_SAFE_INTEGER}, ` +
+    `a transfer must be a whole number of minor units from 0 to ${Number.MAX_SAFE_INTEGER}, ` +
       `not ${String(amount)}`,
   )
 }

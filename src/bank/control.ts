@@ -1,4 +1,41 @@
-/** What the tellers of one run and the thread that started them share beside the bank. */
+/** The data that the tellers of one run share with the thread that started them, beside the bank. */
+
+import type { DeadlockReport } from '../index.ts'
+import type { BankHandle } from './bank.ts'
+import type { Orders } from './workload.ts'
+
+/** The data with which a teller is started. */
+export interface TellerData {
+  readonly bank: BankHandle
+  readonly control: Int32Array
+  /** From 0. */
+  readonly teller: number
+  /** How many threads transfer; the others audit until those have finished. */
+  readonly tellers: number
+  /** The total that an audit must find. */
+  readonly total: number
+  readonly auditEvery: number
+  /** Whether its audits are gentle. */
+  readonly gently: boolean
+  readonly retryDeadlocks: boolean
+  /** How many transfers at the beginning give up the time slice between debit and credit. */
+  readonly slowTransfers: number
+  readonly warmup: number
+  readonly generate?: { readonly seed: number; readonly transfers: number }
+  readonly orders?: Orders
+  readonly trace?: Int32Array
+}
+
+/** A teller's reports, beside its counters in shared memory. */
+export type TellerMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'deadlock'; readonly report: DeadlockReport }
+  | {
+      readonly kind: 'done'
+      readonly startMs: number
+      readonly endMs: number
+      readonly sleeps: number
+    }
 
 /** Indices in `control`; the tellers' counters follow, COUNTERS of them each. */
 export const CONTROL = {
@@ -6,25 +43,28 @@ export const CONTROL = {
   go: 0,
   /** 1: carry out no more. */
   stop: 1,
-  /** The next order that nobody has taken. */
+  /** The next order that no teller has taken. */
   nextOrder: 2,
   /** How many locks were traced. */
   traced: 3,
   /** How many tellers have done their transfers: when all have, auditors stop and threads end. */
   finished: 4,
-  /** A line further on: nobody who looks at `stop` should wait for a line that a teller writes. */
+  /** A cache line further on: no reader of `stop` should wait for a line that a teller writes. */
   tellers: 16,
 } as const
 
-/** A teller's counters, at `CONTROL.tellers + COUNTERS * teller`. Written by that teller alone. */
-export const COUNTER = {
+/** A teller's counters, at `CONTROL.tellers + COUNTERS * teller`. Only that teller writes them. */
+const COUNTER = {
   transfers: 0,
   refused: 1,
   audits: 2,
   failedAudits: 3,
   deadlocks: 4,
 } as const
-export const COUNTERS = 16
+const COUNTERS = 16
+
+/** How much a teller has done, or all of them together. */
+export type Counts = Record<keyof typeof COUNTER, number>
 
 /** A traced lock: who took it, whether as first or second, and which it is. */
 export interface TracedLock {
@@ -41,9 +81,35 @@ export function allocateControl(tellers: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * (CONTROL.tellers + COUNTERS * tellers)))
 }
 
-/** The index of a teller's counter. */
-export function counterOf(teller: number, counter: number): number {
-  return CONTROL.tellers + COUNTERS * teller + counter
+/** Nothing done yet. */
+export function noCounts(): Counts {
+  return { transfers: 0, refused: 0, audits: 0, failedAudits: 0, deadlocks: 0 }
+}
+
+/** Writes a teller's counts where the thread that started it sees them. */
+export function publishCounts(control: Int32Array, teller: number, counts: Counts): void {
+  const at = CONTROL.tellers + COUNTERS * teller
+  control[at + COUNTER.transfers] = counts.transfers
+  control[at + COUNTER.refused] = counts.refused
+  control[at + COUNTER.audits] = counts.audits
+  control[at + COUNTER.failedAudits] = counts.failedAudits
+  control[at + COUNTER.deadlocks] = counts.deadlocks
+}
+
+/** The sums of the counts that the tellers have published. */
+export function publishedCounts(control: Int32Array): Counts {
+  const sum = noCounts()
+  for (let at: number = CONTROL.tellers; at < control.length; at += COUNTERS) {
+    for (const name of Object.keys(COUNTER) as (keyof Counts)[]) {
+      sum[name] += control[at + COUNTER[name]] as number
+    }
+  }
+  return sum
+}
+
+/** Sets the counts of all tellers to 0. */
+export function clearCounts(control: Int32Array): void {
+  control.fill(0, CONTROL.tellers)
 }
 
 /** Notes a lock that was just taken, while it is held: events of one lock stand in their order. */

@@ -1,22 +1,23 @@
 /** `lockwise/bank`: the proving ground. Accounts, transfers, audits, and how they run under each strategy. */
 
-export {
-  type AuditOptions,
-  Bank,
-  type BankHandle,
-  type OpenBankOptions,
-} from './bank.ts'
+export { Bank, type BankHandle } from './bank.ts'
 export { MOST_TRACED, type TracedLock } from './control.ts'
 export { AmountError, formatCents, parseCents } from './money.ts'
-export type { BankOptions, RunOptions, TaskRunOptions } from './options.ts'
+export type {
+  AuditOptions,
+  BankOptions,
+  OpenBankOptions,
+  RunOptions,
+  TaskRunOptions,
+} from './options.ts'
 export {
   breaksPromise,
   lockName,
   MOST_REPORTS,
   type Outcome,
   type RunResult,
-  runBank,
-} from './run.ts'
+} from './result.ts'
+export { runBank } from './run.ts'
 export {
   type Auditing,
   type Strategy,

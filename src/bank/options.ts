@@ -15,10 +15,28 @@ export interface BankOptions {
   readonly tellers?: number
   /**
    * Note every transfer before it changes a balance: when a thread ends in the middle of one, the next
-   * to meet its locks undoes the half. It costs some of the speed. Default false: then whoever meets
-   * them gets `OwnerDiedError`.
+   * thread to meet its locks undoes the half. It costs some of the speed. Default false: then a thread
+   * that meets them gets `OwnerDiedError`.
    */
   readonly repairs?: boolean
+}
+
+/** How a thread opens a bank. */
+export interface OpenBankOptions {
+  /** The name of this thread in deadlock reports. */
+  readonly label?: string
+  /** Called whenever a transfer has taken a lock: its first or second, and the lock's number. */
+  readonly onTake?: (position: 1 | 2, lock: number) => void
+}
+
+/** How an audit treats the transfers beside it. */
+export interface AuditOptions {
+  /**
+   * Rest four times as long as the audit works, after every 1,024 accounts (where all locks are taken
+   * at once, after the audit). For threads that audit all the time; needs a thread that may sleep.
+   * Default false: as fast as it can be.
+   */
+  readonly gently?: boolean
 }
 
 /** One run of the bank. */
@@ -45,7 +63,7 @@ export interface RunOptions {
   readonly auditEvery?: number
   /** Threads beside the tellers that audit again and again while they transfer. Default 0. */
   readonly auditors?: number
-  /** Those threads audit gently: see `AuditOptions`. Default false. */
+  /** The auditors audit gently: see `AuditOptions`. Default false. */
   readonly gently?: boolean
   /** For `striped`: how many locks. Default 64, or as many as there are accounts, which is the most. */
   readonly stripes?: number

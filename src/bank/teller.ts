@@ -1,58 +1,23 @@
 /** A teller: the worker thread that carries out transfers. Started by run.ts. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { DeadlockError, type DeadlockReport } from '../index.ts'
-import { Bank, type BankHandle } from './bank.ts'
-import { CONTROL, COUNTER, counterOf, traceLock } from './control.ts'
-import { strategyNamed } from './strategies.ts'
+import { DeadlockError } from '../index.ts'
+import { Bank } from './bank.ts'
 import {
-  below,
-  DONE,
-  firstState,
-  LARGEST_AMOUNT,
-  nextState,
-  type Orders,
-  PENDING,
-  REFUSED,
-  scaleFor,
-} from './workload.ts'
-
-/** What a teller is started with. */
-export interface TellerData {
-  readonly bank: BankHandle
-  readonly control: Int32Array
-  /** From 0. */
-  readonly teller: number
-  /** How many threads transfer; the others audit until those have finished. */
-  readonly tellers: number
-  /** What an audit must find. */
-  readonly total: number
-  readonly auditEvery: number
-  /** Whether its audits are gentle. */
-  readonly gently: boolean
-  readonly retryDeadlocks: boolean
-  /** How many transfers at the beginning give up the time slice between debit and credit. */
-  readonly slowTransfers: number
-  readonly warmup: number
-  readonly generate?: { readonly seed: number; readonly transfers: number }
-  readonly orders?: Orders
-  readonly trace?: Int32Array
-}
-
-/** What a teller reports, beside its counters in shared memory. */
-export type TellerMessage =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'deadlock'; readonly report: DeadlockReport }
-  | {
-      readonly kind: 'done'
-      readonly startMs: number
-      readonly endMs: number
-      readonly sleeps: number
-    }
+  CONTROL,
+  noCounts,
+  publishCounts,
+  type TellerData,
+  type TellerMessage,
+  traceLock,
+} from './control.ts'
+import { type Carrier, Draw } from './draw.ts'
+import { strategyNamed } from './strategies.ts'
+import { DONE, PENDING, REFUSED } from './workload.ts'
 
 /**
- * Transfers between two looks at the stop word and two notes of the progress: so many that the loop
- * around them never gets hot, and the compiler has all its room for the loop inside.
+ * Transfers between two looks at the stop word and two notes of the progress: so many that V8
+ * never compiles the loop around them, and has all its room for the loop inside.
  */
 const BATCH = 2048
 /** The same where audits stand between them. */
@@ -66,14 +31,13 @@ class Teller {
   readonly #data: TellerData
   readonly #bank: Bank
   readonly #control: Int32Array
-  #state: number
-  #untilAudit: number
+  readonly #draw: Draw
+  readonly #retrying: Carrier = {
+    transfer: (from, to, amount) => this.#carryOut(from, to, amount) === true,
+  }
   readonly #mayDeadlock: boolean
-  #transfers = 0
-  #refused = 0
-  #audits = 0
-  #failedAudits = 0
-  #deadlocks = 0
+  #counts = noCounts()
+  #untilAudit: number
 
   constructor(data: TellerData) {
     const { control, teller, trace } = data
@@ -85,7 +49,7 @@ class Teller {
         onTake: (position, lock) => traceLock(control, trace, teller, position, lock),
       }),
     })
-    this.#state = firstState(data.generate?.seed ?? 0, teller)
+    this.#draw = new Draw(this.#bank.count, data.generate?.seed ?? 0, teller)
     this.#untilAudit = data.auditEvery
     this.#mayDeadlock = strategyNamed(data.bank.strategy).taking === 'payer first'
   }
@@ -109,11 +73,7 @@ class Teller {
   }
 
   #reset(): void {
-    this.#transfers = 0
-    this.#refused = 0
-    this.#audits = 0
-    this.#failedAudits = 0
-    this.#deadlocks = 0
+    this.#counts = noCounts()
     this.#untilAudit = this.#data.auditEvery
   }
 
@@ -156,7 +116,7 @@ class Teller {
     this.#generated(generate.transfers - slow)
   }
 
-  /** Draws and carries out this many transfers; stops early when told to. */
+  /** Draws and carries out this many transfers; stops early at the stop word. */
   #generated(count: number, batch: number = this.#batch): void {
     for (let left = count; left > 0 && !this.#stopped(); left -= batch) {
       this.#generatedBatch(Math.min(left, batch))
@@ -169,60 +129,21 @@ class Teller {
     return auditEvery > 0 && auditEvery < FREQUENT_AUDITS ? BATCH_WITH_AUDITS : BATCH
   }
 
+  /** One batch, in parts that end where an audit is due. */
   #generatedBatch(count: number): void {
-    if (this.#mayDeadlock || this.#data.auditEvery !== 0) this.#mixedBatch(count)
-    else this.#plainBatch(count)
-  }
-
-  /** The hot loop: nothing but transfers, its state in local variables. */
-  #plainBatch(count: number): void {
-    const bank = this.#bank
-    const anyAccount = scaleFor(bank.count)
-    const anyOther = scaleFor(bank.count - 1)
-    const anyAmount = scaleFor(LARGEST_AMOUNT)
-    let state = this.#state | 0
-    let refused = 0
-    for (let i = 0; i < count; i++) {
-      state = nextState(state)
-      const from = below(state, anyAccount)
-      state = nextState(state)
-      let to = below(state, anyOther)
-      // One more unless `to` is below `from`, without a branch.
-      to += 1 + ((to - from) >> 31)
-      state = nextState(state)
-      refused += bank.transfer(from, to, 1 + below(state, anyAmount)) ? 0 : 1
-    }
-    this.#state = state
-    this.#transfers += count
-    this.#refused += refused
-  }
-
-  /** The same with audits, and a way round deadlocks where there are any. */
-  #mixedBatch(count: number): void {
-    const bank = this.#bank
-    const anyAccount = scaleFor(bank.count)
-    const anyOther = scaleFor(bank.count - 1)
-    const anyAmount = scaleFor(LARGEST_AMOUNT)
     const { auditEvery } = this.#data
-    const mayDeadlock = this.#mayDeadlock
-    let state = this.#state | 0
-    let refused = 0
-    for (let i = 0; i < count; i++) {
-      state = nextState(state)
-      const from = below(state, anyAccount)
-      state = nextState(state)
-      let to = below(state, anyOther)
-      to += 1 + ((to - from) >> 31)
-      state = nextState(state)
-      const amount = 1 + below(state, anyAmount)
-      if (mayDeadlock) this.#carryOut(from, to, amount)
-      else refused += bank.transfer(from, to, amount) ? 0 : 1
-      if (auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
+    for (let left = count; left > 0; ) {
+      const part = auditEvery === 0 ? left : Math.min(left, this.#untilAudit)
+      if (this.#mayDeadlock) this.#draw.each(part, this.#retrying)
+      else {
+        this.#counts.refused += this.#draw.each(part, this.#bank)
+        this.#counts.transfers += part
+      }
+      left -= part
+      if (auditEvery === 0) continue
+      this.#untilAudit -= part
+      if (this.#untilAudit === 0) this.#audit()
     }
-    this.#state = state
-    if (mayDeadlock) return
-    this.#transfers += count
-    this.#refused += refused
   }
 
   #orders(): void {
@@ -234,7 +155,7 @@ class Teller {
       if (first >= from.length) return
       const end = Math.min(first + ORDERS_AT_ONCE, from.length)
       for (let i = first; i < end && !this.#stopped(); i++) {
-        this.#bank.slowly = this.#transfers < slowTransfers
+        this.#bank.slowly = this.#counts.transfers < slowTransfers
         const done = this.#carryOut(from[i] as number, to[i] as number, amounts[i] as number)
         outcomes[i] = done === undefined ? PENDING : done ? DONE : REFUSED
         if (this.#data.auditEvery !== 0 && --this.#untilAudit === 0) this.#audit()
@@ -248,12 +169,12 @@ class Teller {
     while (!this.#stopped()) {
       try {
         const done = this.#bank.transfer(from, to, amount)
-        this.#transfers++
-        if (!done) this.#refused++
+        this.#counts.transfers++
+        if (!done) this.#counts.refused++
         return done
       } catch (error) {
         if (!(error instanceof DeadlockError)) throw error
-        this.#deadlocks++
+        this.#counts.deadlocks++
         send({ kind: 'deadlock', report: error.report })
         if (this.#data.retryDeadlocks) continue
         Atomics.store(this.#control, CONTROL.stop, 1)
@@ -266,8 +187,8 @@ class Teller {
     const { auditEvery, gently, total } = this.#data
     this.#untilAudit = auditEvery
     if (this.#stopped()) return
-    if (this.#bank.audit({ gently }) !== total) this.#failedAudits++
-    this.#audits++
+    if (this.#bank.audit({ gently }) !== total) this.#counts.failedAudits++
+    this.#counts.audits++
   }
 
   #stopped(): boolean {
@@ -276,12 +197,7 @@ class Teller {
 
   /** Writes what was counted where everyone sees it. */
   #publish(): void {
-    const at = counterOf(this.#data.teller, 0)
-    this.#control[at + COUNTER.transfers] = this.#transfers
-    this.#control[at + COUNTER.refused] = this.#refused
-    this.#control[at + COUNTER.audits] = this.#audits
-    this.#control[at + COUNTER.failedAudits] = this.#failedAudits
-    this.#control[at + COUNTER.deadlocks] = this.#deadlocks
+    publishCounts(this.#control, this.#data.teller, this.#counts)
   }
 }
 

@@ -53,7 +53,7 @@ export function bankJson(workload: Workload, runs: readonly FinishedRun[]): stri
   return `${escaped(text.replaceAll(new RegExp(`"${mark}([0-9.-]+)"`, 'g'), '$1'))}\n`
 }
 
-/** What could drive a terminal, and JSON leaves as it is, as `\u…`: only names have it. */
+/** Writes as `\u…` what could drive a terminal and JSON leaves as it is: only names have it. */
 function escaped(json: string): string {
   return json.split('\n').map(visible).join('\n')
 }

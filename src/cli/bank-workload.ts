@@ -1,4 +1,4 @@
-/** What the bank is to do, from the options and files; and which orders a run refused. */
+/** The workload of the bank, from options and files; and the orders that a run refused. */
 
 import {
   LECTURE_BALANCES,
@@ -10,10 +10,10 @@ import {
 import { type AccountsFile, type OrdersFile, readAccounts, readOrders } from './csv-input.ts'
 import { InputError } from './errors.ts'
 
-/** With files, each thread audits after this many orders unless told otherwise. */
+/** With files, each thread audits after this many orders by default. */
 export const AUDIT_FILES_EVERY = 1000
 
-/** What the runs work on. */
+/** The input of all runs. */
 export interface Workload {
   readonly on: 'threads' | 'tasks'
   readonly threads: number

@@ -161,7 +161,7 @@ function eachRecord(file: string, visit: (line: number, record: string[]) => voi
       relaxColumnCount: true,
       recordDelimiter: ['\r\n', '\n', '\r'],
       skipEmptyLines: true,
-      // What it answers is kept: nothing.
+      // The parser keeps what this returns: nothing.
       onRecord: (record: string[], { bytes }: { bytes: number }) => {
         visit(lineAt(end), record)
         end = bytes

@@ -46,7 +46,7 @@ export function checkOutput(file: string, inputs: readonly string[]): string {
   return target
 }
 
-/** What is there, if anything; a path that cannot be followed is a bad one. */
+/** The file at a path, if there is one; refuses a path that cannot be followed. */
 function statOf(file: string, name: string): Stats | undefined {
   try {
     return statSync(file, { throwIfNoEntry: false })
@@ -66,11 +66,11 @@ export function writeBalances(
   const text = stringify([['account', 'balance'], ...rows])
   const temporary = join(dirname(file), `.lockwise-${randomUUID()}.tmp`)
   try {
-    // What replaces a file may be read by the same people.
+    // The new file has the permissions of the one that it replaces.
     const mode = statSync(file, { throwIfNoEntry: false })?.mode
     const descriptor = openSync(temporary, 'wx', mode)
     try {
-      // What the umask took away.
+      // The umask may have removed some.
       if (mode !== undefined) fchmodSync(descriptor, mode)
       const bytes = Buffer.from(text)
       for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done)

@@ -1,4 +1,4 @@
-/** What ends a command early with one line for the user and an exit status. */
+/** Errors that end a command early, with one line for the user and an exit status. */
 
 /** Bad usage or bad input: exit status 2. The message is one line that says what was expected. */
 export class InputError extends Error {

@@ -47,7 +47,7 @@ function report(error: unknown): number {
     error instanceof InputError ||
     error instanceof LockUsageError
   ) {
-    // What `help` answers where there is no such command.
+    // The message of `help` for a command that does not exist.
     const asked =
       error.message === '(outputHelp)' ? `unknown command '${process.argv[3]}'` : undefined
     const message = visible(

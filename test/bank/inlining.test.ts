@@ -1,10 +1,10 @@
 /**
- * The bank's hot loop must be compiled as one piece. V8 takes a called function into its caller only
- * while all that it takes in stays within 920 bytes of bytecode, of which the teller's random numbers
- * need 174; and it counts the next function by a factor of 1.2, with all that is in it already
- * (`max_inlined_bytecode_size_cumulative`, `reserve_inline_budget_scale_factor`). A transfer that was a
- * little larger was taken in or not by the luck of which function was compiled first: a fifth of the
- * speed.
+ * V8 must compile the bank's hot loop (src/bank/draw.ts) as one piece. It inlines called functions only
+ * while all of them together stay within 920 bytes of bytecode. The random numbers of a transfer need
+ * 174 of these. V8 counts the next function by a factor of 1.2, with all that is inlined in it already
+ * (`max_inlined_bytecode_size_cumulative`, `reserve_inline_budget_scale_factor`). Before, a transfer was
+ * a little larger: the function that V8 compiled first decided whether it was inlined, and a fifth of
+ * the speed depended on it.
  */
 
 import assert from 'node:assert/strict'

@@ -34,6 +34,11 @@ function file(name: string, text: string | Uint8Array): string {
   return name
 }
 
+/** Writes both input files; returns the options that name them. */
+function inputFiles(): string[] {
+  return ['--accounts-file', file('a.csv', ACCOUNTS), '--transfers-file', file('o.csv', ORDERS)]
+}
+
 const timeout = 120_000
 
 describe('lockwise bank', { timeout }, () => {
@@ -78,12 +83,7 @@ describe('lockwise bank', { timeout }, () => {
   })
 
   it('carries out the orders of files, lists the refused ones, writes the balances', () => {
-    const args = [
-      '--accounts-file',
-      file('a.csv', ACCOUNTS),
-      '--transfers-file',
-      file('o.csv', ORDERS),
-    ]
+    const args = inputFiles()
     const text = bank(...args, '--strategy', 'ordered', '--out', 'out.csv')
     assert.equal(text.status, 0)
     assert.match(text.stdout, /line 4: order 3, 100\.00 from A to B: the balance is too small/)
@@ -220,12 +220,7 @@ describe('lockwise bank', { timeout }, () => {
   }
 
   it('writes no --out onto a folder, an input, or into nowhere', () => {
-    const args = [
-      '--accounts-file',
-      file('a.csv', ACCOUNTS),
-      '--transfers-file',
-      file('o.csv', ORDERS),
-    ]
+    const args = inputFiles()
     symlinkSync('loop', join(folder, 'loop'))
     const places = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
     for (const out of [...places, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
@@ -252,7 +247,7 @@ describe('lockwise bank', { timeout }, () => {
     assert.match(readFileSync(join(folder, longest), 'utf8'), /^account,balance\nA,7\.50/)
   })
 
-  it('finishes what it does when nobody reads on', () => {
+  it('finishes its work when its reader has gone', () => {
     file('a.csv', ACCOUNTS)
     file('o.csv', ORDERS)
     const files = '--accounts-file a.csv --transfers-file o.csv --out piped.csv'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holding, settle, state } from './tools.ts'
+import { holder, settle, state } from './tools.ts'
 
 const no = (): never => assert.fail('called')
 const free = { held: [], pending: [] }
@@ -18,7 +18,7 @@ function stopped(): { readonly signal: AbortSignal; abort(reason: unknown): void
 describe('an abort', { timeout: 60_000 }, () => {
   it('is heard by a waiting request though an earlier listener stops the event', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const { signal, abort } = stopped()
     const waiting = [0, 1, 2].map(() => locks.request(['b', 'a'], { signal }, no))
     const behind = locks.request('b', () => 'through')
@@ -36,17 +36,17 @@ describe('an abort', { timeout: 60_000 }, () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const { signal } = controller
-    // Granted at once, and nobody listened before: then a listener comes, and then others wait.
+    // Granted at once, and nothing listened before: then a listener comes, and then others wait.
     await locks.request('a', { signal }, () => {})
     signal.onabort = (event) => event.stopImmediatePropagation()
     for (let i = 0; i < 2; i++) {
-      const end = await holding(locks, 'a')
+      const { end } = await holder(locks, 'a')
       const granted = locks.request('a', { signal }, () => 'granted')
       await settle()
       await end()
       assert.equal(await granted, 'granted')
     }
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const waiting = locks.request('a', { signal }, no)
     controller.abort('mine')
     await assert.rejects(waiting, (reason) => reason === 'mine')
@@ -66,7 +66,7 @@ describe('an abort', { timeout: 60_000 }, () => {
 
   it('has taken its requests away when another listener asks, whichever came first', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const controller = new AbortController()
     const { signal } = controller
     const seen: unknown[] = []
@@ -93,7 +93,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     await end()
   })
 
-  it('wins over a theft before the callback began', async () => {
+  it('wins over a steal before the callback began', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const robbed = locks.request('a', { signal: controller.signal }, no)
@@ -108,7 +108,7 @@ describe('an abort', { timeout: 60_000 }, () => {
 
   it('comes too late after a time limit', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const controller = new AbortController()
     const late = locks.request('a', { timeoutMs: 0, signal: controller.signal }, no)
     controller.abort('mine')

@@ -1,9 +1,9 @@
-/** What cannot be asked for: one clear error, and no lock taken. */
+/** Bad input: one clear error, and no lock taken. */
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { Guard, LockManager, LockUsageError } from '../../src/index.ts'
-import { holding, pause, settle, state } from './tools.ts'
+import { holder, pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
@@ -69,7 +69,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     })
   }
 
-  it('is told in an error that names the call and says what to write', async () => {
+  it('is reported in an error that names the call and says what to write', async () => {
     const tryAcquire = (...args: unknown[]): unknown =>
       Reflect.apply(locks.tryAcquire as () => unknown, locks, args)
     const refuses = async (args: unknown[], message: RegExp): Promise<void> => {
@@ -281,7 +281,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     const manager = new LockManager({ deadlockAfterMs: 40, trackOrder: false })
     const { clearTimeout } = globalThis
     const [one, two] = [new AbortController(), new AbortController()]
-    const end = await holding(manager, 'a')
+    const { end } = await holder(manager, 'a')
     const late = manager.request('a', { timeoutMs: 5000, signal: one.signal }, no)
     const opposite = manager.request('b', async (_lock, inB) => {
       const inC = manager.request('c', async (_c, inside) => {
@@ -353,7 +353,7 @@ describe('bad input', { timeout: 60_000 }, () => {
   it('another Promise in the place of the first', async () => {
     const manager = new LockManager()
     const Original = globalThis.Promise
-    const end = await holding(manager, 'a')
+    const { end } = await holder(manager, 'a')
     const requests: Promise<unknown>[] = []
     try {
       globalThis.Promise = class Other<Value> extends Original<Value> {}
@@ -396,7 +396,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
   })
 
-  it('is told with a stack that begins at the call', async () => {
+  it('is reported with a stack that begins at the call', async () => {
     const firstCall = (error: unknown): true => {
       assert.ok(error instanceof LockUsageError)
       // Bun has left the caller by then.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import { DeadlockError, LockManager, LockTimeoutError } from '../../src/index.ts'
-import { holding, pause, settle } from './tools.ts'
+import { holder, pause, settle } from './tools.ts'
 
 describe('under a test’s own timers', { timeout: 10_000 }, () => {
   afterEach(() => mock.timers.reset())
@@ -11,7 +11,7 @@ describe('under a test’s own timers', { timeout: 10_000 }, () => {
   it('a request is late when they say so, and not before', async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     let ended = ''
     const late = locks
       .request('a', { timeoutMs: 5000 }, () => {})
@@ -41,7 +41,7 @@ describe('under a test’s own timers', { timeout: 10_000 }, () => {
     await locks.request('a', () => {})
     mock.timers.reset()
     await pause(50)
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const { held } = await locks.query()
     assert.ok(Date.now() - (held[0]?.since ?? 0) < 5000)
     await end()

@@ -1,4 +1,4 @@
-/** Nested requests that wait for each other: found, told, and broken by one victim. */
+/** Nested requests that wait for each other: found, reported, and broken by one victim. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -12,7 +12,7 @@ import {
   shared,
 } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, holder, holding, locksInTheWay, pause, settle, state } from './tools.ts'
+import { gate, holder, locksInTheWay, pause, settle, state } from './tools.ts'
 
 /** Two tasks that nest two locks in opposite order, each with the other's first lock taken. */
 function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
@@ -168,7 +168,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  itIfProved('is told with the calls of who asked, and none of ours', async () => {
+  itIfProved('is reported with the calls of the code that asked, and none of ours', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     class Service {
       start(): Promise<unknown> {
@@ -189,7 +189,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       locks.request('a', async () => await service.start()),
       DeadlockError,
     )
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     const later = locks.request('a', async () => await service.start())
     await Promise.all([end(), assert.rejects(later, DeadlockError)])
     assert.equal(places.length, 4)
@@ -198,7 +198,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(places[2] ?? '', /#start/)
   })
 
-  it('is told with the user’s own calls, whatever their files are called', async () => {
+  it('is reported with the user’s own calls, whatever their files are called', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const code = '(locks) => function start() { return locks.request("a", () => start()) }'
     // biome-ignore lint/security/noGlobalEval: the one way to name a file that there is none of
@@ -213,7 +213,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     'is told with the place of another lock where none was kept, and says so',
     async () => {
       const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-      // Of so many that were asked for within one tick of the clock, not all call stacks are kept.
+      // Not all call stacks are kept of so many requests within one tick of the clock.
       for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
       const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
       await opposite(locks)
@@ -230,7 +230,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     },
   )
 
-  it('is none where nobody awaits the nested request, or it is detached', async () => {
+  it('is none where no code awaits the nested request, or it is detached', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))
     const steps: string[] = []
@@ -250,7 +250,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['holder', 'nobody waited', 'only caught', 'detached', 'told'])
   })
 
-  itIfProved('ends where one who waits leaves: nobody is rejected', async () => {
+  itIfProved('ends where a waiter leaves: no request is rejected', async () => {
     const locks = new LockManager({ deadlockAfterMs: 50, trackOrder: false })
     const told: DeadlockReport[] = []
     locks.on('deadlock', (report) => told.push(report))
@@ -303,7 +303,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(deadlockText(suspected[0] as DeadlockReport), /Nothing was rejected/)
   })
 
-  itIfProved('lets others pass, once nobody suspects it any more', async () => {
+  itIfProved('rearranges the wait queue once it is no longer suspected', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
     locks.on('suspected', () => {})
     const steps: string[] = []
@@ -341,7 +341,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['nested', 'both'])
   })
 
-  itIfProved('is told outside of all holders', async () => {
+  itIfProved('is reported outside of all holders', async () => {
     const locks = new LockManager({ deadlockAfterMs: 20 })
     locks.on('possible', () => {})
     const told: string[] = []
@@ -451,7 +451,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     )
   })
 
-  it('is rejected no more when branches have shown since it was told', async () => {
+  it('has no victim when branches have shown since it was reported', async () => {
     const locks = new LockManager({
       deadlockAfterMs: 60,
       trackOrder: false,
@@ -529,8 +529,8 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     })
     await other
     assert.deepEqual(steps, ['nested', 'nested, shared', 'both'])
-    // But nobody passes one who waits for somebody else.
-    const end = await holding(locks, 'c')
+    // But no request overtakes one that waits for another holder.
+    const { end } = await holder(locks, 'c')
     const first = locks.request(['c', 'd'], () => steps.push('first'))
     const second = locks.request('e', () => locks.request('d', () => steps.push('second')))
     await settle()

@@ -5,7 +5,7 @@
 
 import { LockManager } from '../../src/index.ts'
 import { FORMS, type FormTools, newLimit, type Verdict } from '../programs/forms.ts'
-import { gate, holding, pause, settle } from './tools.ts'
+import { gate, holder, pause, settle } from './tools.ts'
 
 /** A form as a row of the table. */
 export interface Row {
@@ -167,7 +167,7 @@ export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Ve
     )
   const startOther = (): Promise<unknown> =>
     locks.request('b', (_lock, scope) => scope.request('a', { signal: controller.signal }, ignore))
-  const first = await holding(locks, closedBy === 'row' ? 'a' : 'b')
+  const { end: first } = await holder(locks, closedBy === 'row' ? 'a' : 'b')
   const starts = closedBy === 'row' ? [startRow, startOther] : [startOther, startRow]
   const both = starts.map((start) => start())
   await looks()

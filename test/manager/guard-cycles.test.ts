@@ -7,7 +7,7 @@ import { slowText } from '../../src/explain/index.ts'
 import { type Guard, LockManager, type SlowWaitReport } from '../../src/index.ts'
 import { runAlone } from './child.ts'
 import { withFakeClock } from './fake-clock.ts'
-import { gate, holding, settle, waitIn } from './tools.ts'
+import { gate, holder, settle, waitIn } from './tools.ts'
 
 /** The first report of a long wait after some work, with the guards to release. */
 async function reportAfter(
@@ -113,7 +113,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.equal(report.guardCycle.length, 3)
   })
 
-  it('of three tasks in a ring are shown whole, by labels, functions, or order alone', async () => {
+  it('of three tasks in a ring are shown whole, by labels, functions, or only their order', async () => {
     const ring = async (
       start: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
     ): Promise<void> => {
@@ -426,7 +426,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
   it('are none where the holders are callbacks', async () => {
     const ends: (() => Promise<void>)[] = []
     const report = await reportAfter(async (locks, tick) => {
-      ends.push(await holding(locks, 'a'), await holding(locks, 'b'))
+      ends.push((await holder(locks, 'a')).end, (await holder(locks, 'b')).end)
       await tick(20)
       void passThrough(locks, 'a', 'w')
       void passThrough(locks, 'b', 'v')

@@ -9,10 +9,10 @@ import {
   LockTimeoutError,
   shared,
 } from '../../src/index.ts'
-import { holding, pause, settle, state, waitIn } from './tools.ts'
+import { holder, pause, settle, state, waitIn } from './tools.ts'
 
 describe('many names in one request', { timeout: 60_000 }, () => {
-  it('takes each once, in order, alone where it was asked for in both modes', async () => {
+  it('takes each once, in order, exclusively where it was asked for in both modes', async () => {
     const locks = new LockManager()
     const wanted = ['b', shared('c'), 'a', exclusive('c'), shared('b')]
     const before = [...wanted]
@@ -31,9 +31,9 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(mixed, ['x shared', 'y exclusive'])
   })
 
-  it('holds nothing while it waits, and nobody passes it', async () => {
+  it('holds nothing while it waits, and no request overtakes it', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'b')
+    const { end } = await holder(locks, 'b')
     const steps: string[] = []
     const many = locks.request(['a', 'b'], () => steps.push('many'))
     const later = locks.request('a', () => steps.push('later'))
@@ -93,9 +93,9 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.ok(small > before)
   })
 
-  it('gives up after timeoutMs, and says behind whom it waited', async () => {
+  it('gives up after timeoutMs, and names the request that it waited behind', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'b')
+    const { end } = await holder(locks, 'b')
     const behind = locks.request(['a', 'b'], { timeoutMs: 10, label: 'late' }, () => 'never')
     const next = locks.request('a', () => 'next')
     await assert.rejects(behind, (error) => {
@@ -124,18 +124,21 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('says of all in its way who they are, be they shared', async () => {
+  it('names all requests in its way, shared ones too', async () => {
     const locks = new LockManager()
     const slow: string[][] = []
     locks.on('slow', (report) => slow.push(waitIn(report).holders.map(({ label }) => label)))
-    const ends = [await holding(locks, 'a', 'shared'), await holding(locks, 'a', 'shared')]
+    const ends = [
+      (await holder(locks, 'a', { mode: 'shared' })).end,
+      (await holder(locks, 'a', { mode: 'shared' })).end,
+    ]
     const waits = locks.request('a', { timeoutMs: 40, warnAfterMs: 5 }, () => 'never')
     await assert.rejects(waits, /waits for 'a' behind request 1 \(.*\), request 2 \(/)
     assert.deepEqual(slow, [['request 1', 'request 2']])
     for (const end of ends) await end()
   })
 
-  it('forgets names that nobody holds or waits for', async () => {
+  it('forgets names that no request holds or waits for', async () => {
     const locks = new LockManager()
     for (let i = 0; i < 1000; i++) await locks.request([`a:${i}`, `b:${i}`], () => {})
     assert.deepEqual(await state(locks), { held: [], pending: [] })
@@ -166,7 +169,7 @@ describe('a guard', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('does not free the lock of a thief', async () => {
+  it('does not release the lock of the request that stole it', async () => {
     const locks = new LockManager()
     const guard = await locks.acquire('a')
     await locks.request('a', { steal: true }, async () => {

@@ -13,7 +13,7 @@ import {
   shared,
   type WantedLock,
 } from '../../src/index.ts'
-import { holding, settle } from './tools.ts'
+import { holder, settle } from './tools.ts'
 
 /** Possible deadlocks that a program makes. */
 async function seen(
@@ -61,7 +61,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
         )
         assert.throws(() => bank.tryAcquire('customer:1'), LockOrderError)
         await assert.rejects(bank.acquire('customer:1'), LockOrderError)
-        // Nobody here waits for what is detached: it holds only what it has asked for itself.
+        // No code here waits for the detached request: it holds only what it has asked for itself.
         await bank.request('customer:9', { detached: true }, (_other, beside) =>
           (beside as unknown as LockManager).request('account:9', () => 'detached'),
         )
@@ -161,7 +161,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
 })
 
 describe('an order that is only seen', { timeout: 60_000 }, () => {
-  it('is told when it contradicts itself, with both places, though nothing hung', async () => {
+  it('is reported when it contradicts itself, with both call sites, though nothing hung', async () => {
     // Awaited: what JavaScriptCore calls last in a function it calls in its place.
     const reports = await seen(async (locks) => {
       await locks.request('customer:1', { label: 'open' }, async () => {
@@ -192,7 +192,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.match(text, /in one request, or in the same order everywhere/)
   })
 
-  it('says nothing of a task that asks again for a lock which it holds, alone or with others', async () => {
+  it('says nothing of a task that asks again for a lock which it holds, by itself or with others', async () => {
     const reports = await seen(async (locks) => {
       const again = (wanted: string[]): Promise<void> =>
         locks.request('a', async () => {
@@ -224,7 +224,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     const controller = new AbortController()
     locks.on('possible', () => controller.abort(new Error('wrong way round')))
     await locks.request('a', async () => locks.request('b', () => {}))
-    const free = await holding(locks, 'a')
+    const { end: free } = await holder(locks, 'a')
     await assert.rejects(
       locks.request('b', () => locks.request('a', { signal: controller.signal }, () => 'never')),
       /wrong way round/,

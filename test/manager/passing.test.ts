@@ -11,7 +11,7 @@ import { gate, holder, pause, settle, startOneAnother } from './tools.ts'
 const likely = { deadlockVictims: 'likely' } as const
 
 describe('a nested request', { timeout: 20_000 }, () => {
-  it('passes, when it must, whoever came to wait for its holder only later', async () => {
+  it('overtakes, when it must, a request that came to wait for its holder only later', async () => {
     const locks = new LockManager({ trackOrder: false, ...likely })
     locks.on('deadlock', () => assert.fail('a deadlock'))
     const [z, h] = [await holder(locks, 'z'), await holder(locks, 'h')]
@@ -31,9 +31,9 @@ describe('a nested request', { timeout: 20_000 }, () => {
     const nested = h.inside.request(['y', 'z'], () => 'nested')
     const first = locks.request(['h', shared('y')], () => 'first')
     const second = locks.request([shared('y'), 'z'], () => 'second')
-    h.end()
+    void h.end()
     await settle()
-    z.end()
+    void z.end()
     assert.deepEqual(await Promise.all([nested, first, second]), ['nested', 'first', 'second'])
   })
 
@@ -74,14 +74,14 @@ describe('a nested request', { timeout: 20_000 }, () => {
     assert.deepEqual([suspected.length, deadlocks.length], [0, 0])
     void wantsX.then(() => {})
     void wantsY.then(() => {}).catch(() => {})
-    x.end()
+    void x.end()
     const held = (await guard) as Guard
     await settle()
     assert.deepEqual([suspected.length, deadlocks.length], [1, 0])
     held.release()
     await Promise.allSettled([wantsX, wantsY])
-    y.end()
-    h.end()
+    void y.end()
+    void h.end()
   })
 
   it('passes when the cycle opens in which it was found meanwhile', async () => {
@@ -105,14 +105,14 @@ describe('a nested request', { timeout: 20_000 }, () => {
     )
     await settle()
     // The cycle stands. From now on `both` waits for a guard of `a` too.
-    c.end()
+    void c.end()
     await settle()
     controller.abort()
-    b.end()
+    void b.end()
     assert.deepEqual(await Promise.all([inA, both]), ['in a', 'both'])
     assert.equal(told, 1)
     await done
-    a.end()
+    void a.end()
   })
 
   it('passes in turn with others that may pass from the same moment on', async () => {
@@ -141,7 +141,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     ;(await guard).release()
     await Promise.all([...done, late])
     assert.deepEqual(steps, ['first', 'second', 'late'])
-    d.end()
+    void d.end()
   })
 
   it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
@@ -170,7 +170,7 @@ describe('the victim of a deadlock', { timeout: 20_000 }, () => {
     await pause(75)
     const again = b.inside.request('a', { label: 'y again' }, () => {})
     await assert.rejects(again, { name: 'DeadlockError' })
-    b.end()
+    void b.end()
     assert.equal(await x, 'x')
     assert.deepEqual(told, ['x', 'y again'])
   })

@@ -1,4 +1,4 @@
-/** What the tests of the manager share. */
+/** Helpers that the tests of the manager share. */
 
 import assert from 'node:assert/strict'
 import { setImmediate, setTimeout } from 'node:timers/promises'
@@ -6,6 +6,7 @@ import {
   type DeadlockHeldLock,
   type DeadlockMember,
   type DeadlockReport,
+  type Lock,
   LockManager,
   type Scope,
   type SlowReport,
@@ -68,38 +69,35 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened, open: () => open() }
 }
 
-/** Holds locks until the answer is called. */
-export async function holding(
-  locks: Pick<LockManager, 'request'>,
-  names: string | string[],
-  mode: 'exclusive' | 'shared' = 'exclusive',
-): Promise<() => Promise<void>> {
-  const [held, end] = [gate(), gate()]
-  const done = locks.request(names, { mode }, async () => {
-    held.open()
-    await end.opened
-  })
-  await held.opened
-  return async () => {
-    end.open()
-    await done
-  }
+/** A request that is granted and ends when the test says so. */
+export interface Holder {
+  /** The arguments of its callback. */
+  readonly lock: Lock
+  readonly inside: Scope
+  readonly done: Promise<void>
+  /** Lets the callback end; returns `done`. */
+  end(): Promise<void>
 }
 
-/** A holder that does what it is told. */
+/** Holds locks until `end` is called. */
 export async function holder(
-  locks: LockManager,
-  name: string,
-): Promise<{ inside: Scope; end: () => void; done: Promise<unknown> }> {
-  const [begun, end] = [gate(), gate()]
-  let inside: Scope | undefined
-  const done = locks.request(name, async (_lock, scope) => {
-    inside = scope
-    begun.open()
-    await end.opened
+  locks: Pick<LockManager, 'request'>,
+  names: string | string[],
+  options: { readonly mode?: 'exclusive' | 'shared'; readonly label?: string } = {},
+): Promise<Holder> {
+  const [held, over] = [gate(), gate()]
+  let given: Pick<Holder, 'lock' | 'inside'> | undefined
+  const done = locks.request(names, options, async (lock, inside) => {
+    given = { lock, inside }
+    held.open()
+    await over.opened
   })
-  await begun.opened
-  return { inside: inside as Scope, end: end.open, done }
+  await held.opened
+  const end = (): Promise<void> => {
+    over.open()
+    return done
+  }
+  return { ...(given as Pick<Holder, 'lock' | 'inside'>), done, end }
 }
 
 /** Requests of which each starts the next and is not awaited by it, so many, for some names in turn. */

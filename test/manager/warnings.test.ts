@@ -1,9 +1,9 @@
-/** What a manager tells where nobody listens: a warning of the process, where nothing else would tell. */
+/** Warnings of the process: a manager's reports that have no listener and would not be seen otherwise. */
 
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { gate, holding, pause, settle } from './tools.ts'
+import { gate, holder, pause, settle } from './tools.ts'
 
 /** The warnings while `work` is under way, and just after it. */
 async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
@@ -21,11 +21,11 @@ async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
   return warnings
 }
 
-describe('where nobody listens, a warning is written', { timeout: 10_000 }, () => {
+describe('where no listener is, a warning is written', { timeout: 10_000 }, () => {
   it('of a wait that is slow', async () => {
     const locks = new LockManager()
     const warnings = await warningsOf(async () => {
-      const end = await holding(locks, 'a')
+      const { end } = await holder(locks, 'a')
       const waits = locks.request('a', { warnAfterMs: 1, timeoutMs: 30, label: 'w' }, () => {})
       await assert.rejects(waits, { name: 'LockTimeoutError' })
       await end()
@@ -121,7 +121,7 @@ describe('where nobody listens, a warning is written', { timeout: 10_000 }, () =
     )
   })
 
-  it('of a deadlock only if it has no victim, who would be told', async () => {
+  it('of a deadlock only if it has no victim, whose error would report it', async () => {
     for (const deadlockAfterMs of [Number.POSITIVE_INFINITY, 20]) {
       const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
       const warnings = await warningsOf(async () => {

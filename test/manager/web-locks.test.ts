@@ -1,9 +1,9 @@
-/** What the Web Locks specification says of `request()` and `query()`, section by section. */
+/** The Web Locks specification of `request()` and `query()`, section by section. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Lock, LockManager } from '../../src/index.ts'
-import { gate, holding, settle, state } from './tools.ts'
+import { gate, holder, settle, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
 
@@ -50,7 +50,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['after', 'callback', 'null: null'])
   })
 
-  it('frees the lock after a synchronous throw', async () => {
+  it('releases the lock after a synchronous throw', async () => {
     const locks = new LockManager()
     await assert.rejects(
       locks.request('a', () => {
@@ -76,7 +76,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
-  it('holds until a promise settles, whatever stands on that promise, and frees when it cannot be waited for', async () => {
+  it('holds until a promise settles, whatever stands on that promise, and releases when it cannot be waited for', async () => {
     const locks = new LockManager()
     const end = gate()
     const opened = end.opened.then(() => 'x')
@@ -102,7 +102,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
-  it('settles before those do whom its end lets through', async () => {
+  it('settles before the requests that its end grants', async () => {
     const locks = new LockManager()
     const end = gate()
     const steps: string[] = []
@@ -150,12 +150,12 @@ describe('Web Locks', { timeout: 60_000 }, () => {
 
   it('gives null to ifAvailable where it would wait, and the lock where it would not', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a')
+    const { end } = await holder(locks, 'a')
     assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
     await end()
     const names = await locks.request('a', { ifAvailable: true }, (lock) => lock?.names)
     assert.deepEqual(names, ['a'])
-    const endReading = await holding(locks, 'a', 'shared')
+    const { end: endReading } = await holder(locks, 'a', { mode: 'shared' })
     const writer = locks.request('a', () => 'wrote')
     const options = { mode: 'shared', ifAvailable: true } as const
     assert.equal(await locks.request('a', options, (lock) => lock), null)
@@ -181,7 +181,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
 
   it('an aborted exclusive request lets the shared ones behind it through', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, 'a', 'shared')
+    const { end } = await holder(locks, 'a', { mode: 'shared' })
     const controller = new AbortController()
     const aborted = locks.request('a', { signal: controller.signal }, () => 'never')
     const reader = locks.request('a', { mode: 'shared' }, () => 'read')
@@ -202,7 +202,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(value, ['a'])
   })
 
-  it('a stolen holder rejects with AbortError, and its late end frees nothing', async () => {
+  it('a stolen holder rejects with AbortError, and its late end releases nothing', async () => {
     const locks = new LockManager()
     const [held, end, thiefEnd] = [gate(), gate(), gate()]
     const victim = locks.request('a', async () => {
@@ -222,7 +222,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.equal(await waiter, 'waiter')
   })
 
-  it('a holder that is robbed before its callback has returned rejects with AbortError', async () => {
+  it('a holder whose lock is stolen before its callback has returned rejects with AbortError', async () => {
     const locks = new LockManager({ trackOrder: false })
     const rob = (): void => void locks.request('a', { steal: true }, () => {})
     const ends: readonly (() => unknown)[] = [
@@ -306,16 +306,16 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.equal(await request(undefined, undefined, nameOf), 'undefined')
     assert.equal(await request({ toString: () => 'x' }, null, nameOf), 'x')
     for (const name of ['', '\0', 'constructor', '__proto__', 'then', '\ud800', '\udc00', 'é']) {
-      const end = await holding(locks, name)
+      const { end } = await holder(locks, name)
       assert.deepEqual(await state(locks), { held: [name], pending: [] })
       await end()
     }
     assert.deepEqual(await state(locks), free)
   })
 
-  it('query() tells who holds and who waits, in order', async () => {
+  it('query() lists the holders and the waiters, in order', async () => {
     const locks = new LockManager()
-    const end = await holding(locks, ['b', 'a'])
+    const { end } = await holder(locks, ['b', 'a'])
     const waiting = locks.request('b', { mode: 'shared', label: 'reader' }, () => {})
     const { held, pending } = await locks.query()
     assert.deepEqual(
@@ -336,7 +336,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     await waiting
   })
 
-  it('a request that is robbed before its callback began is called back, and rejects', async () => {
+  it('a request whose lock is stolen before its callback began is called back, and rejects', async () => {
     const locks = new LockManager()
     const steps: string[] = []
     const robbed = locks.request('a', ({ name }) => {

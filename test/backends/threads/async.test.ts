@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { outputOfNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 for (const memory of ['wasm', 'buffer'] as const) {
   const create = (order: 'ascending' | 'free' = 'ascending', owners = 128): SharedLocks =>
@@ -34,7 +33,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       )
     })
 
-    it('frees after a throw and after a rejection', async () => {
+    it('releases after a throw and after a rejection', async () => {
       const locks = create()
       const fault = new Error('mine')
       await assert.rejects(
@@ -114,7 +113,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     })
 
-    it('tells a thread that holds locks when there is no owner left to wait for', async () => {
+    it('refuses a thread that holds locks when there is no owner left to wait for', async () => {
       const locks = create('free', 2)
       const holding = locks.holdAsync([1], () => sleep(30))
       await sleep(5)

@@ -3,13 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
+import { gate } from '../../manager/tools.ts'
 import { flagIsSet, newFlags, startThread } from './threads.ts'
-
-const until = (): { end: () => void; promise: Promise<void> } => {
-  let end = (): void => undefined
-  const promise = new Promise<void>((resolve) => (end = resolve))
-  return { end, promise }
-}
 
 /** The error of a call, which must begin in `askedHere` with the name and message of the error. */
 async function beginsAtCaller(call: () => Promise<unknown>, code: string): Promise<void> {
@@ -35,11 +30,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
     describe(`errors of holdAsync (${memory}, ${order})`, { timeout: 20_000 }, () => {
       it('begin at the caller after a timeout', async () => {
         const locks = create()
-        const { end, promise } = until()
-        const holding = locks.holdAsync(1, () => promise)
+        const end = gate()
+        const holding = locks.holdAsync(1, () => end.opened)
         const late = (): Promise<unknown> => locks.holdAsync([1], { timeoutMs: 5 }, assert.fail)
         await beginsAtCaller(late, 'LOCK_TIMEOUT')
-        end()
+        end.open()
         await holding
       })
 

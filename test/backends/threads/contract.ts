@@ -1,4 +1,4 @@
-/** What every table of locks does, whatever its memory: the suite that each memory's file runs. */
+/** The contract of every table of locks, whatever its memory: the suite that each memory's file runs. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -11,7 +11,7 @@ import {
 } from '../../../src/backends/threads/index.ts'
 import { describeReentrant, describeShared, describeTimeouts } from './contract-modes.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags } from './threads.ts'
+import { busyLocks, flagIsSet, inThread, newFlags } from './threads.ts'
 
 type Memory = NonNullable<SharedLocksOptions['memory']>
 
@@ -56,15 +56,6 @@ export function describeTables(memory: Memory): void {
 }
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
-
-/** The locks that someone else finds busy. */
-function busyLocks(locks: SharedLocks): number[] {
-  const other = SharedLocks.open(locks.handle)
-  const busy: number[] = []
-  for (let i = 0; i < locks.count; i++) if (!other.tryHold([i], () => true)) busy.push(i)
-  other.close()
-  return busy
-}
 
 function describeRequests(create: Create): void {
   it('holds a pair during the call, and passes arguments and result', () => {
@@ -111,7 +102,7 @@ function describeRequests(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('frees in any order what was locked by hand', () => {
+  it('releases in any order what was locked by hand', () => {
     const locks = create()
     for (const way of [
       [1, 4, 6],
@@ -134,7 +125,7 @@ function describeRequests(create: Create): void {
     locks.unlock(7)
   })
 
-  it('frees when the callback throws, and passes the error on', () => {
+  it('releases when the callback throws, and passes the error on', () => {
     const locks = create()
     const fault = new Error('mine')
     const fail = (): never => {
@@ -160,7 +151,7 @@ function describeRequests(create: Create): void {
     )
   })
 
-  it('refuses a promise from a blocking callback, and frees', () => {
+  it('refuses a promise from a blocking callback, and releases', () => {
     const locks = create()
     // biome-ignore lint/suspicious/noThenProperty: it is what must be refused
     const late = { then: () => undefined }
@@ -356,7 +347,7 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('frees nothing that the caller does not hold', () => {
+  it('releases nothing that the caller does not hold', () => {
     const locks = create({ label: 'me' })
     const other = SharedLocks.open(locks.handle)
     assert.throws(() => locks.unlock(3), { ...usage, message: /me does not hold lock 3/ })
@@ -370,7 +361,7 @@ function describeMisuse(create: Create): void {
     locks.unlock(2)
   })
 
-  it('frees the others when the callback has freed one of them', () => {
+  it('releases the others when the callback has released one of them', () => {
     const locks = create()
     assert.throws(() => locks.hold([3, 5, 7], () => locks.unlock(5)), {
       ...usage,
@@ -578,7 +569,7 @@ function beginningOf(locks: SharedLocks): SharedArrayBuffer {
   return beginning
 }
 
-/** What a list that is none can lead to: our error, or the language's own. */
+/** The errors that a value that is no list can cause: ours, or the language's own. */
 function LockwiseOrType(error: unknown): boolean {
   return error instanceof LockUsageError || error instanceof TypeError
 }

@@ -1,4 +1,4 @@
-/** What becomes of locks when the thread that held them, or waited for them, ends. */
+/** The locks of a thread that ends while it holds them or waits for them. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -9,7 +9,7 @@ import {
   type SharedLocksOptions,
 } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+import { endHolding, flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
 const died = { name: 'OwnerDiedError', code: 'LOCK_OWNER_DIED' }
 const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
@@ -28,14 +28,6 @@ for (const memory of ['wasm', 'buffer'] as const) {
 }
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
-
-/** A thread that ends while it holds these locks. */
-async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
-  const flags = newFlags()
-  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
-  await flagIsSet(flags, 0)
-  await Promise.all([worker.terminate(), assert.rejects(answer)])
-}
 
 function describeTries(create: Create): void {
   /** Blocks the event loop, so that no `exit` event says what has ended. */
@@ -78,7 +70,7 @@ function describeTries(create: Create): void {
 }
 
 function describeAbandoned(create: Create): void {
-  it('leaves its locks abandoned, and whoever asks is told', async () => {
+  it('leaves its locks abandoned, and reports that to the next taker', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const told = (error: unknown): boolean => {
@@ -191,7 +183,7 @@ function describeAbandoned(create: Create): void {
 }
 
 function describeRepair(create: Create): void {
-  it('is repaired once, with all locks held, by whoever met one of them', async () => {
+  it('is repaired once, with all locks held, by the thread that met one of them', async () => {
     const seen: AbandonedLocks[] = []
     const locks: SharedLocks = create({
       onOwnerDied: (abandoned) => {
@@ -205,7 +197,7 @@ function describeRepair(create: Create): void {
     })
     const other = SharedLocks.open(locks.handle)
     await endHolding(locks, 2, 5)
-    // Holds 4 while it inherits 2: nobody waits, so no order is broken.
+    // It holds 4 while it takes over 2: nothing waits, so no order is broken.
     assert.equal(
       locks.hold([4, 5], () => 'held'),
       'held',
@@ -283,7 +275,7 @@ function describeRepair(create: Create): void {
     }
   })
 
-  it('survives the end of the heir', async () => {
+  it('survives the end of the recovering owner', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()

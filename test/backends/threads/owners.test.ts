@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   DeadlockError,
   type LockOrder,
@@ -9,12 +10,12 @@ import {
   type SharedLocksOptions,
   shared,
 } from '../../../src/backends/threads/index.ts'
+import { gate } from '../../manager/tools.ts'
 import { runNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, newFlags, startThread } from './threads.ts'
+import { busyLocks, endHolding, flagIsSet, newFlags, startThread } from './threads.ts'
 
 const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
 
@@ -31,32 +32,14 @@ for (const memory of ['wasm', 'buffer'] as const) {
   })
 }
 
-/** A promise, and what fulfils it. */
-function gate(): { readonly passed: Promise<void>; open(): void } {
-  let open = (): void => {}
-  const passed = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { passed, open: () => open() }
-}
-
-/** The locks that another owner finds busy. */
-function busyLocks(locks: SharedLocks): number[] {
-  const other = SharedLocks.open(locks.handle)
-  const all = Array.from({ length: locks.count }, (_, i) => i)
-  const busy = all.filter((i) => !other.tryHold([i], () => true))
-  other.close()
-  return busy
-}
-
 function describeNested(create: Create, order: LockOrder): void {
   it(`keep the locks that they rely on (${order})`, async () => {
     const locks = create({ reentrant: true, order })
-    const { passed, open } = gate()
+    const { opened, open } = gate()
     let nested: Promise<number[]> | undefined
     await locks.holdAsync([0, shared(2), 3], async () => {
       nested = locks.holdAsync([0, shared(2), 5], async () => {
-        await passed
+        await opened
         return busyLocks(locks)
       })
       await sleep(5)
@@ -70,12 +53,12 @@ function describeNested(create: Create, order: LockOrder): void {
 
   it(`keep them through holdings in between, and lend them to their own nested ones (${order})`, async () => {
     const locks = create({ reentrant: true, order })
-    const { passed, open } = gate()
+    const { opened, open } = gate()
     let innermost: Promise<string> | undefined
     await locks.holdAsync([1], async () => {
       void locks.holdAsync([4], async () => {
         innermost = locks.holdAsync([1], async () => {
-          await passed
+          await opened
           return await locks.holdAsync([1], () => locks.holdAsync([6], () => 'held'))
         })
         await sleep(5)
@@ -98,10 +81,10 @@ function describeNested(create: Create, order: LockOrder): void {
     await locks.holdAsync([0], async () => {
       nested = locks.holdAsync([0], async () => {
         isInside = true
-        await inner.passed
+        await inner.opened
         isInside = false
       })
-      after = late.passed.then(() => locks.holdAsync([0], () => isInside))
+      after = late.opened.then(() => locks.holdAsync([0], () => isInside))
       await sleep(5)
     })
     late.open()
@@ -113,10 +96,10 @@ function describeNested(create: Create, order: LockOrder): void {
 
   it(`need nothing of the holding around them, and keep nothing (${order})`, async () => {
     const locks = create({ reentrant: true, order })
-    const { passed, open } = gate()
+    const { opened, open } = gate()
     let nested: Promise<void> | undefined
     await locks.holdAsync([0], async () => {
-      nested = locks.holdAsync([5], () => passed)
+      nested = locks.holdAsync([5], () => opened)
       await sleep(5)
     })
     assert.deepEqual(busyLocks(locks), [5])
@@ -127,11 +110,11 @@ function describeNested(create: Create, order: LockOrder): void {
   if (order === 'ascending') {
     it('keep to the order of all that is kept for them', async () => {
       const locks = create({ reentrant: true })
-      const { passed, open } = gate()
+      const { opened, open } = gate()
       let nested: Promise<unknown> | undefined
       await locks.holdAsync([1, 4], async () => {
         nested = locks.holdAsync([1], async () => {
-          await passed
+          await opened
           await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_ORDER' })
         })
         await sleep(5)
@@ -144,11 +127,11 @@ function describeNested(create: Create, order: LockOrder): void {
 
   it('wait in a deadlock that goes through a holding that is kept for them', async () => {
     const locks = create({ reentrant: true, order })
-    const { passed, open } = gate()
+    const { opened, open } = gate()
     let nested: Promise<unknown> | undefined
     await locks.holdAsync([0], async () => {
       nested = locks.holdAsync([0], async () => {
-        await passed
+        await opened
         return await locks.holdAsync([1], () => 'held')
       })
       await sleep(5)
@@ -165,14 +148,6 @@ function describeNested(create: Create, order: LockOrder): void {
   })
 }
 
-/** A thread that ends without closing the table, while it holds these locks. */
-async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
-  const flags = newFlags()
-  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
-  await flagIsSet(flags, 0)
-  await Promise.all([worker.terminate(), assert.rejects(answer)])
-}
-
 function describeFull(create: Create): void {
   it('are refused to holdAsync, with the dead thread that keeps one', async () => {
     const locks = create({ owners: 2 })
@@ -186,7 +161,7 @@ function describeFull(create: Create): void {
     assert.equal(await locks.holdAsync([3], () => 'held'), 'held')
   })
 
-  it('come free for open when their threads have ended and nobody has noticed', () => {
+  it('come free for open when their threads have ended unnoticed', () => {
     const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticed()])
     assert.equal(stderr, '')
     assert.equal(stdout, 'opened\n'.repeat(4))
@@ -284,7 +259,7 @@ function describeErrors(create: Create): void {
     })
   }
 
-  it('frees all and wakes those who wait, also where holdAll frees out of turn', async () => {
+  it('releases all and wakes the waiters, also where holdAll releases out of turn', async () => {
     const locks = create({ order: 'free' })
     const flags = newFlags()
     const { answer } = startThread(locks, 'askFor', { flags, indices: [4] })

@@ -1,4 +1,4 @@
-/** What the tests' other threads do: functions that threads.ts runs by name. */
+/** The programs of the tests' other threads: functions that threads.ts runs by name. */
 
 import {
   DeadlockError,
@@ -7,7 +7,7 @@ import {
   shared,
 } from '../../../src/backends/threads/index.ts'
 
-/** Adds 1 to elements of a view, which is only right if nobody else does at the same time. */
+/** Adds 1 to elements of a view, which is only right if no other thread does at the same time. */
 function increment(view: Float64Array, stride: number, records: readonly number[]): void {
   for (const record of records) view[record * stride] = (view[record * stride] as number) + 1
 }
@@ -23,12 +23,21 @@ function numbersFrom(seed: number): (limit: number) => number {
   }
 }
 
+/** The result of the call, or the code of its error. */
+function codeOf(call: () => string): string {
+  try {
+    return call()
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
 /** Waits until `word` is no longer `value`. */
 function waitWhile(flags: Int32Array, word: number, value: number): void {
   while (Atomics.load(flags, word) === value) Atomics.wait(flags, word, value)
 }
 
-/** Sets `word`, and tells whoever waits for that. */
+/** Sets `word`, and wakes the threads that wait for that. */
 export function setFlag(flags: Int32Array, word: number, value: number): void {
   Atomics.store(flags, word, value)
   Atomics.notify(flags, word)
@@ -106,7 +115,7 @@ const programs = {
     })
   },
 
-  /** Sets flag 0 while it holds locks; when flag 1 is set, it ends and has not freed them. */
+  /** Sets flag 0 while it holds locks; when flag 1 is set, it ends and has not released them. */
   endHolding(
     locks: SharedLocks,
     { flags, indices, how }: { flags: Int32Array; indices: number[]; how: 'exit' | 'throw' },
@@ -118,7 +127,7 @@ const programs = {
     throw new Error('an end in misery')
   },
 
-  /** Holds locks in a blocking call inside an asynchronous holding, both for ever. */
+  /** Holds locks in a blocking call inside an asynchronous holding, both forever. */
   async holdInTask(
     locks: SharedLocks,
     { flags, first, second }: { flags: Int32Array; first: number; second: number },
@@ -134,11 +143,7 @@ const programs = {
   /** Sets flag 0, then asks for locks; answers `held`, or the code of the error. */
   askFor(locks: SharedLocks, { flags, indices }: { flags: Int32Array; indices: number[] }): string {
     setFlag(flags, 0, 1)
-    try {
-      return locks.hold(indices, () => 'held')
-    } catch (error) {
-      return (error as { code: string }).code
-    }
+    return codeOf(() => locks.hold(indices, () => 'held'))
   },
 
   /** Holds a lock from the moment it sets flag 0, and asks for another when flag 1 is set; answers as above. */
@@ -149,11 +154,7 @@ const programs = {
     return locks.hold([held], () => {
       setFlag(flags, 0, 1)
       waitWhile(flags, 1, 0)
-      try {
-        return locks.hold([wanted], () => 'held')
-      } catch (error) {
-        return (error as { code: string }).code
-      }
+      return codeOf(() => locks.hold([wanted], () => 'held'))
     })
   },
 
@@ -182,11 +183,7 @@ const programs = {
     locks: SharedLocks,
     { indices, timeoutMs }: { indices: number[]; timeoutMs: number },
   ): string {
-    try {
-      return locks.hold(indices, { timeoutMs }, () => 'held')
-    } catch (error) {
-      return (error as { code: string }).code
-    }
+    return codeOf(() => locks.hold(indices, { timeoutMs }, () => 'held'))
   },
 
   /** Holds a lock shared until so many do; answers how many that were. */
@@ -200,7 +197,7 @@ const programs = {
     })
   },
 
-  /** Holds a lock shared, sets flag 0, and asks for another one alone; answers what that came to. */
+  /** Holds a lock shared, sets flag 0, and asks for another one exclusively; answers with the result. */
   readAndTake(
     locks: SharedLocks,
     { flags, read, take }: { flags: Int32Array; read: number; take: number },
@@ -215,7 +212,7 @@ const programs = {
     })
   },
 
-  /** Asks for a lock, as an heir that sets flag 0 and never has done with its repair. */
+  /** Asks for a lock, as a recovering owner that sets flag 0 and never ends its repair. */
   repairForEver(locks: SharedLocks, { flags, index }: { flags: Int32Array; index: number }): void {
     const heir = SharedLocks.open(locks.handle, {
       onOwnerDied: () => {

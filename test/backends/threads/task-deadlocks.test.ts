@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { LINK_OFFSET, SLOT } from '../../../src/backends/threads/layout.ts'
 import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
@@ -10,7 +11,6 @@ import { addressOf, nodeOf, openTable } from '../../../src/backends/threads/tabl
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const [A, B, C] = [0, 1, 2]
 
 for (const memory of ['wasm', 'buffer'] as const) {
@@ -71,7 +71,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([await own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none where nobody awaits the nested holding', async () => {
+    it('are none where no code awaits the nested holding', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
@@ -217,7 +217,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none through a thread that has ended, also if nobody has noticed that', async () => {
+    it('are none through a thread that has ended, even unnoticed', async () => {
       const locks = create()
       const table = openTable(locks.handle)
       const flags = newFlags()
@@ -241,7 +241,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await ended
     })
 
-    it('are none through what a thread has taken after it freed what it held then', async () => {
+    it('are none through what a thread has taken after it released what it held then', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(C)

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
@@ -9,7 +10,6 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 type WaitAsync = NonNullable<typeof Atomics.waitAsync>
 
 const { waitAsync } = Atomics as { waitAsync?: WaitAsync }
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 /** A task that sleeps for so long looks at the lock again without being woken: LONGEST_SLEEP_MS in wait.ts. */
 const LONG_MS = 100
 
@@ -105,7 +105,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     assert.deepEqual(await Promise.all(asks), ['held', 'held', 'held'])
   })
 
-  it('are told of the end of the thread that holds it, each of them', async () => {
+  it('learn, each of them, of the end of the thread that holds it', async () => {
     const locks = create()
     const flags = newFlags()
     const dies = inThread(locks, 'endHolding', { flags, indices: [0], how: 'exit' })

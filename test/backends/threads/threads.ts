@@ -1,5 +1,6 @@
 /** Starts other threads for tests: one of programs.ts's functions each, over a table of locks. */
 
+import { rejects } from 'node:assert/strict'
 import { extname } from 'node:path'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
@@ -42,6 +43,23 @@ export function startThread<Name extends keyof Programs>(
 /** Waits, without blocking the event loop, until a flag is set. */
 export async function flagIsSet(flags: Int32Array, word: number): Promise<void> {
   while (Atomics.load(flags, word) === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+/** Starts a thread, and ends it while it holds these locks; it does not close the table. */
+export async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
+  const flags = newFlags()
+  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
+  await flagIsSet(flags, 0)
+  await Promise.all([worker.terminate(), rejects(answer)])
+}
+
+/** The locks that another owner finds busy. */
+export function busyLocks(locks: SharedLocks): number[] {
+  const other = SharedLocks.open(locks.handle)
+  const busy: number[] = []
+  for (let i = 0; i < locks.count; i++) if (!other.tryHold([i], () => true)) busy.push(i)
+  other.close()
+  return busy
 }
 
 if (!isMainThread && workerData?.program) {

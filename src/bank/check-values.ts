@@ -1,0 +1,92 @@
+/** Checks single option values. A refusal is a `LockUsageError` that names option, range and value. */
+
+import { visible } from '../explain/index.ts'
+import { LockUsageError } from '../index.ts'
+import type { RunOptions } from './options.ts'
+
+/** Options as a caller gave them: nothing about them is known yet. */
+export type Options = Readonly<Record<string, unknown>>
+
+/** The options read once, none of them unknown. */
+export function optionsOf(call: string, options: unknown, known: object): Options {
+  if (typeof options !== 'object' || options === null) {
+    throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`)
+  }
+  const given: Options = { ...options }
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(known, name)) continue
+    const names = Object.keys(known).join(', ')
+    throw new LockUsageError(`${call} has no option ${show(name)}: its options are ${names}`)
+  }
+  return given
+}
+
+/** An optional whole number from 0, which is its default. */
+export function whole(given: Options, name: keyof RunOptions, most: number): number {
+  const value = given[name]
+  if (value === undefined) return 0
+  mustBeWhole(name, value, 0, Math.max(0, most))
+  return value
+}
+
+/** An optional boolean, false by default. */
+export function flag(given: Options, name: keyof RunOptions): boolean {
+  const value = given[name]
+  if (value === undefined || typeof value === 'boolean') return value ?? false
+  throw refused(name, 'true or false', value)
+}
+
+/** An optional function. */
+export function callback<Fn>(given: Options, name: keyof RunOptions): Fn | undefined {
+  const value = given[name]
+  if (value === undefined || typeof value === 'function') return value as Fn | undefined
+  throw refused(name, 'a function', value)
+}
+
+/** Whether this is an `AbortSignal` and not only looks like one: its own getter says so. */
+export function isAbortSignal(value: unknown): value is AbortSignal {
+  try {
+    const { get } = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted') ?? {}
+    get?.call(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether this is a whole number in a range. */
+export function isWhole(value: unknown, least: number, most: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+}
+
+/** Refuses all but a whole number in a range. */
+export function mustBeWhole(
+  name: string,
+  value: unknown,
+  least: number,
+  most: number,
+): asserts value is number {
+  if (isWhole(value, least, most)) return
+  throw refused(name, `a whole number from ${least} to ${most}`, value)
+}
+
+/** Refuses all but whole minor units that a balance can hold. */
+export function mustBeAmount(name: string, value: unknown): asserts value is number {
+  if (isWhole(value, 0, Number.MAX_SAFE_INTEGER)) return
+  const range = `a whole number of minor units from 0 to ${Number.MAX_SAFE_INTEGER}`
+  throw refused(name, range, value)
+}
+
+/** The error for a value that is not what the option takes. */
+export function refused(name: string, expected: string, value: unknown): LockUsageError {
+  return new LockUsageError(`${name} must be ${expected}, not ${show(value)}`)
+}
+
+/** A value as it stands in a message: short, and without calling anything of the value's own. */
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(visible(value.slice(0, 40)))
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? 'an array' : 'an object'
+}
