@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type LongWaitReport, SharedLocks } from '../../src/backends/threads/index.ts'
 import { DeadlockError, LockManager, type Report, type SlowReport } from '../../src/index.ts'
-import { gate, holding, pause, rounds, settle, watched } from '../manager/tools.ts'
+import { gate, holder, pause, rounds, settle, watched } from '../manager/tools.ts'
 import { mustBePlain } from './reports.ts'
 
 describe('a report is plain data, with its kind and version', { timeout: 20_000 }, () => {
@@ -84,7 +84,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
     const reports: SlowReport[] = []
     const states = (): Set<string> => new Set(reports.map(({ state }) => state))
     locks.on('slow', (report) => reports.push(report))
-    const end = await holding(locks, 'b')
+    const { end } = await holder(locks, 'b')
     const holder = locks.request('a', { warnAfterMs: 5 }, () => locks.request('b', () => {}))
     const guard = await locks.acquire('c', { label: 'task' })
     const waits = [
