@@ -85,7 +85,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
     const states = (): Set<string> => new Set(reports.map(({ state }) => state))
     locks.on('slow', (report) => reports.push(report))
     const { end } = await holder(locks, 'b')
-    const holder = locks.request('a', { warnAfterMs: 5 }, () => locks.request('b', () => {}))
+    const outer = locks.request('a', { warnAfterMs: 5 }, () => locks.request('b', () => {}))
     const guard = await locks.acquire('c', { label: 'task' })
     const waits = [
       locks.request('a', () => {}),
@@ -95,7 +95,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
     await pause(20)
     guard.release()
     await end()
-    await Promise.all([holder, ...waits])
+    await Promise.all([outer, ...waits])
     assert.deepEqual([...new Set(reports.map(({ kind }) => kind))], ['slow'])
     for (const report of reports) mustBePlain(report)
     assert.ok(reports.some((one) => one.state === 'waiting' && one.guardCycle.length > 0))
