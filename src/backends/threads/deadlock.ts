@@ -21,26 +21,20 @@
  *           through a task run: nothing that they change meanwhile is walked.
  * Cost      nothing until a thread is about to sleep; then a look at the locks that it holds, and where
  *           somebody waits for them, one walk: a few loads for each member, one for each owner.
- *
- * Edges, beside owner -> owner of the lock it waits for: who has claimed a lock waits for its readers, a
- * task whose thread is blocked waits with that thread, a dead owner with its heir, and an owner with the
- * tasks nested in it, if its code waits for them: that must be proved (tasks.ts).
  */
 
-import { nowMs } from '../../core/clock.ts'
-import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
+import type { DeadlockReport } from '../../core/report.ts'
 import { withClaim } from './claim.ts'
+import { describe } from './deadlock-report.ts'
 import { heirOf, noticeEndOf } from './deaths.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
   endWait,
-  entriesSeen,
   epochOf,
   hasShared,
   kindIn,
   kindOf,
-  labelOf,
   leaderOf,
   lifelineOf,
   listOf,
@@ -48,27 +42,13 @@ import {
   parentOf,
   proofOf,
   setProof,
-  stackOf,
   stateOf,
   tagIn,
   tagOf,
-  underOf,
-  waitingMode,
-  waitingSince,
   waitsForOf,
 } from './owners.ts'
-import { isClaimed, readersOf, readsAny, sharedBy } from './readers.ts'
-import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
-
-/** One owner on the way round, as it was read. `word` is 0 where it waits through another owner. */
-interface Step {
-  readonly id: number
-  readonly word: number
-  readonly epoch: number
-}
-
-/** Whether the edge from a parent to one of its tasks counts. */
-type Counts = (child: number) => boolean
+import { ownerIn, type Table } from './table.ts'
+import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
 
 /** The state of one wait's search for a deadlock, from look to look. */
 export interface Search {
@@ -215,121 +195,7 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   return false
 }
 
-/** The report of a thread that asks for a lock it holds itself. */
-export function describeSelfDeadlock(
-  table: Table,
-  owner: Owner,
-  lock: number,
-  isShared: boolean,
-  stack: string,
-): DeadlockReport {
-  const member: DeadlockMember = {
-    thread: owner.id,
-    label: owner.label,
-    ...asReported(holdingsOf(table, owner.id)),
-    waitsFor: lock,
-    ...(isShared && { mode: 'shared' as const }),
-    blocker: owner.id,
-    waitedMs: 0,
-    stack,
-  }
-  return { kind: 'deadlock', detectedAtMs: nowMs(), victim: owner.id, cycle: [member] }
-}
-
-/** The tasks nested in each owner. */
-type Children = ReadonlyMap<number, readonly number[]>
-
-function childrenIn(table: Table): Children {
-  const children = new Map<number, number[]>()
-  for (let id = 1; id <= table.layout.owners; id++) {
-    if (kindOf(table, id) !== TASK_SLOT) continue
-    const parent = parentOf(table, id)
-    if (parent === 0) continue
-    const others = children.get(parent)
-    if (others) others.push(id)
-    else children.set(parent, [id])
-  }
-  return children
-}
-
-/** The way from `start` back to itself, depth first; `undefined` if there is none. `seen`: whom it went through. */
-function walk(
-  table: Table,
-  start: number,
-  children: Children,
-  counts: Counts,
-  seen: Set<number> = new Set(),
-): Step[] | undefined {
-  const steps: Step[] = []
-  const open = [edgesOf(table, start, children, counts)]
-  for (let edges = open.at(-1); edges; edges = open.at(-1)) {
-    const { value, done } = edges.next()
-    if (done) {
-      open.pop()
-      steps.pop()
-      continue
-    }
-    const { step, next } = value
-    if (next === start) return [...steps, step]
-    if (seen.has(next)) continue
-    seen.add(next)
-    steps.push(step)
-    open.push(edgesOf(table, next, children, counts))
-  }
-  return undefined
-}
-
-/** For whom an owner waits, now. */
-function* edgesOf(
-  table: Table,
-  id: number,
-  children: Children,
-  counts: Counts,
-): Generator<{ step: Step; next: number }, undefined> {
-  const epoch = epochOf(table, id)
-  const word = waitsForOf(table, id)
-  if (word !== 0) {
-    const step = { id, word, epoch }
-    for (const next of blockersOf(table, numberOf(table, word), id)) yield { step, next }
-  }
-  const through = { id, word: 0, epoch: 0 }
-  const kind = kindOf(table, id)
-  if (kind === TASK_SLOT) {
-    const thread = leaderOf(table, id)
-    if (waitsForOf(table, thread) !== 0) yield { step: through, next: thread }
-  }
-  if (kind === DEAD_SLOT) {
-    const heir = heirOf(table, id)
-    if (heir !== 0) yield { step: through, next: heir }
-  }
-  // A thread that blocks waits for that lock, and for nothing that its tasks wait for.
-  if (kind === THREAD_SLOT && word !== 0) return
-  for (const child of children.get(id) ?? []) {
-    if (waitsForOf(table, child) === 0 && !children.has(child)) continue
-    if (kind === THREAD_SLOT && !holdsStill(table, id, underOf(table, child))) continue
-    if (counts(child)) yield { step: through, next: child }
-  }
-}
-
-/**
- * Whether a thread holds what stood in its list as `entry`. Not looked for in the list, which the thread
- * can change meanwhile.
- */
-function holdsStill(table: Table, id: number, entry: number): boolean {
-  if (entry === nodeOf(table, id)) return readsAny(table, id)
-  if (!isLock(table, entry)) return false
-  const word = Atomics.load(table.words, entry >> 2)
-  return ownerIn(word) === id && !isClaimed(word)
-}
-
-/** Who stands in the way of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
-function* blockersOf(table: Table, lock: number, id: number): Generator<number> {
-  const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
-  const holder = ownerIn(word)
-  if (holder !== id && holder !== 0) yield holder
-  else if (isClaimed(word)) yield* readersOf(table, lock)
-}
-
+/** Whether two walks took the same path, by the same unbroken waits. */
 function agree(a: readonly Step[], b: readonly Step[]): boolean {
   return (
     a.length === b.length &&
@@ -338,62 +204,4 @@ function agree(a: readonly Step[], b: readonly Step[]): boolean {
       return step.id === other?.id && step.word === other.word && step.epoch === other.epoch
     })
   )
-}
-
-/** The cycle as data. Owners that wait through another one lend it what they hold. */
-function describe(table: Table, path: readonly Step[]): DeadlockReport {
-  const waiting = path.filter((step) => step.word !== 0)
-  const at = nowMs()
-  let lent: Holdings = { holds: [], holdsShared: [] }
-  const cycle: DeadlockMember[] = []
-  // Start behind the first member, so that what is lent to it is known when the way comes round.
-  for (const step of [...path.slice(1), ...path.slice(0, 1)]) {
-    const holdings = join(lent, holdingsOf(table, step.id))
-    lent = step.word === 0 ? holdings : { holds: [], holdsShared: [] }
-    if (step.word === 0) continue
-    const following = waiting[(waiting.indexOf(step) + 1) % waiting.length] as Step
-    cycle.push({
-      thread: leaderOf(table, step.id),
-      label: labelOf(table, step.id),
-      ...asReported(holdings),
-      waitsFor: numberOf(table, step.word),
-      ...(waitingMode(table, step.id) === 'shared' && { mode: 'shared' }),
-      blocker: leaderOf(table, following.id),
-      waitedMs: Math.max(0, at - waitingSince(table, step.id)),
-      stack: stackOf(table, step.id),
-    })
-  }
-  cycle.unshift(...cycle.splice(-1))
-  return {
-    kind: 'deadlock',
-    detectedAtMs: at,
-    victim: (cycle[0] as DeadlockMember).thread,
-    cycle,
-  }
-}
-
-/** What an owner holds: all of it, and what of that it holds shared. */
-interface Holdings {
-  readonly holds: readonly number[]
-  readonly holdsShared: readonly number[]
-}
-
-function holdingsOf(table: Table, id: number): Holdings {
-  // A thread that waits only through a task can take and free locks meanwhile.
-  const entries = entriesSeen(table, id)
-  const holdsShared = entries.delete(nodeOf(table, id)) ? sharedBy(table, id) : []
-  const alone = [...entries].map((word) => numberOf(table, word))
-  return { holds: [...alone, ...holdsShared], holdsShared }
-}
-
-function join(a: Holdings, b: Holdings): Holdings {
-  return {
-    holds: [...a.holds, ...b.holds],
-    holdsShared: [...a.holdsShared, ...b.holdsShared],
-  }
-}
-
-function asReported({ holds, holdsShared }: Holdings): Pick<DeadlockMember, keyof Holdings> {
-  const sorted = [...holds].sort((a, b) => a - b)
-  return { holds: sorted, ...(holdsShared.length > 0 && { holdsShared }) }
 }
