@@ -83,6 +83,18 @@ export function isIndex(index: number, count: number): boolean {
   return typeof index === 'number' && index >>> 0 === index && index < count
 }
 
+/** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
+export function isPair(a: number, b: number, count: number): boolean {
+  return (
+    typeof a === 'number' &&
+    typeof b === 'number' &&
+    a >>> 0 === a &&
+    b >>> 0 === b &&
+    a < count &&
+    b < count
+  )
+}
+
 /** What is said of a number that is no lock of a table with so many; 0 once this thread has closed it. */
 export function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
   return new LockUsageError(
@@ -91,6 +103,11 @@ export function badIndex(index: unknown, count: number, caller: Caller): LockUsa
       : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}${sharedHint(index)}`,
     caller,
   )
+}
+
+/** The error for two numbers of which at least one is no lock of a table with so many. */
+export function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
+  return badIndex(isIndex(a, count) ? b : a, count, caller)
 }
 
 /** A hint where shared(i) was given to a call that takes numbers alone. */

@@ -6,6 +6,7 @@
 import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { freedAfter } from './callback.ts'
 import { inherit, isLeft, noticeEndOf, type OnOwnerDied, recover } from './deaths.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel, NOT_ON_TOP, notOnTop } from './kernel.ts'
 import { LINK_OFFSET, SHARED, WAKE_ALL } from './layout.ts'
@@ -27,16 +28,6 @@ import { mayBlock, Waiter } from './waiter.ts'
 
 /** A request with more locks than this is not given back to stand back: that costs more than it saves. */
 const MOST_GIVEN_BACK = 64
-
-/** Frees locks after a callback threw: its error, which is the one to be thrown also where that throws too. */
-export function freedAfter(error: unknown, free: () => void): unknown {
-  try {
-    free()
-  } catch {
-    // The cause is in the callback's error; this one would hide it.
-  }
-  return error
-}
 
 /** The requests of one thread. */
 export class Requests {

@@ -5,20 +5,36 @@
  * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
  */
 
-import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
-import { OptionNames } from '../../core/option-names.ts'
-import { atomicsKernel } from './atomics-kernel.ts'
-import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
+import { called, type Settled, settled } from './callback.ts'
+import { unwatch, watch } from './deaths.ts'
+import {
+  badDuration,
+  type HoldOptions,
+  isDuration,
+  mustBeFunction,
+  mustBeListener,
+  mustBeObject,
+  parseCall,
+} from './hold-arguments.ts'
 import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
-import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
-import { LONG_WAIT_MS, type OnLongWait, reportLongWaits } from './long-waits.ts'
+import { kernelFor } from './kernel-for.ts'
+import { type LockOrder, show } from './layout.ts'
+import { LONG_WAIT_MS, reportLongWaits } from './long-waits.ts'
 import { claimThread } from './owner-slots.ts'
 import { locksHeld, type Owner, releaseOwner } from './owners.ts'
-import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type WantedLocks } from './plan.ts'
-import { reentrantKernel } from './reentrant-kernel.ts'
-import { freedAfter, Requests } from './requests.ts'
+import {
+  badIndex,
+  badPair,
+  isIndex,
+  isPair,
+  makePlan,
+  type Plan,
+  refuseClosed,
+  type WantedLocks,
+} from './plan.ts'
+import { Requests } from './requests.ts'
 import {
   createTable,
   describeLocks,
@@ -29,70 +45,13 @@ import {
   type Table,
   viewRecords,
 } from './table.ts'
+import {
+  CREATE_OPTIONS,
+  OPEN_OPTIONS,
+  type OpenOptions,
+  type SharedLocksOptions,
+} from './table-options.ts'
 import { Tasks } from './tasks.ts'
-import type { Terms } from './wait.ts'
-import { wasmKernel } from './wasm-kernel.ts'
-
-/** What a new table is to be. */
-export interface SharedLocksOptions extends OpenOptions {
-  /** How many records, and so how many lock numbers: from 0 to `count - 1`. */
-  readonly count: number
-  /**
-   * Bytes from one record to the next, a multiple of 8. Default 64: a cache line each, which is best
-   * up to thousands of records; 16 or 32 is better for many more. Where every record has a lock of its
-   * own the first 8 bytes are the lock's and the rest are yours; in a striped table all are yours.
-   */
-  readonly recordBytes?: number | undefined
-  /**
-   * Share this many locks among all records (record `i` has lock `i % stripes`). Default: a lock for
-   * every record. 64 to 1,024 stripes keep memory flat and make {@link SharedLocks.holdAll} cheap;
-   * 1 is a global lock.
-   */
-  readonly stripes?: number | undefined
-  /**
-   * `'ascending'` (default): taking a lower number while holding a higher one throws
-   * `LockOrderError`, so a deadlock cannot happen. `'free'`: any order; a deadlock is detected when
-   * it closes and one of its threads gets `DeadlockError`. A {@link SharedLocks.holdAsync} that is nested in
-   * another holding counts only if the code around it is proved to await it: by V8's async stack trace (Node,
-   * Deno, Chromium).
-   */
-  readonly order?: LockOrder | undefined
-  /**
-   * Lets a thread take a lock again that it holds: it is free when it was freed as often. Default false:
-   * then it is an error, since it mostly is one. For asynchronous holdings it means those inside one
-   * another; a blocking call inside one is still another owner's. Costs some ten nanoseconds a lock.
-   */
-  readonly reentrant?: boolean | undefined
-  /** How many threads and asynchronous holdings can have the table open at once. Default 128. */
-  readonly owners?: number | undefined
-  /** Default `'wasm'`: a shared WebAssembly memory. `'buffer'`: a plain SharedArrayBuffer. */
-  readonly memory?: 'wasm' | 'buffer' | undefined
-}
-
-/** How a thread opens a table. */
-export interface OpenOptions {
-  /** What this thread is called in reports. Default `thread N`. */
-  readonly label?: string | undefined
-  /**
-   * Repairs what a thread left that ended while it held locks: called with all of that thread's locks
-   * held, inside whatever call of this thread met one of them. When it returns, all of them are free
-   * and the call goes on; when it throws, they stay abandoned and the call throws the same. Must not
-   * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
-   */
-  readonly onOwnerDied?: OnOwnerDied | undefined
-  /**
-   * Reports a wait of this thread that has lasted for so many milliseconds, within a further tenth of a
-   * second: which lock, its holder, what that waits for itself, and the call stacks where known. Each
-   * stuck lock is reported once, then at growing intervals; nothing is given up. Default 10,000;
-   * `Infinity`: no reports.
-   */
-  readonly longWaitMs?: number | undefined
-  /**
-   * Gets these reports. It runs inside the wait, also while the thread blocks, and must not use this table.
-   * Default: a warning, which a thread that blocks writes to stderr at once.
-   */
-  readonly onLongWait?: OnLongWait | undefined
-}
 
 /**
  * Locks in shared memory. Make one with {@link SharedLocks.create}, send its `handle` to other
@@ -452,136 +411,4 @@ export class SharedLocks {
       caller,
     )
   }
-}
-
-/**
- * The result that the callback of a blocking call may return: no promise, for the locks are released before
- * that settles. Generic code that passes a callback on has it return `Settled<Result>`.
- */
-export type Settled<Result> =
-  Result extends PromiseLike<unknown>
-    ? 'an async callback needs holdAsync: these locks are released before its promise settles'
-    : Result
-
-/** On what terms a holding is asked for. */
-export interface HoldOptions {
-  /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
-  readonly timeoutMs?: number | undefined
-}
-
-const HOLD_OPTIONS = new OptionNames(['timeoutMs'])
-const OPEN_NAMES = ['label', 'onOwnerDied', 'longWaitMs', 'onLongWait']
-const OPEN_OPTIONS = new OptionNames(OPEN_NAMES)
-const CREATE_OPTIONS = new OptionNames([
-  ...['count', 'recordBytes', 'stripes', 'order', 'reentrant', 'owners', 'memory'],
-  ...OPEN_NAMES,
-])
-
-/** What stands behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
-function parseCall<Fn>(
-  rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
-  caller: Caller,
-): { terms: Terms; fn: Fn } {
-  const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
-  mustBeFunction(fn, caller)
-  if (options === undefined) return { terms: { caller }, fn }
-  mustBeObject(caller.name, options, caller)
-  HOLD_OPTIONS.mustKnow(options, caller.name, caller)
-  const { timeoutMs } = options
-  if (timeoutMs === undefined) return { terms: { caller }, fn }
-  if (isDuration(timeoutMs)) {
-    return { terms: { caller, timeoutMs, untilMs: elapsedMs() + timeoutMs }, fn }
-  }
-  throw badDuration('timeoutMs', timeoutMs, caller)
-}
-
-function isDuration(ms: unknown): ms is number {
-  return typeof ms === 'number' && ms >= 0
-}
-
-function badDuration(name: string, ms: unknown, caller?: Caller): LockUsageError {
-  return new LockUsageError(
-    `${name} must be a number of milliseconds from 0 up, not ${show(ms)}`,
-    caller,
-  )
-}
-
-function mustBeListener(name: string, listener: unknown): void {
-  if (listener === undefined || typeof listener === 'function') return
-  throw new LockUsageError(`${name} must be a function, not ${show(listener)}`)
-}
-
-function mustBeFunction(fn: unknown, caller: Caller): void {
-  if (typeof fn === 'function') return
-  throw new LockUsageError(
-    `expected a function to call with the locks held, not ${show(fn)}`,
-    caller,
-  )
-}
-
-/** The kernel that suits this engine and this memory. */
-function kernelFor(table: Table, owner: Owner): Kernel {
-  const { layout, wasm, words } = table
-  const setting = {
-    me: owner.me,
-    top: owner.slot + SLOT.top,
-    ascending: layout.order === 'ascending' ? -1 : 0,
-    sleepCount: HEADER.sleepCount,
-    base: layout.locksBase,
-    stride: layout.lockStride,
-    last: layout.lockCount - 1,
-    stripes: layout.lockCount === layout.count ? 0 : layout.lockCount,
-  }
-  // JavaScriptCore compiles Atomics in line, which is as fast and saves the calls.
-  const kernel =
-    wasm === undefined || 'Bun' in globalThis
-      ? atomicsKernel(words, setting)
-      : wasmKernel(wasm as WebAssembly.Memory, setting)
-  return layout.reentrant ? reentrantKernel(kernel, words, setting) : kernel
-}
-
-/** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
-function isPair(a: number, b: number, count: number): boolean {
-  return (
-    typeof a === 'number' &&
-    typeof b === 'number' &&
-    a >>> 0 === a &&
-    b >>> 0 === b &&
-    a < count &&
-    b < count
-  )
-}
-
-function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
-  return badIndex(isIndex(a, count) ? b : a, count, caller)
-}
-
-/** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */
-function settled<Result>(result: Settled<Result>): Result {
-  if (typeof result === 'object') mustNotBePromise(result)
-  return result as Result
-}
-
-/** Calls a blocking call's function, and frees its locks. If both throw, the function's error is thrown. */
-function called<Result>(fn: () => Settled<Result>, free: () => void): Result {
-  let result: Result
-  try {
-    result = settled(fn())
-  } catch (error) {
-    throw freedAfter(error, free)
-  }
-  free()
-  return result
-}
-
-function mustNotBePromise(result: object | null): void {
-  if (typeof (result as { then?: unknown } | null)?.then !== 'function') return
-  throw new LockUsageError(
-    'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',
-  )
-}
-
-function mustBeObject(call: string, options: unknown, caller?: Caller): void {
-  if (typeof options === 'object' && options !== null) return
-  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`, caller)
 }
