@@ -143,7 +143,7 @@ export const broken: readonly Broken[] = [
     what: 'a lock taken without the kernel, and no intent published',
     changes: [
       [
-        'requests.js',
+        'acquire-plan.js',
         'intend(this.#table, this.#owner, lock);\n        if (!this.#waiter.takeAtOnce',
         'if (!this.#waiter.takeAtOnce',
       ],

@@ -17,15 +17,15 @@ export function settled<Result>(result: Settled<Result>): Result {
   return result as Result
 }
 
-/** Calls a blocking call's function, and frees its locks. If both throw, the function's error is thrown. */
-export function called<Result>(fn: () => Settled<Result>, free: () => void): Result {
+/** Calls a blocking call's function, and releases its locks. If both throw, the function's error is thrown. */
+export function called<Result>(fn: () => Settled<Result>, release: () => void): Result {
   let result: Result
   try {
     result = settled(fn())
   } catch (error) {
-    throw freedAfter(error, free)
+    throw releaseAfter(error, release)
   }
-  free()
+  release()
   return result
 }
 
@@ -36,10 +36,10 @@ function mustNotBePromise(result: object | null): void {
   )
 }
 
-/** Frees locks after a callback threw: its error, which is the one to be thrown also where that throws too. */
-export function freedAfter(error: unknown, free: () => void): unknown {
+/** Releases locks after a callback threw; returns its error, which hides one that the release throws. */
+export function releaseAfter(error: unknown, release: () => void): unknown {
   try {
-    free()
+    release()
   } catch {
     // The cause is in the callback's error; this one would hide it.
   }

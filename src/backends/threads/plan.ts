@@ -3,6 +3,7 @@
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode, WantedLock } from '../../core/modes.ts'
 import { show } from './layout.ts'
+import { lockOf, type Table } from './table.ts'
 
 /** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */
 export type Wanted = number | WantedLock<number>
@@ -23,6 +24,19 @@ const NONE: ReadonlySet<number> = new Set()
 /** The plan for some locks, all wanted alone. */
 export function planFor(...locks: readonly number[]): Plan {
   return { locks, shared: NONE }
+}
+
+/** The plan for one lock, wanted shared. */
+export function planForShared(lock: number): Plan {
+  return { locks: [lock], shared: new Set([lock]) }
+}
+
+/** The plan for the locks of two records. */
+export function planForPair(table: Table, a: number, b: number): Plan {
+  const first = lockOf(table, a)
+  const second = lockOf(table, b)
+  if (first === second) return planFor(first)
+  return first < second ? planFor(first, second) : planFor(second, first)
 }
 
 /** In which mode a plan has a lock. */

@@ -2,12 +2,14 @@
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
  * Every call is: check the numbers, turn them into lock addresses in ascending order, let the kernel
- * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
+ * take them; what it could not do at once is left to acquire-plan.ts. Releasing is the same backwards, and
+ * what is left over is release.ts's.
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { PlanAcquirer } from './acquire-plan.ts'
 import { called, type Settled, settled } from './callback.ts'
-import { unwatch, watch } from './deaths.ts'
+import { recover, unwatch, watch } from './deaths.ts'
 import {
   badDuration,
   type HoldOptions,
@@ -34,11 +36,13 @@ import {
   refuseClosed,
   type WantedLocks,
 } from './plan.ts'
-import { Requests } from './requests.ts'
+import { ReentrantReads } from './reentrant-reads.ts'
+import { Releaser } from './release.ts'
 import {
   createTable,
   describeLocks,
   handleOf,
+  lockOf,
   openTable,
   type RecordView,
   type SharedLocksHandle,
@@ -52,6 +56,7 @@ import {
   type SharedLocksOptions,
 } from './table-options.ts'
 import { Tasks } from './tasks.ts'
+import { Waiter } from './waiter.ts'
 
 /**
  * Locks in shared memory. Make one with {@link SharedLocks.create}, send its `handle` to other
@@ -86,7 +91,9 @@ export class SharedLocks {
   readonly #unlock2: Kernel['unlock2']
   readonly #lockAll: Kernel['lockAll']
   readonly #unlockAll: Kernel['unlockAll']
-  readonly #requests: Requests
+  readonly #waiter: Waiter
+  readonly #acquirer: PlanAcquirer
+  readonly #releaser: Releaser
   readonly #tasks: Tasks
   /** The number of records; 0 once this thread has closed the table. */
   #count: number
@@ -115,8 +122,23 @@ export class SharedLocks {
     this.#unlock2 = kernel.unlock2
     this.#lockAll = kernel.lockAll
     this.#unlockAll = kernel.unlockAll
-    this.#tasks = new Tasks(table, owner, onOwnerDied)
-    this.#requests = new Requests(table, owner, kernel, this.#tasks, onOwnerDied)
+    const tasks = new Tasks(table, owner, onOwnerDied)
+    const waiter = new Waiter(table, owner)
+    const reads = layout.reentrant ? new ReentrantReads(owner) : undefined
+    const releaser = new Releaser(table, owner, kernel, tasks, waiter, reads)
+    this.#tasks = tasks
+    this.#waiter = waiter
+    this.#releaser = releaser
+    this.#acquirer = new PlanAcquirer({
+      table,
+      owner,
+      kernel,
+      tasks,
+      waiter,
+      releaser,
+      reads,
+      onOwnerDied,
+    })
     this.#count = layout.count
     watch(table, owner)
   }
@@ -192,7 +214,7 @@ export class SharedLocks {
 
   /** How often this thread slept because a lock was busy. */
   get sleeps(): number {
-    return this.#requests.sleeps
+    return this.#waiter.sleeps
   }
 
   /**
@@ -220,15 +242,15 @@ export class SharedLocks {
     // The smaller, the more of a caller's loop V8 compiles as one piece: test/bank/inlining.test.ts.
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.holdPair)
     const busy = this.#lock2(a, b)
-    if (busy !== 0) this.#requests.takePair(a, b, busy, this.holdPair)
+    if (busy !== 0) this.#acquirer.takePair(a, b, busy, this.holdPair)
     let result: Result
     try {
       result = settled(fn(...args))
     } catch (error) {
-      throw this.#requests.freedPairAfter(error, a, b)
+      throw this.#releaser.releasePairAfter(error, a, b)
     }
     const bits = this.#unlock2(a, b)
-    if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits, this.holdPair)
+    if (bits !== 0) this.#releaser.finishPair(a, b, bits, this.holdPair)
     return result
   }
 
@@ -247,8 +269,8 @@ export class SharedLocks {
   ): Result {
     const { terms, fn } = parseCall(rest, this.hold)
     const plan = this.#plan(wanted, this.hold)
-    this.#requests.takeAll(plan, terms)
-    return called(fn, () => this.#requests.freeAll(plan, plan.locks.length, this.hold))
+    this.#acquirer.takeAll(plan, terms)
+    return called(fn, () => this.#releaser.releaseAll(plan, plan.locks.length, this.hold))
   }
 
   /**
@@ -259,8 +281,8 @@ export class SharedLocks {
   tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
     mustBeFunction(fn, this.tryHold)
-    if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
-    return called(fn, () => this.#requests.freeAll(plan, plan.locks.length, this.tryHold))
+    if (!this.#acquirer.tryTakeAll(plan, this.tryHold)) return undefined
+    return called(fn, () => this.#releaser.releaseAll(plan, plan.locks.length, this.tryHold))
   }
 
   /**
@@ -271,10 +293,10 @@ export class SharedLocks {
     refuseClosed(this.#count, this.holdAll)
     mustBeFunction(fn, this.holdAll)
     const busy = this.#lockAll(0)
-    if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
+    if (busy !== ALL_DONE) this.#acquirer.takeEvery(busy, this.holdAll)
     return called(fn, () => {
       const answer = this.#unlockAll(this.lockCount - 1)
-      if (answer !== ALL_DONE) this.#requests.freeEvery(answer, this.holdAll)
+      if (answer !== ALL_DONE) this.#releaser.releaseEvery(answer, this.holdAll)
     })
   }
 
@@ -316,7 +338,7 @@ export class SharedLocks {
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lock)
-    if (this.#lock(index) !== 0) this.#requests.take(index, 'exclusive', this.lock)
+    if (this.#lock(index) !== 0) this.#acquirer.take(index, 'exclusive', this.lock)
   }
 
   /**
@@ -328,7 +350,7 @@ export class SharedLocks {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.unlock)
     const bits = this.#unlock(index)
     if (bits === 0) return
-    this.#requests.finishFreeing(this.#requests.lockOf(index), bits, this.unlock)
+    this.#releaser.finish(lockOf(this.#table, index), bits, this.unlock)
   }
 
   /**
@@ -338,7 +360,7 @@ export class SharedLocks {
    */
   lockShared(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lockShared)
-    this.#requests.take(index, 'shared', this.lockShared)
+    this.#acquirer.take(index, 'shared', this.lockShared)
   }
 
   /**
@@ -348,14 +370,14 @@ export class SharedLocks {
    */
   unlockShared(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.unlockShared)
-    this.#requests.freeShared(this.#requests.lockOf(index), this.unlockShared)
+    this.#releaser.releaseShared(lockOf(this.#table, index), this.unlockShared)
   }
 
   /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
   lockPair(a: number, b: number): void {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.lockPair)
     const busy = this.#lock2(a, b)
-    if (busy !== 0) this.#requests.takePair(a, b, busy, this.lockPair)
+    if (busy !== 0) this.#acquirer.takePair(a, b, busy, this.lockPair)
   }
 
   /**
@@ -367,8 +389,8 @@ export class SharedLocks {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.unlockPair)
     const bits = this.#unlock2(a, b)
     if (bits === 0) return
-    if (bits === NOT_ON_TOP) this.#requests.mustHoldPair(a, b, this.unlockPair)
-    this.#requests.finishFreeingPair(a, b, bits, this.unlockPair)
+    if (bits === NOT_ON_TOP) this.#releaser.mustHoldPair(a, b, this.unlockPair)
+    this.#releaser.finishPair(a, b, bits, this.unlockPair)
   }
 
   /**
@@ -379,7 +401,7 @@ export class SharedLocks {
    */
   recover(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.recover)
-    this.#requests.recover(this.#requests.lockOf(index), this.recover)
+    recover(this.#table, this.#owner, lockOf(this.#table, index), this.recover)
   }
 
   /**
@@ -397,7 +419,7 @@ export class SharedLocks {
       )
     }
     this.#tasks.refuseIfBusy()
-    this.#requests.refuseIfBusy()
+    this.#acquirer.refuseIfBusy()
     this.#count = 0
     unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)
@@ -407,7 +429,7 @@ export class SharedLocks {
     return makePlan(
       wanted,
       () => this.#count,
-      (record) => this.#requests.lockOf(record),
+      (record) => lockOf(this.#table, record),
       caller,
     )
   }

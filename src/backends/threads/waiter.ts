@@ -102,7 +102,7 @@ export class Waiter {
   }
 
   /** Stands back for a moment. Only for a thread that holds nothing: others would wait for it. */
-  nap(): void {
+  backOff(): void {
     this.sleeps++
     this.#heat = 0
     Atomics.wait(this.#table.words, (this.#owner.slot + SLOT.nap) >> 2, 0, NAP_MS)
@@ -112,7 +112,7 @@ export class Waiter {
   letWokenGoFirst(): void {
     const now = elapsedMs()
     if (now - this.#lastFairMs < FAIR_MS || !mayBlock) return
-    this.nap()
+    this.backOff()
     this.#lastFairMs = elapsedMs()
   }
 
