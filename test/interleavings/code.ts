@@ -49,7 +49,7 @@ const ALWAYS: readonly Change[] = [
      words[head] = link
      return bits`,
   ],
-  ['waiter.js', 'const SPINS = 40;', 'const SPINS = 1;'],
+  ['acquire.js', 'const SPINS = 40;', 'const SPINS = 1;'],
   ['claim.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
   // Other ended threads are seen by the same look: explored once, by the death that was asked for.
   ['deaths.js', 'endedTags(table).add(lifeline.tag)', 'new Set([lifeline.tag])'],

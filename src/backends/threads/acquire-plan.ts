@@ -10,19 +10,20 @@
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { takeAtOnce } from './acquire.ts'
 import { inherit, isLeft, type OnOwnerDied } from './deaths.ts'
 import { HolderChecks } from './holder-checks.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel } from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
-import { intend, lastTaken, type Owner, pushHeld, waitsForOf } from './owners.ts'
+import { lastTaken, type Owner, waitsForOf } from './owners.ts'
 import { modeIn, type Plan, planFor, planForPair, planForShared } from './plan.ts'
 import type { ReentrantReads } from './reentrant-reads.ts'
 import { holdsAlone, mustNotBlock, refuse, refuseOwnThread, refuseRepaired } from './refusals.ts'
 import type { Releaser } from './release.ts'
 import { addressOf, lockOf, numberOf, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
+import { mayBlock, type ThreadWaiter } from './thread-waiter.ts'
 import type { Terms } from './wait.ts'
-import { mayBlock, type Waiter } from './waiter.ts'
 
 /** A plan with more locks than this is not given back to back off: that costs more than it saves. */
 const MAX_GIVEN_BACK = 64
@@ -33,7 +34,7 @@ export interface PlanAcquirerParts {
   readonly owner: Owner
   readonly kernel: Kernel
   readonly tasks: Tasks
-  readonly waiter: Waiter
+  readonly waiter: ThreadWaiter
   readonly releaser: Releaser
   /** Only in a re-entrant table. */
   readonly reads: ReentrantReads | undefined
@@ -46,7 +47,7 @@ export class PlanAcquirer {
   readonly #owner: Owner
   readonly #kernel: Kernel
   readonly #tasks: Tasks
-  readonly #waiter: Waiter
+  readonly #waiter: ThreadWaiter
   readonly #releaser: Releaser
   readonly #reads: ReentrantReads | undefined
   readonly #onOwnerDied: OnOwnerDied | undefined
@@ -162,16 +163,13 @@ export class PlanAcquirer {
     refuse(this.#table, this.#owner, lock, plan, terms)
     for (;;) {
       const seen = this.#wordOf(lock)
-      if (this.#takeAtOnce(lock, mode, seen)) return true
+      if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
       if (this.#inheritIfLeft(lock, seen, caller)) continue
       if (!mayBlock) throw mustNotBlock(caller)
       this.#tasks.refuseToBlock(lock, caller)
       refuseOwnThread(this.#table, this.#owner, lock, seen, caller)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
-      // The intent that takeAtOnce published still stands.
-      if (!this.#waiter.take(lock, mode, terms)) continue
-      if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
-      return true
+      if (this.#waiter.take(lock, mode, terms)) return true
     }
   }
 
@@ -182,12 +180,12 @@ export class PlanAcquirer {
     if (this.#holds(lock)) return false
     refuse(this.#table, this.#owner, lock, plan, { caller })
     const seen = this.#wordOf(lock)
-    if (this.#takeAtOnce(lock, mode, seen)) return true
+    if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
     if (!this.#inheritIfLeft(lock, seen, caller)) {
       this.#holderChecks.check(lock, seen)
       return false
     }
-    return this.#takeAtOnce(lock, mode, this.#wordOf(lock))
+    return takeAtOnce(this.#table, this.#owner, lock, mode, this.#wordOf(lock))
   }
 
   /** Takes a lock by the kernel; or, where the table is re-entrant, one more time. */
@@ -197,14 +195,6 @@ export class PlanAcquirer {
       if (!this.#reads.takeAgain(lock)) return true
     }
     return this.#kernel.lock(lock) === 0
-  }
-
-  /** Takes a lock that this thread may ask for, if that needs no waiting, as its word was `seen`. */
-  #takeAtOnce(lock: number, mode: LockMode, seen: number): boolean {
-    intend(this.#table, this.#owner, lock)
-    if (!this.#waiter.takeAtOnce(lock, mode, seen)) return false
-    if (mode === 'exclusive') pushHeld(this.#table, this.#owner, addressOf(this.#table, lock))
-    return true
   }
 
   /** Makes a lock consistent whose owner died and which no thread repairs, or throws; false for any other lock. */

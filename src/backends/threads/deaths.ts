@@ -29,10 +29,10 @@
  *             for interrupts), so never between the two. `lock2` takes two locks in one straight line;
  *             `unlock2` pops both, and then stores; `$exchange2`, `lockAll` and `unlockAll` do one lock
  *             after the other, each whole. test/backends/threads/kernel.test.ts holds kernel.wat to this.
- *           - All other code publishes an intent before either step (`intend`): acquire-plan.ts before
- *             waiter.ts takes, which includes a lock that is only claimed, and before it takes a lock out
- *             of the middle of the list; task-waiter.ts and tasks.ts likewise. The sweep does the same
- *             when it frees an owner's locks.
+ *           - All other code publishes an intent before either step (`intend`): acquire.ts before it takes
+ *             a lock, which includes a lock that is only claimed; release.ts before it takes a lock out of the
+ *             middle of the list, and tasks.ts before it releases one. The sweep does the same when it frees
+ *             an owner's locks.
  *           - A reader notes in its slot in which row its bit may stand, before it sets the bit, and forgets
  *             it after (readers.ts). Where it has more than READS locks, the others are only counted, and
  *             all rows are looked at.

@@ -69,7 +69,7 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
 
 /**
  * Wakes all that sleep on a lock which is open to readers. Nobody should: where the waiter bits were
- * wiped out (waiter.ts), the word has no place to set them again.
+ * wiped out (acquire.ts), the word has no place to set them again.
  */
 export function wakeMissed(table: Table, lock: number): void {
   Atomics.notify(table.words, addressOf(table, lock) >> 2)

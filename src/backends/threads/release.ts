@@ -20,8 +20,8 @@ import type { ReentrantReads } from './reentrant-reads.ts'
 import { holdsAlone, notHeld } from './refusals.ts'
 import { addressOf, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
+import type { ThreadWaiter } from './thread-waiter.ts'
 import { wake } from './wait.ts'
-import type { Waiter } from './waiter.ts'
 
 /** The releases of one thread. */
 export class Releaser {
@@ -29,7 +29,7 @@ export class Releaser {
   readonly #owner: Owner
   readonly #kernel: Kernel
   readonly #tasks: Tasks
-  readonly #waiter: Waiter
+  readonly #waiter: ThreadWaiter
   /** Only in a re-entrant table. */
   readonly #reads: ReentrantReads | undefined
   #hasWoken = false
@@ -39,7 +39,7 @@ export class Releaser {
     owner: Owner,
     kernel: Kernel,
     tasks: Tasks,
-    waiter: Waiter,
+    waiter: ThreadWaiter,
     reads: ReentrantReads | undefined,
   ) {
     this.#table = table

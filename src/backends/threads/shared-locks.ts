@@ -56,7 +56,7 @@ import {
   type SharedLocksOptions,
 } from './table-options.ts'
 import { Tasks } from './tasks.ts'
-import { Waiter } from './waiter.ts'
+import { ThreadWaiter } from './thread-waiter.ts'
 
 /**
  * Locks in shared memory. Make one with {@link SharedLocks.create}, send its `handle` to other
@@ -91,7 +91,7 @@ export class SharedLocks {
   readonly #unlock2: Kernel['unlock2']
   readonly #lockAll: Kernel['lockAll']
   readonly #unlockAll: Kernel['unlockAll']
-  readonly #waiter: Waiter
+  readonly #waiter: ThreadWaiter
   readonly #acquirer: PlanAcquirer
   readonly #releaser: Releaser
   readonly #tasks: Tasks
@@ -123,7 +123,7 @@ export class SharedLocks {
     this.#lockAll = kernel.lockAll
     this.#unlockAll = kernel.unlockAll
     const tasks = new Tasks(table, owner, onOwnerDied)
-    const waiter = new Waiter(table, owner)
+    const waiter = new ThreadWaiter(table, owner)
     const reads = layout.reentrant ? new ReentrantReads(owner) : undefined
     const releaser = new Releaser(table, owner, kernel, tasks, waiter, reads)
     this.#tasks = tasks

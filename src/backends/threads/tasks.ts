@@ -335,9 +335,10 @@ export class Tasks {
 
   async #take(task: Task, lock: number, mode: LockMode, terms: Terms): Promise<void> {
     const { owner } = task
+    const table = this.#table
     const prove = (): void => this.#prove(task)
-    while (!(await takeForTask(this.#table, owner, lock, mode, terms, prove))) {
-      inherit(this.#table, owner, lock, this.#onOwnerDied)
+    while (!(await takeForTask({ table, owner, lock, mode, terms, prove }))) {
+      inherit(table, owner, lock, this.#onOwnerDied)
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * One wait for a lock, from its publication to its end: what threads that block (waiter.ts) and tasks
- * that do not (tasks.ts) have in common.
+ * One wait for a lock, from its publication to its end: what threads that block and tasks
+ * that do not have in common (acquire.ts).
  *
  * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
  * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
@@ -23,7 +23,7 @@ import { timedOut } from './time-limit.ts'
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
 /**
- * The length of a first sleep, after which a waiter looks whether its announcement stands (waiter.ts).
+ * The length of a first sleep, after which a waiter looks whether its announcement stands (acquire.ts).
  * A store leaves a processor's buffer within microseconds, also when it misses every cache, and at the
  * latest when the system switches threads: a millisecond is far longer.
  */
@@ -36,6 +36,12 @@ const FIRST_LOOK_MS = 1
 const MOST_DOUBLINGS = 10
 /** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
 const STEPS_PER_SLEEP = 32
+
+/**
+ * How a sleep ended: by a wake-up, or because the word had changed; by time; or by time, but so early that it
+ * proves nothing about the waiter bits.
+ */
+export type SleepEnd = 'woken' | 'timed-out' | 'too-short'
 
 /** On what terms a request waits. */
 export interface Terms {
@@ -60,6 +66,7 @@ export class Wait {
   readonly #stack: string
   readonly #mayDeadlock: boolean
   readonly #watch: WaitWatch
+  #isPublished = false
   #isChecked = false
   readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
   /** How often a suspected deadlock was looked for. */
@@ -85,6 +92,7 @@ export class Wait {
 
   /** Publishes the wait, at first or after {@link end}. */
   publish(): void {
+    this.#isPublished = true
     this.#isChecked = false
     publishWait(this.#table, this.#owner, {
       lock: this.#lock,
@@ -94,8 +102,10 @@ export class Wait {
     })
   }
 
-  /** It is granted, or given up. */
+  /** It is granted, or given up. Ending it again changes nothing. */
   end(): void {
+    if (!this.#isPublished) return
+    this.#isPublished = false
     this.#watch.end()
     endWait(this.#table, this.#owner)
   }
@@ -120,10 +130,12 @@ export class Wait {
    * A sleep is over. Woken, it may wait for another owner, or for the same one, which has had the lock from
    * others meanwhile. Where it was not woken it looks now and then: the longer the way, the more seldom.
    */
-  slept(isWoken: boolean): void {
-    if (!isWoken) this.#lookAfter()
+  slept(end: SleepEnd): void {
+    if (end !== 'woken') this.#lookAfter()
+    if (end === 'too-short') this.distrustBits()
     this.#sleeps++
-    if (isWoken || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP) this.#isChecked = false
+    if (end === 'woken' || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP)
+      this.#isChecked = false
   }
 
   /** The sleep that is over proves nothing about the waiter bits: it was too short, or on another word. */
@@ -134,7 +146,7 @@ export class Wait {
   /**
    * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count.
    * Returns how long to sleep at most on `seen | bits`; 0 where the word has changed, and must be looked
-   * at again. waiter.ts says when that is short.
+   * at again. acquire.ts says when that is short.
    */
   announce(at: number, seen: number, bits: number): number {
     const { words } = this.#table

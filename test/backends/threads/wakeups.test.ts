@@ -1,4 +1,4 @@
-/** How long a waiter sleeps, and what it does where its waiter bits were wiped out: waiter.ts says why. */
+/** How long a waiter sleeps, and what it does where its waiter bits were wiped out: acquire.ts says why. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
