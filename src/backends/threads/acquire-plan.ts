@@ -8,18 +8,19 @@
  * Invariant When a call throws, none of the plan's locks is held.
  */
 
+import { beginningAbove } from '../../core/call-stack.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { takeAtOnce } from './acquire.ts'
-import { inherit, isLeft, type OnOwnerDied } from './deaths.ts'
 import { HolderChecks } from './holder-checks.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel } from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
 import { lastTaken, type Owner, waitsForOf } from './owners.ts'
 import { modeIn, type Plan, planFor, planForPair, planForShared } from './plan.ts'
 import type { ReentrantReads } from './reentrant-reads.ts'
-import { holdsAlone, mustNotBlock, refuse, refuseOwnThread, refuseRepaired } from './refusals.ts'
+import { holdsAlone, mustNotBlock, refuse, refuseOwnThread } from './refusals.ts'
 import type { Releaser } from './release.ts'
+import type { Repairs } from './repairs.ts'
 import { addressOf, lockOf, numberOf, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
 import { mayBlock, type ThreadWaiter } from './thread-waiter.ts'
@@ -38,7 +39,7 @@ export interface PlanAcquirerParts {
   readonly releaser: Releaser
   /** Only in a re-entrant table. */
   readonly reads: ReentrantReads | undefined
-  readonly onOwnerDied: OnOwnerDied | undefined
+  readonly repairs: Repairs
 }
 
 /** The acquisitions of one thread. */
@@ -50,10 +51,8 @@ export class PlanAcquirer {
   readonly #waiter: ThreadWaiter
   readonly #releaser: Releaser
   readonly #reads: ReentrantReads | undefined
-  readonly #onOwnerDied: OnOwnerDied | undefined
+  readonly #repairs: Repairs
   readonly #holderChecks: HolderChecks
-  /** How many calls of `onOwnerDied` run. */
-  #repairs = 0
 
   constructor(parts: PlanAcquirerParts) {
     this.#table = parts.table
@@ -63,7 +62,7 @@ export class PlanAcquirer {
     this.#waiter = parts.waiter
     this.#releaser = parts.releaser
     this.#reads = parts.reads
-    this.#onOwnerDied = parts.onOwnerDied
+    this.#repairs = parts.repairs
     this.#holderChecks = new HolderChecks(parts.table, parts.owner)
   }
 
@@ -85,7 +84,7 @@ export class PlanAcquirer {
       }
     } catch (error) {
       this.#releaser.releaseAll(plan, taken)
-      throw error
+      throw this.#beginningAt(error, terms.caller)
     }
   }
 
@@ -118,21 +117,22 @@ export class PlanAcquirer {
       }
     } catch (error) {
       this.#releaser.releaseDownFrom(taken - 1)
-      throw error
+      throw this.#beginningAt(error, caller)
     }
   }
 
   /** Takes a plan's locks if that needs no waiting; else none of them, and the answer is false. */
   tryTakeAll(plan: Plan, caller: Caller): boolean {
     let taken = 0
-    let isAll = false
     try {
-      while (taken < plan.locks.length && this.#tryOne(plan, taken, caller)) taken++
-      isAll = taken === plan.locks.length
-    } finally {
-      if (!isAll) this.#releaser.releaseAll(plan, taken)
+      while (taken < plan.locks.length && this.#tryOne(plan, taken, { caller })) taken++
+    } catch (error) {
+      this.#releaser.releaseAll(plan, taken)
+      throw this.#beginningAt(error, caller)
     }
-    return isAll
+    if (taken === plan.locks.length) return true
+    this.#releaser.releaseAll(plan, taken)
+    return false
   }
 
   /** Throws while this thread waits for a lock, as in `onLongWait`, or `onOwnerDied` runs in it. */
@@ -144,10 +144,7 @@ export class PlanAcquirer {
           'when that call has returned, not in onLongWait',
       )
     }
-    if (this.#repairs === 0) return
-    throw new LockUsageError(
-      'close: onOwnerDied is repairing what another thread left; close the table when it has returned',
-    )
+    this.#repairs.refuseIfRunning()
   }
 
   /**
@@ -157,31 +154,30 @@ export class PlanAcquirer {
    * @throws where the lock never can be had.
    */
   #takeOne(lock: number, plan: Plan, taken: number, terms: Terms): boolean {
-    const { caller } = terms
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
     refuse(this.#table, this.#owner, lock, plan, terms)
     for (;;) {
       const seen = this.#wordOf(lock)
       if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
-      if (this.#inheritIfLeft(lock, seen, caller)) continue
-      if (!mayBlock) throw mustNotBlock(caller)
-      this.#tasks.refuseToBlock(lock, caller)
-      refuseOwnThread(this.#table, this.#owner, lock, seen, caller)
+      if (this.#repairs.repairIfLeft(lock, seen)) continue
+      if (!mayBlock) throw mustNotBlock()
+      this.#tasks.refuseToBlock(lock)
+      refuseOwnThread(this.#table, this.#owner, lock, seen)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
       if (this.#waiter.take(lock, mode, terms)) return true
     }
   }
 
-  #tryOne(plan: Plan, place: number, caller: Caller): boolean {
+  #tryOne(plan: Plan, place: number, terms: Terms): boolean {
     const lock = plan.locks[place] as number
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
     if (this.#holds(lock)) return false
-    refuse(this.#table, this.#owner, lock, plan, { caller })
+    refuse(this.#table, this.#owner, lock, plan, terms)
     const seen = this.#wordOf(lock)
     if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
-    if (!this.#inheritIfLeft(lock, seen, caller)) {
+    if (!this.#repairs.repairIfLeft(lock, seen)) {
       this.#holderChecks.check(lock, seen)
       return false
     }
@@ -197,19 +193,12 @@ export class PlanAcquirer {
     return this.#kernel.lock(lock) === 0
   }
 
-  /** Makes a lock consistent whose owner died and which no thread repairs, or throws; false for any other lock. */
-  #inheritIfLeft(lock: number, seen: number, caller: Caller | undefined): boolean {
-    if (!isLeft(this.#table, seen)) {
-      if (this.#repairs > 0) refuseRepaired(this.#table, this.#owner, lock, seen, caller)
-      return false
-    }
-    this.#repairs++
-    try {
-      inherit(this.#table, this.#owner, lock, this.#onOwnerDied, caller)
-    } finally {
-      this.#repairs--
-    }
-    return true
+  /**
+   * Lets an error of ours begin at the caller of the public method. The errors of `onOwnerDied` stay as they
+   * are.
+   */
+  #beginningAt(error: unknown, caller: Caller | undefined): unknown {
+    return this.#repairs.hasThrown(error) ? error : beginningAbove(error, caller)
   }
 
   #wordOf(lock: number): number {

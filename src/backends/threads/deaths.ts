@@ -134,7 +134,6 @@ export function inherit(
   owner: Owner,
   lock: number,
   onOwnerDied: OnOwnerDied | undefined,
-  caller?: Caller,
 ): void {
   const abandoned = withClaim(table, owner, () => {
     const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
@@ -144,7 +143,7 @@ export function inherit(
     return describe(table, leader)
   })
   if (!abandoned) return
-  if (!onOwnerDied) throw ownerDied(lock, abandoned, caller)
+  if (!onOwnerDied) throw ownerDied(lock, abandoned)
   const leader = abandoned.thread
   try {
     mustBeDone(onOwnerDied(abandoned))
@@ -391,18 +390,13 @@ function describe(table: Table, leader: number): AbandonedLocks {
   return { thread: leader, label: labelOf(table, leader), locks }
 }
 
-function ownerDied(
-  lock: number,
-  abandoned: AbandonedLocks,
-  caller: Caller | undefined,
-): OwnerDiedError {
+function ownerDied(lock: number, abandoned: AbandonedLocks): OwnerDiedError {
   const { label, locks } = abandoned
   return new OwnerDiedError(
     `lock ${lock} was left by ${label}, which ended while it held ${describeLocks(locks)}: what they ` +
       'guard may be half changed. Open the table with onOwnerDied to repair it, or call ' +
       `recover(${lock}) if it is sound`,
     abandoned,
-    caller,
   )
 }
 

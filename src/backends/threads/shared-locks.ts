@@ -38,6 +38,7 @@ import {
 } from './plan.ts'
 import { ReentrantReads } from './reentrant-reads.ts'
 import { Releaser } from './release.ts'
+import { Repairs } from './repairs.ts'
 import {
   createTable,
   describeLocks,
@@ -137,7 +138,7 @@ export class SharedLocks {
       waiter,
       releaser,
       reads,
-      onOwnerDied,
+      repairs: new Repairs(table, owner, onOwnerDied),
     })
     this.#count = layout.count
     watch(table, owner)

@@ -26,7 +26,7 @@ import {
 import { builtin } from '../../core/builtin.ts'
 import { stackBeginningAt } from '../../core/call-stack.ts'
 import { pauseFor } from '../../core/clock.ts'
-import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
+import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
@@ -141,7 +141,7 @@ export class Tasks {
   }
 
   /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
-  refuseToBlock(wanted: number, caller: Caller | undefined): void {
+  refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
     const held = [...this.#running].flatMap((task) => locksHeld(this.#table, task.owner))
     const highest = highestOf(held)
@@ -149,7 +149,6 @@ export class Tasks {
     throw new LockOrderError(
       `${this.#thread.label} would block for lock ${wanted} while an asynchronous holding of its own ` +
         `has lock ${highest}, and could not end it meanwhile: use holdAsync for lock ${wanted} too`,
-      caller,
     )
   }
 

@@ -45,7 +45,7 @@ export type SleepEnd = 'woken' | 'timed-out' | 'too-short'
 
 /** On what terms a request waits. */
 export interface Terms {
-  /** Errors and published stacks begin above this. */
+  /** Published stacks begin above this. */
   readonly caller: Caller | undefined
   /** The stack to be published, where it is known already. */
   readonly stack?: string
@@ -122,7 +122,7 @@ export class Wait {
     this.#isChecked = true
     this.#sleeps = 0
     const report = findDeadlock(this.#table, this.#owner, search)
-    if (report) throw new DeadlockError(report, this.#terms.caller)
+    if (report) throw new DeadlockError(report)
     this.#looks = search.isSuspected ? this.#looks + 1 : 0
   }
 
@@ -180,7 +180,7 @@ export class Wait {
     this.#hasSleptOut = false
     for (let look = 0; look < LAST_LOOKS; look++) if (this.#canBeHad()) return
     const { seen } = this.#watch
-    const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs, caller)
+    const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs)
     this.end()
     // A wake-up that came too late for this wait is for the next. All others, while bits that this
     // wait has set may still be wiped out: they rely on them.
