@@ -7,6 +7,7 @@ const MAX_LENGTH = 40
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${start(value)}'`
   if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint') return `${value}n`
   return typeof value === 'object' && value !== null ? kindOf(value) : start(String(value))
 }
 

@@ -53,8 +53,8 @@ export const broken: readonly Broken[] = [
     situation: 'a nested request beside requests in sequence',
   },
   {
-    what: 'claim left out',
-    changes: [['claim.js', '    takeClaim(table, owner.id);\n', '']],
+    what: 'table lock left out',
+    changes: [['table-lock.js', '    takeTableLock(table, owner.id);\n', '']],
     situation: 'two threads, nested both ways',
   },
   {
@@ -86,7 +86,7 @@ export const broken: readonly Broken[] = [
     situation: 'a reader and a writer, one lock',
   },
   {
-    what: 'a writer that does not wait for the readers of what it has claimed',
+    what: 'a writer that does not wait for the readers of the lock',
     changes: [
       [
         'readers.js',
@@ -123,7 +123,7 @@ export const broken: readonly Broken[] = [
     situation: 'a holder that turns reader, a reader and a writer',
   },
   {
-    what: 'a claimer that does not look for a deadlock through the readers',
+    what: 'a pending writer that does not look for a deadlock through the readers',
     changes: [
       [
         'acquire.js',

@@ -50,7 +50,7 @@ const ALWAYS: readonly Change[] = [
      return bits`,
   ],
   ['acquire.js', 'const SPINS = 40;', 'const SPINS = 1;'],
-  ['claim.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
+  ['table-lock.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
   // Other ended threads are seen by the same look: explored once, by the death that was asked for.
   ['deaths.js', 'endedTags(table).add(lifeline.tag)', 'new Set([lifeline.tag])'],
   ['shared-locks.js', 'watch(table, owner);', 'this.model = { table, owner };'],

@@ -16,7 +16,7 @@ import { HolderChecks } from './holder-checks.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel } from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
 import { lastTaken, type Owner, waitsForOf } from './owners.ts'
-import { modeIn, type Plan, planFor, planForPair, planForShared } from './plan.ts'
+import { type LockPlan, modeIn, planFor, planForPair, planForShared } from './plan.ts'
 import type { ReentrantReads } from './reentrant-reads.ts'
 import { holdsAlone, mustNotBlock, refuse, refuseOwnThread } from './refusals.ts'
 import type { Releaser } from './release.ts'
@@ -70,7 +70,7 @@ export class PlanAcquirer {
    * Takes a plan's locks, of which the first `done` are held already, by waiting wherever one cannot be
    * had at once.
    */
-  takeAll(plan: Plan, terms: Terms, done = 0): void {
+  takeAll(plan: LockPlan, terms: Terms, done = 0): void {
     const { locks } = plan
     let taken = done
     try {
@@ -122,7 +122,7 @@ export class PlanAcquirer {
   }
 
   /** Takes a plan's locks if that needs no waiting; else none of them, and the answer is false. */
-  tryTakeAll(plan: Plan, caller: Caller): boolean {
+  tryTakeAll(plan: LockPlan, caller: Caller): boolean {
     let taken = 0
     try {
       while (taken < plan.locks.length && this.#tryOne(plan, taken, { caller })) taken++
@@ -153,7 +153,7 @@ export class PlanAcquirer {
    *
    * @throws where the lock never can be had.
    */
-  #takeOne(lock: number, plan: Plan, taken: number, terms: Terms): boolean {
+  #takeOne(lock: number, plan: LockPlan, taken: number, terms: Terms): boolean {
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
     refuse(this.#table, this.#owner, lock, plan, terms)
@@ -169,7 +169,7 @@ export class PlanAcquirer {
     }
   }
 
-  #tryOne(plan: Plan, place: number, terms: Terms): boolean {
+  #tryOne(plan: LockPlan, place: number, terms: Terms): boolean {
     const lock = plan.locks[place] as number
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true

@@ -12,8 +12,8 @@
  *              for others may sleep behind. The first sleep is short, FIRST_SLEEP_MS (wait.ts). It may
  *              be long only if the sleep before it ended by time and the waiter bits then stood in the
  *              word, whichever owner it carries and whichever waiter set them.
- *           3. Drain: a lock that was open to readers is only claimed by that. Sleep on its row until
- *              they have left (readers.ts).
+ *           3. Drain: an owner that takes a lock which is open to readers is only its pending writer. It
+ *              sleeps on the lock's row until they have left (readers.ts).
  * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released, and a wake-up
  *           spent on it alone would leave others asleep beside a free lock. Where several tasks of one thread
  *           wait for one lock, only the first sleeps on its word and announces that (task-queue.ts). Readers
@@ -39,8 +39,8 @@
  *           - Where a task's bits were wiped out, others that rely on WAKE_ALL may sleep on: it takes the
  *             lock with both bits. A busy thread looks again late, so that a thread which came after and
  *             relies on the task's bits can sleep LONGEST_SLEEP_MS, and no longer.
- *           - Rows and claims are changed by read-modify-writes alone, which leave no store behind: a
- *             claimer's sleep on a row is long from the beginning.
+ *           - Rows, and words that are SHARED, are changed by read-modify-writes alone, which leave no store
+ *             behind: a pending writer's sleep on a row is long from the beginning.
  *           The rule is the same on all processors and for both kernels: it costs a wait of more than a
  *           millisecond one more sleep, and nothing else. test/interleavings explores it.
  *
@@ -53,7 +53,15 @@ import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
 import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
 import { intend, type Owner, proofOf, pushHeld } from './owners.ts'
-import { endClaim, giveUpClaim, isOpen, readersOf, rowOf, tryEnter, wakeMissed } from './readers.ts'
+import {
+  admitWriter,
+  isOpen,
+  readersOf,
+  rowOf,
+  tryEnter,
+  wakeMissed,
+  withdrawWriter,
+} from './readers.ts'
 import { addressOf, type Table } from './table.ts'
 import { enterQueue, isFirst, leaveQueue, ownWordOf, wakeQueue } from './task-queue.ts'
 import { LONGEST_SLEEP_MS, type SleepEnd, type Terms, Wait } from './wait.ts'
@@ -88,10 +96,10 @@ export function takeAtOnce(
   if (!tryTake(table, owner, lock, seen, 0)) return false
   if (seen === SHARED) {
     if (hasReaders(table, lock)) {
-      giveUpClaim(table, lock)
+      withdrawWriter(table, lock)
       return false
     }
-    endClaim(table, lock)
+    admitWriter(table, lock)
   }
   pushHeld(table, owner, addressOf(table, lock))
   return true
@@ -224,10 +232,10 @@ class Acquisition {
     }
   }
 
-  /** Waits until the readers of the lock have left that this owner has claimed. */
+  /** Waits, as the lock's pending writer, until its readers have left. */
   *#drain(): Steps<void> {
     const table = this.#table
-    // The next task in the queue waits for this claim, and is to sleep on the word.
+    // The next task in the queue waits for this one, and is to sleep on the word.
     if (this.#prove) leaveQueue(table, this.#owner, this.#lock)
     this.#wait?.change()
     let spins = this.#prove ? 0 : SPINS
@@ -242,10 +250,10 @@ class Acquisition {
       }
     } catch (error) {
       this.#wait?.end()
-      giveUpClaim(table, this.#lock)
+      withdrawWriter(table, this.#lock)
       throw error
     }
-    endClaim(table, this.#lock)
+    admitWriter(table, this.#lock)
   }
 
   /** Looks for a deadlock, sleeps, and then looks whether the time limit is over. */
@@ -265,7 +273,7 @@ class Acquisition {
   }
 }
 
-/** One try to take, or to claim, a lock whose word is `seen`, which is open; then also with these waiter bits. */
+/** One try to take a lock whose word is `seen`, which is open; then also with these waiter bits. */
 function tryTake(table: Table, owner: Owner, lock: number, seen: number, bits: number): boolean {
   const at = addressOf(table, lock) >> 2
   return Atomics.compareExchange(table.words, at, seen, owner.me | bits | seen) === seen

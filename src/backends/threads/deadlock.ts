@@ -8,11 +8,11 @@
  *           2. Else it walks the graph from itself. If the way back needs a parent that is not proved to wait
  *              for its task, the waiter asks the threads of all such tasks for a proof, sleeps for a moment
  *              and walks again (wait.ts). Only what was proved after it asked counts.
- *           3. Back at itself by certain edges: it takes the table's one claim, so that one cycle elects one
+ *           3. Back at itself by certain edges: it takes the table lock, so that one cycle elects one
  *              victim.
  *           4. It walks again until two walks in a row agree in every owner, wait and epoch, and the thread
  *              of every member lived between them. A dead one is cleared up after, and it looks anew.
- *           5. Then the cycle is certain. The report is made, the wait given up, the claim freed.
+ *           5. Then the cycle is certain. The report is made, the wait given up, the table lock released.
  * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees it
  *           whole and none is missed. A lock that changes hands without a wait can close a cycle too: who
  *           sleeps on it looks again. An epoch that did not change between two readings means an
@@ -24,7 +24,6 @@
  */
 
 import type { DeadlockReport } from '../../core/report.ts'
-import { withClaim } from './claim.ts'
 import { describe } from './deadlock-report.ts'
 import { heirOf, noticeEndOf } from './deaths.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
@@ -48,6 +47,7 @@ import {
   waitsForOf,
 } from './owners.ts'
 import { ownerIn, type Table } from './table.ts'
+import { withTableLock } from './table-lock.ts'
 import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
 
 /** The state of one wait's search for a deadlock, from look to look. */
@@ -84,7 +84,7 @@ export function findDeadlock(
   const found = certain && confirm(table, owner, certain, isProved)
   if (found?.report) return found.report
   if (found) {
-    // Not under the claim, which the sweep takes. From now on the way does not lead through the dead one.
+    // Not under the table lock, which the sweep takes. From now on no path leads through the dead one.
     noticeEndOf(table, owner, found.ended)
     return findDeadlock(table, owner, search)
   }
@@ -105,7 +105,7 @@ function confirm(
   seen: readonly Step[],
   counts: Counts,
 ): Found | undefined {
-  return withClaim(table, owner, () => {
+  return withTableLock(table, owner, () => {
     for (let first: readonly Step[] | undefined = seen; first; ) {
       const ended = endedIn(table, owner, first)
       if (ended !== undefined) return { ended }
@@ -185,9 +185,9 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   for (const id of lenders) {
     // Its readers' bits do not say who waits for them.
     if (hasShared(table, id)) return true
-    // A lock that it has claimed is not on its list yet.
-    const claimed = waitsForOf(table, id)
-    for (const word of claimed === 0 ? listOf(table, id) : [claimed, ...listOf(table, id)]) {
+    // A lock whose pending writer it is does not stand on its list yet.
+    const pending = waitsForOf(table, id)
+    for (const word of pending === 0 ? listOf(table, id) : [pending, ...listOf(table, id)]) {
       const seen = Atomics.load(words, word >> 2)
       if (ownerIn(seen) === id && (seen & WAITER) !== 0) return true
     }

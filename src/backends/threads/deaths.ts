@@ -7,8 +7,8 @@
  *              all owners in use. It then looks at the lifelines of all: the slots of every thread that
  *              ended become DEAD.
  *           2. Sweep: every lock that a dead owner holds is marked ABANDONED, and its sleepers are woken.
- *              A lock that it held shared is free, for a reader changes nothing, and so is one that it had
- *              only claimed. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
+ *              A lock that it held shared is free, for a reader changes nothing, and so is one whose
+ *              pending writer it was. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
  *              sleepers of every published wait are woken, whoever published it. Dead slots without locks
  *              are free.
  *           3. Whoever then asks for an abandoned lock gets OwnerDiedError; or, with `onOwnerDied`, makes
@@ -18,7 +18,7 @@
  *              the slots. If it cannot, it withdraws, and all stays as after step 2.
  * Invariant Each step can be done by anyone, again, from wherever it was left: whoever dies in it is
  *           noticed in turn, and the sweep after that does the rest. A slot is free only when no lock
- *           carries its number; only a sweep frees it, and only one sweeps at a time (claim.ts), so that
+ *           carries its number; only a sweep frees it, and only one sweeps at a time (table-lock.ts), so that
  *           a number which the sweep has read is not another owner's by the time it writes.
  *
  *           A lock that carries a dead owner is on that owner's list, or is the lock of its intent:
@@ -30,7 +30,7 @@
  *             `unlock2` pops both, and then stores; `$exchange2`, `lockAll` and `unlockAll` do one lock
  *             after the other, each whole. test/backends/threads/kernel.test.ts holds kernel.wat to this.
  *           - All other code publishes an intent before either step (`intend`): acquire.ts before it takes
- *             a lock, which includes a lock that is only claimed; release.ts before it takes a lock out of the
+ *             a lock, also where it is only a pending writer then; release.ts before it takes a lock out of the
  *             middle of the list, and tasks.ts before it releases one. The sweep does the same when it frees
  *             an owner's locks.
  *           - A reader notes in its slot in which row its bit may stand, before it sets the bit, and forgets
@@ -48,7 +48,6 @@
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
-import { withClaim } from './claim.ts'
 import {
   ABANDONED,
   DEAD_SLOT,
@@ -79,7 +78,7 @@ import {
   tagIn,
   waitsForOf,
 } from './owners.ts'
-import { clearReads, isClaimed, wakeClaimer } from './readers.ts'
+import { clearReads, hasPendingWriter, wakePendingWriter } from './readers.ts'
 import {
   addressOf,
   describeLocks,
@@ -89,6 +88,7 @@ import {
   stripesText,
   type Table,
 } from './table.ts'
+import { withTableLock } from './table-lock.ts'
 
 /**
  * Makes sound what a thread left that ended while it held locks. All of them are held while it runs,
@@ -108,7 +108,7 @@ export function isLeftBehind(table: Table, id: number): boolean {
   return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && heirOf(table, id) === 0
 }
 
-/** The locks that ended threads left and nobody is repairing, by thread. Under the claim. */
+/** The locks that ended threads left and nobody is repairing, by thread. Under the table lock. */
 export function leftBehind(table: Table): AbandonedLocks[] {
   const left: AbandonedLocks[] = []
   for (let id = 1; id <= table.layout.owners; id++) {
@@ -135,7 +135,7 @@ export function inherit(
   lock: number,
   onOwnerDied: OnOwnerDied | undefined,
 ): void {
-  const abandoned = withClaim(table, owner, () => {
+  const abandoned = withTableLock(table, owner, () => {
     const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
     if (!isLeft(table, word)) return undefined
     const leader = leaderOf(table, ownerIn(word))
@@ -240,7 +240,7 @@ export function unwatch(owner: Owner): void {
 
 /** Step 2, and the rest of step 4. */
 function sweep(table: Table, owner: Owner): void {
-  withClaim(table, owner, () => {
+  withTableLock(table, owner, () => {
     const dead = deadSlots(table)
     const waits = locksWaitedFor(table)
     distrust(table, dead, waits)
@@ -252,7 +252,7 @@ function sweep(table: Table, owner: Owner): void {
     for (const word of waits) {
       Atomics.notify(table.words, word >> 2)
       // Also where no bit was left: a dead reader may have taken it back and woken nobody.
-      wakeClaimer(table, numberOf(table, word))
+      wakePendingWriter(table, numberOf(table, word))
     }
     for (const id of dead.keys()) endWaitOf(table, id)
     for (const [id, state] of dead) if (!carried.has(id)) freeSlot(table, id, state)
@@ -367,11 +367,11 @@ function freeSlot(table: Table, id: number, state: number): void {
 }
 
 /**
- * What becomes of a dead owner's lock. One that it had only claimed, it never held. The waiter bits go,
+ * What becomes of a dead owner's lock. One whose pending writer it was, it never held. The waiter bits go,
  * for all sleepers are woken: so who was about to sleep finds another word, and looks again.
  */
 function sweptWord(seen: number, isSound: boolean): number {
-  if (isClaimed(seen)) return SHARED
+  if (hasPendingWriter(seen)) return SHARED
   return isSound ? 0 : (seen & ~(WAITER | WAKE_ALL)) | ABANDONED
 }
 

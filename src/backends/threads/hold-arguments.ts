@@ -3,7 +3,7 @@
 import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { OptionNames } from '../../core/option-names.ts'
-import { show } from './layout.ts'
+import { show } from '../../core/show.ts'
 import type { Terms } from './wait.ts'
 
 /** On what terms a holding is asked for. */

@@ -2,7 +2,7 @@
  * The shared memory of a lock table: what lies where, who may write it, and what a lock word means.
  *
  * ```
- * 0            header           one line of constants, one line each for the sleep count and the claim
+ * 0            header           one line of constants, one line each for the sleep count and the table lock
  * 192          owner slots      `owners` slots of OWNER_BYTES (+ STACK_BYTES where order is 'free')
  * locksBase    locks            `lockCount` of them, `lockStride` bytes apart
  * recordsBase  records          `count` of them, `recordBytes` apart; where every record has a lock of
@@ -22,8 +22,8 @@
  * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
  * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
  * | any held state \| ABANDONED    | its owner died holding it    | whoever sweeps (deaths.ts) | while an heir repairs, anyone |
- * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or whoever gives up a claim | nobody: all who wake find it open |
- * | any held state \| SHARED       | claimed by an owner that waits for the readers in the row to leave | the claimer | as above; the claimer on the row |
+ * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or a pending writer that gives up | nobody: all who wake find it open |
+ * | any held state \| SHARED       | its owner is a pending writer: it waits for the readers in the row to leave | the pending writer | as above; the pending writer on the row |
  *
  * The waiter bits are cleared only by freeing the lock, and by a sweep, which wakes all; a taker that
  * has slept sets WAITER again, because others may still sleep behind it. The last reader to leave does
@@ -33,6 +33,7 @@
  */
 
 import { LockUsageError } from '../../core/errors.ts'
+import { show } from '../../core/show.ts'
 
 /** The order in which one thread may take locks while it holds others. */
 export type LockOrder = 'ascending' | 'free'
@@ -85,7 +86,7 @@ export const HEADER = {
   /** Raised by whoever is about to sleep, after setting WAITER and before sleeping. */
   sleepCount: 64,
   /** 0, or the number of the owner that confirms a deadlock: one at a time. */
-  claim: 128,
+  tableLock: 128,
 } as const
 
 /** Owner slots begin here. */
@@ -313,12 +314,4 @@ function wholeNumber(name: string, value: unknown, least: number, most: number):
 
 function bad(name: string, value: unknown, expected: string): LockUsageError {
   return new LockUsageError(`${name} must be ${expected}, not ${show(value)}`)
-}
-
-/** A value as it stands in an error message: short, and never throwing. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
-  if (typeof value === 'object' && value !== null) return 'an object'
-  if (typeof value === 'bigint') return `${value}n`
-  return String(value)
 }

@@ -10,6 +10,7 @@
 import { nowMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { show } from '../../core/show.ts'
 import {
   damaged,
   FREE_SLOT,
@@ -21,7 +22,6 @@ import {
   READS,
   SLOT,
   STACK_BYTES,
-  show,
   TAG_SHIFT,
 } from './layout.ts'
 import { type Lifeline, ownLifeline } from './lifelines.ts'
@@ -59,8 +59,8 @@ export function slotOf({ layout }: Table, id: number): number {
   return HEADER_BYTES + (id - 1) * layout.ownerBytes
 }
 
-/** Takes a free slot, or `undefined` when all are in use. */
-export function tryClaimOwner(
+/** Registers an owner in a free slot; `undefined` when all are in use. */
+export function tryRegisterOwner(
   table: Table,
   label: string | undefined,
   is: OwnerKind,
@@ -69,14 +69,14 @@ export function tryClaimOwner(
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
   for (let id = 1; id <= table.layout.owners; id++) {
-    const owner = tryClaimSlot(table, id, label, is)
+    const owner = tryRegisterAt(table, id, label, is)
     if (owner) return owner
   }
   return undefined
 }
 
-/** Takes a slot if it is free. */
-export function tryClaimSlot(
+/** Registers an owner in this slot, if it is free. */
+export function tryRegisterAt(
   table: Table,
   id: number,
   label: string | undefined,
@@ -211,7 +211,7 @@ export function firstTaken(table: Table, owner: Owner): number {
 }
 
 /** A wait as its owner publishes it. */
-export interface Wait {
+export interface PublishedWait {
   readonly lock: number
   readonly mode: LockMode
   /** When it began, in milliseconds since 1970. */
@@ -231,7 +231,7 @@ export function epochOf(table: Table, id: number): number {
 }
 
 /** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
-export function publishWait(table: Table, owner: Owner, wait: Wait): void {
+export function publishWait(table: Table, owner: Owner, wait: PublishedWait): void {
   const { words, floats } = table
   const { lock, mode, sinceMs, stack } = wait
   floats[(owner.slot + SLOT.since) >> 3] = sinceMs

@@ -2,7 +2,7 @@
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode, WantedLock } from '../../core/modes.ts'
-import { show } from './layout.ts'
+import { show } from '../../core/show.ts'
 import { lockOf, type Table } from './table.ts'
 
 /** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */
@@ -12,7 +12,7 @@ export type Wanted = number | WantedLock<number>
 export type WantedLocks = Wanted | Iterable<Wanted>
 
 /** A set of locks to be taken. */
-export interface Plan {
+export interface LockPlan {
   /** Each once, in ascending order. */
   readonly locks: readonly number[]
   /** Those of them that are wanted shared. */
@@ -22,17 +22,17 @@ export interface Plan {
 const NONE: ReadonlySet<number> = new Set()
 
 /** The plan for some locks, all wanted alone. */
-export function planFor(...locks: readonly number[]): Plan {
+export function planFor(...locks: readonly number[]): LockPlan {
   return { locks, shared: NONE }
 }
 
 /** The plan for one lock, wanted shared. */
-export function planForShared(lock: number): Plan {
+export function planForShared(lock: number): LockPlan {
   return { locks: [lock], shared: new Set([lock]) }
 }
 
 /** The plan for the locks of two records. */
-export function planForPair(table: Table, a: number, b: number): Plan {
+export function planForPair(table: Table, a: number, b: number): LockPlan {
   const first = lockOf(table, a)
   const second = lockOf(table, b)
   if (first === second) return planFor(first)
@@ -40,7 +40,7 @@ export function planForPair(table: Table, a: number, b: number): Plan {
 }
 
 /** In which mode a plan has a lock. */
-export function modeIn({ shared }: Plan, lock: number): LockMode {
+export function modeIn({ shared }: LockPlan, lock: number): LockMode {
   return shared.has(lock) ? 'shared' : 'exclusive'
 }
 
@@ -55,7 +55,7 @@ export function makePlan(
   countNow: () => number,
   lockOf: (record: number) => number,
   caller: Caller,
-): Plan {
+): LockPlan {
   refuseClosed(countNow(), caller)
   const modes = new Map<number, LockMode>()
   for (const each of listOf(wanted, caller)) {

@@ -6,7 +6,7 @@ import { heirOf } from './deaths.ts'
 import { ABANDONED, FREE_SLOT, SHARED } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
 import { holdsFrom, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
-import type { Plan } from './plan.ts'
+import type { LockPlan } from './plan.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, stripesText, type Table } from './table.ts'
 import { stackAt, type Terms } from './wait.ts'
@@ -17,7 +17,13 @@ export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
 }
 
 /** Throws where an owner must not ask for a lock of a plan, because of what it holds itself. */
-export function refuse(table: Table, owner: Owner, lock: number, plan: Plan, terms: Terms): void {
+export function refuse(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  plan: LockPlan,
+  terms: Terms,
+): void {
   const isReader = owner.shared.size > 0 && owner.shared.has(lock)
   if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock)
   if (isReader || holdsAlone(table, owner, lock)) {
@@ -37,7 +43,12 @@ function upgrade(owner: Owner, lock: number): LockUsageError {
   )
 }
 
-function orderError(table: Table, owner: Owner, wanted: number, { locks }: Plan): LockOrderError {
+function orderError(
+  table: Table,
+  owner: Owner,
+  wanted: number,
+  { locks }: LockPlan,
+): LockOrderError {
   const held = locksHeld(table, owner)
   const all = [...new Set([...locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
   return new LockOrderError(

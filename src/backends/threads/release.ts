@@ -14,7 +14,7 @@ import { releaseAfter } from './callback.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP, notOnTop } from './kernel.ts'
 import { WAKE_ALL } from './layout.ts'
 import { intend, lastTaken, type Owner, removeHeld } from './owners.ts'
-import { modeIn, type Plan, planForPair } from './plan.ts'
+import { type LockPlan, modeIn, planForPair } from './plan.ts'
 import { leave } from './readers.ts'
 import type { ReentrantReads } from './reentrant-reads.ts'
 import { holdsAlone, notHeld } from './refusals.ts'
@@ -55,7 +55,7 @@ export class Releaser {
    *
    * @throws LockUsageError if some are not held any more, when all others are released.
    */
-  releaseAll(plan: Plan, taken: number = plan.locks.length, caller?: Caller): void {
+  releaseAll(plan: LockPlan, taken: number = plan.locks.length, caller?: Caller): void {
     let missing: number[] | undefined
     for (let i = taken - 1; i >= 0; i--) {
       const lock = plan.locks[i] as number

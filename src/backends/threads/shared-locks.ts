@@ -7,6 +7,7 @@
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { show } from '../../core/show.ts'
 import { PlanAcquirer } from './acquire-plan.ts'
 import { called, type Settled, settled } from './callback.ts'
 import { recover, unwatch, watch } from './deaths.ts'
@@ -22,17 +23,17 @@ import {
 import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { kernelFor } from './kernel-for.ts'
-import { type LockOrder, show } from './layout.ts'
+import type { LockOrder } from './layout.ts'
 import { LONG_WAIT_MS, reportLongWaits } from './long-waits.ts'
-import { claimThread } from './owner-slots.ts'
+import { registerThread } from './owner-slots.ts'
 import { locksHeld, type Owner, releaseOwner } from './owners.ts'
 import {
   badIndex,
   badPair,
   isIndex,
   isPair,
+  type LockPlan,
   makePlan,
-  type Plan,
   refuseClosed,
   type WantedLocks,
 } from './plan.ts'
@@ -113,7 +114,7 @@ export class SharedLocks {
     mustBeListener('onLongWait', onLongWait)
     if (!isDuration(longWaitMs)) throw badDuration('longWaitMs', longWaitMs)
     reportLongWaits(table, longWaitMs, onLongWait)
-    const owner = claimThread(table, label)
+    const owner = registerThread(table, label)
     this.#table = table
     this.#owner = owner
     const kernel = kernelFor(table, owner)
@@ -426,7 +427,7 @@ export class SharedLocks {
     releaseOwner(this.#table, this.#owner)
   }
 
-  #plan(wanted: WantedLocks, caller: Caller): Plan {
+  #plan(wanted: WantedLocks, caller: Caller): LockPlan {
     return makePlan(
       wanted,
       () => this.#count,

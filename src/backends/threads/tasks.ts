@@ -43,9 +43,9 @@ import {
   releaseOwner,
   removeHeld,
   setProof,
-  tryClaimOwner,
+  tryRegisterOwner,
 } from './owners.ts'
-import { modeIn, type Plan } from './plan.ts'
+import { type LockPlan, modeIn } from './plan.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
 import { numberOf, type Table } from './table.ts'
@@ -98,7 +98,7 @@ export class Tasks {
 
   /** Holds a plan's locks while what `fn` returns is unsettled. Only a public method awaits it. */
   async hold<Result>(
-    plan: Plan,
+    plan: LockPlan,
     terms: Terms,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result> {
@@ -111,7 +111,7 @@ export class Tasks {
   }
 
   async #holdOnce<Result>(
-    whole: Plan,
+    whole: LockPlan,
     { stack, untilMs, timeoutMs }: Terms & { readonly stack: string },
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result> {
@@ -182,7 +182,7 @@ export class Tasks {
   }
 
   /** In a re-entrant table, a plan without what the holdings around it have: it stays held after it. */
-  #withoutHeld(plan: Plan, outer: Task | undefined): Plan {
+  #withoutHeld(plan: LockPlan, outer: Task | undefined): LockPlan {
     if (!this.#table.layout.reentrant) return plan
     const around = [...this.#surrounding(outer)]
     const locks = plan.locks.filter((lock) => !around.some((task) => this.#lends(task, plan, lock)))
@@ -190,19 +190,19 @@ export class Tasks {
   }
 
   /** The outermost of the holdings around a plan that have one of its locks. */
-  #lenderOf(plan: Plan, outer: Task | undefined): Task | undefined {
+  #lenderOf(plan: LockPlan, outer: Task | undefined): Task | undefined {
     const around = [...this.#surrounding(outer)]
     return around.findLast((task) => plan.locks.some((lock) => this.#lends(task, plan, lock)))
   }
 
   /** Whether a holding has a lock of a plan so that one inside it need not take it again. */
-  #lends({ owner }: Task, plan: Plan, lock: number): boolean {
+  #lends({ owner }: Task, plan: LockPlan, lock: number): boolean {
     const isReader = plan.shared.has(lock) && owner.shared.has(lock)
     return isReader || holdsAlone(this.#table, owner, lock)
   }
 
   /** Throws where a holding must not be asked for, because of those around it. */
-  #refuse(plan: Plan, outer: Task | undefined, terms: Terms): void {
+  #refuse(plan: LockPlan, outer: Task | undefined, terms: Terms): void {
     const [wanted] = plan.locks
     if (wanted === undefined || this.#table.layout.order === 'free') return
     const around = [this.#thread, ...[...this.#surrounding(outer)].map((task) => task.owner)]
@@ -216,7 +216,7 @@ export class Tasks {
     try {
       for (;;) {
         const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
-        const owner = this.#tryClaim(parent, acrossEventLoop)
+        const owner = this.#tryRegister(parent, acrossEventLoop)
         if (owner) {
           if (parent || acrossEventLoop) void canProve()
           return this.#newTask(owner, outer, parent, lender)
@@ -241,8 +241,8 @@ export class Tasks {
     }
   }
 
-  #tryClaim(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
-    return tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
+  #tryRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
+    return tryRegisterOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
       kind: TASK_SLOT,
       thread: this.#thread.id,
       parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),

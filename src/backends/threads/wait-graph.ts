@@ -1,7 +1,7 @@
 /**
  * The wait-for graph between the owners of a table, read from their slots, and the search for a cycle in it.
  *
- * Edges, beside owner -> owner of the lock it waits for: an owner that has claimed a lock waits for its
+ * Edges, beside owner -> owner of the lock it waits for: the pending writer of a lock waits for its
  * readers, a task whose thread is blocked waits with that thread, a dead owner with its heir, and an owner
  * with the tasks nested in it, if its code waits for them: that must be proved (tasks.ts).
  *
@@ -11,7 +11,7 @@
 import { heirOf } from './deaths.ts'
 import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT } from './layout.ts'
 import { epochOf, kindOf, leaderOf, parentOf, underOf, waitsForOf } from './owners.ts'
-import { isClaimed, readersOf, readsAny } from './readers.ts'
+import { hasPendingWriter, readersOf, readsAny } from './readers.ts'
 import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 
 /** One owner of a path, as it was read. `word` is 0 where it waits through another owner. */
@@ -110,7 +110,7 @@ function holdsStill(table: Table, id: number, entry: number): boolean {
   if (entry === nodeOf(table, id)) return readsAny(table, id)
   if (!isLock(table, entry)) return false
   const word = Atomics.load(table.words, entry >> 2)
-  return ownerIn(word) === id && !isClaimed(word)
+  return ownerIn(word) === id && !hasPendingWriter(word)
 }
 
 /** The blockers of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
@@ -118,5 +118,5 @@ function* blockersOf(table: Table, lock: number, id: number): Generator<number> 
   const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
   const holder = ownerIn(word)
   if (holder !== id && holder !== 0) yield holder
-  else if (isClaimed(word)) yield* readersOf(table, lock)
+  else if (hasPendingWriter(word)) yield* readersOf(table, lock)
 }

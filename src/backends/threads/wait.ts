@@ -189,7 +189,7 @@ export class Wait {
     throw error
   }
 
-  /** Whether the lock is open, or claimed by this owner and without readers. */
+  /** Whether the lock is open; or, where this owner is its pending writer, without readers. */
   #canBeHad(): boolean {
     const seen = Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2)
     if (ownerIn(seen) !== this.#owner.id) return isOpen(seen)

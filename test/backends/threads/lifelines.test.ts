@@ -30,7 +30,7 @@ import {
   ownLifeline,
   SYSTEM_THREAD,
 } from '../../../src/backends/threads/lifelines.ts'
-import { changeKind, lifelineOf, tryClaimOwner } from '../../../src/backends/threads/owners.ts'
+import { changeKind, lifelineOf, tryRegisterOwner } from '../../../src/backends/threads/owners.ts'
 import { createTable } from '../../../src/backends/threads/table.ts'
 
 /** The lifeline that is a file: how lifelines.ts reads it. */
@@ -109,8 +109,8 @@ it('the place of a dead thread is not taken for its next owner, while that one m
     { count: 2, recordBytes: 16, order: 'ascending', owners: 4 } as LayoutOptions,
     'buffer',
   )
-  const us = tryClaimOwner(table, 'us', { kind: THREAD_SLOT })
-  const dead = tryClaimOwner(table, 'dead', { kind: THREAD_SLOT })
+  const us = tryRegisterOwner(table, 'us', { kind: THREAD_SLOT })
+  const dead = tryRegisterOwner(table, 'dead', { kind: THREAD_SLOT })
   assert.ok(us && dead)
   const at = (field: number): number => (dead.slot + field) >> 2
   const [deadTag, nextTag] = [7, 8]

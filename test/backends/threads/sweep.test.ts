@@ -18,7 +18,7 @@ import {
   type Owner,
   publishWait,
   pushHeld,
-  tryClaimOwner,
+  tryRegisterOwner,
 } from '../../../src/backends/threads/owners.ts'
 import { readersOf, tryEnter } from '../../../src/backends/threads/readers.ts'
 import { addressOf, createTable, type Table } from '../../../src/backends/threads/table.ts'
@@ -29,13 +29,13 @@ const DEAD = 77
 function newTable(): { table: Table; us: Owner; newOwner: (tag: number) => Owner } {
   const table = createTable({ count: COUNT, recordBytes: 16, owners: 16 }, 'buffer')
   const newOwner = (tag: number): Owner => {
-    const owner = tryClaimOwner(table, String(tag), { kind: THREAD_SLOT })
+    const owner = tryRegisterOwner(table, String(tag), { kind: THREAD_SLOT })
     assert.ok(owner)
     table.words[(owner.slot + SLOT.kind) >> 2] = (tag << TAG_SHIFT) | THREAD_SLOT
     table.words[(owner.slot + SLOT.lifelineTag) >> 2] = tag
     return owner
   }
-  const us = tryClaimOwner(table, 'us', { kind: THREAD_SLOT })
+  const us = tryRegisterOwner(table, 'us', { kind: THREAD_SLOT })
   assert.ok(us)
   return { table, us, newOwner }
 }
