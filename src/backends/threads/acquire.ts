@@ -51,8 +51,9 @@
 
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './deaths.ts'
+import { intend, pushHeld } from './held-list.ts'
 import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
-import { intend, type Owner, proofOf, pushHeld } from './owners.ts'
+import { type Owner, proofOf } from './owners.ts'
 import {
   admitWriter,
   isOpen,

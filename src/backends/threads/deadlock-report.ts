@@ -2,15 +2,9 @@
 
 import { nowMs } from '../../core/clock.ts'
 import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
-import {
-  entriesSeen,
-  labelOf,
-  leaderOf,
-  type Owner,
-  stackOf,
-  waitingMode,
-  waitingSince,
-} from './owners.ts'
+import { entriesSeen } from './held-list.ts'
+import { labelOf, leaderOf, type Owner } from './owners.ts'
+import { stackOf, waitingMode, waitingSince } from './published-wait.ts'
 import { sharedBy } from './readers.ts'
 import { nodeOf, numberOf, type Table } from './table.ts'
 import type { Step } from './wait-graph.ts'

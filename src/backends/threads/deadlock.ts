@@ -3,7 +3,7 @@
  *
  * Source    the wait-for graph as PostgreSQL's lock manager walks it: detect, keep the finding as
  *           data, print later. The double reading is ours.
- * Steps     1. The waiter has published its wait (owners.ts) and set WAITER. If nobody waits for what it
+ * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for what it
  *              holds, and what its parents hold, no cycle can go through it.
  *           2. Else it walks the graph from itself. If the way back needs a parent that is not proved to wait
  *              for its task, the waiter asks the threads of all such tasks for a proof, sleeps for a moment
@@ -26,17 +26,14 @@
 import type { DeadlockReport } from '../../core/report.ts'
 import { describe } from './deadlock-report.ts'
 import { heirOf, noticeEndOf } from './deaths.ts'
+import { hasShared, listOf } from './held-list.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
-  endWait,
-  epochOf,
-  hasShared,
   kindIn,
   kindOf,
   leaderOf,
   lifelineOf,
-  listOf,
   type Owner,
   parentOf,
   proofOf,
@@ -44,8 +41,8 @@ import {
   stateOf,
   tagIn,
   tagOf,
-  waitsForOf,
 } from './owners.ts'
+import { endWait, epochOf, waitsForOf } from './published-wait.ts'
 import { ownerIn, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'

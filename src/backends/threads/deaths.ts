@@ -48,6 +48,7 @@
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
+import { listOf } from './held-list.ts'
 import {
   ABANDONED,
   DEAD_SLOT,
@@ -65,19 +66,17 @@ import {
 import { hasEnded, onThreadEnd } from './lifelines.ts'
 import {
   changeKind,
-  endWaitOf,
   kindIn,
   kindOf,
   labelOf,
   leaderOf,
   lifelineOf,
-  listOf,
   type Owner,
   slotOf,
   stateOf,
   tagIn,
-  waitsForOf,
 } from './owners.ts'
+import { endWaitOf, waitsForOf } from './published-wait.ts'
 import { clearReads, hasPendingWriter, wakePendingWriter } from './readers.ts'
 import {
   addressOf,

@@ -13,11 +13,9 @@ import {
   lifelineOf,
   type Owner,
   ownersIn,
-  releaseOwner,
   stateOf,
-  tryRegisterAt,
-  tryRegisterOwner,
 } from './owners.ts'
+import { releaseOwner, tryRegisterAt, tryRegisterOwner } from './register-owner.ts'
 import { describeLocks, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 

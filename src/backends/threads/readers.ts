@@ -18,8 +18,9 @@
  *           for each change from readers to a writer.
  */
 
+import { pushHeld, removeHeld } from './held-list.ts'
 import { READS, SHARED, SLOT } from './layout.ts'
-import { type Owner, pushHeld, removeHeld, slotOf } from './owners.ts'
+import { type Owner, slotOf } from './owners.ts'
 import { addressOf, isLock, nodeOf, numberOf, type Table } from './table.ts'
 
 /** Whether a lock with this word has no owner, so that a reader may enter it and a writer may take it. */

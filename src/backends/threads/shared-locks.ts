@@ -11,6 +11,7 @@ import { show } from '../../core/show.ts'
 import { PlanAcquirer } from './acquire-plan.ts'
 import { called, type Settled, settled } from './callback.ts'
 import { recover, unwatch, watch } from './deaths.ts'
+import { locksHeld } from './held-list.ts'
 import {
   badDuration,
   type HoldOptions,
@@ -26,7 +27,7 @@ import { kernelFor } from './kernel-for.ts'
 import type { LockOrder } from './layout.ts'
 import { LONG_WAIT_MS, reportLongWaits } from './long-waits.ts'
 import { registerThread } from './owner-slots.ts'
-import { locksHeld, type Owner, releaseOwner } from './owners.ts'
+import type { Owner } from './owners.ts'
 import {
   badIndex,
   badPair,
@@ -38,6 +39,7 @@ import {
   type WantedLocks,
 } from './plan.ts'
 import { ReentrantReads } from './reentrant-reads.ts'
+import { releaseOwner } from './register-owner.ts'
 import { Releaser } from './release.ts'
 import { Repairs } from './repairs.ts'
 import {

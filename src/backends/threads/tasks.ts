@@ -29,25 +29,16 @@ import { pauseFor } from '../../core/clock.ts'
 import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { inherit, type OnOwnerDied } from './deaths.ts'
+import { firstTaken, intend, listOf, locksHeld, removeHeld } from './held-list.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
 import { noticeEnds } from './owner-slots.ts'
 import { OwnerWait } from './owner-wait.ts'
-import {
-  firstTaken,
-  intend,
-  listOf,
-  locksHeld,
-  nestIn,
-  type Owner,
-  publishHolding,
-  releaseOwner,
-  removeHeld,
-  setProof,
-  tryRegisterOwner,
-} from './owners.ts'
+import { nestIn, type Owner, setProof } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
+import { publishHolding } from './published-wait.ts'
 import { leave } from './readers.ts'
 import { holdsAlone, refuse } from './refusals.ts'
+import { releaseOwner, tryRegisterOwner } from './register-owner.ts'
 import { numberOf, type Table } from './table.ts'
 import { takeForTask } from './task-waiter.ts'
 import { stackAt, type Terms, wake } from './wait.ts'

@@ -10,7 +10,8 @@
 
 import { heirOf } from './deaths.ts'
 import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT } from './layout.ts'
-import { epochOf, kindOf, leaderOf, parentOf, underOf, waitsForOf } from './owners.ts'
+import { kindOf, leaderOf, parentOf, underOf } from './owners.ts'
+import { epochOf, waitsForOf } from './published-wait.ts'
 import { hasPendingWriter, readersOf, readsAny } from './readers.ts'
 import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 

@@ -30,7 +30,8 @@ import {
   ownLifeline,
   SYSTEM_THREAD,
 } from '../../../src/backends/threads/lifelines.ts'
-import { changeKind, lifelineOf, tryRegisterOwner } from '../../../src/backends/threads/owners.ts'
+import { changeKind, lifelineOf } from '../../../src/backends/threads/owners.ts'
+import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { createTable } from '../../../src/backends/threads/table.ts'
 
 /** The lifeline that is a file: how lifelines.ts reads it. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
+import { intend, pushHeld } from '../../../src/backends/threads/held-list.ts'
 import {
   ABANDONED,
   FREE_SLOT,
@@ -12,15 +13,10 @@ import {
   THREAD_SLOT,
 } from '../../../src/backends/threads/layout.ts'
 import { SYSTEM_THREAD } from '../../../src/backends/threads/lifelines.ts'
-import {
-  intend,
-  kindOf,
-  type Owner,
-  publishWait,
-  pushHeld,
-  tryRegisterOwner,
-} from '../../../src/backends/threads/owners.ts'
+import { kindOf, type Owner } from '../../../src/backends/threads/owners.ts'
+import { publishWait } from '../../../src/backends/threads/published-wait.ts'
 import { readersOf, tryEnter } from '../../../src/backends/threads/readers.ts'
+import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { addressOf, createTable, type Table } from '../../../src/backends/threads/table.ts'
 
 const COUNT = 20_000
