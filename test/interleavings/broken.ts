@@ -65,7 +65,7 @@ export const broken: readonly Broken[] = [
   {
     what: 'clean-up that wakes only owned locks',
     long: true,
-    changes: [['deaths.js', 'Atomics.notify(table.words, word >> 2);', '']],
+    changes: [['sweep.js', 'Atomics.notify(table.words, word >> 2);', '']],
     situation: 'three threads, one lock, one dies',
   },
   {

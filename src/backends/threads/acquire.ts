@@ -50,7 +50,7 @@
  */
 
 import type { LockMode } from '../../core/modes.ts'
-import { isLeft } from './deaths.ts'
+import { isLeft } from './abandoned.ts'
 import { intend, pushHeld } from './held-list.ts'
 import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
 import { type Owner, proofOf } from './owners.ts'

@@ -24,8 +24,9 @@
  */
 
 import type { DeadlockReport } from '../../core/report.ts'
+import { heirOf } from './abandoned.ts'
 import { describe } from './deadlock-report.ts'
-import { heirOf, noticeEndOf } from './deaths.ts'
+import { noticeEndOf } from './deaths.ts'
 import { hasShared, listOf } from './held-list.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
 import { hasEnded } from './lifelines.ts'

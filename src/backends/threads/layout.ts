@@ -21,7 +21,7 @@
  * | owner << 4                    | held                         | the taker             | nobody |
  * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
  * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
- * | any held state \| ABANDONED    | its owner died holding it    | whoever sweeps (deaths.ts) | while an heir repairs, anyone |
+ * | any held state \| ABANDONED    | its owner died holding it    | a sweep (sweep.ts) | while an heir repairs, anyone |
  * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or a pending writer that gives up | nobody: all who wake find it open |
  * | any held state \| SHARED       | its owner is a pending writer: it waits for the readers in the row to leave | the pending writer | as above; the pending writer on the row |
  *

@@ -2,7 +2,8 @@
 
 import { elapsedMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
-import { isLeftBehind, leftBehind, noticeEndOf } from './deaths.ts'
+import { isLeftBehind } from './abandoned.ts'
+import { noticeEndOf } from './deaths.ts'
 import { describeHolders, holdersText } from './holders.ts'
 import { DEAD_SLOT, FREE_SLOT, THREAD_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
@@ -15,6 +16,7 @@ import {
   ownersIn,
   stateOf,
 } from './owners.ts'
+import { leftBehind } from './recovery.ts'
 import { releaseOwner, tryRegisterAt, tryRegisterOwner } from './register-owner.ts'
 import { describeLocks, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'

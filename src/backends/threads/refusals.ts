@@ -1,8 +1,8 @@
 /** Why a request cannot be had, or a lock not freed: the errors, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { heirOf } from './abandoned.ts'
 import { describeSelfDeadlock } from './deadlock-report.ts'
-import { heirOf } from './deaths.ts'
 import { holdsFrom, locksHeld } from './held-list.ts'
 import { ABANDONED, FREE_SLOT, SHARED } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'

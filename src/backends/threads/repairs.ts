@@ -2,8 +2,9 @@
 
 import { LockUsageError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
-import { inherit, isLeft, type OnOwnerDied } from './deaths.ts'
+import { isLeft } from './abandoned.ts'
 import type { Owner } from './owners.ts'
+import { inherit, type OnOwnerDied } from './recovery.ts'
 import { refuseRepaired } from './refusals.ts'
 import type { Table } from './table.ts'
 

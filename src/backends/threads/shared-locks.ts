@@ -10,7 +10,7 @@ import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { show } from '../../core/show.ts'
 import { PlanAcquirer } from './acquire-plan.ts'
 import { called, type Settled, settled } from './callback.ts'
-import { recover, unwatch, watch } from './deaths.ts'
+import { unwatch, watch } from './deaths.ts'
 import { locksHeld } from './held-list.ts'
 import {
   badDuration,
@@ -38,6 +38,7 @@ import {
   refuseClosed,
   type WantedLocks,
 } from './plan.ts'
+import { recover } from './recovery.ts'
 import { ReentrantReads } from './reentrant-reads.ts'
 import { releaseOwner } from './register-owner.ts'
 import { Releaser } from './release.ts'

@@ -8,7 +8,7 @@
  * Cost      a walk reads a few words for each owner that it reaches, and one for each owner of the table.
  */
 
-import { heirOf } from './deaths.ts'
+import { heirOf } from './abandoned.ts'
 import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT } from './layout.ts'
 import { kindOf, leaderOf, parentOf, underOf } from './owners.ts'
 import { epochOf, waitsForOf } from './published-wait.ts'
