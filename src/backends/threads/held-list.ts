@@ -5,9 +5,10 @@
  * Only the owner's thread changes the list: here and in its kernel. When the thread has ended, a sweep does.
  */
 
-import { damaged, LINK_OFFSET, SLOT } from './layout.ts'
+import { LINK_OFFSET, SLOT } from './layout.ts'
 import { type Owner, slotOf } from './owners.ts'
 import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
+import { damaged } from './table-layout.ts'
 
 /** The address of the lock an owner took last, 0 for none: the head of its list. */
 export function lastTaken(table: Table, owner: Owner): number {

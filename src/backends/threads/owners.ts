@@ -7,18 +7,11 @@
  * ended, others write it too (deaths.ts).
  */
 
-import {
-  damaged,
-  FREE_SLOT,
-  HEADER_BYTES,
-  LABEL_BYTES,
-  NOT_PROVED,
-  SLOT,
-  TAG_SHIFT,
-} from './layout.ts'
+import { FREE_SLOT, HEADER_BYTES, LABEL_BYTES, NOT_PROVED, SLOT, TAG_SHIFT } from './layout.ts'
 import type { Lifeline } from './lifelines.ts'
 import { readText } from './slot-text.ts'
 import type { Table } from './table.ts'
+import { damaged } from './table-layout.ts'
 
 /** One owner as the thread it belongs to sees it. */
 export interface Owner {

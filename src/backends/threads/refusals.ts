@@ -2,6 +2,7 @@
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { heirOf } from './abandoned.ts'
+import { stackAt } from './caller-stack.ts'
 import { describeSelfDeadlock } from './deadlock-report.ts'
 import { holdsFrom, locksHeld } from './held-list.ts'
 import { ABANDONED, FREE_SLOT, SHARED } from './layout.ts'
@@ -10,7 +11,7 @@ import { kindOf, labelOf, leaderOf, type Owner, tagOf } from './owners.ts'
 import type { LockPlan } from './plan.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, stripesText, type Table } from './table.ts'
-import { stackAt, type Terms } from './wait.ts'
+import type { Terms } from './wait.ts'
 
 /** Whether an owner of this thread has this lock alone: nobody else writes the owner's number there. */
 export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {

@@ -24,7 +24,6 @@ import {
 import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
 import { kernelFor } from './kernel-for.ts'
-import type { LockOrder } from './layout.ts'
 import { LONG_WAIT_MS, reportLongWaits } from './long-waits.ts'
 import { registerThread } from './owner-slots.ts'
 import type { Owner } from './owners.ts'
@@ -54,6 +53,7 @@ import {
   type Table,
   viewRecords,
 } from './table.ts'
+import type { LockOrder } from './table-layout.ts'
 import {
   CREATE_OPTIONS,
   OPEN_OPTIONS,

@@ -1,9 +1,9 @@
 /** The options of a table, and of a thread that opens one. */
 
 import { OptionNames } from '../../core/option-names.ts'
-import type { LockOrder } from './layout.ts'
 import type { OnLongWait } from './long-waits.ts'
 import type { OnOwnerDied } from './recovery.ts'
+import type { LockOrder } from './table-layout.ts'
 
 /** What a new table is to be. */
 export interface SharedLocksOptions extends OpenOptions {

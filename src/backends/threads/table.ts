@@ -1,19 +1,16 @@
 /** The memory of one lock table as every thread of it sees it, and the handle by which it travels. */
 
 import { LockUsageError } from '../../core/errors.ts'
+import { DATA_OFFSET, NODE_BYTES, OWNER_SHIFT, PAGE_BYTES } from './layout.ts'
 import {
-  DATA_OFFSET,
   damaged,
   type Layout,
   type LayoutOptions,
-  NODE_BYTES,
   noTable,
-  OWNER_SHIFT,
-  PAGE_BYTES,
   planLayout,
   readHeader,
   writeHeader,
-} from './layout.ts'
+} from './table-layout.ts'
 import { createWasmMemory, hasWebAssembly, noMemoryFor } from './wasm-kernel.ts'
 
 /**

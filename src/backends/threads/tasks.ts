@@ -28,6 +28,7 @@ import { stackBeginningAt } from '../../core/call-stack.ts'
 import { pauseFor } from '../../core/clock.ts'
 import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { stackAt } from './caller-stack.ts'
 import { firstTaken, intend, listOf, locksHeld, removeHeld } from './held-list.ts'
 import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
 import { noticeEnds } from './owner-slots.ts'
@@ -41,7 +42,7 @@ import { holdsAlone, refuse } from './refusals.ts'
 import { releaseOwner, tryRegisterOwner } from './register-owner.ts'
 import { numberOf, type Table } from './table.ts'
 import { takeForTask } from './task-waiter.ts'
-import { stackAt, type Terms, wake } from './wait.ts'
+import { type Terms, wake } from './wait.ts'
 
 /** One asynchronous holding, from its first wait to its end. */
 interface Task {

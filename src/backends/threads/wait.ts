@@ -7,18 +7,19 @@
  * only suspected is looked for again after short sleeps: proofs may come.
  */
 
-import { frameIn } from '../../core/await-chain.ts'
 import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { stackAt } from './caller-stack.ts'
 import { findDeadlock, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
-import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
+import { FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { WaitWatch } from './long-waits.ts'
 import { kindOf, type Owner } from './owners.ts'
 import { endWait, publishWait } from './published-wait.ts'
 import { isOpen, readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
+import { damaged } from './table-layout.ts'
 import { timedOut } from './time-limit.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
@@ -221,36 +222,4 @@ export class Wait {
 export function wake(words: Int32Array, word: number, bits: number): boolean {
   const most = (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1
   return Atomics.notify(words, word >> 2, most) > 0
-}
-
-/**
- * The folder of these locks' own code, as call stacks write it; `undefined` in a bundle, where a file
- * holds other code too and no call is left out.
- */
-const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])wait\.[cm]?[jt]s\b/.exec(stackOf())?.[1]
-
-/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
-export function stackAt(caller: Caller | undefined): string {
-  return stackOf(caller)
-    .split('\n')
-    .filter((line) => line.includes(':') && !/(\(|at )node:/.test(line) && !isOwn(line))
-    .map((line) => line.trim())
-    .join('\n')
-}
-
-function isOwn(line: string): boolean {
-  return frameIn(line) !== 0 || (FOLDER !== undefined && line.includes(FOLDER))
-}
-
-function stackOf(caller?: Caller): string {
-  const holder: { stack?: string } = {}
-  if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
-  else holder.stack = new Error().stack ?? ''
-  return textOf(holder.stack)
-}
-
-/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
-function textOf(stack: unknown): string {
-  if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
-  return String(stack ?? '')
 }

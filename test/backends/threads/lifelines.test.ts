@@ -16,13 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
-import {
-  DEAD_SLOT,
-  type LayoutOptions,
-  SLOT,
-  TAG_SHIFT,
-  THREAD_SLOT,
-} from '../../../src/backends/threads/layout.ts'
+import { DEAD_SLOT, SLOT, TAG_SHIFT, THREAD_SLOT } from '../../../src/backends/threads/layout.ts'
 import {
   hasEnded,
   type Lifeline,
@@ -33,6 +27,7 @@ import {
 import { changeKind, lifelineOf } from '../../../src/backends/threads/owners.ts'
 import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { createTable } from '../../../src/backends/threads/table.ts'
+import type { LayoutOptions } from '../../../src/backends/threads/table-layout.ts'
 
 /** The lifeline that is a file: how lifelines.ts reads it. */
 function fileLifeline(descriptor: number): Lifeline {

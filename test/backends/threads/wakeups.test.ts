@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
-import { planLayout, WAITER, WAKE_ALL } from '../../../src/backends/threads/layout.ts'
+import { WAITER, WAKE_ALL } from '../../../src/backends/threads/layout.ts'
+import { planLayout } from '../../../src/backends/threads/table-layout.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
