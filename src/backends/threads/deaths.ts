@@ -31,7 +31,7 @@
  *             after the other, each whole. test/backends/threads/kernel.test.ts holds kernel.wat to this.
  *           - All other code publishes an intent before either step (`intend`): acquire.ts before it takes
  *             a lock, also where it is only a pending writer then; release.ts before it takes a lock out of the
- *             middle of the list, and tasks.ts before it releases one. The sweep does the same when it frees
+ *             middle of the list, and task.ts before it releases one. The sweep does the same when it frees
  *             an owner's locks.
  *           - A reader notes in its slot in which row its bit may stand, before it sets the bit, and forgets
  *             it after (readers.ts). Where it has more than READS locks, the others are only counted, and

@@ -3,7 +3,7 @@
  *
  * Edges, beside owner -> owner of the lock it waits for: the pending writer of a lock waits for its
  * readers, a task whose thread is blocked waits with that thread, a dead owner with its heir, and an owner
- * with the tasks nested in it, if its code waits for them: that must be proved (tasks.ts).
+ * with the tasks nested in it, if its code waits for them: that must be proved (task-proof.ts).
  *
  * Cost      a walk reads a few words for each owner that it reaches, and one for each owner of the table.
  */
