@@ -15,7 +15,7 @@ const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])caller-stack\.[cm]?[jt]s\b/
 export function stackAt(caller: Caller | undefined): string {
   return stackOf(caller)
     .split('\n')
-    .filter((line) => line.includes(':') && !/(\(|at )node:/.test(line) && !isOwn(line))
+    .filter((line) => line.includes(':') && !/(\(|at (async )?)node:/.test(line) && !isOwn(line))
     .map((line) => line.trim())
     .join('\n')
 }
