@@ -154,7 +154,7 @@ class Acquisition {
   readonly #prove: (() => void) | undefined
   /** The waiter bits that it sets. */
   readonly #bits: number
-  /** From the first sleep on. */
+  /** Published from the first time on that the lock is found busy. */
   #wait: Wait | undefined
   /** Whether the last sleep on the lock's word ended by a wake-up. */
   #isWoken = false

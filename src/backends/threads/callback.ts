@@ -11,7 +11,7 @@ export type Settled<Result> =
     ? 'an async callback needs holdAsync: these locks are released before its promise settles'
     : Result
 
-/** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */
+/** The result of a blocking callback; a promise is refused, for the locks are released before it settles. */
 export function settled<Result>(result: Settled<Result>): Result {
   if (typeof result === 'object') mustNotBePromise(result)
   return result as Result

@@ -6,7 +6,7 @@ import { OptionNames } from '../../core/option-names.ts'
 import { show } from '../../core/show.ts'
 import type { Terms } from './wait.ts'
 
-/** On what terms a holding is asked for. */
+/** Options of a call that holds locks. */
 export interface HoldOptions {
   /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
   readonly timeoutMs?: number | undefined
@@ -14,7 +14,7 @@ export interface HoldOptions {
 
 const HOLD_OPTIONS = new OptionNames(['timeoutMs'])
 
-/** What stands behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
+/** Checks the arguments behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
 export function parseCall<Fn>(
   rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
   caller: Caller,

@@ -146,7 +146,7 @@ export const READS = 11
 /** A slot without its stack. */
 export const OWNER_BYTES = 256
 
-/** What a slot's `kind` says in its lowest bits. */
+/** The kind of owner, in the lowest bits of a slot's `kind`. */
 export const FREE_SLOT = 0
 export const THREAD_SLOT = 1
 export const TASK_SLOT = 2

@@ -62,7 +62,7 @@ export function changeKind(table: Table, id: number, state: number, kind: number
   Atomics.compareExchange(table.words, at, state, changed)
 }
 
-/** What kind of owner a slot has: FREE_SLOT and so on. */
+/** The kind of owner that a slot has: FREE_SLOT and so on. */
 export function kindOf(table: Table, id: number): number {
   return kindIn(stateOf(table, id))
 }

@@ -15,7 +15,7 @@ export type WantedLocks = Wanted | Iterable<Wanted>
 export interface LockPlan {
   /** Each once, in ascending order. */
   readonly locks: readonly number[]
-  /** Those of them that are wanted shared. */
+  /** The locks among them that are wanted shared. */
   readonly shared: ReadonlySet<number>
 }
 
@@ -109,7 +109,7 @@ export function isPair(a: number, b: number, count: number): boolean {
   )
 }
 
-/** What is said of a number that is no lock of a table with so many; 0 once this thread has closed it. */
+/** The error for a number that is no lock of a table with so many; 0 once this thread has closed it. */
 export function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
   return new LockUsageError(
     count === 0

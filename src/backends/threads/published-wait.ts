@@ -1,5 +1,5 @@
 /**
- * What an owner publishes in its slot: the lock that it waits for, in which mode, since when and where; of an
+ * An owner's publications in its slot: the lock that it waits for, in which mode, since when and where; of an
  * asynchronous holding that does not wait, since when it has its locks. Only the owner writes it, and when its
  * thread has ended, a sweep.
  */

@@ -75,7 +75,7 @@ export function leftBehind(table: Table): AbandonedLocks[] {
   return left.filter(({ locks }) => locks.length > 0)
 }
 
-/** Whom a dead thread was, and what it left. */
+/** Describes a dead thread, and the locks that it left. */
 function describe(table: Table, leader: number): AbandonedLocks {
   const locks: number[] = []
   for (let id = 1; id <= table.layout.owners; id++) {

@@ -88,7 +88,7 @@ export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: n
   )
 }
 
-/** What is said of locks that an owner is to free and does not hold; of a task's, if one has them. */
+/** The error for locks that an owner is to release and does not hold. `isTasks`: a task of its thread has one. */
 export function notHeld(
   table: Table,
   owner: Owner,
@@ -116,7 +116,7 @@ export function notHeld(
   )
 }
 
-/** What is said to a thread that would have to block, and must not. */
+/** The error for a thread that would have to block, and must not. */
 export function mustNotBlock(): LockUsageError {
   return new LockUsageError(
     'this thread must not block (as the main thread of a browser): use holdAsync',

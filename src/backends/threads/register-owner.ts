@@ -17,7 +17,7 @@ import { endWaitOf, waitsForOf } from './published-wait.ts'
 import { writeText } from './slot-text.ts'
 import type { Table } from './table.ts'
 
-/** What kind of owner, and for a task which thread runs it and which task it is nested in. */
+/** The kind of an owner, and for a task the thread that runs it and the owner in which it is nested. */
 export interface OwnerKind {
   readonly kind: number
   readonly thread?: number

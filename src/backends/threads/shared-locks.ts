@@ -212,7 +212,7 @@ export class SharedLocks {
     return this.#owner.id
   }
 
-  /** What this thread is called in reports. */
+  /** The name of this thread in reports. */
   get label(): string {
     return this.#owner.label
   }

@@ -153,8 +153,9 @@ function freeSlot(table: Table, id: number, state: number): void {
 }
 
 /**
- * What becomes of a dead owner's lock. One whose pending writer it was, it never held. The waiter bits go,
- * for all sleepers are woken: so who was about to sleep finds another word, and looks again.
+ * The word of a dead owner's lock after the sweep. Where the owner was a pending writer, it never held the lock.
+ * The waiter bits go, for all sleepers are woken: a waiter that was about to sleep finds another word, and looks
+ * again.
  */
 function sweptWord(seen: number, isSound: boolean): number {
   if (hasPendingWriter(seen)) return SHARED

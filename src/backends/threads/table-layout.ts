@@ -49,7 +49,7 @@ export interface Layout {
   readonly totalBytes: number
 }
 
-/** What a table is made from; see `SharedLocksOptions`. */
+/** The options of a new table; see `SharedLocksOptions`. */
 export interface LayoutOptions {
   readonly count: number
   readonly recordBytes?: number | undefined
@@ -142,7 +142,7 @@ export function readHeader(words: Int32Array): Layout {
   throw noTable()
 }
 
-/** What is said of a table that says of itself what cannot be. */
+/** The error for a table whose memory contradicts itself. */
 export function damaged(what: string): LockUsageError {
   return new LockUsageError(
     `this lock table is damaged (${what}): something else wrote to its memory. Make a new one`,

@@ -5,7 +5,7 @@ import type { OnLongWait } from './long-waits.ts'
 import type { OnOwnerDied } from './recovery.ts'
 import type { LockOrder } from './table-layout.ts'
 
-/** What a new table is to be. */
+/** Options of a new table. */
 export interface SharedLocksOptions extends OpenOptions {
   /** How many records, and so how many lock numbers: from 0 to `count - 1`. */
   readonly count: number
@@ -43,7 +43,7 @@ export interface SharedLocksOptions extends OpenOptions {
 
 /** How a thread opens a table. */
 export interface OpenOptions {
-  /** What this thread is called in reports. Default `thread N`. */
+  /** The name of this thread in reports. Default `thread N`. */
   readonly label?: string | undefined
   /**
    * Repairs what a thread left that ended while it held locks: called with all of that thread's locks

@@ -14,7 +14,7 @@ import {
 import { createWasmMemory, hasWebAssembly, noMemoryFor } from './wasm-kernel.ts'
 
 /**
- * What `workerData` or `postMessage` carries to another thread. Opaque: give it to
+ * The value that `workerData` or `postMessage` carries to another thread. Opaque: give it to
  * `SharedLocks.open` there.
  */
 export interface SharedLocksHandle {

@@ -50,7 +50,7 @@ export function beginTask(
     settled: false,
     ended: false,
   }
-  // Those in between as well: else it would not be nested in the lender when they have ended.
+  // The tasks in between as well: else it would not be nested in the lender when they have ended.
   for (let each = parent; lender && each && each !== lender; each = each.parent) each.relies = true
   parent?.nested.add(task)
   running.add(task)
@@ -58,8 +58,8 @@ export function beginTask(
 }
 
 /**
- * Those of some holdings, each around the one before, that are of a table and run; or have settled, and
- * the one inside relies on them.
+ * The tasks around a holding, from the inside out, that are of a table and run; or have settled, and the one
+ * inside relies on them. `outer` is the innermost of all tables.
  */
 export function* surrounding({ buffer }: Table, outer: Task | undefined): Generator<Task> {
   let inner: Task | undefined

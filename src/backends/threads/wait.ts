@@ -45,7 +45,7 @@ const STEPS_PER_SLEEP = 32
  */
 export type SleepEnd = 'woken' | 'timed-out' | 'too-short'
 
-/** On what terms a request waits. */
+/** The terms on which a request waits. */
 export interface Terms {
   /** Published stacks begin above this. */
   readonly caller: Caller | undefined
