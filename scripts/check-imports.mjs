@@ -16,16 +16,18 @@ const root = fileURLToPath(new URL('../src/', import.meta.url))
 const RULES = [
   ['core/', []],
   ['graph/', ['core/']],
-  ['manager/', ['core/', 'graph/', 'explain/', 'backends/local/']],
+  ['manager/lock-manager.ts', ['manager/', 'core/', 'backends/backend.ts', 'backends/local/']],
+  ['manager/', ['core/', 'graph/', 'backends/backend.ts']],
   ['backends/threads/', ['core/']],
-  ['backends/local/', ['core/']],
+  ['backends/local/', ['core/', 'backends/backend.ts']],
+  ['backends/backend.ts', ['core/']],
   ['explain/', ['core/']],
   ['bank/', ['index.ts', 'backends/threads/index.ts', 'explain/index.ts', 'node:']],
   [
     'cli/',
     ['index.ts', 'bank/index.ts', 'backends/threads/index.ts', 'explain/index.ts', 'node:', 'npm'],
   ],
-  ['index.ts', ['core/', 'manager/', 'backends/local/']],
+  ['index.ts', ['core/', 'manager/', 'backends/backend.ts']],
 ]
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })

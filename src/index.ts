@@ -17,21 +17,31 @@ export { exclusive, type LockMode, shared, type WantedLock } from './core/modes.
 export type { LockLabel } from './core/names.ts'
 export {
   type AbandonedLocks,
+  type DeadlockHeldLock,
   type DeadlockMember,
   type DeadlockReport,
   type GuardCycleMember,
+  type HeldLock,
   type LeakedReport,
   type LockHolder,
+  type LongLockWaitReport,
+  type LongSlotWaitReport,
   type LongWaitReport,
   type NestedWait,
   type PossibleDeadlockEdge,
   type PossibleDeadlockReport,
+  type Report,
+  type RequestedLock,
   type RootHolder,
   relabelLocks,
+  type SlowHoldingReport,
   type SlowReport,
+  type SlowWaitReport,
   type ThreadHolder,
   type ThreadWait,
+  type Waiter,
 } from './core/report.ts'
+export type { LockInfo, LockManagerSnapshot } from './core/snapshot.ts'
 export type { DeadlockVictims } from './manager/deadlock-detector.ts'
 export {
   defineOrder,
@@ -42,9 +52,9 @@ export {
 export type { LockEvents } from './manager/events.ts'
 export { Guard } from './manager/guard.ts'
 export { Lock } from './manager/lock.ts'
-export { LockManager, type LockManagerOptions } from './manager/lock-manager.ts'
+export { LockManager } from './manager/lock-manager.ts'
 export { locks } from './manager/locks.ts'
+export type { LockManagerOptions } from './manager/manager-options.ts'
 export type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './manager/options.ts'
 export type { KeepPlaces } from './manager/places.ts'
-export type { LockInfo, LockManagerSnapshot } from './manager/query.ts'
 export { Scope } from './manager/scope.ts'

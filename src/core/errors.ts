@@ -7,11 +7,9 @@
  * `isLockwiseError()` recognises both.
  */
 
-import { heldHow, reentryAdvice, upgradeAdvice, upgradedIn } from './holder-text.ts'
-import { brief } from './listed.ts'
-import type { LockLabel } from './names.ts'
-import type { AbandonedLocks, DeadlockMember, DeadlockReport, ThreadHolder } from './report.ts'
-import { visible } from './visible.ts'
+import { visible } from './format.ts'
+import type { AbandonedLocks, DeadlockReport, ThreadHolder } from './report.ts'
+import { deadlockMessage } from './report-text.ts'
 
 /** What went wrong, as a word that programs can compare. */
 export type LockErrorCode =
@@ -78,7 +76,7 @@ export class DeadlockError extends LockwiseError {
   readonly report: DeadlockReport
 
   constructor(report: DeadlockReport, caller?: Caller) {
-    super(summaryOf(report), caller)
+    super(deadlockMessage(report), caller)
     this.report = report
   }
 
@@ -174,51 +172,4 @@ const CLASSES: Readonly<Record<LockErrorCode, { readonly prototype: LockwiseErro
 for (const [code, { prototype }] of Object.entries(CLASSES)) {
   const value = ERROR_NAMES[code as LockErrorCode]
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true })
-}
-
-function summaryOf(report: DeadlockReport): string {
-  const { cycle } = report
-  const [first] = cycle
-  const upgrades = upgradedIn(report)
-  if (first && cycle.length === 1) {
-    const isUnsure = first.proved === false
-    const holder = isUnsure
-      ? 'which is held by the request inside which it was made'
-      : 'which it holds itself'
-    const advice =
-      upgrades.length > 0 ? upgradeAdvice(upgrades) : reentryAdvice(first.waitsFor, isUnsure)
-    return (
-      `deadlock: ${first.label} asks for lock ${first.waitsFor}, ${holder}` +
-      `${heldAs(first, first.waitsFor)}, and would wait for ever. What to change: ${advice}`
-    )
-  }
-  const shown = cycle
-    .slice(0, SHOWN)
-    .map((member, i) => {
-      const held = heldAs(member, cycle.at(i - 1)?.waitsFor)
-      return `${member.label} holds ${list(member.holds)}${held}, waits for ${member.waitsFor}`
-    })
-    .join('; ')
-  const others = cycle.length > SHOWN ? `; and ${cycle.length - SHOWN} more` : ''
-  const advice =
-    upgrades.length > 0
-      ? `What to change: ${upgradeAdvice(upgrades)}`
-      : 'Take the locks in one request, or always in the same order'
-  return `deadlock of ${cycle.length}: ${shown}${others}. ${advice}; error.report has the call stacks.`
-}
-
-/** The request that took a lock for a member; `''` where that is not known. */
-function heldAs({ heldBy = [] }: DeadlockMember, lock: LockLabel | undefined): string {
-  const holder = heldBy.find((held) => held.lock === lock)
-  return holder === undefined ? '' : ` (${brief(holder.label)}, ${heldHow(holder)})`
-}
-
-/** So many members of a cycle, or names, are shown in a message. */
-const SHOWN = 10
-
-function list(names: readonly (string | number)[]): string {
-  if (names.length === 0) return 'nothing'
-  return names.length > SHOWN
-    ? `${names.slice(0, SHOWN - 1).join(', ')}, … (${names.length} in all)`
-    : names.join(', ')
 }

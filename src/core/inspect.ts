@@ -1,6 +1,6 @@
 /** Lets objects say what `util.inspect` and `console.log` show of them, without importing `node:util`. */
 
-import { visible } from './visible.ts'
+import { visible } from './format.ts'
 
 /** Node, Deno and Bun look for a method of this name. */
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
@@ -25,14 +25,14 @@ export function inspectAs<Shown extends object>(
 export function inspectBy<Shown extends object>(
   prototype: Shown,
   name: string,
-  show: (shown: Shown, ...given: InspectArguments) => string,
+  textOf: (shown: Shown, ...given: InspectArguments) => string,
 ): void {
   Object.defineProperty(prototype, INSPECT, {
     configurable: true,
     writable: true,
     value(this: Shown, ...given: InspectArguments): string {
       try {
-        return show(this, ...given)
+        return textOf(this, ...given)
       } catch {
         // The prototype itself, or a proxy.
         return `${name} {}`

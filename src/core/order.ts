@@ -6,9 +6,8 @@
  */
 
 import { LockUsageError } from './errors.ts'
-import { brief, quoted } from './listed.ts'
+import { brief, quoted, show } from './format.ts'
 import { classOf, compareNames } from './names.ts'
-import { show } from './show.ts'
 
 /** A message shows this many classes of an order. */
 const MAX_SHOWN = 10

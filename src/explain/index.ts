@@ -1,5 +1,10 @@
-/** `lockwise/explain`: what happened, in words. */
+/** `lockwise/explain`: reports as text. */
 
-export { visible } from '../core/visible.ts'
-export { deadlockText, type TextOptions } from './deadlock-text.ts'
-export { leakedText, possibleDeadlockText, slowText } from './text.ts'
+export { visible } from '../core/format.ts'
+export {
+  deadlockText,
+  leakedText,
+  possibleDeadlockText,
+  slowText,
+  type TextOptions,
+} from '../core/report-text.ts'

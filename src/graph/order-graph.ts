@@ -18,6 +18,7 @@
  * beyond these is not recorded.
  */
 
+import { firstCall } from '../core/call-site.ts'
 import type { WantedLock } from '../core/modes.ts'
 import { classOf } from '../core/names.ts'
 import type { PossibleDeadlockEdge, PossibleDeadlockReport } from '../core/report.ts'
@@ -39,8 +40,8 @@ const MOST_STEPS = 100_000
 /** Who wants more, described only where it is asked for. */
 export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
   label(): string
-  /** The call stack of the wish. */
-  wantedAt(): string
+  /** The call stack of the request. */
+  wantedAt(): Pick<PossibleDeadlockEdge, 'wantedAt'>
   /** The call stack at which a lock that is held was asked for, or a similar one. */
   heldAt(held: Held): Pick<PossibleDeadlockEdge, 'heldAt' | 'similarHeldAt'>
 }
@@ -136,7 +137,7 @@ export class OrderGraph {
           wantedAs: to.name,
           label: wisher.label(),
           ...wisher.heldAt(from),
-          wantedAt: wisher.wantedAt(),
+          ...wisher.wantedAt(),
           gates: isInside || from.mode === 'shared' ? alone : ofOtherClasses(alone, fromClass),
           heldShared: from.mode === 'shared',
           wantedShared: to.mode === 'shared',
@@ -148,9 +149,10 @@ export class OrderGraph {
         const similar = this.#countSimilar(cycle)
         if (similar === 0 || isPowerOfTen(similar)) {
           reports.push({
+            version: 1,
             kind: 'possible-deadlock',
             cycle: cycle.map(toPlainEdge),
-            ...(similar > 0 && { similar }),
+            similar,
           })
         }
       }
@@ -190,8 +192,8 @@ export class OrderGraph {
 
   /** The number of cycles before this one with the same call sites and classes. */
   #countSimilar(cycle: readonly OrderEdge[]): number {
-    const edges = cycle.map(({ wantedAt, heldAs, wantedAs }) =>
-      JSON.stringify([wantedAt.split('\n', 1)[0], classOf(heldAs), classOf(wantedAs)]),
+    const edges = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
+      JSON.stringify([firstCall(wantedAt), classOf(heldAs), classOf(wantedAs)]),
     )
     const key = [...new Set(edges)].sort().join()
     return this.#similar.add(key)

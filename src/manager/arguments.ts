@@ -5,13 +5,13 @@
  * order and with its exceptions; what goes beyond Web Locks throws LockUsageError.
  */
 
-import { type Claim, Ticket } from '../backends/local/queues.ts'
+import type { PlanNode, Supports } from '../backends/backend.ts'
 import { LockUsageError } from '../core/errors.ts'
+import { kindOf, show } from '../core/format.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { locksIn, type Plan, planFor } from '../core/plan.ts'
-import { kindOf, show } from '../core/show.ts'
 import type { Lock } from './lock.ts'
 import type { RequestOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'
@@ -60,6 +60,11 @@ export type Callback = (lock: Lock | null, scope: unknown) => unknown
 /** A function that orders two names. */
 export type Compare = (a: string, b: string) => number
 
+/** What makes the nodes of plans: a backend. */
+export interface NodeMaker {
+  node(name: string, mode: LockMode): PlanNode
+}
+
 /**
  * The names that a caller gives: one, or a list. `request()` converts one that is neither a string nor a
  * lock as Web IDL does; a set, or anything else that can be iterated, is refused: it would be one name.
@@ -84,24 +89,25 @@ export function toNames(
 }
 
 /** The plan for names. */
-export function toPlan<Owner extends Claim>(
+export function toPlan(
   names: ReturnType<typeof toNames>,
   mode: LockMode,
   compare: Compare,
-): Ticket<Owner> {
-  if (typeof names === 'string') return toTicket(names, mode)
-  if (!isList(names)) return toTicket(names.name, names.mode)
+  maker: NodeMaker,
+): PlanNode {
+  if (typeof names === 'string') return toNode(names, mode, maker)
+  if (!isList(names)) return toNode(names.name, names.mode, maker)
   // Once: the elements are the caller's, and may change the list when they are read.
   const { length } = names
   if (!Number.isInteger(length) || length < 1 || length > MOST_NAMES) throw wrongCount(length)
-  const wanted = new Array<Ticket<Owner>>(length)
+  const wanted = new Array<PlanNode>(length)
   for (let i = 0; i < length; i++) {
     const element: unknown = names[i]
-    if (typeof element === 'string') wanted[i] = toTicket(element, mode)
+    if (typeof element === 'string') wanted[i] = toNode(element, mode, maker)
     else {
       const one = toWanted(element)
       if (one === undefined) throw wrongElement(element, i)
-      wanted[i] = toTicket(one.name, one.mode)
+      wanted[i] = toNode(one.name, one.mode, maker)
     }
   }
   return planFor(wanted, compare)
@@ -141,9 +147,13 @@ export function toOptions(options: unknown, call: Call, names?: unknown): Option
 }
 
 /** Refuses options that cannot be asked for, as step by step in Web Locks' `request()`. */
-export function mustBePossible(plan: Plan, options: Options): void {
+export function mustBePossible(plan: Plan, options: Options, supports: Supports): void {
+  if (!supports.shared && locksIn(plan).some(({ mode }) => mode === 'shared')) {
+    throw notSupported("this backend has no shared locks: ask in mode 'exclusive'")
+  }
   if (options === DEFAULTS) return
   const { steal, ifAvailable, signal, owner, detached } = options
+  if (steal && !supports.steal) throw notSupported('this backend cannot steal locks')
   if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
   if (steal && locksIn(plan).some(({ mode }) => mode === 'shared')) {
     throw notSupported("steal is possible in mode 'exclusive' only")
@@ -181,10 +191,10 @@ export function mustBeNoCallback(value: unknown, call: Call): void {
 /** By default, names come in the order of their code units. */
 export const defaultCompare: Compare = compareNames
 
-function toTicket<Owner extends Claim>(name: string, mode: LockMode): Ticket<Owner> {
+function toNode(name: string, mode: LockMode, maker: NodeMaker): PlanNode {
   if (name.charCodeAt(0) === 45) throw reservedName()
   if (name.length > LONGEST_NAME) throw tooLong(name)
-  return new Ticket(name, mode)
+  return maker.node(name, mode)
 }
 
 function isList(names: object): names is readonly unknown[] {

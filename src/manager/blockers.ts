@@ -1,104 +1,98 @@
-/**
- * Finds the root holders of a wait: the requests that hold what a waiting request, or the chain of waiting
- * requests before it, waits for.
- *
- * In each queue the tickets that lead come first, and every ticket that does not lead waits for them. A
- * ticket that leads and is not granted waits in other queues: the search goes on there.
- *
- * Cost: for each lock on the way, the tickets that lead its queue; at most {@link MAX_QUEUES} queues.
- */
+/** The requests that are in the way of others, as plain data: what every refusal and report names. */
 
-import { isGranted, type Queue, type Queues, type Ticket } from '../backends/local/queues.ts'
+import type { Backend, Blocker } from '../backends/backend.ts'
 import type { LockMode } from '../core/modes.ts'
-import type { Plan } from '../core/plan.ts'
 import type { LockHolder, NestedWait, RootHolder } from '../core/report.ts'
+import { isNestedIn } from './nesting.ts'
 import type { Places } from './places.ts'
-import { isNestedIn, labelOf, type Request } from './request.ts'
+import { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
 /** A report describes this many root holders, the oldest of each lock. */
 const MAX_DESCRIBED = 10
-/** A search follows waiting requests through this many queues. */
-const MAX_QUEUES = 10_000
 
-/** A queue in which a request has to wait. */
-interface Wait {
-  readonly queue: Queue<Request>
-  readonly mode: LockMode
-}
+/** The root holders that are in the way of one manager's requests. */
+export class RootHolders {
+  readonly #backend: Backend<Request>
+  readonly #places: Places
 
-/** A ticket that is granted, and the wait of the first request for which it is in the way. */
-export interface Root {
-  readonly wait: Wait
-  readonly ticket: Ticket<Request>
-}
-
-/** The queues in which a waiting request does not lead. */
-export function waitsOf(request: Request): Wait[] {
-  const waits: Wait[] = []
-  if (request.state !== 'waiting') return waits
-  for (let at = request.plan as Ticket<Request> | undefined; at; at = at.next) {
-    if (!at.leads) waits.push(at)
+  constructor(backend: Backend<Request>, places: Places) {
+    this.#backend = backend
+    this.#places = places
   }
-  return waits
-}
 
-/** The queues in which a plan would have to wait. */
-export function waitsOfPlan(queues: Queues<Request>, plan: Plan): Wait[] {
-  const waits: Wait[] = []
-  for (let at: Plan | undefined = plan; at; at = at.next) {
-    const queue = queues.get(at.name)
-    if (queue?.last && !queues.isFree({ name: at.name, mode: at.mode, next: undefined })) {
-      waits.push({ queue, mode: at.mode })
-    }
+  /** Those in the way of a request, if that is known at once; `name`: of one of its locks only. */
+  now(request: Request, name?: string): readonly Blocker<Request>[] {
+    const found = this.#backend.blockers(request, name)
+    return isList(found) ? found : []
   }
-  return waits
-}
 
-/** The root holders of some waits. */
-export function rootsOf(waits: readonly Wait[]): Root[] {
-  const roots: Root[] = []
-  const seen = new Set<Queue<Request>>()
-  for (const wait of waits) {
-    const queues = [wait.queue]
-    for (let queue = queues.pop(); queue; queue = queues.pop()) {
-      if (seen.has(queue) || seen.size >= MAX_QUEUES) continue
-      seen.add(queue)
-      for (let ticket = queue.first; ticket?.leads; ticket = ticket.after) {
-        if (isGranted(ticket.claim)) roots.push({ wait, ticket })
-        else for (const inner of waitsOf(ticket.claim)) queues.push(inner.queue)
+  /**
+   * Calls `use` with the root holders of a request as plain data, as they are `at` this time in milliseconds
+   * since 1970: at once if they are known at once. One report asks for the time once.
+   */
+  withAll(
+    request: Request,
+    at: () => number,
+    use: (holders: RootHolder[]) => void,
+    name?: string,
+  ): void {
+    const describe = (found: readonly Blocker<Request>[]): void =>
+      use(this.#describe(found, at(), request))
+    const found = this.#backend.blockers(request, name)
+    if (isList(found)) describe(found)
+    // A store that cannot say who is in the way must not keep a request from failing.
+    else found.then(describe, () => describe([]))
+  }
+
+  /** The same, if they are known at once. */
+  describe(request: Request, at: number, name?: string): RootHolder[] {
+    return this.#describe(this.now(request, name), at, request)
+  }
+
+  #describe(found: readonly Blocker<Request>[], at: number, request: Request): RootHolder[] {
+    return found.slice(0, MAX_DESCRIBED).map((blocker) => {
+      const { name, mode, waitsFor, wanted, holders, waiters, by } = blocker
+      const lock = { name, mode }
+      const counts = { waitsFor: { name: waitsFor, mode: wanted, units: 1 }, holders, waiters }
+      if (!(by instanceof Request)) {
+        return { ...describeOther(lock, by, at), ...counts, isAround: false, nested: null }
+      }
+      const nested = this.#nestedWaitOf(by, at)
+      return {
+        ...describeHolder(lock, by, this.#places, at),
+        ...counts,
+        isAround: isNestedIn(request, by),
+        nested: nested && nested.request !== request ? nested.wait : null,
+      }
+    })
+  }
+
+  /** A nested request that waits and that a holder waits for, or may wait for. */
+  #nestedWaitOf(
+    holder: Request,
+    at: number,
+  ): { readonly request: Request; readonly wait: NestedWait } | undefined {
+    for (const request of codeOf(holder)?.nested ?? []) {
+      if (request.state !== 'waiting' || request.options.detached) continue
+      const [lack] = this.#backend.waits?.lacks(request) ?? []
+      if (lack === undefined) continue
+      const { callSite } = this.#places.callSiteOf(request)
+      return {
+        request,
+        wait: {
+          label: request.label,
+          waitsFor: { name: lack.name, mode: lack.mode, units: 1 },
+          waitedMs: Math.max(0, at - request.since),
+          ...(callSite !== undefined && { callSite }),
+          behind: this.now(request, lack.name)
+            .slice(0, MAX_DESCRIBED)
+            .map(({ by }) => by.label),
+        },
       }
     }
+    return undefined
   }
-  return roots
-}
-
-/**
- * The root holders of some waits as plain data, as they are `at` this time in milliseconds since 1970: one
- * report asks for the time once. `request` is the request that waits.
- */
-export function describeRoots(
-  waits: readonly Wait[],
-  places: Places,
-  at: number,
-  request?: Request,
-): RootHolder[] {
-  const roots = rootsOf(waits)
-  const holders = new Map<Queue<Request>, number>()
-  for (const { ticket } of roots) holders.set(ticket.queue, (holders.get(ticket.queue) ?? 0) + 1)
-  return roots.slice(0, MAX_DESCRIBED).map(({ wait, ticket }) => {
-    const holder = ticket.claim
-    const nested = nestedWaitOf(holder, places, at)
-    return {
-      ...describeHolder(ticket, holder, places, at),
-      waitsFor: wait.queue.name,
-      wanted: wait.mode,
-      holders: holders.get(ticket.queue) ?? 1,
-      waiters: ticket.queue.waiting,
-      ...(request && isNestedIn(request, holder) && { isAround: true }),
-      ...(nested && nested.request !== request && { nested: nested.wait }),
-    }
-  })
 }
 
 /** A request that holds a lock, as plain data, `at` this time in milliseconds since 1970. */
@@ -108,40 +102,35 @@ export function describeHolder(
   places: Places,
   at: number,
 ): LockHolder {
-  const { since } = holder
+  const { label, since } = holder
   return {
-    lock: lock.name,
-    label: labelOf(holder),
+    name: lock.name,
     mode: lock.mode,
-    since,
+    units: 1,
+    label,
+    sinceMs: since,
     heldMs: Math.max(0, at - since),
     ...places.callSiteOf(holder, lock.name),
   }
 }
 
-/** A nested request that waits and that a holder waits for, or may wait for. */
-function nestedWaitOf(
-  holder: Request,
-  places: Places,
+/** The same of another manager's, as far as its store knows it. */
+function describeOther(
+  lock: { readonly name: string; readonly mode: LockMode },
+  { label, since, callSite }: Blocker['by'],
   at: number,
-): { readonly request: Request; readonly wait: NestedWait } | undefined {
-  for (const request of codeOf(holder)?.nested ?? []) {
-    if (request.state !== 'waiting' || request.options.detached) continue
-    const [wait] = waitsOf(request)
-    if (wait === undefined) continue
-    const { callSite } = places.callSiteOf(request)
-    const behind = rootsOf([wait]).slice(0, MAX_DESCRIBED)
-    return {
-      request,
-      wait: {
-        lock: wait.queue.name,
-        mode: wait.mode,
-        label: labelOf(request),
-        waitedMs: Math.max(0, at - request.since),
-        ...(callSite !== undefined && { callSite }),
-        behind: behind.map(({ ticket }) => labelOf(ticket.claim)),
-      },
-    }
+): LockHolder {
+  return {
+    name: lock.name,
+    mode: lock.mode,
+    units: 1,
+    label,
+    sinceMs: since,
+    heldMs: Math.max(0, at - since),
+    ...(callSite !== undefined && { callSite }),
   }
-  return undefined
+}
+
+function isList<Item>(value: readonly Item[] | Promise<readonly Item[]>): value is readonly Item[] {
+  return Array.isArray(value)
 }

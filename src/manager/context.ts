@@ -37,7 +37,14 @@ let isOn = false
 export const isCarried: boolean = storage !== undefined
 
 /** Carries the holders of one manager along asynchronous calls. */
-export class Context<Own extends Carried> {
+export class Context<Own extends Carried, Host = unknown> {
+  /** What the manager does for its requests. */
+  readonly host: Host
+
+  constructor(host: Host) {
+    this.host = host
+  }
+
   /** The holder that the running code belongs to; `undefined` where there is none. */
   get current(): Own | undefined {
     // Before it is first used, a storage does not see promises: the first holder would be everybody's.

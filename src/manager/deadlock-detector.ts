@@ -21,7 +21,7 @@
  *            finds something.
  */
 
-import { stackBeginningAt } from '../core/call-stack.ts'
+import { stackBeginningAt } from '../core/call-site.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { findPath, isJoined, reachable } from '../graph/path.ts'
@@ -39,29 +39,21 @@ import {
   waitingInside,
 } from './proof.ts'
 import { rearrange } from './queue-rearrangement.ts'
+import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 import { type StandingCycle, StandingCycles } from './standing-cycles.ts'
-import {
-  codeOf,
-  holdingsOf,
-  isAnyInTheWay,
-  standsBefore,
-  standsBehind,
-  waitsFor,
-} from './wait-graph.ts'
+import { codeOf, holdingsOf, type WaitGraph } from './wait-graph.ts'
 
 /** Which deadlocks have a victim. */
 export type DeadlockVictims = 'proved' | 'likely'
 
 /** Options of a {@link DeadlockDetector}. */
 export interface DetectorOptions {
+  readonly graph: WaitGraph
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims
   readonly places: Places
-  readonly tell: {
-    deadlock(report: DeadlockReport): void
-    suspected(report: DeadlockReport): void
-  }
+  readonly reports: Pick<Reports, 'deadlock' | 'suspected'>
   /** Ends a request that waits. */
   readonly fail: (request: Request, error: Error) => void
 }
@@ -77,6 +69,7 @@ type Look = 'at once' | 'after the turn' | 'after deadlockAfterMs'
 /** The detector of one manager. */
 export class DeadlockDetector {
   readonly #options: DetectorOptions
+  readonly #graph: WaitGraph
   readonly #standing = new StandingCycles()
   /** Those that may close cycles now. */
   readonly #toCheck = new Set<Request>()
@@ -87,7 +80,11 @@ export class DeadlockDetector {
 
   constructor(options: DetectorOptions) {
     this.#options = options
+    this.#graph = options.graph
   }
+
+  readonly #provedWaitsFor = (request: Request): Iterable<Request> =>
+    provedWaitsFor(this.#graph, request)
 
   /** Whether what is likely counts as proved. */
   get #isLikelyEnough(): boolean {
@@ -102,12 +99,12 @@ export class DeadlockDetector {
     request.isAwaited = true
     if (details && isLeft) details.leftBehind = 'awaited since'
     if (holder?.isOwner) holder.isAwaited = true
-    if (mayClose(request)) this.#checkSoon([request])
+    if (this.#mayClose(request)) this.#checkSoon([request])
   }
 
   /** A guard is out, or out in another context than before: its release waits for what the code there awaits. */
   guarded(guard: Request): void {
-    if (isAnyInTheWay([guard])) this.#checkSoon(codeOf(guard)?.nested ?? [])
+    if (this.#graph.isAnyInTheWay([guard])) this.#checkSoon(codeOf(guard)?.nested ?? [])
   }
 
   /** It waits no longer, or holds no longer: every cycle it was in is open. */
@@ -126,7 +123,7 @@ export class DeadlockDetector {
   handedOn(nested: Request): void {
     withDetails(nested).leftBehind = 'left behind'
     this.#openCyclesOf(nested)
-    if (mayClose(nested)) this.#checkSoon([nested])
+    if (this.#mayClose(nested)) this.#checkSoon([nested])
   }
 
   /**
@@ -172,40 +169,44 @@ export class DeadlockDetector {
 
   /** Checks the requests, the oldest first, and empties the set. */
   async #checkAll(requests: Set<Request>, look: Look): Promise<void> {
-    const all = [...requests].filter(mayClose).sort((a, b) => a.id - b.id)
+    const all = [...requests]
+      .filter((request) => this.#mayClose(request))
+      .sort((a, b) => a.id - b.id)
     requests.clear()
     if (all.length === 0) return
-    await proveAround(all)
+    await this.#proveAround(all)
     for (const request of all) this.#check(request, look)
   }
 
   /** The cycle that a nested request closes: reported, or opened where the queues can be rearranged. */
   #check(request: Request, look: Look): void {
     const holder = request.holder
-    if (holder === undefined || !mayClose(request)) return
-    const proved = cycleThrough(request, provedWaitsFor)
+    if (holder === undefined || !this.#mayClose(request)) return
+    const proved = cycleThrough(request, this.#provedWaitsFor)
     if (proved) {
       this.#report(proved, request, true)
       return
     }
     const isEnd = (node: Request): boolean => codeOf(node) === holder
-    const path = findPath(request, isEnd, waitsFor)
+    const path = findPath(request, isEnd, this.#graph.waitsFor)
     if (path) {
       this.#suspect(path, request, look)
       return
     }
     if (!this.#isLikelyEnough) this.#rearrangeProved(request, holder)
-    if (!isStillJoined(request, holder)) return
+    if (!this.#isStillJoined(request, holder)) return
     const { deadlockAfterMs } = this.#options
     if (this.#isLikelyEnough || look === 'after deadlockAfterMs' || deadlockAfterMs === 0) {
-      this.#moved(rearrange([request], isEnd, waitsFor, standsBehind))
+      const { waitsFor, standsBehind } = this.#graph
+      this.#moved(rearrange(this.#graph, [request], isEnd, waitsFor, standsBehind))
     } else if (look === 'at once') this.#checkAfterTurn(request)
     else this.#rearrangeLater(request)
   }
 
   /** A cycle is there that is not proved. */
   #suspect(path: readonly Request[], request: Request, look: Look): void {
-    const likely = this.#isLikelyEnough && cycleThrough(request, likelyWaitsFor)
+    const likely =
+      this.#isLikelyEnough && cycleThrough(request, (node) => likelyWaitsFor(this.#graph, node))
     if (likely) {
       this.#report(likely, request, true)
       return
@@ -222,7 +223,8 @@ export class DeadlockDetector {
     const proved = starts.filter((waiting) => isProvedToWait(holder, waiting))
     if (proved.length === 0) return
     const isEnd = (node: Request): boolean => codeOf(node) === holder || proved.includes(node)
-    this.#moved(rearrange(proved, isEnd, provedWaitsFor, provedStandsBehind))
+    const standsBehind = (node: Request): Iterable<Request> => provedStandsBehind(this.#graph, node)
+    this.#moved(rearrange(this.#graph, proved, isEnd, this.#provedWaitsFor, standsBehind))
   }
 
   #rearrangeLater(request: Request): void {
@@ -284,7 +286,7 @@ export class DeadlockDetector {
 
   #tell(standing: StandingCycle, kind: 'deadlock' | 'suspected'): void {
     standing.isDeadlock = kind === 'deadlock'
-    this.#options.tell[kind](this.#reportOf(standing))
+    this.#options.reports[kind](this.#reportOf(standing))
   }
 
   #reject(standing: StandingCycle): void {
@@ -298,41 +300,43 @@ export class DeadlockDetector {
   #reportOf({ cycle, isDeadlock }: StandingCycle): DeadlockReport {
     const { places, deadlockAfterMs } = this.#options
     const hasVictim = isDeadlock && deadlockAfterMs !== Number.POSITIVE_INFINITY
-    return reportOf(cycle, victimOf(cycle), hasVictim, places)
+    return reportOf(cycle, victimOf(cycle), hasVictim, places, this.#graph)
+  }
+
+  /** Whether a nested request can be in a cycle with its holder, be it only by its place in a queue. */
+  #mayClose(request: Request): boolean {
+    const { holder, options } = request
+    if (!request.isAwaited || options.detached || request.isGuard) return false
+    if (holder === undefined || holder.state === 'ended') return false
+    // Most often it waits for nothing.
+    if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return false
+    // Nor does anything wait for its holder.
+    if (!holder.isAwaited && !this.#graph.isAnyInTheWay(holdingsOf(holder))) return false
+    return this.#isStillJoined(request, holder)
+  }
+
+  #isStillJoined(request: Request, holder: Request): boolean {
+    const { standsBehind, standsBefore } = this.#graph
+    return isJoined(request, holdingsOf(holder), standsBehind, standsBefore)
+  }
+
+  /** Has all nested requests that may be in a cycle with these read their await chains. */
+  async #proveAround(requests: readonly Request[]): Promise<void> {
+    const [request] = requests
+    const holder = requests.length === 1 ? request?.holder : undefined
+    const { standsBehind } = this.#graph
+    // A cycle has come round where it reaches the holder again: what else waits in there is not asked.
+    const onwards = (node: Request): Iterable<Request> =>
+      holder !== undefined && codeOf(node) === holder && node !== request ? [] : standsBehind(node)
+    const nested: Request[] = []
+    for (const node of reachable(requests, onwards)) if (node.holder) nested.push(node)
+    await prove(nested)
   }
 }
 
 const SETTLED = Promise.resolve()
 /** The promise's own: a program may put another one in its place. */
 const { then } = Promise.prototype
-
-/** Whether a nested request can be in a cycle with its holder, be it only by its place in a queue. */
-function mayClose(request: Request): boolean {
-  const { holder, options } = request
-  if (!request.isAwaited || options.detached || request.isGuard) return false
-  if (holder === undefined || holder.state === 'ended') return false
-  // Most often it waits for nothing.
-  if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return false
-  // Nor does anything wait for its holder.
-  if (!holder.isAwaited && !isAnyInTheWay(holdingsOf(holder))) return false
-  return isStillJoined(request, holder)
-}
-
-function isStillJoined(request: Request, holder: Request): boolean {
-  return isJoined(request, holdingsOf(holder), standsBehind, standsBefore)
-}
-
-/** Has all nested requests that may be in a cycle with these read their await chains. */
-async function proveAround(requests: readonly Request[]): Promise<void> {
-  const [request] = requests
-  const holder = requests.length === 1 ? request?.holder : undefined
-  // A cycle has come round where it reaches the holder again: what else waits in there is not asked.
-  const onwards = (node: Request): Iterable<Request> =>
-    holder !== undefined && codeOf(node) === holder && node !== request ? [] : standsBehind(node)
-  const nested: Request[] = []
-  for (const node of reachable(requests, onwards)) if (node.holder) nested.push(node)
-  await prove(nested)
-}
 
 /** A cycle of a graph through a request, or through one that waits inside its callback. */
 function cycleThrough(

@@ -1,15 +1,16 @@
 /** The report of a cycle of requests, as plain data. */
 
-import { holdersBefore, type Ticket, ticketsOf } from '../backends/local/queues.ts'
-import type { WantedLock } from '../core/modes.ts'
-import type { DeadlockMember, DeadlockReport } from '../core/report.ts'
+import type { DeadlockHeldLock, DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import { type Cycle, isProved, nextOf } from './cycle.ts'
 import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
-import { labelOf, liveHolder, type Request } from './request.ts'
-import { locksOf } from './wait-graph.ts'
+import { liveHolder, type Request } from './request.ts'
+import { locksOf, type WaitGraph } from './wait-graph.ts'
+
+/** A member of a report names this many blockers. */
+const MAX_BLOCKERS = 10
 
 /** The victim of a cycle, whichever search found it: the youngest request. */
 export function victimOf(cycle: Cycle): Request {
@@ -24,47 +25,45 @@ export function reportOf(
   victim: Request,
   hasVictim: boolean,
   places: Places,
+  graph: WaitGraph,
 ): DeadlockReport {
   const at = now()
   const first = cycle.findIndex(({ waiting }) => waiting === victim)
   const links = [...cycle.slice(first), ...cycle.slice(0, first)]
   const members = links.map(({ waiting, blocker }, i): DeadlockMember => {
     const before = links.at(i - 1) as Cycle[number]
-    const held = locksOf(waiting.holder)
-    const shared = held.filter(({ mode }) => mode === 'shared').map(({ name }) => name)
-    const wants = waitOf(waiting, blocker)
+    const { name, mode, holders } = graph.lackBehind(waiting, blocker)
+    const wantedFrom = graph.lackBehind(before.waiting, before.blocker).name
+    const waitsAt = places.of(waiting)
     const awaitChain = places.ofChain(waiting, before.blocker)
     return {
-      thread: waiting.id,
-      label: labelOf(waiting),
-      holds: held.map(({ name }) => name),
-      ...(shared.length > 0 && { holdsShared: shared }),
-      heldBy: held.map((lock) => describeHolder(lock, lock.by, places, at)),
-      waitsFor: wants.name,
-      ...(wants.mode === 'shared' && { mode: wants.mode }),
-      blocker: nextOf(links, i).waiting.id,
+      waiter: { kind: 'request', id: waiting.id, label: waiting.label },
+      holds: locksOf(waiting.holder).map((lock): DeadlockHeldLock => {
+        const isWanted = lock.name === wantedFrom && lock.by === before.blocker
+        return {
+          ...describeHolder(lock, lock.by, places, at),
+          ...(isWanted && places.ofHeld(lock.by, lock.name)),
+        }
+      }),
+      waitsFor: { name, mode, units: 1 },
+      blockers: [
+        nextOf(links, i).waiting.id,
+        ...holders.filter((one) => one !== blocker).map(({ id }) => id),
+      ].slice(0, MAX_BLOCKERS),
       waitedMs: Math.max(0, at - waiting.since),
-      stack: places.of(waiting),
-      proved: isEndProved(before.blocker, waiting),
+      ...(waitsAt !== '' && { waitsAt }),
       ...(awaitChain !== '' && { awaitChain }),
-      ...places.ofHeld(before.blocker, waitOf(before.waiting, before.blocker).name),
+      isProved: isEndProved(before.blocker, waiting),
     }
   })
   return {
+    version: 1,
     kind: 'deadlock',
     between: 'tasks',
-    ...(!isProved(cycle) && { suspected: true }),
+    confidence: isProved(cycle) ? 'proved' : 'suspected',
     hasVictim,
     detectedAtMs: at,
     victim: victim.id,
     cycle: members,
   }
-}
-
-/** The lock that a request waits for because of this blocker. */
-function waitOf(request: Request, blocker: Request): WantedLock<string> {
-  const ticket = [...ticketsOf(request)].find((one) => [...holdersBefore(one)].includes(blocker))
-  // There is one: the cycle goes through this lock.
-  const { name, mode } = ticket as Ticket<Request>
-  return { name, mode }
 }

@@ -13,7 +13,7 @@ import { outside } from './context.ts'
 export interface LockEvents {
   /** A deadlock, the moment it closes; after `deadlockAfterMs` its victim is rejected. */
   readonly deadlock: DeadlockReport
-  /** A wait that may be a deadlock: `report.suspected` says why nobody can tell. Nothing is rejected. */
+  /** A wait that may be a deadlock: `isProved` says of which member nobody can tell. Nothing is rejected. */
   readonly suspected: DeadlockReport
   /** Locks were asked for in an order in which a deadlock can happen. */
   readonly possible: PossibleDeadlockReport

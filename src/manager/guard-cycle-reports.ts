@@ -3,8 +3,9 @@
  * reported first, for as long as it stands unchanged. Reports of its other locks refer to that one.
  */
 
-import type { Queues } from '../backends/local/queues.ts'
-import type { GuardCycleMember, SlowReport } from '../core/report.ts'
+import type { Backend } from '../backends/backend.ts'
+import type { GuardCycleMember, SlowWaitReport } from '../core/report.ts'
+import type { RootHolders } from './blockers.ts'
 import {
   describeGuardCycle,
   GuardCycleSearch,
@@ -23,12 +24,14 @@ interface Reported {
 
 /** The suspected cycles of guards of one manager, and which of them were reported. */
 export class GuardCycleReports {
-  readonly #queues: Queues<Request>
+  readonly #backend: Backend<Request>
+  readonly #roots: RootHolders
   readonly #places: Places
   readonly #reported = new Map<string, Reported>()
 
-  constructor(queues: Queues<Request>, places: Places) {
-    this.#queues = queues
+  constructor(backend: Backend<Request>, roots: RootHolders, places: Places) {
+    this.#backend = backend
+    this.#roots = roots
     this.#places = places
   }
 
@@ -37,7 +40,7 @@ export class GuardCycleReports {
     for (const [key, { cycle }] of this.#reported) {
       if (!isStanding(cycle)) this.#reported.delete(key)
     }
-    return new GuardCycleSearch(this.#queues, this.#places)
+    return new GuardCycleSearch(this.#backend, this.#roots, this.#places)
   }
 
   /**
@@ -49,14 +52,15 @@ export class GuardCycleReports {
     lock: string,
     search: GuardCycleSearch,
     at: number,
-  ): Pick<SlowReport, 'guardCycle' | 'guardCycleReportedFor'> {
+  ): Pick<SlowWaitReport, 'guardCycle' | 'guardCycleReportedFor'> {
     const cycle = this.#cycleOf(oldest, search)
-    if (cycle === undefined) return {}
+    if (cycle === undefined) return { guardCycle: [], guardCycleReportedFor: null }
     const key = keyOfGuardCycle(cycle)
     const known = this.#reported.get(key)
-    if (known && known.lock !== lock) return { guardCycleReportedFor: known.lock }
+    if (known && known.lock !== lock) return { guardCycle: [], guardCycleReportedFor: known.lock }
     this.#reported.set(key, { cycle, lock })
-    return { guardCycle: describeGuardCycle(cycle, this.#places, at) }
+    const guardCycle = describeGuardCycle(cycle, this.#places, at)
+    return { guardCycle, guardCycleReportedFor: null }
   }
 
   /** The cycles of some waiting requests that no report has had yet, at most `limit`. */
@@ -69,7 +73,7 @@ export class GuardCycleReports {
       if (cycle === undefined) continue
       const key = keyOfGuardCycle(cycle)
       if (this.#reported.has(key)) continue
-      this.#reported.set(key, { cycle, lock: (cycle[0] as GuardLink).root.wait.queue.name })
+      this.#reported.set(key, { cycle, lock: (cycle[0] as GuardLink).root.waitsFor })
       cycles.push(describeGuardCycle(cycle, this.#places, at))
     }
     return cycles

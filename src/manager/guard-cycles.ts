@@ -15,12 +15,12 @@
  * then for each report a search among those that can be in a cycle at all.
  */
 
-import { isGranted, type Queues } from '../backends/local/queues.ts'
+import type { Backend, Blocker } from '../backends/backend.ts'
 import type { GuardCycleMember } from '../core/report.ts'
 import { findPath, reachable } from '../graph/path.ts'
-import { describeHolder, type Root, rootsOf, waitsOf } from './blockers.ts'
+import { describeHolder, type RootHolders } from './blockers.ts'
 import type { Places } from './places.ts'
-import { labelOf, type Request } from './request.ts'
+import { Request } from './request.ts'
 import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard } from './task-evidence.ts'
 
 /** A search looks at this many waiting requests, the oldest, and at this many holdings. */
@@ -30,6 +30,9 @@ const MAX_REQUESTS = 300
 const MAX_SEARCHES = 100
 /** A search tries this many of the requests that one waits for. */
 const MAX_TRIES = 20
+
+/** A root holder that is a request of the same manager. */
+type Root = Blocker<Request> & { readonly by: Request }
 
 /** A request that waits for a guard, which the task of the next link's request may hold. */
 export interface GuardLink {
@@ -48,7 +51,8 @@ interface Edge {
 
 /** The suspected cycles of one manager at one moment. */
 export class GuardCycleSearch {
-  readonly #queues: Queues<Request>
+  readonly #backend: Backend<Request>
+  readonly #roots: RootHolders
   readonly #places: Places
   #edges: ReadonlyMap<Request, readonly Edge[]> | undefined
   /** The part of the edges in which every request leads on and is led to: all cycles are there. */
@@ -56,8 +60,9 @@ export class GuardCycleSearch {
   #assigned: ReadonlySet<Edge> = new Set()
   #searches = 0
 
-  constructor(queues: Queues<Request>, places: Places) {
-    this.#queues = queues
+  constructor(backend: Backend<Request>, roots: RootHolders, places: Places) {
+    this.#backend = backend
+    this.#roots = roots
     this.#places = places
   }
 
@@ -104,17 +109,17 @@ export class GuardCycleSearch {
     if (waiting.state !== 'waiting') return undefined
     const { label } = waiting.options
     const places = this.#places
-    for (const root of rootsOf(waitsOf(waiting)).slice(0, MAX_REQUESTS)) {
-      const { claim, queue } = root.ticket
+    for (const root of this.#rootsOf(waiting)) {
+      const { by, name } = root
       const isOnlyWaiter = (): boolean => {
-        for (let at = queue.last; at && !at.leads; at = at.before) {
-          if (at.claim !== waiting && at.claim.options.label === label) return false
+        for (const other of this.#backend.lock(name)?.waiters() ?? []) {
+          if (other !== waiting && other.options.label === label) return false
         }
         return true
       }
-      if (!mayBeOwnGuard(waiting, claim, places, isOnlyWaiter)) continue
-      const fit = fitOf(waiting, claim, places) as Fit
-      if (!this.#hasOtherGuard(waiting, claim, fit)) return [{ waiting, root, fit }]
+      if (!mayBeOwnGuard(waiting, by, places, isOnlyWaiter)) continue
+      const fit = fitOf(waiting, by, places) as Fit
+      if (!this.#hasOtherGuard(waiting, by, fit)) return [{ waiting, root, fit }]
     }
     return undefined
   }
@@ -122,33 +127,37 @@ export class GuardCycleSearch {
   /** Whether another guard fits the task of a request as well; true where there are too many to say. */
   #hasOtherGuard(waiting: Request, guard: Request, fit: Fit): boolean {
     let looked = 0
-    for (const { first } of this.#queues.all()) {
-      for (let at = first; at?.leads; at = at.after) {
-        if (at.claim === guard || !at.claim.isGuard) continue
+    for (const lock of this.#backend.locks()) {
+      for (const holder of lock.holders()) {
+        if (holder === guard || !holder.isGuard) continue
         if (++looked > MAX_REQUESTS) return true
-        const otherFit = fitOf(waiting, at.claim, this.#places)
+        const otherFit = fitOf(waiting, holder, this.#places)
         if (otherFit !== undefined && otherFit <= fit) return true
       }
     }
     return false
   }
 
+  /** The first root holders of a request, of this manager. */
+  #rootsOf(request: Request): Root[] {
+    const isOurs = (root: Blocker<Request>): root is Root => root.by instanceof Request
+    return this.#roots.now(request).slice(0, MAX_REQUESTS).filter(isOurs)
+  }
+
   /** From each waiting request, those whose tasks may have what is in its way. Made once. */
   #allEdges(): ReadonlyMap<Request, readonly Edge[]> {
     if (this.#edges) return this.#edges
-    const waiting = waitingIn(this.#queues)
+    const waiting = waitingIn(this.#backend)
     const roots = new Map<Request, readonly Root[]>()
     const holdings = new Set<Request>()
     for (const request of waiting) {
-      const found = rootsOf(waitsOf(request)).slice(0, MAX_REQUESTS)
+      const found = this.#rootsOf(request)
       roots.set(request, found)
-      for (const { ticket } of found) {
-        if (holdings.size < MAX_REQUESTS) holdings.add(ticket.claim)
-      }
+      for (const { by } of found) if (holdings.size < MAX_REQUESTS) holdings.add(by)
     }
     const fits = new Map<Request, ReadonlyMap<Request, Fit>>()
     for (const request of waiting) {
-      const blockers = new Set(roots.get(request)?.map(({ ticket }) => ticket.claim))
+      const blockers = new Set(roots.get(request)?.map(({ by }) => by))
       fits.set(request, this.#fitsOf(request, blockers, holdings))
     }
     const edges = new Map<Request, Edge[]>()
@@ -156,7 +165,7 @@ export class GuardCycleSearch {
       const from: Edge[] = []
       for (const root of found) {
         for (const to of waiting) {
-          const fit = fits.get(to)?.get(root.ticket.claim)
+          const fit = fits.get(to)?.get(root.by)
           if (fit !== undefined) from.push({ to, root, fit })
         }
       }
@@ -196,25 +205,24 @@ export function describeGuardCycle(
 ): GuardCycleMember[] {
   return cycle.map(({ waiting, root }, i) => {
     const before = cycle.at(i - 1) as GuardLink
-    const { ticket } = before.root
+    const { by: guard } = before.root
     const { callSite } = places.callSiteOf(waiting)
-    const withOwner = ownerOnOneSide(waiting, ticket.claim)
     return {
-      label: labelOf(waiting),
-      waitsFor: root.wait.queue.name,
+      label: waiting.label,
+      waitsFor: { name: root.waitsFor, mode: root.wanted, units: 1 },
       waitedMs: Math.max(0, at - waiting.since),
       ...(callSite !== undefined && { callSite }),
-      mayHold: describeHolder(ticket, ticket.claim, places, at),
-      ...(before.fit === FIT.certain && { isCertain: true }),
-      ...(withOwner !== undefined && { withOwner }),
+      mayHold: describeHolder(before.root, guard, places, at),
+      isCertain: before.fit === FIT.certain,
+      withOwner: withOwner(waiting, guard),
     }
   })
 }
 
-/** Which of a request and a guard has an owner, where only one has. */
-function ownerOnOneSide(waiting: Request, guard: Request): 'guard' | 'request' | undefined {
+/** Which of a request and a guard has an owner. */
+function withOwner(waiting: Request, guard: Request): GuardCycleMember['withOwner'] {
   const hasOwner = waiting.options.owner !== undefined
-  if (hasOwner === (guard.options.owner !== undefined)) return undefined
+  if (hasOwner === (guard.options.owner !== undefined)) return hasOwner ? 'both' : 'neither'
   return hasOwner ? 'request' : 'guard'
 }
 
@@ -253,12 +261,10 @@ function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
   const taken = new Map<Request, Request>()
   const served = new Map<Request, Request>()
   const all = [...edges.values()].flat()
-  all.sort(
-    (a, b) => a.fit - b.fit || a.to.id - b.to.id || a.root.ticket.claim.id - b.root.ticket.claim.id,
-  )
+  all.sort((a, b) => a.fit - b.fit || a.to.id - b.to.id || a.root.by.id - b.root.by.id)
   for (const edge of all) {
     const { to, fit } = edge
-    const guard = edge.root.ticket.claim
+    const guard = edge.root.by
     const isFree = (taken.get(guard) ?? to) === to && (served.get(to) ?? guard) === guard
     if (fit !== FIT.certain && !isFree) continue
     taken.set(guard, to)
@@ -269,14 +275,14 @@ function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
 }
 
 /** The oldest waiting requests that somebody may wait for. */
-function waitingIn(queues: Queues<Request>): Request[] {
+function waitingIn(backend: Backend<Request>): Request[] {
   const waiting = new Set<Request>()
-  for (const queue of queues.all()) {
+  for (const lock of backend.locks()) {
     let inQueue = 0
-    for (let at = queue.first; at && inQueue < MAX_REQUESTS; at = at.after) {
-      if (at.leads || isGranted(at.claim)) continue
-      if (!isOutside(at.claim) && (at.claim.options.detached || !at.claim.isAwaited)) continue
-      waiting.add(at.claim)
+    for (const request of lock.waiters()) {
+      if (inQueue >= MAX_REQUESTS) break
+      if (!isOutside(request) && (request.options.detached || !request.isAwaited)) continue
+      waiting.add(request)
       inQueue++
     }
   }
@@ -285,13 +291,15 @@ function waitingIn(queues: Queues<Request>): Request[] {
 
 /** Whether a cycle is unchanged: its requests wait, and its guards are held. */
 export function isStanding(cycle: readonly GuardLink[]): boolean {
-  return cycle.every(
-    ({ waiting, root }) => waiting.state === 'waiting' && isGranted(root.ticket.claim),
-  )
+  return cycle.every(({ waiting, root }) => waiting.state === 'waiting' && isHeld(root.by))
 }
 
 /** Identifies a cycle, wherever it begins. */
 export function keyOfGuardCycle(cycle: readonly GuardLink[]): string {
-  const links = cycle.map(({ waiting, root }) => `${waiting.id}>${root.ticket.claim.id}`)
+  const links = cycle.map(({ waiting, root }) => `${waiting.id}>${root.by.id}`)
   return links.sort().join()
+}
+
+function isHeld({ state }: Request): boolean {
+  return state === 'granted' || state === 'holding'
 }

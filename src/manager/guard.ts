@@ -2,23 +2,26 @@
 
 /** A guard: what stands for a holding outside of a callback. */
 
+import { brief, duration, lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
-import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
+import { siteText } from '../core/report-text.ts'
+import { now } from './clock.ts'
 import { type Losable, lostSignalOf } from './lost.ts'
 import { webTypeError } from './web-type-error.ts'
 
 /** The holding that a guard stands for. */
 export interface Holding extends Losable {
   readonly plan: Plan
+  readonly label: string
+  readonly since: number
+  readonly callSite: string | undefined
 }
 
 /** What ends holdings. */
 interface Ender<Held extends Holding> {
-  end(holding: Held): void
-  /** The label of a holding, since when it holds, and where it was asked for. */
-  describe(holding: Held): string
+  end(holding: Held): void | Promise<void>
 }
 
 /** The holding that a guard stands for, for this library's own files. */
@@ -68,23 +71,26 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding. */
   release(): void {
-    this.#ender.end(this.#holding)
+    void this.#ender.end(this.#holding)
   }
 
   [Symbol.dispose](): void {
     this.release()
   }
 
+  /** Ends the holding, and waits until its locks are free. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.release()
+    await this.#ender.end(this.#holding)
   }
 
   static {
     holdingOf = (guard) => guard.#holding
     inspectAs(Guard.prototype, 'Guard', (guard) => {
-      const { plan, failure } = guard.#holding
+      const { plan, failure, label, since, callSite } = guard.#holding
       const ended = failure ? 'stolen' : 'released'
-      const state = guard.held ? `held by ${guard.#ender.describe(guard.#holding)}` : ended
+      const site = siteText(callSite === undefined ? {} : { callSite })
+      const how = `held by ${brief(label)} for ${duration(now() - since)}${site}`
+      const state = guard.held ? how : ended
       return `${lockList(plan)}, ${state}`
     })
   }

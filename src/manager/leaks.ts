@@ -2,7 +2,7 @@
  * Reports guards that were garbage-collected without `release()`: nobody can release them any more.
  *
  * To register an object for finalization costs more than a request, and most guards are released soon. So a
- * request keeps its guard at first. A timer looks through the queues some milliseconds later, registers the
+ * request keeps its guard at first. A timer looks through the locks some milliseconds later, registers the
  * guards of those that still hold, and lets go of them: what is registered refers to the request, never to
  * the guard.
  *
@@ -10,13 +10,13 @@
  * apart for so long that they take no more than a hundredth of the time.
  */
 
-import { holdersOf, type Queues, type Ticket } from '../backends/local/queues.ts'
+import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
-import type { LeakedReport } from '../core/report.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import type { Guard } from './guard.ts'
 import type { Places } from './places.ts'
-import { labelOf, type Request } from './request.ts'
+import type { Reports } from './reports.ts'
+import type { Request } from './request.ts'
 
 /** Guards are registered after at least this many milliseconds. */
 const LOOK_AFTER_MS = 10
@@ -37,9 +37,9 @@ const registry =
 
 /** Options of a {@link Leaks}. */
 export interface LeakOptions {
-  readonly queues: Queues<Request>
+  readonly backend: Backend<Request>
   readonly places: Places
-  readonly report: (report: LeakedReport) => void
+  readonly reports: Pick<Reports, 'leaked'>
 }
 
 /** The guards of one manager. */
@@ -61,16 +61,16 @@ export class Leaks {
   /** The guard of a request was collected. */
   collected(request: Request): void {
     if (request.state !== 'holding') return
-    const { since } = request
+    const { since, label } = request
+    const names = namesIn(request.plan)
     let waiters = 0
-    for (let at = request.plan as Ticket<Request> | undefined; at; at = at.next) {
-      waiters += at.queue.waiting
-    }
-    this.#options.report({
+    for (const name of names) waiters += this.#options.backend.lock(name)?.waiting ?? 0
+    this.#options.reports.leaked({
+      version: 1,
       kind: 'leaked',
-      label: labelOf(request),
-      names: namesIn(request.plan),
-      since,
+      label,
+      names,
+      sinceMs: since,
       heldMs: Math.max(0, now() - since),
       ...this.#options.places.callSiteOf(request),
       waiters,
@@ -88,8 +88,8 @@ export class Leaks {
   }
 
   #registerAll(): void {
-    for (const queue of this.#options.queues.all()) {
-      for (const request of holdersOf(queue)) {
+    for (const lock of this.#options.backend.locks()) {
+      for (const request of lock.holders()) {
         const { youngGuard } = request
         if (youngGuard === undefined) continue
         request.youngGuard = undefined

@@ -1,7 +1,7 @@
 /** What a callback gets: the lock, as in Web Locks, and the scope for nested requests. */
 
+import { lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
-import { lockList } from '../core/listed.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { shapeAsIdl } from './idl.ts'

@@ -1,7 +1,7 @@
 /** The manager that a program has without making one. */
 
 import { emitWarning } from '../core/emit-warning.ts'
-import { visible } from '../core/visible.ts'
+import { visible } from '../core/format.ts'
 import { LockManager } from './lock-manager.ts'
 
 /** The major version of this package: copies of one major version share `locks`. */

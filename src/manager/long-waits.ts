@@ -13,15 +13,16 @@
  * the time.
  */
 
-import type { Queue, Queues, Ticket } from '../backends/local/queues.ts'
+import type { Backend, Blocker, LockState } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
-import type { SlowReport } from '../core/report.ts'
-import { describeRoots, rootsOf } from './blockers.ts'
+import type { RootHolder } from '../core/report.ts'
+import type { RootHolders } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { GuardCycleSearch } from './guard-cycles.ts'
 import type { Places } from './places.ts'
-import { labelOf, type Request } from './request.ts'
+import type { Reports } from './reports.ts'
+import { Request } from './request.ts'
 
 /** Two looks are apart for at least a millisecond for each so many waiters. */
 const WAITERS_PER_MS = 100
@@ -38,16 +39,24 @@ export interface LongWaitOptions {
   readonly longWaitMs: number
   /** The limit of waits that have no `warnAfterMs` of their own, in milliseconds. */
   readonly warnAfterMs: number | undefined
-  readonly queues: Queues<Request>
+  readonly backend: Backend<Request>
+  readonly roots: RootHolders
   readonly places: Places
-  readonly report: (report: SlowReport) => void
+  readonly reports: Pick<Reports, 'slow'>
 }
 
 /** A lock that was reported, and is still waited for too long. */
 interface Stuck {
-  readonly holder: Request | undefined
+  readonly holder: Blocker<Request>['by'] | undefined
   /** The oldest wait is reported again when it has lasted for so many milliseconds. */
   nextMs: number
+}
+
+/** The first request in the queue of a lock that has waited for longer than its limit. */
+interface Overdue {
+  readonly lock: LockState<Request>
+  readonly request: Request
+  readonly limitMs: number
 }
 
 /** The long waits of one manager. */
@@ -68,7 +77,7 @@ export class LongWaits {
 
   constructor(options: LongWaitOptions) {
     this.#options = options
-    this.guardCycles = new GuardCycleReports(options.queues, options.places)
+    this.guardCycles = new GuardCycleReports(options.backend, options.roots, options.places)
     this.#limitMs = Math.min(options.longWaitMs, options.warnAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
@@ -107,95 +116,124 @@ export class LongWaits {
 
   #look(): void {
     const at = now()
-    const waits = this.#waits(at)
+    const { overdue, nextAt, count } = this.#overdue(at)
+    const found = overdue.map(({ request, lock }) =>
+      this.#options.backend.blockers(request, lock.name),
+    )
+    this.#notBefore = at + 1 + count / WAITERS_PER_MS
+    if (found.every((each) => Array.isArray(each))) {
+      this.#reportStuck(this.#stuckOf(overdue, found), nextAt, at)
+      return
+    }
+    // The limits are looked at again even if the store does not answer.
+    this.#armFor(Math.min(nextAt, at + this.#options.longWaitMs))
+    void Promise.all(found).then(
+      (answers) => this.#reportStuck(this.#stuckOf(overdue, answers), nextAt, at),
+      () => {},
+    )
+  }
+
+  /** In each lock the first wait that is over its limit; and when the next wait reaches its limit. */
+  #overdue(at: number): { overdue: Overdue[]; nextAt: number; count: number } {
+    const overdue: Overdue[] = []
+    let nextAt = Number.POSITIVE_INFINITY
+    let count = 0
+    for (const lock of this.#options.backend.locks()) {
+      if (lock.waiting === 0) continue
+      let isOver = false
+      for (const request of lock.waiters()) {
+        count++
+        const limitMs = this.#limitOf(request)
+        const dueAt = request.since + limitMs
+        if (dueAt > at) nextAt = Math.min(nextAt, dueAt)
+        else if (!isOver) {
+          isOver = true
+          overdue.push({ lock, request, limitMs })
+        }
+      }
+    }
+    return { overdue, nextAt, count }
+  }
+
+  /** The locks that are stuck now: those of the root holders, each with the first of these. */
+  #stuckOf(
+    overdue: readonly Overdue[],
+    found: readonly (readonly Blocker<Request>[])[],
+  ): Map<string, { readonly holder: Stuck['holder']; readonly limitMs: number }> {
+    const stuck = new Map<string, { holder: Stuck['holder']; limitMs: number }>()
+    for (const [i, { lock, limitMs }] of overdue.entries()) {
+      const roots = found[i] ?? []
+      for (const { name, by } of roots) {
+        if (!stuck.has(name)) stuck.set(name, { holder: by, limitMs })
+      }
+      if (roots.length === 0) stuck.set(lock.name, { holder: undefined, limitMs })
+    }
+    return stuck
+  }
+
+  #reportStuck(
+    stuckNow: ReadonlyMap<string, { readonly holder: Stuck['holder']; readonly limitMs: number }>,
+    nextWaitAt: number,
+    at: number,
+  ): void {
     const search = this.guardCycles.newRound()
-    for (const name of this.#stuck.keys()) if (!waits.stuck.has(name)) this.#stuck.delete(name)
-    let { nextAt } = waits
-    for (const [name, { holder, limitMs }] of waits.stuck) {
-      const queue = this.#options.queues.get(name)
-      const oldest = queue && oldestIn(queue)
+    for (const name of this.#stuck.keys()) if (!stuckNow.has(name)) this.#stuck.delete(name)
+    let nextAt = nextWaitAt
+    for (const [name, { holder, limitMs }] of stuckNow) {
+      const lock = this.#options.backend.lock(name)
+      const oldest = lock && oldestIn(lock)
       if (oldest === undefined) continue
       const waitedMs = at - oldest.since
       let stuck = this.#stuck.get(name)
       // Another holder is as much in the way when it has held for that long itself.
-      const isOther = stuck && holder && stuck.holder !== holder
+      const isOther = stuck && holder && !isSame(stuck.holder, holder)
       if (isOther && at - holder.since >= limitMs) stuck = undefined
       if (stuck === undefined || waitedMs >= stuck.nextMs) {
         const { longWaitMs } = this.#options
         stuck = { holder, nextMs: Math.max(2 * waitedMs, longWaitMs) }
         this.#stuck.set(name, stuck)
-        this.#report(queue as Queue<Request>, oldest, at, search)
+        this.#report(lock as LockState<Request>, oldest, at, search)
       }
       nextAt = Math.min(nextAt, oldest.since + stuck.nextMs)
-      if (holder && stuck.holder !== holder) {
+      if (holder && !isSame(stuck.holder, holder)) {
         nextAt = Math.min(nextAt, holder.since + limitMs)
       }
     }
-    this.#notBefore = at + 1 + waits.count / WAITERS_PER_MS
     this.#armFor(nextAt)
   }
 
-  /** The locks that are stuck now, each with a root holder, and when the next wait reaches its limit. */
-  #waits(at: number): {
-    readonly stuck: Map<string, { readonly holder: Request | undefined; readonly limitMs: number }>
-    readonly nextAt: number
-    readonly count: number
-  } {
-    const stuck = new Map<string, { holder: Request | undefined; limitMs: number }>()
-    let nextAt = Number.POSITIVE_INFINITY
-    let count = 0
-    for (const queue of this.#options.queues.all()) {
-      if (queue.waiting === 0) continue
-      let over: Ticket<Request> | undefined
-      for (let ticket = queue.last; ticket && !ticket.leads; ticket = ticket.before) {
-        count++
-        const dueAt = ticket.claim.since + this.#limitOf(ticket.claim)
-        if (dueAt <= at) over = ticket
-        else nextAt = Math.min(nextAt, dueAt)
-      }
-      if (over === undefined) continue
-      const limitMs = this.#limitOf(over.claim)
-      const roots = rootsOf([over])
-      for (const { ticket } of roots) {
-        const { name } = ticket.queue
-        if (!stuck.has(name)) stuck.set(name, { holder: ticket.claim, limitMs })
-      }
-      if (roots.length === 0) stuck.set(queue.name, { holder: undefined, limitMs })
-    }
-    return { stuck, nextAt, count }
-  }
-
-  #report(queue: Queue<Request>, oldest: Request, at: number, search: GuardCycleSearch): void {
-    const { places, report } = this.#options
-    const ticket = ticketIn(oldest, queue)
-    const holders = describeRoots([ticket], places, at, oldest)
-    report({
-      kind: 'slow',
-      state: 'waiting',
-      label: labelOf(oldest),
-      names: namesIn(oldest.plan),
-      lastsMs: Math.max(0, at - oldest.since),
-      ...places.callSiteOf(oldest),
-      blockers: holders.map(({ label }) => label),
-      lock: queue.name,
-      waiters: queue.waiting,
-      holders,
-      ...this.guardCycles.forLock(oldest, queue.name, search, at),
-    })
+  #report(lock: LockState<Request>, oldest: Request, at: number, search: GuardCycleSearch): void {
+    const { places, reports, roots } = this.#options
+    const { name, waiting } = lock
+    const use = (holders: RootHolder[]): void =>
+      reports.slow({
+        version: 1,
+        kind: 'slow',
+        state: 'waiting',
+        label: oldest.label,
+        names: namesIn(oldest.plan),
+        lastsMs: Math.max(0, at - oldest.since),
+        ...places.callSiteOf(oldest),
+        lock: name,
+        waiters: waiting,
+        holders,
+        ...this.guardCycles.forLock(oldest, name, search, at),
+      })
+    roots.withAll(oldest, () => at, use, name)
   }
 }
 
-/** The request that has waited longest for the lock of a queue. */
-function oldestIn(queue: Queue<Request>): Request | undefined {
+/** The request that has waited longest for a lock. */
+function oldestIn(lock: LockState<Request>): Request | undefined {
   let oldest: Request | undefined
-  for (let at = queue.last; at && !at.leads; at = at.before) {
-    if (oldest === undefined || at.claim.since <= oldest.since) oldest = at.claim
+  for (const request of lock.waiters()) {
+    if (oldest === undefined || request.since < oldest.since) oldest = request
   }
   return oldest
 }
 
-function ticketIn(request: Request, queue: Queue<Request>): Ticket<Request> {
-  let ticket: Ticket<Request> = request.plan
-  while (ticket.queue !== queue && ticket.next) ticket = ticket.next
-  return ticket
+/** Whether two holders are the same one, as far as their store tells. */
+function isSame(one: Stuck['holder'], other: Stuck['holder']): boolean {
+  if (one instanceof Request || other instanceof Request) return one === other
+  return one?.label === other?.label && one?.since === other?.since
 }

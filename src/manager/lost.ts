@@ -6,11 +6,14 @@
 import { outside } from './context.ts'
 import { type Details, withDetails } from './details.ts'
 
+/** Why a request ended before its callback had returned. */
+export type Failure = 'given up' | 'stolen' | 'gone'
+
 /** A holding, as far as it must be known here. */
 export interface Losable {
   readonly state: string
   /** Why it ended before its time, if it did. */
-  readonly failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined
+  readonly failure: { readonly reason: unknown; readonly kind: Failure } | undefined
   details: Details | undefined
 }
 
@@ -19,7 +22,8 @@ export function lostSignalOf(holding: Losable): AbortSignal {
   const details = withDetails(holding)
   if (details.lost === undefined) {
     details.lost = new AbortController()
-    if (holding.failure?.isTheft) details.lost.abort(holding.failure.reason)
+    if (holding.failure && holding.failure.kind !== 'given up')
+      details.lost.abort(holding.failure.reason)
   }
   return details.lost.signal
 }

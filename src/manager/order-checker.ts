@@ -8,13 +8,14 @@ import type { Caller } from '../core/errors.ts'
 import { locksIn } from '../core/plan.ts'
 import { OrderGraph } from '../graph/order-graph.ts'
 import type { Places } from './places.ts'
+import type { Reports } from './reports.ts'
 import { labelOf, type Request } from './request.ts'
 import { locksOf, onlyLockOf } from './wait-graph.ts'
 
 /** Options of an {@link OrderChecker}. */
 export interface OrderCheckerOptions {
   readonly places: Places
-  readonly tell: { possible(report: ReturnType<OrderGraph['record']>[number]): void }
+  readonly reports: Pick<Reports, 'possible'>
 }
 
 /** The order graph of one manager, and whose requests go into it. */
@@ -37,15 +38,16 @@ export class OrderChecker {
     // A lock that the task holds itself says nothing of the order: to wait for it is a self-deadlock.
     const names = new Set(held.map(({ name }) => name))
     const wanted = all.filter(({ name }) => !names.has(name))
-    const { places, tell } = this.#options
-    const reports = this.#order.record(held, wanted, {
+    const { places, reports } = this.#options
+    const possible = this.#order.record(held, wanted, {
       label: () => labelOf(request),
-      heldAt: ({ by, name }) => ({ heldAt: '', ...places.ofHeld(by, name) }),
+      heldAt: ({ by, name }) => places.ofHeld(by, name),
       wantedAt: () => {
         places.keep(request, caller)
-        return places.of(request)
+        const wantedAt = places.of(request)
+        return wantedAt === '' ? {} : { wantedAt }
       },
     })
-    for (const report of reports) tell.possible(report)
+    for (const report of possible) reports.possible(report)
   }
 }

@@ -6,21 +6,21 @@
  * those of a callback. That holder is nested in the callback in which the owner's last request was made.
  */
 
-import { Ticket } from '../backends/local/queues.ts'
+import type { PlanNode } from '../backends/backend.ts'
 import { DEFAULTS } from './arguments.ts'
 import { liveHolder, ownersCode, Request } from './request.ts'
 
 /** It enters no queue. */
-const NO_LOCK: Ticket<Request> = new Ticket('', 'exclusive')
+const NO_LOCK: PlanNode = { name: '', mode: 'exclusive', next: undefined }
 
 /** The owners of one manager. */
 export class Owners {
-  readonly #context: object
+  readonly #context: Request['context']
   /** Whether the runtime knows in whose callback code runs. */
   readonly #isCarried: boolean
   readonly #holders = new WeakMap<object, Request>()
 
-  constructor(context: object, isCarried: boolean) {
+  constructor(context: Request['context'], isCarried: boolean) {
     this.#context = context
     this.#isCarried = isCarried
   }

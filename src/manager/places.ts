@@ -5,9 +5,11 @@
  */
 
 import { frameIn } from '../core/await-chain.ts'
+import { innermost } from '../core/call-site.ts'
 import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
+import { callsIn, capture, linesOf, stackOf } from './kept-stack.ts'
 import { labelOf, type Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
@@ -104,79 +106,4 @@ export class Places {
     const similarCallSite = innermost(similarHeldAt)
     return similarCallSite === undefined ? {} : { similarCallSite }
   }
-}
-
-/** The innermost call of a call stack, without the word `at`; `undefined` for an empty stack. */
-export function innermost(stack: string): string | undefined {
-  const end = stack.indexOf('\n')
-  const call = end < 0 ? stack : stack.slice(0, end)
-  return call === '' ? undefined : call.replace(/^at (async )?/, '')
-}
-
-/** The program may have put its own functions and accessors on `Error`, and these may throw. */
-function capture(caller: Caller): { readonly stack?: string } | undefined {
-  try {
-    if (!Error.captureStackTrace || isBun) return new Error('here')
-    const place: { stack?: string } = {}
-    Error.captureStackTrace(place, caller)
-    return place
-  } catch {
-    return undefined
-  }
-}
-
-/** Bun has left the caller by then where that ends in our call, and would find no calls at all. */
-const isBun = 'Bun' in globalThis
-
-/**
- * Our own calls, by name and file: of the callback, where a stack goes on beyond it; and those in which
- * JavaScriptCore leaves the caller's.
- */
-const OWN_CALL =
-  /\b(startAtOnce|startNested|startAfter|start|settleWithProof|callBack|callRobbed|callWithNull|request|acquire|tryAcquire)\b.*\bmanager.(engine|lock-manager|scope)\.[cm]?[jt]s:\d/
-
-/** A call of the runtime itself, as Node, Deno and Bun write it: it says nothing of the program. */
-const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
-
-/** The folder of this file, as call stacks write it: not every `manager/engine.ts` is ours. */
-const OWN_FOLDER = /([^\s(@]*)\bplaces\.[cm]?[jt]s:\d/.exec(String(stackOf(new Error('here'))))?.[1]
-
-/** The call that reads an await chain, where the chain begins. */
-const CHAIN_CALL = /\breadAwaitChain\b.*\bcore.await-chain\.[cm]?[jt]s:\d/
-
-function isOwn(call: string): boolean {
-  if (OWN_FOLDER === undefined) return false
-  return (call.includes(OWN_FOLDER) && OWN_CALL.test(call)) || CHAIN_CALL.test(call)
-}
-
-/** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */
-function stackOf(place: { readonly stack?: string } | undefined): unknown {
-  try {
-    return place?.stack
-  } catch {
-    return undefined
-  }
-}
-
-const known = new WeakMap<object, string>()
-
-/** A stack's calls, a line each, without heading, indentation, our own and the runtime's. */
-function linesOf(place: { readonly stack?: string } | undefined): string {
-  if (place === undefined) return ''
-  const lines = known.get(place) ?? callsIn(stackOf(place), false)
-  known.set(place, lines)
-  return lines
-}
-
-function callsIn(stack: unknown, withFrames: boolean): string {
-  if (typeof stack !== 'string') return ''
-  const lines = stack.split('\n').filter((line) => /^\s+at |@/.test(line))
-  // Those through which the request came here, where the stack does not begin at the caller.
-  const start = lines.findIndex((line) => !OWN_FOLDER || !line.includes(OWN_FOLDER))
-  return lines
-    .slice(start < 0 ? lines.length : start)
-    .map((line) => line.trim())
-    .filter((line) => !isOwn(line) && !RUNTIME_CALL.test(line))
-    .filter((line) => withFrames || frameIn(line) === 0)
-    .join('\n')
 }

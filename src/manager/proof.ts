@@ -17,11 +17,11 @@
  * callback that asked for it, which may have left it to a timer, or was returned by that.
  */
 
-import { holdersBefore, ticketsOf } from '../backends/local/queues.ts'
 import { canProve, provesWaits } from '../core/await-chain.ts'
+import { showAwaits } from './await-frames.ts'
 import { withDetails } from './details.ts'
-import { type Request, showAwaits } from './request.ts'
-import { codeOf, isDoubtful, madeBesideGuard, queuedBehind, waitsFor } from './wait-graph.ts'
+import type { Request } from './request.ts'
+import { codeOf, isDoubtful, madeBesideGuard, type WaitGraph } from './wait-graph.ts'
 
 /**
  * Has each of the requests that wait read its await chain. Cost: a microtask, and some microseconds for
@@ -51,19 +51,19 @@ export function isProvedToWait(code: Request, waiting: Request): boolean {
 }
 
 /** The proved part of the wait-for graph: whose end a request or a holding waits for. */
-export function* provedWaitsFor(request: Request): Generator<Request> {
+export function* provedWaitsFor(graph: WaitGraph, request: Request): Generator<Request> {
   if (request.state !== 'waiting') {
     yield* provedBehind(request)
     return
   }
-  for (const ticket of ticketsOf(request)) {
-    for (const holder of holdersBefore(ticket)) if (isWaitProved(request, holder)) yield holder
+  for (const holder of graph.holdersBefore(request)) {
+    if (isWaitProved(request, holder)) yield holder
   }
 }
 
 /** The same with the requests that stand before one in its queues. */
-export function* provedStandsBehind(request: Request): Generator<Request> {
-  yield* request.state === 'waiting' ? queuedBehind(request) : provedBehind(request)
+export function* provedStandsBehind(graph: WaitGraph, request: Request): Generator<Request> {
+  yield* request.state === 'waiting' ? graph.queuedBehind(request) : provedBehind(request)
 }
 
 /**
@@ -72,14 +72,14 @@ export function* provedStandsBehind(request: Request): Generator<Request> {
  * to release a guard: perhaps not the one that waits for it, or, where there were branches for sure, not the
  * one that waits for something else. A request that was left behind may be waited for by nobody.
  */
-export function* likelyWaitsFor(request: Request): Generator<Request> {
+export function* likelyWaitsFor(graph: WaitGraph, request: Request): Generator<Request> {
   if (request.state === 'waiting') {
-    yield* provedWaitsFor(request)
+    yield* provedWaitsFor(graph, request)
     return
   }
   yield* provedBehind(request)
   if (isDoubtful(request)) return
-  for (const nested of waitsFor(request)) if (!isLeftBehind(nested)) yield nested
+  for (const nested of graph.waitsFor(request)) if (!isLeftBehind(nested)) yield nested
 }
 
 /** Whether nothing speaks against it that the end of a holding waits for a request inside it. */

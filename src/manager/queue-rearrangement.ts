@@ -17,9 +17,9 @@
  * Cost       All that the request waits for, a walk along their queues, and a search from those in there.
  */
 
-import { moveBehind, type Ticket, ticketsOf } from '../backends/local/queues.ts'
 import { canReach, reachable } from '../graph/path.ts'
 import type { Request } from './request.ts'
+import type { WaitGraph } from './wait-graph.ts'
 
 /** Edges from a node. */
 type Edges = (request: Request) => Iterable<Request>
@@ -30,40 +30,14 @@ type Edges = (request: Request) => Iterable<Request>
  * moved.
  */
 export function rearrange(
+  graph: WaitGraph,
   nested: readonly Request[],
   isEnd: (request: Request) => boolean,
   waitsFor: Edges,
   standsBehind: Edges,
 ): ReadonlySet<Request> {
-  const waitedFor = reachable(nested, waitsFor)
   const known = new Map<Request, boolean>()
-  const passed = new Set<Request>()
-  for (const ticket of waitingTickets(waitedFor)) {
-    // From the front, so that of those before each it is known already.
-    for (let at = ticket.queue.first; at && at !== ticket; at = at.after) {
-      const { claim } = at
-      if (claim.state !== 'waiting' || waitedFor.has(claim)) continue
-      if (canReach(claim, isEnd, standsBehind, known)) passed.add(claim)
-    }
-  }
-  const moved = new Set<Request>()
-  for (const ticket of waitingTickets(waitedFor)) {
-    // Also those of them that are in nobody's way: among themselves they stay in their order.
-    for (let at = ticket.before; at && !ticket.leads; ) {
-      const { before, claim } = at
-      if (passed.has(claim)) {
-        moveBehind(at, ticket)
-        moved.add(claim)
-      }
-      at = before
-    }
-  }
-  return moved
-}
-
-function* waitingTickets(requests: Iterable<Request>): Generator<Ticket<Request>> {
-  for (const request of requests) {
-    if (request.state !== 'waiting') continue
-    for (const ticket of ticketsOf(request)) if (!ticket.leads) yield ticket
-  }
+  return graph.rearrange(reachable(nested, waitsFor), (request) =>
+    canReach(request, isEnd, standsBehind, known),
+  )
 }

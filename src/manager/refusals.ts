@@ -1,7 +1,6 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
-import type { Queues } from '../backends/local/queues.ts'
-import { stackBeginningAt } from '../core/call-stack.ts'
+import { callSite, stackBeginningAt } from '../core/call-site.ts'
 import {
   type Caller,
   LockLostError,
@@ -9,6 +8,11 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
+import { brief, listed, quoted, visible } from '../core/format.ts'
+import { classOf } from '../core/names.ts'
+import type { DeclaredOrder } from '../core/order.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
+import type { RootHolder } from '../core/report.ts'
 import {
   blockersText,
   heldHow,
@@ -16,13 +20,8 @@ import {
   reentryAdvice,
   upgradeAdvice,
   upgradesIn,
-} from '../core/holder-text.ts'
-import { brief, listed, quoted } from '../core/listed.ts'
-import { classOf } from '../core/names.ts'
-import type { DeclaredOrder } from '../core/order.ts'
-import { namesIn, type Plan } from '../core/plan.ts'
-import { visible } from '../core/visible.ts'
-import { describeHolder, describeRoots, waitsOf, waitsOfPlan } from './blockers.ts'
+} from '../core/report-text.ts'
+import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
 import { labelOf, type Request } from './request.ts'
@@ -31,11 +30,9 @@ import type { HeldLock } from './wait-graph.ts'
 /** For `acquire()` with `ifAvailable`. */
 export function notAvailable(
   plan: Plan,
-  queues: Queues<Request>,
-  places: Places,
+  holders: readonly RootHolder[],
   caller: Caller,
 ): LockNotAvailableError {
-  const holders = describeRoots(waitsOfPlan(queues, plan), places, now())
   return new LockNotAvailableError(
     `acquire: ${shown(plan)} cannot be had at once, and ifAvailable was asked for: ` +
       `it would wait for ${blockersText(holders)}`,
@@ -47,10 +44,10 @@ export function notAvailable(
 export function timedOut(
   request: Request,
   timeoutMs: number,
+  holders: readonly RootHolder[],
   places: Places,
   caller: Caller,
 ): LockTimeoutError {
-  const holders = describeRoots(waitsOf(request), places, endOf(request, timeoutMs), request)
   const upgrades = upgradesIn(holders)
   const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
   const { label } = request.options
@@ -69,7 +66,7 @@ export function timedOut(
  * When a wait has ended: now. Timers and the clock round differently; where the clock is behind by a
  * millisecond, no holder may seem to hold for less than the wait has lasted.
  */
-function endOf(request: Request, timeoutMs: number): number {
+export function endOf(request: Request, timeoutMs: number): number {
   const at = now()
   const due = request.since + timeoutMs
   return due - at === 1 ? due : at
@@ -114,9 +111,9 @@ export function stolen(
   victim: Request,
   thief: Request,
   places: Places,
-  caller: Caller,
+  caller: Caller | undefined,
 ): DOMException {
-  places.keep(thief, caller)
+  if (caller) places.keep(thief, caller)
   const victimAt = places.of(victim)
   const locks = shown(victim.plan)
   const wanted = namesIn(thief.plan)
@@ -150,10 +147,16 @@ export function stolen(
   return error
 }
 
-/** The innermost call of a stack, for a message; nothing where no stack was kept. */
-function callSite(stack: string): string {
-  const [call = ''] = stack.split('\n')
-  return call === '' ? '' : ` (${call})`
+/** For a holder whose locks the backend has lost. */
+export function goneFrom(request: Request, cause: Error, places: Places): LockLostError {
+  const place = places.of(request)
+  const error = new LockLostError(
+    `${request.label}${callSite(place)} has lost ${shown(request.plan)}: ${cause.message}; its code runs on ` +
+      'without the lock, unless it heeds lock.signal',
+  )
+  error.cause = cause
+  if (place !== '') error.stack = stackBeginningAt(error, place)
+  return error
 }
 
 function shown(plan: Plan): string {

@@ -12,25 +12,40 @@
  * settled beside it.
  */
 
-import { type Claim, OUTSIDE, type Ticket } from '../backends/local/queues.ts'
-import { awaitInFrame } from '../core/await-chain.ts'
+import { type BackendRequest, type Loss, OUTSIDE, type PlanNode } from '../backends/backend.ts'
+import { innermost } from '../core/call-site.ts'
+import type { LockEventKind, Observer } from '../core/events.ts'
 import type { Callback, Options } from './arguments.ts'
 import { coarseNow } from './clock.ts'
 import type { Carried } from './context.ts'
-import { type Details, withDetails } from './details.ts'
+import type { Details } from './details.ts'
 import type { Guard } from './guard.ts'
+import { linesOf } from './kept-stack.ts'
+import type { Failure } from './lost.ts'
 
 /** See the table above. */
 export type State = 'waiting' | 'granted' | 'holding' | 'ended'
 
+/** What a request passes on to its manager that its backend has told it. */
+export interface RequestHost {
+  /** Gets every event; most managers have none. */
+  readonly observer: Observer | undefined
+  observe(kind: LockEventKind, request: Request): void
+  /** It will not be granted. */
+  failed(request: Request, error: Error): void
+  /** What it was granted is lost. */
+  lost(request: Request, loss: Loss): void
+}
+
 /** A request, as the manager and its deadlock detector know it. */
-export class Request implements Claim, Carried {
+export class Request implements BackendRequest, Carried {
   readonly id: number
-  readonly plan: Ticket<Request>
+  readonly plan: PlanNode
   missing: number = OUTSIDE
   state: State = 'waiting'
   readonly options: Options
-  readonly context: object
+  /** That of its manager. */
+  readonly context: { readonly host: RequestHost }
   around: Carried | undefined = undefined
   /**
    * The holder in whose callback it was made, or the nearest around that one that had not ended. Looked
@@ -47,7 +62,7 @@ export class Request implements Claim, Carried {
    * Why it ended before its callback had returned. Of a theft the callback, if it was not called yet,
    * hears all the same.
    */
-  failure: { readonly reason: unknown; readonly isTheft: boolean } | undefined = undefined
+  failure: { readonly reason: unknown; readonly kind: Failure } | undefined = undefined
   /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
   stop: (() => void) | undefined = undefined
   /** Whether somebody waits for its promise: its holder cannot end before it. */
@@ -74,9 +89,9 @@ export class Request implements Claim, Carried {
   since = 0
 
   constructor(
-    context: object,
+    context: Request['context'],
     id: number,
-    plan: Ticket<Request>,
+    plan: PlanNode,
     options: Options,
     holder: Request | undefined,
     callback: Callback | undefined,
@@ -99,10 +114,44 @@ export class Request implements Claim, Carried {
     return this.callback === ownersCode
   }
 
-  onGranted(): void {
+  get parent(): Request | undefined {
+    return this.holder
+  }
+
+  get label(): string {
+    return labelOf(this)
+  }
+
+  get callSite(): string | undefined {
+    return innermost(linesOf(this.place))
+  }
+
+  get steal(): boolean {
+    return this.options.steal
+  }
+
+  get ifAvailable(): boolean {
+    return this.options.ifAvailable
+  }
+
+  get timeoutMs(): number | undefined {
+    return this.options.timeoutMs
+  }
+
+  granted(): void {
     this.state = 'granted'
     this.since = coarseNow()
+    const { host } = this.context
+    if (host.observer) host.observe('granted', this)
     this.wakeUp()
+  }
+
+  failed(error: Error): void {
+    this.context.host.failed(this, error)
+  }
+
+  lost(loss: Loss): void {
+    this.context.host.lost(this, loss)
   }
 
   /** Its turn has come. Only once, and forgotten then: a promise can keep whoever made it in memory. */
@@ -116,57 +165,11 @@ export class Request implements Claim, Carried {
 /** The callback of what stands for an owner's code: it is never called. */
 export const ownersCode: Callback = () => {}
 
-/**
- * Makes a request, and all around it, visible in await chains. V8 follows only promises that are linked to
- * each other, and links cost: they are made when a chain is to be read, and not before.
- */
-export function showAwaits(request: Request): void {
-  for (let at: Request | undefined = request; at; at = at.holder) {
-    const end = takeEnd(at)
-    const { resolve, reject } = at.details ?? {}
-    if (end && resolve) then.call(end, resolve, reject)
-  }
-}
-
-/**
- * The promise that ends a wait or a holding, by way of a frame if a callback ends it. It is handed out once:
- * V8 follows no promise that has two reactions.
- */
-export function takeEnd(request: Request): Promise<unknown> | undefined {
-  const { end } = request
-  request.end = undefined
-  if (end === undefined || request.state !== 'holding' || request.isGuard) return end
-  const { id, awaits } = awaitInFrame(end)
-  withDetails(request).frame = id
-  return awaits
-}
-
-/** The promise's own: a program may put another one in its place. */
-const { then } = Promise.prototype
-
 /** The nearest holder from this one outwards that has not ended: the one whose end waits for it. */
 export function liveHolder(holder: Request | undefined): Request | undefined {
   let live = holder
   while (live !== undefined && live.state === 'ended') live = live.holder
   return live
-}
-
-/**
- * The live holders whose code a holder's code is in, itself first, and `undefined` for code in none. It ends
- * with a detached one: code around that does not wait for it, and so for nothing in it.
- */
-export function* contextsOf(holder: Request | undefined): Generator<Request | undefined> {
-  for (let at = liveHolder(holder); ; at = liveHolder(at.holder)) {
-    yield at
-    if (at === undefined || at.options.detached) return
-  }
-}
-
-/** Whether a request was made in a holder's callback, or further inside. */
-export function isNestedIn(request: Request, holder: Request): boolean {
-  let at = request.holder
-  while (at !== undefined && at !== holder) at = at.holder
-  return at === holder
 }
 
 /**

@@ -5,11 +5,31 @@ import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 
-/** What makes the requests of a manager's scopes. */
-export interface ScopeCalls<Holder> {
-  request(args: readonly unknown[], holder: Holder, caller: Caller): Promise<unknown>
-  acquire(args: readonly unknown[], holder: Holder, caller: Caller): Promise<Guard>
-  tryAcquire(args: readonly unknown[], holder: Holder, caller: Caller): Guard | undefined
+/** What makes the requests of a manager's scopes: the arguments as they were given, and whose scope it is. */
+export interface ScopeCalls {
+  requestInScope(args: readonly unknown[], scope: unknown, caller: Caller): Promise<unknown>
+  acquireInScope(args: readonly unknown[], scope: unknown, caller: Caller): Promise<Guard>
+  tryAcquireInScope(args: readonly unknown[], scope: unknown, caller: Caller): Guard | undefined
+}
+
+/** The calls that ask for locks: those of a manager, and of the scope of a holder. */
+export interface LockRequests<Name extends string = string> {
+  request<Result>(
+    names: Names<Name>,
+    callback: (lock: Lock, scope: Scope<Name>) => Result,
+  ): Promise<Awaited<Result>>
+  request<Result>(
+    names: Names<Name>,
+    options: (RequestOptions & { readonly ifAvailable?: false | undefined }) | null | undefined,
+    callback: (lock: Lock, scope: Scope<Name>) => Result,
+  ): Promise<Awaited<Result>>
+  request<Result>(
+    names: Names<Name>,
+    options: RequestOptions | null | undefined,
+    callback: (lock: Lock | null, scope: Scope<Name>) => Result,
+  ): Promise<Awaited<Result>>
+  acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
+  tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
 }
 
 /**
@@ -18,12 +38,12 @@ export interface ScopeCalls<Holder> {
  * inside that one they are nested in that request, where the runtime knows that the code runs there (Node,
  * Bun, Deno); in browsers, use the inner callback's own scope there.
  */
-export class Scope<Name extends string = string> {
-  readonly #calls: ScopeCalls<unknown>
+export class Scope<Name extends string = string> implements LockRequests<Name> {
+  readonly #calls: ScopeCalls
   readonly #holder: unknown
 
   /** @internal */
-  constructor(calls: ScopeCalls<unknown>, holder: unknown) {
+  constructor(calls: ScopeCalls, holder: unknown) {
     this.#calls = calls
     this.#holder = holder
   }
@@ -44,18 +64,18 @@ export class Scope<Name extends string = string> {
     callback: (lock: Lock | null, scope: Scope<Name>) => Result,
   ): Promise<Awaited<Result>>
   request(...args: unknown[]): Promise<unknown> {
-    return this.#calls.request(args, this.#holder, this.request)
+    return this.#calls.requestInScope(args, this.#holder, this.request)
   }
 
   /** See `LockManager.acquire()`. */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
   acquire(...args: unknown[]): Promise<Guard> {
-    return this.#calls.acquire(args, this.#holder, this.acquire)
+    return this.#calls.acquireInScope(args, this.#holder, this.acquire)
   }
 
   /** See `LockManager.tryAcquire()`. */
   tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
   tryAcquire(...args: unknown[]): Guard | undefined {
-    return this.#calls.tryAcquire(args, this.#holder, this.tryAcquire)
+    return this.#calls.tryAcquireInScope(args, this.#holder, this.tryAcquire)
   }
 }

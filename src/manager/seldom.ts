@@ -3,6 +3,7 @@
  * there are 10, 100, 1,000 of them and so on.
  */
 
+import { firstCall } from '../core/call-site.ts'
 import { classOf } from '../core/names.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
@@ -14,7 +15,9 @@ export class SeldomSuspected {
   /** The number of reports like this one, or 0 if no warning is due. */
   count({ cycle }: DeadlockReport): number {
     const kind = cycle
-      .map(({ stack, waitsFor }) => `${stack.split('\n', 1)[0]} ${classOf(String(waitsFor))}`)
+      .map(
+        ({ waitsAt = '', waitsFor }) => `${firstCall(waitsAt)} ${classOf(String(waitsFor.name))}`,
+      )
       .sort()
       .join('\n')
     const count = this.#similar.add(kind) + 1

@@ -1,8 +1,8 @@
 /** Warns of options that `request()` ignores, as Web IDL has it. */
 
 import { emitWarning } from '../core/emit-warning.ts'
+import { visible } from '../core/format.ts'
 import type { OptionNames } from '../core/option-names.ts'
-import { visible } from '../core/visible.ts'
 
 /** So many names are warned of. */
 const MAX_WARNED = 100

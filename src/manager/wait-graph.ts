@@ -11,21 +11,77 @@
  * cycle.)
  */
 
-import {
-  blockedBy,
-  blockersOf,
-  holdersBefore,
-  holdersOf,
-  ticketsOf,
-} from '../backends/local/queues.ts'
+import type { WaitEdges } from '../backends/backend.ts'
 import type { WantedLock } from '../core/modes.ts'
 import { locksIn } from '../core/plan.ts'
-import { contextsOf, liveHolder, type Request } from './request.ts'
+import { contextsOf } from './nesting.ts'
+import { liveHolder, type Request } from './request.ts'
 
-/** The wait-for graph: whose end a request or a holding waits for. */
-export function* waitsFor(request: Request): Generator<Request> {
-  if (request.state !== 'waiting') yield* awaitedBy(request)
-  else for (const ticket of ticketsOf(request)) yield* holdersBefore(ticket)
+/** The edges where the manager does not look for deadlocks: none. */
+export const NO_WAITS: WaitEdges<Request> = {
+  hardBlockers: () => [],
+  softBlockers: () => [],
+  waitersBehind: () => [],
+  hasWaiters: () => false,
+  lacks: () => [],
+  rearrange: () => new Set(),
+}
+
+/** The graph of one manager, over the edges that its backend knows. */
+export class WaitGraph {
+  readonly #edges: WaitEdges<Request>
+
+  constructor(edges: WaitEdges<Request>) {
+    this.#edges = edges
+  }
+
+  /** The wait-for graph: whose end a request or a holding waits for. */
+  readonly waitsFor = (request: Request): Iterable<Request> =>
+    request.state === 'waiting' ? this.#edges.hardBlockers(request) : awaitedBy(request)
+
+  /** The queue graph, as far as it leads to holders. */
+  readonly standsBehind = (request: Request): Iterable<Request> =>
+    request.state === 'waiting' ? this.#edges.softBlockers(request) : awaitedBy(request)
+
+  /** The queue graph backwards: who stands behind a request, and what the code is to end that awaits it. */
+  readonly standsBefore = (request: Request): Iterable<Request> => {
+    const { isAwaited, holder } = request
+    const waiters = this.#edges.waitersBehind(request)
+    return isAwaited && holder?.nested?.has(request) ? both(holdingsOf(holder), waiters) : waiters
+  }
+
+  /** The holders of the locks that a request waits for. */
+  holdersBefore(request: Request): Iterable<Request> {
+    return this.#edges.hardBlockers(request)
+  }
+
+  /** The edges of the queue graph from a request that waits. */
+  queuedBehind(request: Request): Iterable<Request> {
+    return this.#edges.softBlockers(request)
+  }
+
+  /** Whether somebody waits in the queues of some that hold. */
+  isAnyInTheWay(holdings: Iterable<Request>): boolean {
+    for (const holding of holdings) if (this.#edges.hasWaiters(holding)) return true
+    return false
+  }
+
+  /** The lock that a request waits for because of this holder, with all of its holders. */
+  lackBehind(request: Request, blocker: Request): WantedLock<string> & { holders: Request[] } {
+    for (const { name, mode, holders } of this.#edges.lacks(request)) {
+      const all = [...holders]
+      if (all.includes(blocker)) return { name, mode, holders: all }
+    }
+    throw new Error(`request ${request.id} does not wait for request ${blocker.id}`)
+  }
+
+  /** See {@link WaitEdges.rearrange}. */
+  rearrange(
+    beneficiaries: Iterable<Request>,
+    mayBeOvertaken: (request: Request) => boolean,
+  ): ReadonlySet<Request> {
+    return this.#edges.rearrange(beneficiaries, mayBeOvertaken)
+  }
 }
 
 /**
@@ -49,36 +105,6 @@ export function isDoubtful(holding: Request): boolean {
 }
 
 /**
- * The queue graph, as far as it leads to holders. In a queue of those who want nothing else, it leads
- * from each to the holders; elsewhere to the nearest before it, and to the first holder as a short cut.
- */
-export function* standsBehind(request: Request): Generator<Request> {
-  yield* request.state === 'waiting' ? queuedBehind(request) : awaitedBy(request)
-}
-
-/** The edges of the queue graph from a request that waits. */
-export function* queuedBehind(request: Request): Generator<Request> {
-  for (const ticket of ticketsOf(request)) {
-    if (ticket.leads) continue
-    if (ticket.queue.withOthers === 0) {
-      yield* holdersOf(ticket.queue)
-      continue
-    }
-    for (const holder of holdersBefore(ticket)) {
-      yield holder
-      break
-    }
-    yield* blockersOf(ticket)
-  }
-}
-
-/** The queue graph backwards: who stands behind a request, and what the code is to end that awaits it. */
-export function* standsBefore(request: Request): Generator<Request> {
-  if (request.isAwaited && request.holder?.nested?.has(request)) yield* holdingsOf(request.holder)
-  for (const ticket of ticketsOf(request)) yield* blockedBy(ticket)
-}
-
-/**
  * In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. Nobody
  * knows where a detached guard is released.
  */
@@ -92,14 +118,6 @@ export function codeOf(request: Request): Request | undefined {
 export function* holdingsOf(holder: Request): Generator<Request> {
   yield holder
   if (holder.guards) yield* holder.guards
-}
-
-/** Whether somebody waits in the queues of some that hold. */
-export function isAnyInTheWay(holdings: Iterable<Request>): boolean {
-  for (const holding of holdings) {
-    for (const { queue } of ticketsOf(holding)) if (queue.last && !queue.last.leads) return true
-  }
-  return false
 }
 
 /** A lock that is held, and who took it. */
@@ -134,6 +152,11 @@ export function onlyLockOf(holder: Request | undefined): WantedLock<string> | un
 function addLocks(held: HeldLock[], by: Request): void {
   if (by.isOwner) return
   for (const { name, mode } of locksIn(by.plan)) held.push({ name, mode, by })
+}
+
+function* both(first: Iterable<Request>, second: Iterable<Request>): Generator<Request> {
+  yield* first
+  yield* second
 }
 
 function* awaitedBy(holding: Request): Generator<Request> {

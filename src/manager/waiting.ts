@@ -1,14 +1,14 @@
 /** Describes the waiting requests of a manager when the event loop runs empty. */
 
-import type { Queues } from '../backends/local/queues.ts'
+import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
-import { guardCycleText, waitText } from '../explain/text.ts'
-import { describeRoots, rootsOf, waitsOf } from './blockers.ts'
+import { guardCycleText, waitText } from '../core/report-text.ts'
+import type { RootHolders } from './blockers.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import type { Waits } from './empty-loop.ts'
 import type { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { Places } from './places.ts'
-import { labelOf, type Request } from './request.ts'
+import { labelOf, Request } from './request.ts'
 
 /** A warning names this many requests behind the same holders. */
 const MAX_ALIKE = 3
@@ -17,18 +17,21 @@ const MAX_CYCLES = 3
 
 /** The waiting requests of one manager. */
 export class ManagerWaits implements Waits {
-  readonly #queues: Queues<Request>
+  readonly #backend: Backend<Request>
+  readonly #roots: RootHolders
   readonly #places: Places
   readonly #detector: DeadlockDetector
   readonly #guardCycles: GuardCycleReports
 
   constructor(
-    queues: Queues<Request>,
+    backend: Backend<Request>,
+    roots: RootHolders,
     places: Places,
     detector: DeadlockDetector,
     guardCycles: GuardCycleReports,
   ) {
-    this.#queues = queues
+    this.#backend = backend
+    this.#roots = roots
     this.#places = places
     this.#detector = detector
     this.#guardCycles = guardCycles
@@ -48,8 +51,10 @@ export class ManagerWaits implements Waits {
     const behind = new Map<string, number>()
     for (const request of this.#waiting()) {
       if (lines.length >= limit) break
-      const roots = rootsOf(waitsOf(request))
-      const key = roots.map(({ ticket }) => `${ticket.claim.id} ${ticket.name}`).join()
+      const roots = this.#roots.now(request)
+      const key = roots
+        .map(({ by, name }) => `${by instanceof Request ? by.id : by.label} ${name}`)
+        .join()
       const before = behind.get(key) ?? 0
       behind.set(key, before + 1)
       if (before < MAX_ALIKE) lines.push(this.#lineOf(request, before === 0, at))
@@ -68,15 +73,15 @@ export class ManagerWaits implements Waits {
       names: namesIn(request.plan),
       lastsMs: Math.max(0, at - request.since),
       ...this.#places.callSiteOf(request),
-      holders: isFirst ? describeRoots(waitsOf(request), this.#places, at, request) : [],
+      holders: isFirst ? this.#roots.describe(request, at) : [],
     })
   }
 
   /** Oldest first. */
   #waiting(): Request[] {
     const waiting = new Set<Request>()
-    for (const queue of this.#queues.all()) {
-      for (let at = queue.last; at && !at.leads; at = at.before) waiting.add(at.claim)
+    for (const lock of this.#backend.locks()) {
+      if (lock.waiting > 0) for (const request of lock.waiters()) waiting.add(request)
     }
     return [...waiting].sort((a, b) => a.id - b.id)
   }

@@ -1,6 +1,6 @@
 /** The TypeErrors of Web IDL. */
 
-import { visible } from '../core/visible.ts'
+import { visible } from '../core/format.ts'
 
 /** A plain TypeError, as Web IDL throws it, with our code. */
 export function webTypeError(message: string): TypeError {

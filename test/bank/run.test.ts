@@ -53,11 +53,14 @@ describe('runs of the bank', { timeout }, () => {
     const [report] = result.deadlocks
     assert.ok(report && report.cycle.length >= 2)
     for (const [i, member] of report.cycle.entries()) {
-      assert.match(member.label, /^teller \d$/)
+      assert.match(member.waiter.label, /^teller \d$/)
       assert.equal(member.holds.length, 1)
-      assert.match(String(member.waitsFor), /^account [0-5]$/)
-      assert.deepEqual(report.cycle[(i + 1) % report.cycle.length]?.holds, [member.waitsFor])
-      assert.match(member.stack, /Bank\.transfer/)
+      assert.match(String(member.waitsFor.name), /^account [0-5]$/)
+      const names: unknown = report.cycle[(i + 1) % report.cycle.length]?.holds.map(
+        ({ name }) => name,
+      )
+      assert.deepEqual(names, [member.waitsFor.name])
+      assert.match(member.waitsAt ?? '', /Bank\.transfer/)
       assert.ok(member.waitedMs >= 0)
     }
   })

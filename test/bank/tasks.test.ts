@@ -51,10 +51,10 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
     assert.ok(run.transfers < 2000)
     const [report] = run.deadlocks
     assert.equal(report?.between, 'tasks')
-    for (const { label, holds, waitsFor, stack } of report?.cycle ?? []) {
-      assert.match(label, /^task [1-5]$/)
-      assert.match(`${holds}${waitsFor}`, /^account \daccount \d$/)
-      assert.match(stack, /tasks\./)
+    for (const { waiter, holds, waitsFor, waitsAt = '' } of report?.cycle ?? []) {
+      assert.match(waiter.label, /^task [1-5]$/)
+      assert.match(`${holds.map(({ name }) => name)}${waitsFor.name}`, /^account \daccount \d$/)
+      assert.match(waitsAt, /tasks\./)
     }
   })
 

@@ -40,15 +40,18 @@ async function main() {
   }
   // A bundle's calls are the program's: none may be left out.
   const [member] = report.cycle
-  return held + later === 'heldlater' && /:\\d+:\\d+/.test(member.stack) ? 'ok' : JSON.stringify(report)
+  return held + later === 'heldlater' && /:\\d+:\\d+/.test(member.waitsAt) ? 'ok' : JSON.stringify(report)
 }
 `
 
 const EXPLAIN = `
 import { deadlockText, visible } from 'lockwise/explain'
 async function main() {
-  const member = { label: 'a', holds: ['x'], waitsFor: 'x', waitedMs: 1, stack: '', mode: 'exclusive' }
-  const text = deadlockText({ between: 'tasks', cycle: [member], stuckBehind: [] })
+  const lock = { name: 'x', mode: 'exclusive', units: 1 }
+  const waiter = { kind: 'request', id: 1, label: 'a' }
+  const holds = [{ ...lock, label: 'a' }]
+  const member = { waiter, holds, waitsFor: lock, blockers: [1], waitedMs: 1, isProved: true }
+  const text = deadlockText({ kind: 'deadlock', between: 'tasks', victim: 1, cycle: [member] })
   return visible('\\u0007') === '\\\\u0007' && typeof text === 'string' ? 'ok' : text
 }
 `

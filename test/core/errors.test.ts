@@ -15,14 +15,35 @@ import {
   OwnerDiedError,
   relabelLocks,
 } from '../../src/index.ts'
+import { held, holder, wanted } from './reports.ts'
 
 const report: DeadlockReport = {
+  version: 1,
   kind: 'deadlock',
+  between: 'threads',
+  confidence: 'proved',
+  hasVictim: true,
   detectedAtMs: 1_000,
   victim: 2,
   cycle: [
-    { thread: 2, label: 'b', holds: [4], waitsFor: 3, blocker: 1, waitedMs: 0.01, stack: 'at b' },
-    { thread: 1, label: 'a', holds: [3], waitsFor: 4, blocker: 2, waitedMs: 20, stack: 'at a' },
+    {
+      waiter: { kind: 'thread', id: 2, label: 'b' },
+      holds: [held(4, 'b')],
+      waitsFor: wanted(3),
+      blockers: [1],
+      waitedMs: 0.01,
+      waitsAt: 'at b',
+      isProved: true,
+    },
+    {
+      waiter: { kind: 'thread', id: 1, label: 'a' },
+      holds: [held(3, 'a')],
+      waitsFor: wanted(4),
+      blockers: [2],
+      waitedMs: 20,
+      waitsAt: 'at a',
+      isProved: true,
+    },
   ],
 }
 
@@ -53,15 +74,18 @@ it('a deadlock error says who holds what and carries the report', () => {
 
 it('a deadlock error of one member says what to change, and who holds the lock', () => {
   const [member] = report.cycle
-  const own = { ...(member as DeadlockReport['cycle'][0]), holds: ['a'], waitsFor: 'a' }
+  const own = {
+    ...(member as DeadlockReport['cycle'][0]),
+    holds: [held('a', 'outer')],
+    waitsFor: wanted('a'),
+  }
   assert.match(
     new DeadlockError({ ...report, cycle: [own] }).message,
     /b asks for lock a, which it holds itself, and would wait for ever\. What to change: locks are not re-entrant; do not ask for 'a' again while holding it$/,
   )
-  const held = { lock: 'a', label: 'outer', mode: 'exclusive', since: 0, heldMs: 5 } as const
-  const unsure = { ...own, proved: false, heldBy: [held] }
+  const unsure = { ...own, isProved: false, holds: [holder('a', 'outer', { heldMs: 5 })] }
   assert.match(
-    new DeadlockError({ ...report, suspected: true, cycle: [unsure] }).message,
+    new DeadlockError({ ...report, confidence: 'suspected', cycle: [unsure] }).message,
     /b asks for lock a, which is held by the request inside which it was made \(outer, exclusively for 5 ms\)/,
   )
 })
@@ -130,10 +154,10 @@ it('relabels locks, and nothing else', () => {
   assert.deepEqual(
     renamed.cycle.map(({ holds, waitsFor }) => [holds, waitsFor]),
     [
-      [['account:4'], 'account:3'],
-      [['account:3'], 'account:4'],
+      [[held('account:4', 'b')], wanted('account:3')],
+      [[held('account:3', 'a')], wanted('account:4')],
     ],
   )
   assert.equal(renamed.victim, 2)
-  assert.deepEqual(report.cycle[0]?.holds, [4])
+  assert.deepEqual(report.cycle[0]?.holds, [held(4, 'b')])
 })

@@ -3,17 +3,34 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { deadlockText } from '../../src/explain/index.ts'
-import { DeadlockError, type DeadlockReport, relabelLocks } from '../../src/index.ts'
+import { DeadlockError, type DeadlockReport, relabelLocks, type Waiter } from '../../src/index.ts'
+import { held, holder, wanted } from '../core/reports.ts'
 
-const member = { thread: 1, label: 'teller 1', waitedMs: 12.345, stack: 'at move (bank.js:1:2)' }
+const member = {
+  waiter: { kind: 'thread', id: 1, label: 'teller 1' },
+  blockers: [1],
+  waitedMs: 12.345,
+  waitsAt: 'at move (bank.js:1:2)',
+  isProved: true,
+} as const
 
 const crossed: DeadlockReport = {
+  version: 1,
   kind: 'deadlock',
+  between: 'threads',
+  confidence: 'proved',
+  hasVictim: true,
   detectedAtMs: 0,
   victim: 2,
   cycle: [
-    { ...member, thread: 2, label: 'b', holds: [4], waitsFor: 3, blocker: 1, waitedMs: 0.0101 },
-    { ...member, holds: [3], waitsFor: 4, blocker: 2 },
+    {
+      ...member,
+      waiter: { kind: 'thread', id: 2, label: 'b' },
+      holds: [held(4, 'b')],
+      waitsFor: wanted(3),
+      waitedMs: 0.0101,
+    },
+    { ...member, holds: [held(3, 'teller 1')], waitsFor: wanted(4), blockers: [2] },
   ],
 }
 
@@ -33,23 +50,21 @@ What to change: take lock 3 and lock 4 in one request (holdPair, hold), which al
 })
 
 it('advises a thread that waits for itself', () => {
-  const report = { ...crossed, cycle: [{ ...member, holds: [3], waitsFor: 3, blocker: 1 }] }
-  assert.match(deadlockText(report), /holds itself[\s\S]*not re-entrant; do not ask for lock 3/)
+  const cycle = [{ ...member, holds: [held(3, 'teller 1')], waitsFor: wanted(3) }]
+  assert.match(
+    deadlockText({ ...crossed, cycle }),
+    /holds itself[\s\S]*not re-entrant; do not ask for lock 3/,
+  )
 })
 
-const held = { mode: 'exclusive', since: 0, heldMs: 1500, callSite: 'main (bank.js:3:4)' } as const
+const asked = { callSite: 'main (bank.js:3:4)' }
 
 it('names the request that took a lock where its label is another than the waiter’s', () => {
   const cycle = [
     {
       ...member,
-      holds: ['auth', 'x'],
-      waitsFor: 'auth',
-      blocker: 1,
-      heldBy: [
-        { ...held, lock: 'auth', label: 'SIGN-IN' },
-        { ...held, lock: 'x', label: 'teller 1' },
-      ],
+      waitsFor: wanted('auth'),
+      holds: [holder('auth', 'SIGN-IN', asked), holder('x', 'teller 1', asked)],
     },
   ]
   const text = deadlockText({ ...crossed, between: 'tasks', cycle })
@@ -66,18 +81,19 @@ it('names the request that took a lock where its label is another than the waite
   )
   const relabelled = relabelLocks({ ...crossed, cycle }, (lock) => `lock of ${lock}`)
   assert.deepEqual(
-    relabelled.cycle[0]?.heldBy?.map(({ lock }) => lock),
+    relabelled.cycle[0]?.holds.map(({ name }) => name),
     ['lock of auth', 'lock of x'],
   )
 })
 
 it('says of a member that is only suspected inside whose request it was started', () => {
-  const own = { ...held, lock: 'a', label: 'outer' }
-  const inner = { ...held, lock: 'b', label: 'inner' }
-  const bg = { ...member, label: 'bg', waitsFor: 'a', blocker: 1, proved: false }
+  const own = holder('a', 'outer', asked)
+  const inner = holder('b', 'inner', asked)
+  const waiter = (label: string): Waiter => ({ kind: 'request', id: 1, label })
+  const bg = { ...member, waiter: waiter('bg'), waitsFor: wanted('a'), isProved: false }
   const textOf = (first: DeadlockReport['cycle'][0]): string =>
-    deadlockText({ ...crossed, between: 'tasks', suspected: true, cycle: [first] })
-  const text = textOf({ ...bg, holds: ['b', 'a'], heldBy: [inner, own] })
+    deadlockText({ ...crossed, between: 'tasks', confidence: 'suspected', cycle: [first] })
+  const text = textOf({ ...bg, holds: [inner, own] })
   assert.match(text, /^Suspected deadlock: a task may wait for a lock that it holds itself/)
   assert.match(
     text,
@@ -92,13 +108,17 @@ it('says of a member that is only suspected inside whose request it was started'
     text,
     /What to change, if this is a deadlock: locks are not re-entrant; code that holds 'a' must not wait/,
   )
-  const inherited = textOf({ ...bg, label: 'outer', holds: ['a'], heldBy: [own] })
+  const inherited = textOf({ ...bg, waiter: waiter('outer'), holds: [own] })
   assert.match(inherited, /outer +holds a; a request that was made inside it waits for a/)
 })
 
 it('advises to ask exclusively from the start where a lock that is held shared is asked for so', () => {
-  const upgrade = { ...member, holds: ['a'], holdsShared: ['a'], waitsFor: 'a', blocker: 1 }
-  for (const cycle of [[upgrade], [upgrade, { ...upgrade, thread: 2 }]]) {
+  const holds = [held('a', 'teller 1', { mode: 'shared' })]
+  const upgrade = { ...member, holds, waitsFor: wanted('a') }
+  for (const cycle of [
+    [upgrade],
+    [upgrade, { ...upgrade, waiter: { ...upgrade.waiter, id: 2 } }],
+  ]) {
     const report = { ...crossed, between: 'tasks', cycle } as const
     const advice = /What to change: ask for 'a' in mode 'exclusive' from the start/
     assert.match(deadlockText(report), advice)
@@ -111,7 +131,15 @@ it('shows what could forge a line or drive a terminal as an escape', () => {
   const [first, second] = crossed.cycle as [(typeof crossed.cycle)[0], (typeof crossed.cycle)[0]]
   const text = deadlockText({
     ...crossed,
-    cycle: [{ ...first, label: hostile, waitsFor: hostile, stack: hostile }, second],
+    cycle: [
+      {
+        ...first,
+        waiter: { ...first.waiter, label: hostile },
+        waitsFor: wanted(hostile),
+        waitsAt: hostile,
+      },
+      second,
+    ],
   })
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u202a-\u202e]/)
   assert.match(text, /x\\u000a\\u001b\[2J\\u202eVictim: y/)

@@ -3,7 +3,13 @@
 import assert from 'node:assert/strict'
 import type { SharedLocks } from '../../src/backends/threads/index.ts'
 import { HEADER_BYTES, OWNER_BYTES } from '../../src/backends/threads/layout.ts'
-import { type Change, type Code, FREED_BY_PLAIN_STORES, FREED_BY_STORES } from './code.ts'
+import {
+  type Change,
+  type Code,
+  FREED_BY_PLAIN_STORES,
+  FREED_BY_STORES,
+  NO_SHORT_SLEEP,
+} from './code.ts'
 import { Explorer, type Setup, type World } from './explorer.ts'
 
 /** Small records, each with a lock of its own. */
@@ -287,21 +293,21 @@ export const situations: readonly Situation[] = [
     'three threads, a pair and its locks, freed by stores',
     'the same',
     [pair(0, 1), one(0), one(1)],
-    { changes: FREED_BY_STORES, end: allDone },
+    { preemptions: 3, changes: FREED_BY_STORES, end: allDone },
     true,
   ),
   situation(
     'three threads, one lock',
     'the same',
     [one(0), one(0), one(0)],
-    { end: allDone },
+    { preemptions: 3, end: allDone },
     true,
   ),
   situation(
     'three threads, one pair',
     'the same',
     [pair(0, 1), pair(1, 0), pair(0, 1)],
-    { end: allDone },
+    { preemptions: 3, end: allDone },
     true,
   ),
   situation(
@@ -325,7 +331,7 @@ export const situations: readonly Situation[] = [
     'x86: a pair and its locks',
     'the same',
     [pair(0, 1), one(0), one(1)],
-    { x86: true, end: allDone },
+    { preemptions: 2, x86: true, end: allDone },
     true,
   ),
   situation('x86: a pair and a reader', 'the same', [pair(0, 1), reads(0)], {
@@ -402,7 +408,7 @@ export const situations: readonly Situation[] = [
         nested(2, 0)(locks, world, 2)
       },
     ],
-    { preemptions: 2, order: 'free', count: 3, holding: (me) => [me] },
+    { preemptions: 1, order: 'free', count: 3, holding: (me) => [me] },
     true,
   ),
   situation(
@@ -445,6 +451,7 @@ export const situations: readonly Situation[] = [
     [one(0), one(0), one(0)],
     {
       preemptions: 1,
+      changes: NO_SHORT_SLEEP,
       mortal: [0],
       repairs: true,
       end: (outcomes) => assert.deepEqual(outcomes.slice(1, 3), ['done', 'done']),
@@ -468,6 +475,7 @@ export const situations: readonly Situation[] = [
     [one(0), one(0), one(0)],
     {
       preemptions: 1,
+      changes: NO_SHORT_SLEEP,
       mortal: [0, 1],
       deaths: 2,
       repairs: true,
@@ -485,7 +493,7 @@ export const situations: readonly Situation[] = [
     'a reader leaves while a reader and a writer come, one lock',
     'the same',
     [leaves(0), reads(0), one(0)],
-    { reading: (me) => (me === 0 ? [0] : []), end: allDone },
+    { preemptions: 3, reading: (me) => (me === 0 ? [0] : []), end: allDone },
     true,
   ),
   situation(
@@ -498,7 +506,7 @@ export const situations: readonly Situation[] = [
     'a writer leaves while a reader and a writer come, one lock',
     'the same',
     [frees(0), reads(0), one(0)],
-    { holding: (me) => (me === 0 ? [0] : []), end: allDone },
+    { preemptions: 2, holding: (me) => (me === 0 ? [0] : []), end: allDone },
     true,
   ),
   situation(

@@ -10,7 +10,7 @@ import {
   type SlowReport,
 } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
-import { gate, pause, settle } from './tools.ts'
+import { gate, pause, settle, waitIn } from './tools.ts'
 
 const real = { ...runtime }
 
@@ -47,10 +47,10 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
     clearInterval(alive)
     for (const guard of guards) guard.release()
     await Promise.all(waits)
-    const { holders = [], guardCycle = [], lastsMs } = report as SlowReport
+    const { holders, guardCycle, lastsMs } = waitIn(report)
     assert.deepEqual([holders.length, guardCycle.length], [1, 2])
     const moments = [...holders, ...guardCycle.map(({ mayHold }) => mayHold)].map(
-      ({ since, heldMs }) => since + heldMs,
+      ({ sinceMs, heldMs }) => sinceMs + heldMs,
     )
     assert.equal(new Set(moments).size, 1)
     for (const { heldMs } of holders) assert.ok(heldMs >= lastsMs)
@@ -68,11 +68,13 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
     await Promise.allSettled([nest('a', 'b'), nest('b', 'a')])
     const [report] = reports
     assert.ok(report)
-    const held = report.cycle.flatMap(({ heldBy = [] }) => heldBy)
+    const held = report.cycle.flatMap(({ holds }) => holds)
     assert.equal(held.length, 2)
-    for (const { since, heldMs } of held) assert.equal(since + heldMs, report.detectedAtMs)
+    for (const { sinceMs = 0, heldMs = 0 } of held) {
+      assert.equal(sinceMs + heldMs, report.detectedAtMs)
+    }
     for (const { waitedMs } of report.cycle) {
-      assert.ok(held.every(({ heldMs }) => waitedMs <= heldMs))
+      assert.ok(held.every(({ heldMs = 0 }) => waitedMs <= heldMs))
     }
   })
 

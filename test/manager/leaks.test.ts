@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { leakedText } from '../../src/explain/index.ts'
 import { type Guard, type LeakedReport, LockManager } from '../../src/index.ts'
+import { mustBePlain } from '../core/reports.ts'
 import { pause } from './tools.ts'
 
 setFlagsFromString('--expose-gc')
@@ -34,11 +35,12 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
     void locks.request('b:0', { timeoutMs: 20_000 }, () => {})
     await collectUntil(() => reports.length > 0)
     const [report] = reports as [LeakedReport]
+    mustBePlain(report)
     assert.deepEqual(
       [report.kind, report.label, report.names, report.waiters],
       ['leaked', 'leaker 0', ['a:0', 'b:0'], 1],
     )
-    assert.ok(report.heldMs >= 0 && report.since > 0)
+    assert.ok(report.heldMs >= 0 && report.sinceMs > 0)
     assert.match(report.callSite ?? '', /^leak \(.*leaks\.test/)
     assert.match(
       leakedText(report),

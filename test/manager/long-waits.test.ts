@@ -3,25 +3,26 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { slowText } from '../../src/explain/index.ts'
-import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
+import { LockManager, type LockManagerOptions, type SlowWaitReport } from '../../src/index.ts'
 import { withFakeClock } from './fake-clock.ts'
 import { gate, settle } from './tools.ts'
 
 /** A manager, the reports of its waits, and what they name. */
 function watched(options: LockManagerOptions = {}): {
   readonly locks: LockManager
-  readonly reports: SlowReport[]
+  readonly reports: SlowWaitReport[]
   readonly seen: () => string[]
 } {
   const locks = new LockManager({ trackOrder: false, ...options })
-  const reports: SlowReport[] = []
+  const reports: SlowWaitReport[] = []
   locks.on('slow', (report) => {
     if (report.state === 'waiting') reports.push(report)
   })
   const seen = (): string[] =>
-    reports
-      .splice(0)
-      .map(({ lock, label, waiters, blockers }) => `${lock}: ${label} of ${waiters}, ${blockers}`)
+    reports.splice(0).map(({ lock, label, waiters, holders }) => {
+      const blockers = holders.map((holder) => holder.label)
+      return `${lock}: ${label} of ${waiters}, ${blockers}`
+    })
   return { locks, reports, seen }
 }
 
@@ -162,16 +163,16 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await settle()
       const waits = locks.request('a', { label: 'w' }, () => {})
       await tick(1100)
-      const report = reports.find(({ lock }) => lock === 'a') as SlowReport
-      const [holder] = report.holders ?? []
+      const report = reports.find(({ lock }) => lock === 'a') as SlowWaitReport
+      const [holder] = report.holders
       assert.deepEqual(
-        [holder?.label, holder?.lock, holder?.mode, holder?.waiters, holder?.holders],
+        [holder?.label, holder?.name, holder?.mode, holder?.waiters, holder?.holders],
         ['H', 'a', 'exclusive', 1, 1],
       )
       assert.ok(holder && holder.heldMs >= 1000 && holder.heldMs < 5000)
       assert.match(holder.callSite ?? '', /long-waits\.test/)
       assert.match(report.callSite ?? '', /long-waits\.test/)
-      assert.deepEqual([holder.nested?.lock, holder.nested?.behind], ['b', ['I']])
+      assert.deepEqual([holder.nested?.waitsFor.name, holder.nested?.behind], ['b', ['I']])
       const text = slowText(report)
       assert.match(
         text,
@@ -196,7 +197,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await settle()
       await tick(1100)
       assert.match(
-        slowText(reports[0] as SlowReport),
+        slowText(reports[0] as SlowWaitReport),
         /What to change: ask for 'a' in mode 'exclusive' from the start/,
       )
       await tick(5000)

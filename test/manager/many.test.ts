@@ -9,7 +9,7 @@ import {
   LockTimeoutError,
   shared,
 } from '../../src/index.ts'
-import { holding, pause, settle, state } from './tools.ts'
+import { holding, pause, settle, state, waitIn } from './tools.ts'
 
 describe('many names in one request', { timeout: 60_000 }, () => {
   it('takes each once, in order, alone where it was asked for in both modes', async () => {
@@ -127,7 +127,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
   it('says of all in its way who they are, be they shared', async () => {
     const locks = new LockManager()
     const slow: string[][] = []
-    locks.on('slow', ({ blockers }) => slow.push([...blockers]))
+    locks.on('slow', (report) => slow.push(waitIn(report).holders.map(({ label }) => label)))
     const ends = [await holding(locks, 'a', 'shared'), await holding(locks, 'a', 'shared')]
     const waits = locks.request('a', { timeoutMs: 40, warnAfterMs: 5 }, () => 'never')
     await assert.rejects(waits, /waits for 'a' behind request 1 \(.*\), request 2 \(/)

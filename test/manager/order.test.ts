@@ -180,7 +180,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
         ['customer', 'account', 'open'],
       ],
     )
-    for (const { heldAt, wantedAt } of cycle) {
+    for (const { heldAt = '', wantedAt = '' } of cycle) {
       assert.match(heldAt, /order\.test/)
       assert.match(wantedAt, /order\.test/)
     }

@@ -42,7 +42,7 @@ describe('an owner', { timeout: 30_000 }, () => {
       ['DeadlockError', 'done'],
     )
     assert.equal(reports.length, 1)
-    assert.ok(reports[0]?.cycle.every(({ proved }) => proved))
+    assert.ok(reports[0]?.cycle.every(({ isProved }) => isProved))
     assert.match(deadlockText(reports[0] as DeadlockReport), /owners\.test/)
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })

@@ -155,7 +155,7 @@ describe('the victim of a deadlock', { timeout: 20_000 }, () => {
   it('is that of the cycle that stands, not of one before', async () => {
     const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
     const told: string[] = []
-    locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.label ?? ''))
+    locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.waiter.label ?? ''))
     const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]
     const controller = new AbortController()
     const y = b.inside.request('a', { signal: controller.signal, label: 'y' }, () => {})

@@ -173,10 +173,13 @@ describe('a refusal', { timeout: 20_000 }, () => {
       const error = await deadlock.catch((error: unknown) => error)
       assert.ok(error instanceof DeadlockError)
       assert.match(error.message, /GET-SESSION asks for lock auth, .*\(SIGN-IN, exclusively for/)
-      const [by] = error.report.cycle[0]?.heldBy ?? []
-      assert.deepEqual([by?.lock, by?.label, by?.mode], ['auth', 'SIGN-IN', 'exclusive'])
-      assert.match(by?.callSite ?? '', /refusals\.test/)
-      assert.ok(by && by.since > 0 && by.heldMs >= 0)
+      const [held] = error.report.cycle[0]?.holds ?? []
+      assert.deepEqual(
+        [held?.name, held?.label, held?.mode, held?.units],
+        ['auth', 'SIGN-IN', 'exclusive', 1],
+      )
+      assert.match(held?.callSite ?? '', /refusals\.test/)
+      assert.ok(held?.sinceMs && held.sinceMs > 0 && (held.heldMs ?? -1) >= 0)
     },
   )
 })

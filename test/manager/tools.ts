@@ -1,7 +1,16 @@
 /** What the tests of the manager share. */
 
+import assert from 'node:assert/strict'
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import { type DeadlockReport, LockManager, type Scope } from '../../src/index.ts'
+import {
+  type DeadlockHeldLock,
+  type DeadlockMember,
+  type DeadlockReport,
+  LockManager,
+  type Scope,
+  type SlowReport,
+  type SlowWaitReport,
+} from '../../src/index.ts'
 
 /** Lets everything happen that is under way. */
 export async function settle(): Promise<void> {
@@ -29,6 +38,20 @@ export function watched(options: ConstructorParameters<typeof LockManager>[0] = 
     })
   }
   return { locks, reports, kinds }
+}
+
+/** A report of a long wait, and not of a holding. */
+export function waitIn(report: SlowReport | undefined): SlowWaitReport {
+  assert.equal(report?.state, 'waiting')
+  return report as SlowWaitReport
+}
+
+/** Of each member of a deadlock, the lock that the member before it waits for. */
+export function locksInTheWay(cycle: readonly DeadlockMember[]): DeadlockHeldLock[] {
+  return cycle.map(({ holds }, i) => {
+    const wanted = cycle.at(i - 1)?.waitsFor.name
+    return holds.find(({ name }) => name === wanted) ?? assert.fail(`${wanted} is not held`)
+  })
 }
 
 /** Milliseconds. */

@@ -128,7 +128,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
       for (const task of tasks) void task.then(count, count)
       await rounds()
       assert.deepEqual([...new Set(kinds)], ['suspected'])
-      for (const report of reports) assert.equal(report.suspected, true)
+      for (const report of reports) assert.equal(report.confidence, 'suspected')
       assert.equal(settled, 0)
       controller.abort()
       await Promise.allSettled(tasks)
@@ -139,7 +139,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
       const { locks, kinds, reports } = watched({ deadlockVictims: 'likely' })
       assert.ok((await victimsOf(start(locks, new AbortController().signal))) > 0)
       assert.deepEqual([...new Set(kinds)], ['deadlock'])
-      for (const report of reports) assert.equal(report.suspected, true)
+      for (const report of reports) assert.equal(report.confidence, 'suspected')
       assert.deepEqual(await state(locks), { held: [], pending: [] })
     })
   }
@@ -149,7 +149,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
       const { locks, kinds, reports } = watched()
       assert.equal(await victimsOf(start(locks, new AbortController().signal)), 1)
       assert.deepEqual([...new Set(kinds)], ['deadlock'])
-      for (const { cycle } of reports) assert.ok(cycle.every(({ proved }) => proved))
+      for (const { cycle } of reports) assert.ok(cycle.every(({ isProved }) => isProved))
       assert.deepEqual(await state(locks), { held: [], pending: [] })
     })
   }
@@ -164,9 +164,12 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
     await rounds()
     controller.abort()
     await assert.rejects(outer, { name: 'AbortError' })
-    const [by] = reports[0]?.cycle[0]?.heldBy ?? []
-    assert.deepEqual([by?.lock, by?.label, by?.mode], ['auth', 'SIGN-IN', 'exclusive'])
-    assert.match(by?.callSite ?? '', /unproved\.test/)
+    const [held] = reports[0]?.cycle[0]?.holds ?? []
+    assert.deepEqual(
+      [held?.name, held?.label, held?.mode, held?.units],
+      ['auth', 'SIGN-IN', 'exclusive', 1],
+    )
+    assert.match(held?.callSite ?? '', /unproved\.test/)
   })
 
   for (const [deadlockAfterMs, expected] of [

@@ -205,15 +205,17 @@ export class Reports {
 
   /** Whether a report is a cycle of the model: each member waits for the next. */
   #isTrue({ event, report }: Reported): boolean {
-    const members = report.cycle.map(({ label }) => this.#model.all[Number(label) - 1] as Asked)
-    const names = report.cycle.map(({ waitsFor }) => `${waitsFor}`)
+    const members = report.cycle.map(
+      ({ waiter }) => this.#model.all[Number(waiter.label) - 1] as Asked,
+    )
+    const names = report.cycle.map(({ waitsFor }) => `${waitsFor.name}`)
     const isDeadlock = event === 'deadlock'
     const likely = this.#rules.deadlockVictims === 'likely' ? 'likely' : 'proved'
-    const edges = !isDeadlock ? 'loose' : report.suspected ? likely : 'proved'
+    const edges = !isDeadlock ? 'loose' : report.confidence === 'suspected' ? likely : 'proved'
     if (!this.#isOrWasCycle(members, names, edges)) return false
     const nested = members.filter(({ isNested, holders }) => isNested && holders.length > 0)
     const youngest = nested.reduce((a, b) => (a.id > b.id ? a : b))
-    assert.equal(report.victim, report.cycle[0]?.thread)
+    assert.equal(report.victim, report.cycle[0]?.waiter.id)
     assert.equal(members[0], youngest)
     const { deadlockAfterMs } = this.#rules
     const until = isDeadlock ? this.#rules.clock.now + deadlockAfterMs : Number.POSITIVE_INFINITY

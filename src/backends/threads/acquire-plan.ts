@@ -8,10 +8,10 @@
  * Invariant When a call throws, none of the plan's locks is held.
  */
 
-import { beginningAbove } from '../../core/call-stack.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { takeAtOnce } from './acquire.ts'
+import { beginningAbove } from './caller-stack.ts'
 import { lastTaken } from './held-list.ts'
 import { HolderChecks } from './holder-checks.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel } from './kernel.ts'

@@ -1,7 +1,7 @@
-/** The call stack of a call of these locks, as reports show it. */
+/** The call stack of a call of these locks, as reports and errors show it. */
 
 import { frameIn } from '../../core/await-chain.ts'
-import type { Caller } from '../../core/errors.ts'
+import { type Caller, LockwiseError } from '../../core/errors.ts'
 
 /**
  * The folder of these locks' own code, as call stacks write it; `undefined` in a bundle, where a file
@@ -18,6 +18,19 @@ export function stackAt(caller: Caller | undefined): string {
     .filter((line) => line.includes(':') && !/(\(|at (async )?)node:/.test(line) && !isOwn(line))
     .map((line) => line.trim())
     .join('\n')
+}
+
+/** Lets the stack of an error of ours begin above a function that still runs, if there is one. Returns the error. */
+export function beginningAbove(error: unknown, caller: Caller | undefined): unknown {
+  if (caller === undefined || !(error instanceof LockwiseError)) return error
+  const { stack } = error
+  try {
+    Error.captureStackTrace?.(error, caller)
+  } catch {
+    // `Error.prepareStackTrace` is the program's own, and may throw.
+    if (stack !== undefined) error.stack = stack
+  }
+  return error
 }
 
 function isOwn(line: string): boolean {

@@ -1,13 +1,20 @@
-/** The report of a deadlock, as plain data: read from the owners' slots, once the cycle is certain. */
+/** The report of a deadlock between threads, as plain data. */
 
+import { innermost } from '../../core/call-site.ts'
 import { nowMs } from '../../core/clock.ts'
-import type { DeadlockMember, DeadlockReport } from '../../core/report.ts'
+import type { LockMode } from '../../core/modes.ts'
+import type { DeadlockHeldLock, DeadlockMember, DeadlockReport, Waiter } from '../../core/report.ts'
 import { entriesSeen } from './held-list.ts'
-import { labelOf, leaderOf, type Owner } from './owners.ts'
-import { stackOf, waitingMode, waitingSince } from './published-wait.ts'
+import { holdersOf } from './holders.ts'
+import { TASK_SLOT } from './layout.ts'
+import { kindOf, labelOf, leaderOf, type Owner } from './owners.ts'
+import { stackOf, waitingMode, waitingSince, waitsForOf } from './published-wait.ts'
 import { sharedBy } from './readers.ts'
 import { nodeOf, numberOf, type Table } from './table.ts'
 import type { Step } from './wait-graph.ts'
+
+/** A member of a report names this many blockers. */
+const MAX_BLOCKERS = 10
 
 /** The report of a thread that asks for a lock it holds itself. */
 export function describeSelfDeadlock(
@@ -17,73 +24,130 @@ export function describeSelfDeadlock(
   isShared: boolean,
   stack: string,
 ): DeadlockReport {
+  const at = nowMs()
   const member: DeadlockMember = {
-    thread: owner.id,
-    label: owner.label,
-    ...asReported(holdingsOf(table, owner.id)),
-    waitsFor: lock,
-    ...(isShared && { mode: 'shared' as const }),
-    blocker: owner.id,
+    waiter: { ...waiterOf(table, owner.id), label: owner.label },
+    holds: inOrder(holdingsOf(table, owner.id, at, lock)),
+    waitsFor: { name: lock, mode: isShared ? 'shared' : 'exclusive', units: 1 },
+    blockers: [owner.id],
     waitedMs: 0,
-    stack,
+    ...(stack !== '' && { waitsAt: stack }),
+    isProved: true,
   }
-  return { kind: 'deadlock', detectedAtMs: nowMs(), victim: owner.id, cycle: [member] }
+  return reportOf([member], at)
 }
 
-/** The cycle as data. Owners that wait through another one lend it what they hold. */
-export function describe(table: Table, path: readonly Step[]): DeadlockReport {
-  const waiting = path.filter((step) => step.word !== 0)
+/** The report of a cycle, the first owner of the path first. Owners that wait through another one lend it what they hold. */
+export function describeDeadlock(table: Table, path: readonly Step[]): DeadlockReport {
   const at = nowMs()
-  let lent: Holdings = { holds: [], holdsShared: [] }
-  const cycle: DeadlockMember[] = []
-  // Start behind the first member, so that what is lent to it is known when the way comes round.
-  for (const step of [...path.slice(1), ...path.slice(0, 1)]) {
-    const holdings = join(lent, holdingsOf(table, step.id))
-    lent = step.word === 0 ? holdings : { holds: [], holdsShared: [] }
-    if (step.word === 0) continue
-    const following = waiting[(waiting.indexOf(step) + 1) % waiting.length] as Step
-    cycle.push({
-      thread: leaderOf(table, step.id),
-      label: labelOf(table, step.id),
-      ...asReported(holdings),
-      waitsFor: numberOf(table, step.word),
-      ...(waitingMode(table, step.id) === 'shared' && { mode: 'shared' }),
-      blocker: leaderOf(table, following.id),
-      waitedMs: Math.max(0, at - waitingSince(table, step.id)),
-      stack: stackOf(table, step.id),
-    })
+  const links = linksOf(path)
+  const cycle = links.map(({ waiting, lenders }, i): DeadlockMember => {
+    const before = links.at(i - 1) as Link
+    const next = links[(i + 1) % links.length] as Link
+    const blocker = next.lenders[0] ?? next.waiting
+    const wantedFrom = numberOf(table, before.waiting.word)
+    const lock = numberOf(table, waiting.word)
+    const waitsAt = stackOf(table, waiting.id)
+    return {
+      waiter: waiterOf(table, waiting.id),
+      holds: inOrder(
+        [...lenders, waiting].flatMap(({ id }) => holdingsOf(table, id, at, wantedFrom)),
+      ),
+      waitsFor: { name: lock, mode: waitingMode(table, waiting.id), units: 1 },
+      blockers: [
+        next.waiting.id,
+        ...holdersOf(table, lock, waiting.id).filter((id) => id !== blocker.id),
+      ].slice(0, MAX_BLOCKERS),
+      waitedMs: Math.max(0, at - waitingSince(table, waiting.id)),
+      ...(waitsAt !== '' && { waitsAt }),
+      isProved: true,
+    }
+  })
+  return reportOf(cycle, at)
+}
+
+/** An owner that waits for a lock, and those before it on the path that wait through it. */
+interface Link {
+  readonly waiting: Step
+  readonly lenders: readonly Step[]
+}
+
+function linksOf(path: readonly Step[]): Link[] {
+  const links: Link[] = []
+  const first = path.findIndex(({ word }) => word !== 0)
+  let lenders: Step[] = []
+  // From behind the first that waits, so that its lenders are known when the path comes back to it.
+  for (const step of [...path.slice(first + 1), ...path.slice(0, first + 1)]) {
+    if (step.word === 0) lenders.push(step)
+    else {
+      links.push({ waiting: step, lenders })
+      lenders = []
+    }
   }
-  cycle.unshift(...cycle.splice(-1))
+  return [...links.slice(-1), ...links.slice(0, -1)]
+}
+
+function reportOf(cycle: readonly DeadlockMember[], at: number): DeadlockReport {
   return {
+    version: 1,
     kind: 'deadlock',
+    between: 'threads',
+    confidence: 'proved',
+    hasVictim: true,
     detectedAtMs: at,
-    victim: (cycle[0] as DeadlockMember).thread,
+    victim: (cycle[0] as DeadlockMember).waiter.id,
     cycle,
   }
 }
 
-/** What an owner holds: all of it, and what of that it holds shared. */
-interface Holdings {
-  readonly holds: readonly number[]
-  readonly holdsShared: readonly number[]
+function waiterOf(table: Table, id: number): Waiter {
+  const label = labelOf(table, id)
+  return kindOf(table, id) === TASK_SLOT
+    ? { kind: 'task', id, label, thread: leaderOf(table, id) }
+    : { kind: 'thread', id, label }
 }
 
-function holdingsOf(table: Table, id: number): Holdings {
+/** The locks that an owner holds, `at` this time in milliseconds since 1970. `wantedFrom`: the one waited for. */
+function holdingsOf(table: Table, id: number, at: number, wantedFrom: number): DeadlockHeldLock[] {
   // A thread that waits only through a task can take and free locks meanwhile.
   const entries = entriesSeen(table, id)
-  const holdsShared = entries.delete(nodeOf(table, id)) ? sharedBy(table, id) : []
-  const alone = [...entries].map((word) => numberOf(table, word))
-  return { holds: [...alone, ...holdsShared], holdsShared }
+  const shared = entries.delete(nodeOf(table, id)) ? sharedBy(table, id) : []
+  const label = labelOf(table, id)
+  const { heldAt, ...known } = originOf(table, id, at)
+  const describe = (name: number, mode: LockMode): DeadlockHeldLock => ({
+    name,
+    mode,
+    units: 1,
+    label,
+    ...known,
+    ...(name === wantedFrom && heldAt !== undefined && { heldAt }),
+  })
+  return [
+    ...[...entries].map((word) => describe(numberOf(table, word), 'exclusive')),
+    ...shared.map((lock) => describe(lock, 'shared')),
+  ]
 }
 
-function join(a: Holdings, b: Holdings): Holdings {
+/**
+ * Since when an owner holds its locks, and where it asked for them: an asynchronous holding that does not wait
+ * has published both. Nothing for others.
+ */
+function originOf(
+  table: Table,
+  id: number,
+  at: number,
+): Pick<DeadlockHeldLock, 'sinceMs' | 'heldMs' | 'callSite' | 'heldAt'> {
+  if (kindOf(table, id) !== TASK_SLOT || waitsForOf(table, id) !== 0) return {}
+  const sinceMs = waitingSince(table, id)
+  const heldAt = stackOf(table, id)
+  const callSite = innermost(heldAt)
   return {
-    holds: [...a.holds, ...b.holds],
-    holdsShared: [...a.holdsShared, ...b.holdsShared],
+    // 0 between the moment at which it gets its locks and that at which it publishes the time.
+    ...(sinceMs > 0 && { sinceMs, heldMs: Math.max(0, at - sinceMs) }),
+    ...(callSite !== undefined && { callSite, heldAt }),
   }
 }
 
-function asReported({ holds, holdsShared }: Holdings): Pick<DeadlockMember, keyof Holdings> {
-  const sorted = [...holds].sort((a, b) => a - b)
-  return { holds: sorted, ...(holdsShared.length > 0 && { holdsShared }) }
+function inOrder(holds: DeadlockHeldLock[]): DeadlockHeldLock[] {
+  return holds.sort((a, b) => Number(a.name) - Number(b.name))
 }

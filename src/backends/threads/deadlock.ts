@@ -25,7 +25,7 @@
 
 import type { DeadlockReport } from '../../core/report.ts'
 import { heirOf } from './abandoned.ts'
-import { describe } from './deadlock-report.ts'
+import { describeDeadlock } from './deadlock-report.ts'
 import { noticeEndOf } from './deaths.ts'
 import { hasShared, listOf } from './held-list.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
@@ -109,7 +109,7 @@ function confirm(
       if (ended !== undefined) return { ended }
       const second = walk(table, owner.id, childrenIn(table), counts)
       if (second && agree(first, second)) {
-        const report = describe(table, second)
+        const report = describeDeadlock(table, second)
         endWait(table, owner)
         return { report }
       }

@@ -2,8 +2,8 @@
 
 import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { show } from '../../core/format.ts'
 import { OptionNames } from '../../core/option-names.ts'
-import { show } from '../../core/show.ts'
 import type { Terms } from './wait.ts'
 
 /** Options of a call that holds locks. */

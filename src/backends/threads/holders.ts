@@ -5,8 +5,6 @@
  */
 
 import { nowMs } from '../../core/clock.ts'
-import { duration } from '../../core/listed.ts'
-import type { LockMode } from '../../core/modes.ts'
 import type { ThreadHolder, ThreadWait } from '../../core/report.ts'
 import { FREE_SLOT, TASK_SLOT } from './layout.ts'
 import { kindOf, labelOf, leaderOf, parentOf } from './owners.ts'
@@ -16,8 +14,6 @@ import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
 
 /** So many holders are described. */
 const MAX_DESCRIBED = 10
-/** So many of them are named in a sentence. */
-const MAX_NAMED = 4
 /** A chain of holders that wait themselves is followed so far. */
 const MAX_DEPTH = 5
 
@@ -86,8 +82,9 @@ class Description {
       label: labelOf(table, id),
       thread: leaderOf(table, id),
       mode: isShared ? 'shared' : 'exclusive',
+      isSeen: false,
       ...holding,
-      ...(waits && { waits }),
+      waits: waits ?? null,
     }
   }
 
@@ -96,7 +93,7 @@ class Description {
     lock: number | undefined,
     id: number,
     waits: ThreadWait | undefined,
-  ): Pick<ThreadHolder, 'heldMs' | 'isSeen' | 'stack'> {
+  ): Partial<Pick<ThreadHolder, 'heldMs' | 'isSeen' | 'heldAt'>> {
     const table = this.#table
     if (lock === undefined) return {}
     if (kindOf(table, id) === TASK_SLOT && waitsForOf(table, id) === 0) {
@@ -105,7 +102,7 @@ class Description {
       // 0 between the moment at which it gets its locks and that at which it says so.
       return {
         ...(since > 0 && { heldMs: this.#since(since) }),
-        ...(stack !== '' && { stack }),
+        ...(stack !== '' && { heldAt: stack }),
       }
     }
     const seen = this.#seen.find((each) => each.id === id)
@@ -124,10 +121,9 @@ class Description {
     const stack = stackOf(table, waiting)
     const blockers = holdersOf(table, lock, waiting).filter((each) => !this.#described.has(each))
     return {
-      lock,
-      mode: waitingMode(table, waiting),
+      waitsFor: { name: lock, mode: waitingMode(table, waiting), units: 1 },
       waitedMs: this.#since(waitingSince(table, waiting)),
-      ...(stack !== '' && { stack }),
+      ...(stack !== '' && { waitsAt: stack }),
       holders: depth < MAX_DEPTH ? this.holders(lock, blockers, depth + 1) : [],
     }
   }
@@ -147,43 +143,4 @@ function waitingFor(table: Table, id: number): number | undefined {
     if (parentOf(table, child) === id) return child
   }
   return undefined
-}
-
-/** Holders as a part of a sentence: `teller 3 (thread 4, seen holding it for 980 ms)`. */
-export function holdersText(
-  holders: readonly ThreadHolder[],
-  count: number = holders.length,
-): string {
-  const named = holders.slice(0, MAX_NAMED).map(holderText)
-  if (count > named.length) named.push(`${count - named.length} more`)
-  return named.join(', ')
-}
-
-function holderText(holder: ThreadHolder): string {
-  const { label, thread, heldMs, isSeen, stack, waits } = holder
-  const parts = label === `thread ${thread}` ? [] : [`thread ${thread}`]
-  if (heldMs !== undefined) {
-    parts.push(
-      `${isSeen ? 'seen holding it' : 'holds it'}${modeText(holder)} for ${duration(heldMs)}`,
-    )
-  }
-  if (stack) parts.push(`asked for ${siteOf(stack)}`)
-  if (waits) parts.push(waitText(waits))
-  return parts.length === 0 ? label : `${label} (${parts.join(', ')})`
-}
-
-function waitText({ lock, waitedMs, stack, holders }: ThreadWait): string {
-  const at = stack ? ` ${siteOf(stack)}` : ''
-  const held = holders.length === 0 ? '' : `, held by ${holdersText(holders)}`
-  return `and waits itself for lock ${lock} for ${duration(waitedMs)}${at}${held}`
-}
-
-function modeText({ mode }: { readonly mode: LockMode }): string {
-  return mode === 'shared' ? ' shared' : ''
-}
-
-/** The innermost call of a stack. */
-function siteOf(stack: string): string {
-  const [call = ''] = stack.split('\n')
-  return call.startsWith('at ') ? call : `at ${call}`
 }

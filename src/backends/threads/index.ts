@@ -12,11 +12,17 @@ export { exclusive, type LockMode, shared, type WantedLock } from '../../core/mo
 export type { LockLabel } from '../../core/names.ts'
 export type {
   AbandonedLocks,
+  DeadlockHeldLock,
   DeadlockMember,
   DeadlockReport,
+  HeldLock,
+  LongLockWaitReport,
+  LongSlotWaitReport,
   LongWaitReport,
+  RequestedLock,
   ThreadHolder,
   ThreadWait,
+  Waiter,
 } from '../../core/report.ts'
 export type { Settled } from './callback.ts'
 export type { HoldOptions } from './hold-arguments.ts'

@@ -3,8 +3,8 @@
  * its asynchronous holdings hold and wait for. For people who debug; `node:util` is not imported.
  */
 
+import { visible } from '../../core/format.ts'
 import { inspectBy } from '../../core/inspect.ts'
-import { visible } from '../../core/visible.ts'
 import { hasShared, listOf } from './held-list.ts'
 import { TASK_SLOT } from './layout.ts'
 import { kindOf, labelOf, leaderOf, type Owner, tagOf } from './owners.ts'

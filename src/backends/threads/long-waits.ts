@@ -13,9 +13,9 @@ import { nowMs } from '../../core/clock.ts'
 import { emitWarning, writeWarning } from '../../core/emit-warning.ts'
 import type { LockMode } from '../../core/modes.ts'
 import type { LongWaitReport } from '../../core/report.ts'
+import { longWaitText } from '../../core/report-text.ts'
 import { describeHolders, holdersOf, type Seen, waitersOf } from './holders.ts'
 import { TASK_SLOT } from './layout.ts'
-import { longWaitText } from './long-wait-text.ts'
 import { kindOf, leaderOf, type Owner, ownersIn } from './owners.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 
@@ -68,8 +68,8 @@ class LongWaits {
 
   report(report: LongWaitReport): void {
     if (this.#onLongWait) callListener(this.#onLongWait, report)
-    else if (report.isBlocked) writeWarning(longWaitText(report, isMainThread()))
-    else emitWarning(longWaitText(report, isMainThread()))
+    else if (report.isBlocked) writeWarning(longWaitText(report))
+    else emitWarning(longWaitText(report))
   }
 }
 
@@ -146,18 +146,22 @@ export class WaitWatch {
     const { id, label } = this.#owner
     const lock = this.#lock === NO_LOCK ? undefined : this.#lock
     const ids = lock === undefined ? ownersIn(table) : holdersOf(table, lock, id)
-    return {
+    const wait = {
+      version: 1,
       kind: 'long-wait',
       label,
       thread: leaderOf(table, id),
-      ...(lock !== undefined && { lock, mode, waiters: waitersOf(table, lock) }),
-      since: this.#sinceMs,
+      sinceMs: this.#sinceMs,
       waitedMs,
       isBlocked: lock !== undefined && kindOf(table, id) !== TASK_SLOT,
-      stack,
+      isMainThread: isMainThread(),
+      ...(stack !== '' && { waitsAt: stack }),
       holders: describeHolders(table, lock, ids, this.#seen, id),
       holderCount: ids.length,
-    }
+    } as const
+    if (lock === undefined) return { ...wait, resource: 'owner' }
+    const waitsFor = { name: lock, mode, units: 1 }
+    return { ...wait, resource: 'lock', waitsFor, waiters: waitersOf(table, lock) }
   }
 }
 

@@ -2,9 +2,10 @@
 
 import { elapsedMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
+import { holdersText } from '../../core/report-text.ts'
 import { isLeftBehind } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
-import { describeHolders, holdersText } from './holders.ts'
+import { describeHolders } from './holders.ts'
 import { DEAD_SLOT, FREE_SLOT, THREAD_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {

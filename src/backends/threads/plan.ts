@@ -1,8 +1,8 @@
 /** Plans: what was asked for, checked and made canonical: every lock once, in ascending order. */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { show } from '../../core/format.ts'
 import type { LockMode, WantedLock } from '../../core/modes.ts'
-import { show } from '../../core/show.ts'
 import { lockOf, type Table } from './table.ts'
 
 /** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */

@@ -1,7 +1,7 @@
 /** Registers owners in free slots, and gives the slots back. */
 
 import { LockUsageError } from '../../core/errors.ts'
-import { show } from '../../core/show.ts'
+import { show } from '../../core/format.ts'
 import {
   FREE_SLOT,
   LABEL_BYTES,

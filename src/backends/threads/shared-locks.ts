@@ -7,7 +7,7 @@
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
-import { show } from '../../core/show.ts'
+import { show } from '../../core/format.ts'
 import { PlanAcquirer } from './acquire-plan.ts'
 import { called, type Settled, settled } from './callback.ts'
 import { unwatch, watch } from './deaths.ts'

@@ -1,7 +1,7 @@
 /** The layout of one table: its options, checked; the addresses that follow; and the constants in its header. */
 
 import { LockUsageError } from '../../core/errors.ts'
-import { show } from '../../core/show.ts'
+import { show } from '../../core/format.ts'
 import {
   DATA_OFFSET,
   HEADER,

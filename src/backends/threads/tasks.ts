@@ -15,7 +15,7 @@
 
 import { canProve, REQUEST } from '../../core/await-chain.ts'
 import { builtin } from '../../core/builtin.ts'
-import { stackBeginningAt } from '../../core/call-stack.ts'
+import { stackBeginningAt } from '../../core/call-site.ts'
 import { pauseFor } from '../../core/clock.ts'
 import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'

@@ -1,9 +1,9 @@
 /** The error of a wait whose time is over: who was in the way, since when, and what that waits for itself. */
 
 import { LockTimeoutError } from '../../core/errors.ts'
-import { describeHolders, holdersOf, holdersText, type Seen } from './holders.ts'
+import { blockedText, holdersText } from '../../core/report-text.ts'
+import { describeHolders, holdersOf, type Seen } from './holders.ts'
 import { TASK_SLOT } from './layout.ts'
-import { blockedText } from './long-wait-text.ts'
 import { isMainThread } from './long-waits.ts'
 import { kindOf, type Owner } from './owners.ts'
 import { stripesText, type Table } from './table.ts'

@@ -165,10 +165,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const [{ reason } = assert.fail()] = rejected
       const { report } = reason as DeadlockError
       assert.equal(report.cycle.length, 2)
-      assert.deepEqual(report.cycle.map(({ waitsFor }) => waitsFor).sort(), [1, 2])
+      assert.deepEqual(report.cycle.map(({ waitsFor }) => waitsFor.name).sort(), [1, 2])
       for (const member of report.cycle) {
-        assert.deepEqual(member.holds, [3 - Number(member.waitsFor)])
-        assert.match(member.stack, /async\.test/)
+        const held = member.holds.map(({ name, mode }) => [name, mode])
+        assert.deepEqual(held, [[3 - Number(member.waitsFor.name), 'exclusive']])
+        assert.match(member.waitsAt ?? '', /async\.test/)
       }
       assert.equal(
         locks.tryHold([1, 2], () => 'free'),

@@ -111,7 +111,7 @@ export function describeShared(create: Create): void {
     const again = (): unknown => locks.hold(shared(3), () => locks.hold(shared(3), assert.fail))
     assert.throws(again, (error) => {
       assert.ok(error instanceof DeadlockError)
-      assert.equal(error.report.cycle[0]?.mode, 'shared')
+      assert.equal(error.report.cycle[0]?.waitsFor.mode, 'shared')
       assert.match(error.message, /not re-entrant; do not ask for lock 3 again/)
       return true
     })
@@ -196,9 +196,14 @@ export function describeShared(create: Create): void {
         .holdAsync([1], () => 'held')
         .catch((error: DeadlockError) => {
           const [victim, next] = error.report.cycle
-          assert.equal(victim?.label, 'main (task 2)')
-          assert.deepEqual([victim?.holds, victim?.holdsShared], [[0], [0]])
-          assert.deepEqual([next?.label, next?.holdsShared, next?.waitsFor], ['other', [1], 0])
+          assert.equal(victim?.waiter.label, 'main (task 2)')
+          const modes = (member = victim): unknown[] =>
+            member?.holds.map(({ name, mode }) => [name, mode]) ?? []
+          assert.deepEqual(modes(), [[0, 'shared']])
+          assert.deepEqual(
+            [next?.waiter.label, modes(next), next?.waitsFor.name],
+            ['other', [[1, 'shared']], 0],
+          )
           return 'victim'
         })
       assert.deepEqual([await outcome].includes('victim') ? 'victim' : await other, 'victim')

@@ -207,10 +207,14 @@ function describeOrder(create: Create): void {
           (error: DeadlockError) => {
             const [member, ...others] = error.report.cycle
             assert.deepEqual(others, [])
-            assert.equal(member?.label, 'me')
-            assert.deepEqual(member?.holds, [2, 4])
-            assert.equal(member?.waitsFor, 4)
-            assert.match(member?.stack ?? '', /contract/)
+            assert.equal(member?.waiter.label, 'me')
+            const held = member?.holds.map(({ name, mode }) => [name, mode])
+            assert.deepEqual(held, [
+              [2, 'exclusive'],
+              [4, 'exclusive'],
+            ])
+            assert.deepEqual(member?.waitsFor, { name: 4, mode: 'exclusive', units: 1 })
+            assert.match(member?.waitsAt ?? '', /contract/)
             return true
           },
         )

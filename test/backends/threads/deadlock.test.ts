@@ -77,15 +77,17 @@ function checkRing(report: DeadlockReport, members: number): void {
   const { cycle } = report
   assert.equal(report.kind, 'deadlock')
   assert.equal(cycle.length, members)
-  assert.equal(cycle[0]?.thread, report.victim)
-  assert.equal(new Set(cycle.map(({ thread }) => thread)).size, members)
+  assert.equal(cycle[0]?.waiter.id, report.victim)
+  assert.equal(new Set(cycle.map(({ waiter }) => waiter.id)).size, members)
   for (const [i, member] of cycle.entries()) {
     const next = cycle[(i + 1) % members]
-    assert.equal(member.holds.length, 1)
-    assert.deepEqual(next?.holds, [member.waitsFor])
-    assert.equal(next?.thread, member.blocker)
-    assert.equal(member.waitsFor, ((member.holds[0] as number) + 1) % members)
-    assert.match(member.stack, /programs/)
+    const { label } = member.waiter
+    const [held] = member.holds
+    assert.deepEqual(member.holds, [{ name: held?.name, mode: 'exclusive', units: 1, label }])
+    assert.deepEqual(next?.holds[0], { ...member.waitsFor, label: next?.waiter.label })
+    assert.deepEqual(member.blockers, [next?.waiter.id])
+    assert.equal(member.waitsFor.name, (Number(held?.name) + 1) % members)
+    assert.match(member.waitsAt ?? '', /programs/)
     assert.ok(member.waitedMs >= 0 && member.waitedMs < 60_000)
   }
   assert.ok(Math.abs(report.detectedAtMs - Date.now()) < 120_000)

@@ -94,26 +94,28 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await Promise.all([holding, ...waiting])
       const [first, second] = reports as [LongWaitReport, LongWaitReport]
       // Another of the waiters may make the second one, which has waited for less long.
-      const betweenMs = second.since + second.waitedMs - (first.since + first.waitedMs)
+      const betweenMs = second.sinceMs + second.waitedMs - (first.sinceMs + first.waitedMs)
       assert.ok(betweenMs >= first.waitedMs - 0.001, `${betweenMs} after ${first.waitedMs} ms`)
-      const { holders, stack, ...rest } = first
+      const { holders, waitsAt = '', ...rest } = first
       assert.deepEqual(
-        { ...rest, since: 0, waitedMs: 0 },
+        { ...rest, sinceMs: 0, waitedMs: 0 },
         {
+          version: 1,
           kind: 'long-wait',
+          resource: 'lock',
           label: first.label,
           thread: 1,
-          lock: 1,
-          mode: 'exclusive',
+          waitsFor: { name: 1, mode: 'exclusive', units: 1 },
           waiters: 5,
-          since: 0,
+          sinceMs: 0,
           waitedMs: 0,
           isBlocked: false,
+          isMainThread: true,
           holderCount: 1,
         },
       )
       assert.match(first.label, /main \(task \d\)/)
-      assert.match(stack, /silent-waits\.test/)
+      assert.match(waitsAt, /silent-waits\.test/)
       const [{ label, thread, heldMs = 0, isSeen } = assert.fail()] = holders
       assert.deepEqual([label, thread, isSeen], ['holder', 2, true])
       assert.ok(heldMs >= 20 && heldMs <= first.waitedMs + 1)
@@ -134,8 +136,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
             /lock 1, held by main \(task 2\) \(thread 1, holds it for \d+ ms, asked for at .*silent-waits.*, and waits itself for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1\)/,
           )
           const [holder] = holders ?? []
-          assert.match(holder?.stack ?? '', /silent-waits/)
-          assert.match(holder?.waits?.stack ?? '', /silent-waits/)
+          assert.match(holder?.heldAt ?? '', /silent-waits/)
+          assert.match(holder?.waits?.waitsAt ?? '', /silent-waits/)
           assert.equal(holder?.waits?.holders[0]?.label, 'main (task 1)')
           assert.ok(toJSON)
           return true
@@ -143,8 +145,10 @@ for (const memory of ['wasm', 'buffer'] as const) {
       )
       end()
       await Promise.all([root, middle])
-      const report = reports.find(({ lock }) => lock === 1) ?? assert.fail()
-      assert.equal(report.holders[0]?.waits?.lock, 2)
+      const isForLock1 = (report: LongWaitReport): boolean =>
+        report.resource === 'lock' && report.waitsFor.name === 1
+      const report = reports.find(isForLock1) ?? assert.fail()
+      assert.equal(report.holders[0]?.waits?.waitsFor.name, 2)
     })
 
     it('name the readers in the way, and since when', async () => {
@@ -218,9 +222,9 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
       end()
       await task
-      const [{ lock, holderCount, stack } = assert.fail()] = reports
-      assert.deepEqual([lock, holderCount], [undefined, 2])
-      assert.match(stack, /silent-waits/)
+      const [{ resource, holderCount, waitsAt = '' } = assert.fail()] = reports
+      assert.deepEqual([resource, holderCount], ['owner', 2])
+      assert.match(waitsAt, /silent-waits/)
     })
   })
 }

@@ -47,7 +47,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           outer.then(
             () => 'held',
             (error: DeadlockError) => {
-              const stacks = error.report.cycle.map(({ stack }) => stack).join('\n')
+              const stacks = error.report.cycle.map(({ waitsAt }) => waitsAt).join('\n')
               assert.doesNotMatch(stacks, /lockwise holder|node:/)
               return error.code
             },

@@ -1,0 +1,75 @@
+/** Locks on one event loop: the backend that a manager has by default. */
+
+import type { LockMode } from '../../core/modes.ts'
+import type { LockManagerSnapshot } from '../../core/snapshot.ts'
+import type { Backend, BackendRequest, Blocker, LockState } from '../backend.ts'
+import { isGranted, planOf, Queues, Ticket } from './queues.ts'
+import { rootHolders } from './root-holders.ts'
+import { snapshot } from './snapshot.ts'
+import { LocalWaitEdges } from './wait-edges.ts'
+
+/** The locks of one manager. */
+export class LocalBackend<Request extends BackendRequest> implements Backend<Request> {
+  readonly supports = { steal: true, shared: true }
+  readonly waits: LocalWaitEdges<Request> = new LocalWaitEdges()
+  readonly #queues: Queues<Request> = new Queues()
+
+  attach(): void {}
+
+  node(name: string, mode: LockMode): Ticket<Request> {
+    return new Ticket(name, mode)
+  }
+
+  acquire(request: Request): boolean {
+    if (request.steal) this.#steal(request)
+    else this.#queues.enter(request)
+    return request.missing === 0
+  }
+
+  tryAcquire(request: Request): boolean {
+    if (!this.#queues.isFree(request.plan)) return false
+    this.#queues.enter(request)
+    return true
+  }
+
+  cancel(request: Request): void {
+    this.#queues.leave(request)
+  }
+
+  release(request: Request): void {
+    this.#queues.leave(request)
+  }
+
+  blockers(request: Request, name?: string): Blocker<Request>[] {
+    return rootHolders(this.#queues, request, name)
+  }
+
+  locks(): Iterable<LockState<Request>> {
+    return this.#queues.all()
+  }
+
+  lock(name: string): LockState<Request> | undefined {
+    return this.#queues.get(name)
+  }
+
+  query(): LockManagerSnapshot {
+    return snapshot(this.#queues)
+  }
+
+  async close(): Promise<void> {}
+
+  /** Comes before all who wait; those who hold lose all that they have. */
+  #steal(thief: Request): void {
+    const victims = new Set<Request>()
+    for (let own: Ticket<Request> | undefined = planOf(thief); own; own = own.next) {
+      // Some who wait for other names may stand among those who hold this one.
+      let at = this.#queues.get(own.name)?.first
+      for (; at?.leads; at = at.after) if (isGranted(at.request)) victims.add(at.request)
+    }
+    this.#queues.enterFirst(thief)
+    for (const victim of victims) {
+      victim.lost({ kind: 'stolen', by: thief })
+      this.#queues.leave(victim)
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * Call stacks and call sites as text. A call stack has a line for each call, the innermost first, without a
+ * heading; a call site is the innermost call in the program's own code.
+ */
+
+/** The call site of a call stack, without the word `at`; `undefined` for an empty stack. */
+export function innermost(stack: string): string | undefined {
+  const call = firstCall(stack)
+  return call === '' ? undefined : call.replace(/^at (async )?/, '')
+}
+
+/** The innermost call of a call stack as it is written there; `''` for an empty stack. */
+export function firstCall(stack: string): string {
+  const end = stack.indexOf('\n')
+  return end < 0 ? stack : stack.slice(0, end)
+}
+
+/** The innermost call of a call stack in brackets, for a message; `''` for an empty stack. */
+export function callSite(stack: string): string {
+  const call = firstCall(stack)
+  return call === '' ? '' : ` (${call})`
+}
+
+/** The stack of an error that was made after its caller had left, as if it began at these calls. */
+export function stackBeginningAt(error: Error, calls: string): string {
+  return [
+    `${error.name}: ${error.message}`,
+    ...calls.split('\n').map((call) => `    ${call}`),
+  ].join('\n')
+}

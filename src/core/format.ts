@@ -1,0 +1,81 @@
+/** Values, names, lists and durations as messages and reports show them. */
+
+import { locksIn, type Plan } from './plan.ts'
+
+/** A message shows this many elements of a list, and the number of all. */
+const MAX_SHOWN = 10
+/** A message shows this many UTF-16 code units of a name. */
+const MAX_NAME = 100
+/** A message shows this many UTF-16 code units of a value that a caller passed. */
+const MAX_VALUE = 40
+
+/** A text that someone else chose, with what could forge lines or drive a terminal as `\u…`. */
+export function visible(text: string): string {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** The beginning of a name or label. */
+export function brief(text: string): string {
+  return shortened(text, MAX_NAME)
+}
+
+/** A lock's name in quotes; a lock's number as it is. */
+export function quoted(name: string | number): string {
+  return typeof name === 'number' ? `lock ${name}` : `'${brief(name)}'`
+}
+
+/** The first elements of a list, and the number of all where there are more. */
+export function listed(things: readonly string[]): string {
+  const more = things.length > MAX_SHOWN ? `, … (${things.length} in all)` : ''
+  return things.slice(0, MAX_SHOWN).join(', ') + more
+}
+
+/** The locks of a plan and their modes: a mode is written once where it is that of all. */
+export function lockList(plan: Plan): string {
+  const locks = locksIn(plan)
+  if (locks.every(({ mode }) => mode === plan.mode)) {
+    return `${listed(locks.map(({ name }) => quoted(name)))} (${plan.mode})`
+  }
+  return listed(locks.map(({ name, mode }) => `${quoted(name)} (${mode})`))
+}
+
+/** A duration: in milliseconds below 10 seconds, and then in larger units. */
+export function duration(ms: number): string {
+  if (ms < 10_000) return `${Math.max(0, Math.round(ms))} ms`
+  if (ms < 120_000) return `${(ms / 1000).toFixed(1)} s`
+  const minutes = Math.round(ms / 60_000)
+  return minutes < 120 ? `${minutes} min` : `${(ms / 3_600_000).toFixed(1)} h`
+}
+
+/** A value that a caller passed: short, and without calling anything of the value's own. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return `'${shortened(value, MAX_VALUE)}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint') return `${shortened(String(value), MAX_VALUE)}n`
+  if (typeof value === 'object' && value !== null) return kindOf(value)
+  return shortened(String(value), MAX_VALUE)
+}
+
+/** An object as a word with an article: that of its class, if it is one that is passed by mistake. */
+export function kindOf(value: object): string {
+  try {
+    if (Array.isArray(value)) return 'an array'
+    if (value instanceof Set) return 'a Set'
+    if (value instanceof Map) return 'a Map'
+    if (value instanceof AbortController) return 'an AbortController'
+    const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
+    if (ArrayBuffer.isView(value)) return `a ${tag}`
+    if (tag === 'Generator') return 'a generator'
+    if (tag === 'AsyncGenerator') return 'an async generator'
+  } catch {
+    // A proxy that was revoked, or throws.
+  }
+  return 'an object'
+}
+
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text
+}

@@ -1,0 +1,34 @@
+/**
+ * The one place where reports, and the holders in them, become text. User-chosen names are escaped in the
+ * text of a whole report; parts of sentences go through `visible()` with the sentence.
+ */
+
+import type { Report } from './report.ts'
+import { deadlockText } from './text/deadlock.ts'
+import { longWaitText } from './text/long-wait.ts'
+import { possibleDeadlockText } from './text/possible-deadlock.ts'
+import { leakedText, slowText } from './text/slow.ts'
+
+export { reentryAdvice, upgradeAdvice, upgradesIn } from './text/advice.ts'
+export { deadlockText, type TextOptions } from './text/deadlock.ts'
+export { deadlockMessage } from './text/deadlock-message.ts'
+export { blockersText, heldHow, keepAllHint, siteText } from './text/holders.ts'
+export { blockedText, holdersText, longWaitText } from './text/long-wait.ts'
+export { possibleDeadlockText } from './text/possible-deadlock.ts'
+export { guardCycleText, leakedText, slowText, waitText } from './text/slow.ts'
+
+/** A report of any kind as text, without a line break at its end. */
+export function reportText(report: Report): string {
+  switch (report.kind) {
+    case 'deadlock':
+      return deadlockText(report)
+    case 'possible-deadlock':
+      return possibleDeadlockText(report)
+    case 'slow':
+      return slowText(report)
+    case 'leaked':
+      return leakedText(report)
+    case 'long-wait':
+      return longWaitText(report)
+  }
+}

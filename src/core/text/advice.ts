@@ -1,0 +1,40 @@
+/** Advice on what to change, and the cases that it is for. User-chosen names are not escaped yet. */
+
+import { listed, quoted } from '../format.ts'
+import type { LockLabel } from '../names.ts'
+import type { DeadlockReport, RootHolder } from '../report.ts'
+
+/** Advice against an upgrade, for a lock that is held shared and asked for exclusively. */
+export function upgradeAdvice(locks: readonly LockLabel[]): string {
+  return (
+    `ask for ${listed(locks.map(quoted))} in mode 'exclusive' from the start: a lock that is held shared ` +
+    'cannot be made exclusive'
+  )
+}
+
+/** Advice for a task or thread that waits for a lock which it holds, or which may be held for it. */
+export function reentryAdvice(lock: LockLabel, isSuspected = false): string {
+  const advice = isSuspected
+    ? `code that holds ${quoted(lock)} must not wait for another request for it`
+    : `do not ask for ${quoted(lock)} again while holding it`
+  return `locks are not re-entrant; ${advice}`
+}
+
+/** The locks that a request asks for exclusively while its own callback or task holds them shared. */
+export function upgradesIn(holders: readonly RootHolder[]): LockLabel[] {
+  const upgrades = holders.filter(
+    ({ isAround, mode, name, waitsFor }) =>
+      isAround && mode === 'shared' && waitsFor.mode === 'exclusive' && name === waitsFor.name,
+  )
+  return [...new Set(upgrades.map(({ name }) => name))]
+}
+
+/** The locks that members of a deadlock hold shared and ask for exclusively. */
+export function upgradedIn({ cycle }: DeadlockReport): LockLabel[] {
+  const upgrades = cycle.filter(
+    ({ holds, waitsFor }) =>
+      waitsFor.mode === 'exclusive' &&
+      holds.some(({ name, mode }) => mode === 'shared' && name === waitsFor.name),
+  )
+  return [...new Set(upgrades.map(({ waitsFor }) => waitsFor.name))]
+}

@@ -1,0 +1,57 @@
+/** A deadlock in one sentence: the message of its error. */
+
+import { brief } from '../format.ts'
+import type { LockLabel } from '../names.ts'
+import type { DeadlockMember, DeadlockReport } from '../report.ts'
+import { reentryAdvice, upgradeAdvice, upgradedIn } from './advice.ts'
+import { heldHow } from './holders.ts'
+
+/** A message shows this many members of a cycle, or names. */
+const MAX_SHOWN = 10
+
+/** The message of a DeadlockError. User-chosen names are not escaped yet. */
+export function deadlockMessage(report: DeadlockReport): string {
+  const { cycle } = report
+  const [first] = cycle
+  const upgrades = upgradedIn(report)
+  if (first && cycle.length === 1) {
+    const lock = first.waitsFor.name
+    const holder = first.isProved
+      ? 'which it holds itself'
+      : 'which is held by the request inside which it was made'
+    const advice =
+      upgrades.length > 0 ? upgradeAdvice(upgrades) : reentryAdvice(lock, !first.isProved)
+    return (
+      `deadlock: ${first.waiter.label} asks for lock ${lock}, ${holder}` +
+      `${heldAs(first, lock)}, and would wait for ever. What to change: ${advice}`
+    )
+  }
+  const shown = cycle
+    .slice(0, MAX_SHOWN)
+    .map((member, i) => {
+      const { waiter, holds, waitsFor } = member
+      const held = heldAs(member, cycle.at(i - 1)?.waitsFor.name)
+      return `${waiter.label} holds ${namesText(holds)}${held}, waits for ${waitsFor.name}`
+    })
+    .join('; ')
+  const others = cycle.length > MAX_SHOWN ? `; and ${cycle.length - MAX_SHOWN} more` : ''
+  const advice =
+    upgrades.length > 0
+      ? `What to change: ${upgradeAdvice(upgrades)}`
+      : 'Take the locks in one request, or always in the same order'
+  return `deadlock of ${cycle.length}: ${shown}${others}. ${advice}; error.report has the call stacks.`
+}
+
+/** The request that took a lock for a member; `''` where it is not known since when that holds it. */
+function heldAs({ holds }: DeadlockMember, lock: LockLabel | undefined): string {
+  const held = holds.find(({ name }) => name === lock)
+  return held?.heldMs === undefined ? '' : ` (${brief(held.label)}, ${heldHow(held)})`
+}
+
+function namesText(locks: DeadlockMember['holds']): string {
+  if (locks.length === 0) return 'nothing'
+  const names = locks.map(({ name }) => name)
+  return names.length > MAX_SHOWN
+    ? `${names.slice(0, MAX_SHOWN - 1).join(', ')}, … (${names.length} in all)`
+    : names.join(', ')
+}

@@ -1,0 +1,203 @@
+/** A deadlock report as text of several lines: what happened, each wait, what to change. */
+
+import { duration as longDuration, visible } from '../format.ts'
+import type { LockLabel } from '../names.ts'
+import type {
+  DeadlockHeldLock,
+  DeadlockMember,
+  DeadlockReport,
+  LockHolder,
+  RequestedLock,
+} from '../report.ts'
+import { reentryAdvice, upgradeAdvice, upgradedIn } from './advice.ts'
+import { holderText } from './holders.ts'
+
+/** How to write the text. */
+export interface TextOptions {
+  /** Emphasises a heading; default: leaves it as it is. */
+  readonly strong?: (text: string) => string
+  /** Plays down what is rarely read; default: leaves it as it is. */
+  readonly faint?: (text: string) => string
+}
+
+/**
+ * A deadlock report as text of several lines, without a line break at its end. Names are shown with
+ * control characters escaped.
+ */
+export function deadlockText(report: DeadlockReport, options: TextOptions = {}): string {
+  const { strong = same, faint = same } = options
+  const { cycle } = report
+  const lines = [strong(heading(report)), '']
+  const width = cycle.reduce((most, { waiter }) => Math.max(most, visible(waiter.label).length), 0)
+  const indent = `  ${' '.repeat(width)}    `
+  for (const [i, member] of cycle.entries()) {
+    const blocker = cycle[(i + 1) % cycle.length] as DeadlockMember
+    const wantedFrom = cycle.at(i - 1)?.waitsFor.name
+    const name = strong(visible(member.waiter.label).padEnd(width))
+    lines.push(`  ${name}  ${taskText(member, wantedFrom)} ${waitText(member, blocker)}`)
+    lines.push(...holdersOf(member, wantedFrom).map((line) => indent + line))
+    const isTask = report.between === 'tasks'
+    lines.push(...placesOf(member, wantedFrom, isTask).map((call) => faint(indent + call)))
+  }
+  const condition = report.confidence === 'suspected' ? ', if this is a deadlock' : ''
+  lines.push('', ending(report), `What to change${condition}: ${advice(report)}`)
+  return lines.join('\n')
+}
+
+/** The lock that a member waits for, its holder, and for how long. */
+function waitText({ waitsFor, waitedMs }: DeadlockMember, blocker: DeadlockMember): string {
+  const held = blocker.holds.find(({ name }) => name === waitsFor.name)
+  const holder = visible((held ?? blocker.waiter).label)
+  return `waits for ${lockText(waitsFor)} (${held ? 'held by' : 'behind'} ${holder}) for ${duration(waitedMs)}`
+}
+
+/**
+ * The locks that a member holds; or, where it is not proved that their holder waits for it, that holder.
+ * `lock`: the one that the member before it waits for.
+ */
+function taskText({ waiter, holds, isProved }: DeadlockMember, lock?: LockLabel): string {
+  if (isProved) return `holds ${locksText(holds)},`
+  const holder = holds.find(({ name }) => name === lock)?.label ?? waiter.label
+  const held = holds.filter(({ label }) => label === holder)
+  const locks = locksText(held.length > 0 ? held : holds)
+  return holder === waiter.label
+    ? `holds ${locks}; a request that was made inside it`
+    : `was started inside ${visible(holder)}, which holds ${locks}, and`
+}
+
+/**
+ * The requests that took the locks of a member, a line each: the one whose lock the member before it waits
+ * for, and those with a label of their own; where it is known since when they hold them.
+ */
+function holdersOf({ waiter, holds }: DeadlockMember, lock?: LockLabel): string[] {
+  const known = holds.filter((held): held is DeadlockHeldLock & LockHolder => {
+    return held.sinceMs !== undefined && held.heldMs !== undefined
+  })
+  const wanted = known.filter(({ name }) => name === lock)
+  const others = known.filter(({ label }) => label !== waiter.label)
+  const byRequest = new Map<string, LockHolder>()
+  for (const holder of [...wanted, ...others]) {
+    const request = `${holder.sinceMs} ${holder.label}`
+    if (!byRequest.has(request)) byRequest.set(request, holder)
+  }
+  return [...byRequest.values()].slice(0, MAX_HOLDERS).map((holder) => visible(holderText(holder)))
+}
+
+/** The text names this many requests that took the locks of a member. */
+const MAX_HOLDERS = 5
+
+/** The calls at which a member waits, and at which the lock was asked for that the member before it waits for. */
+function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: boolean): string[] {
+  const { holds, waitsAt = '', awaitChain } = member
+  const held = holds.find(
+    ({ name, heldAt, similarHeldAt }) => name === lock && (heldAt ?? similarHeldAt) !== undefined,
+  )
+  const { heldAt = '', similarHeldAt = '' } = held ?? {}
+  const isMissing = held === undefined && isTask
+  const chain = awaitChain === undefined ? waitsAt : `${waitsAt.split('\n', 1)[0]}\n${awaitChain}`
+  return [
+    ...calls(chain, held || isMissing ? 'waits ' : ''),
+    ...calls(heldAt, 'holds '),
+    ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
+    ...(isMissing ? ["holds by a call that was not kept (places: 'always' keeps all)"] : []),
+    ...calls(similarHeldAt, '      '),
+  ]
+}
+
+/** The calls of a stack, a line each, the first one after a word that says what it is. */
+function calls(stack: string, word: string): string[] {
+  const lines = stack.split('\n').filter((call) => call !== '')
+  return lines.map((call, i) => (i === 0 ? word : ' '.repeat(word.length)) + visible(call))
+}
+
+function ending(report: DeadlockReport): string {
+  const { confidence, hasVictim, victim, cycle, between } = report
+  if (confidence === 'suspected') return doubt(report)
+  if (!hasVictim) return 'No request is rejected: deadlockAfterMs is Infinity.'
+  const member = cycle.find(({ waiter }) => waiter.id === victim) ?? cycle[0]
+  return `Victim: ${visible(member?.waiter.label ?? '')}; its request ${
+    between === 'tasks'
+      ? 'is rejected with DeadlockError when this has lasted for deadlockAfterMs.'
+      : 'was rejected with DeadlockError.'
+  }`
+}
+
+/** Why a deadlock is only suspected. */
+function doubt({ cycle, hasVictim }: DeadlockReport): string {
+  const i = Math.max(
+    0,
+    cycle.findIndex(({ isProved }) => !isProved),
+  )
+  const lock = nameText(cycle.at(i - 1)?.waitsFor.name ?? '')
+  const label = visible(cycle[i]?.waiter.label ?? '')
+  return (
+    `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
+    `not proved that the holder of ${lock} waits for ${label}. If a timer, a promise ` +
+    'that nobody awaits, or another branch made that request, this is no deadlock: mark it detached: true. ' +
+    'If the holder does wait, await the request directly and attach nothing else to its promise (a .catch() ' +
+    'beside the await hides it), or pass an owner. Code with an owner makes one request after another, or ' +
+    'one for all locks.'
+  )
+}
+
+function heading({ cycle, between, confidence }: DeadlockReport): string {
+  const [one, many] = between === 'tasks' ? ['task', 'tasks'] : ['thread', 'threads']
+  const isSuspected = confidence === 'suspected'
+  const what = isSuspected ? 'Suspected deadlock' : 'Deadlock'
+  if (cycle.length === 1) {
+    return `${what}: a ${one} ${isSuspected ? 'may wait' : 'waits'} for a lock that it holds itself.`
+  }
+  const outlook = between === 'tasks' ? '' : '; none could ever go on'
+  return `${what}: ${cycle.length} ${many} wait for each other in a cycle${outlook}.`
+}
+
+function advice(report: DeadlockReport): string {
+  const { cycle, between, confidence } = report
+  const upgrades = upgradedIn(report)
+  if (upgrades.length > 0) return `${visible(upgradeAdvice(upgrades))}.`
+  const names = [...new Set(cycle.map(({ waitsFor }) => waitsFor.name))].sort(ascending)
+  if (names.length === 1) {
+    return `${visible(reentryAdvice(names[0] as LockLabel, confidence === 'suspected'))}.`
+  }
+  if (between === 'tasks') {
+    const list = names.map((name) => `'${visible(String(name))}'`).join(', ')
+    return `take them in one request: request([${list}], …); or in the same order everywhere.`
+  }
+  return (
+    `take ${enumerated(names.map(nameText))} in one request (holdPair, hold), which always takes the lower one ` +
+    'first; or take them in the same order everywhere.'
+  )
+}
+
+function ascending(a: LockLabel, b: LockLabel): number {
+  return a < b ? -1 : 1
+}
+
+function locksText(locks: readonly RequestedLock[]): string {
+  return locks.length === 0 ? 'nothing' : enumerated(locks.map(lockText))
+}
+
+function lockText({ name, mode }: RequestedLock): string {
+  return nameText(name) + (mode === 'shared' ? ' (shared)' : '')
+}
+
+function nameText(name: LockLabel): string {
+  return typeof name === 'number' ? `lock ${name}` : visible(name)
+}
+
+/** All elements of a list, with "and" before the last. */
+function enumerated(things: readonly string[]): string {
+  return things.length < 2
+    ? things.join()
+    : `${things.slice(0, -1).join(', ')} and ${things.at(-1)}`
+}
+
+/** A duration, with three digits where it is below 100 milliseconds. */
+function duration(ms: number): string {
+  if (ms >= 100) return longDuration(ms)
+  return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`
+}
+
+function same(text: string): string {
+  return text
+}

@@ -1,0 +1,112 @@
+/** A long wait in shared memory as text: who waits, for what, who is in the way, and what to do. */
+
+import { firstCall } from '../call-site.ts'
+import { duration, quoted, visible } from '../format.ts'
+import type { LockMode } from '../modes.ts'
+import type { LongWaitReport, ThreadHolder, ThreadWait } from '../report.ts'
+
+/** A sentence names this many holders. */
+const MAX_NAMED = 4
+
+/** A report as text of several lines: the wait, its call stack, the stacks of its holders, advice. */
+export function longWaitText(report: LongWaitReport): string {
+  const { label, thread, waitedMs, waitsAt, holders } = report
+  const lines = [
+    `${label} (thread ${thread}) has waited for ${duration(waitedMs)} for ${objectOf(report)}`,
+    ...callsText('waits at', waitsAt),
+    ...holders.flatMap(stacksOf),
+    adviceFor(report),
+  ]
+  return lines.map(visible).join('\n')
+}
+
+function objectOf(report: LongWaitReport): string {
+  const { holders, holderCount } = report
+  if (report.resource === 'owner') {
+    const owners = `all ${holderCount} are in use: ${holdersText(holders, holderCount)}`
+    return `one of the table's owners; ${owners}`
+  }
+  const { waitsFor, waiters } = report
+  const shared = waitsFor.mode === 'shared' ? ' (shared)' : ''
+  const held = holderCount === 0 ? ', which was just released' : ''
+  const by = holderCount === 0 ? '' : `, held by ${holdersText(holders, holderCount)}`
+  const others = waiters > 1 ? `; ${waiters} wait for it` : ''
+  return `${quoted(waitsFor.name)}${shared}${held}${by}${others}`
+}
+
+/** The call stacks of a holder, and of what it waits for, where they are known. */
+function stacksOf({ label, heldAt, waits }: ThreadHolder): string[] {
+  return [
+    ...callsText(`${label} asked at`, heldAt),
+    ...callsText(`${label} waits at`, waits?.waitsAt),
+    ...(waits?.holders ?? []).flatMap(stacksOf),
+  ]
+}
+
+function callsText(what: string, stack: string | undefined): string[] {
+  if (stack === undefined) return []
+  return [`  ${what}`, ...stack.split('\n').map((call) => `    ${call.replace(/^at /, '')}`)]
+}
+
+function adviceFor(report: LongWaitReport): string {
+  const { resource, thread, isBlocked, isMainThread, holders } = report
+  if (resource === 'owner') {
+    return 'What to do: create the table with more owners, one for each thread and each holdAsync at a time.'
+  }
+  let advice = 'look at what the holder does meanwhile; timeoutMs limits a wait.'
+  if (isBlocked) advice = blockedText(holders, isMainThread)
+  else if (holders.some((holder) => holder.thread === thread)) {
+    advice = 'this thread holds the lock itself, and has to release it first.'
+  }
+  return `What to do: ${advice} longWaitMs sets when this is reported.`
+}
+
+/** A warning to a thread that blocks: its event loop stands still, and a holder can need it. */
+export function blockedText(holders: readonly ThreadHolder[], isMainThread: boolean): string {
+  const whose = isMainThread ? "the main thread's event loop" : "this thread's event loop"
+  const [holder] = holders
+  const needs = holder ? `${holder.label} needs it` : 'the holder needs it'
+  return (
+    `this call blocks ${whose}. If ${needs} (for a message, to start a worker, for output), ` +
+    'neither goes on: use holdAsync here.'
+  )
+}
+
+/** Holders as a part of a sentence: `teller 3 (thread 4, seen holding it for 980 ms)`. */
+export function holdersText(
+  holders: readonly ThreadHolder[],
+  count: number = holders.length,
+): string {
+  const named = holders.slice(0, MAX_NAMED).map(holderText)
+  if (count > named.length) named.push(`${count - named.length} more`)
+  return named.join(', ')
+}
+
+function holderText(holder: ThreadHolder): string {
+  const { label, thread, heldMs, isSeen, heldAt, waits } = holder
+  const parts = label === `thread ${thread}` ? [] : [`thread ${thread}`]
+  if (heldMs !== undefined) {
+    parts.push(
+      `${isSeen ? 'seen holding it' : 'holds it'}${modeText(holder)} for ${duration(heldMs)}`,
+    )
+  }
+  if (heldAt !== undefined) parts.push(`asked for ${siteOf(heldAt)}`)
+  if (waits) parts.push(waitText(waits))
+  return parts.length === 0 ? label : `${label} (${parts.join(', ')})`
+}
+
+function waitText({ waitsFor, waitedMs, waitsAt, holders }: ThreadWait): string {
+  const at = waitsAt === undefined ? '' : ` ${siteOf(waitsAt)}`
+  const held = holders.length === 0 ? '' : `, held by ${holdersText(holders)}`
+  return `and waits itself for ${quoted(waitsFor.name)} for ${duration(waitedMs)}${at}${held}`
+}
+
+function modeText({ mode }: { readonly mode: LockMode }): string {
+  return mode === 'shared' ? ' shared' : ''
+}
+
+/** The innermost call of a stack, after the word `at`. */
+function siteOf(stack: string): string {
+  const call = firstCall(stack)
+  return call.startsWith('at ') ? call : `at ${call}`
+}

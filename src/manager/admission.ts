@@ -1,0 +1,139 @@
+/** How requests enter: the backend is asked for their locks, and whatever may end the wait is set up. */
+
+import type { Backend, PlanNode } from '../backends/backend.ts'
+import type { Caller } from '../core/errors.ts'
+import { locksIn } from '../core/plan.ts'
+import { onAbort } from './aborts.ts'
+import { coarseNow, now } from './clock.ts'
+import { withDetails } from './details.ts'
+import type { Losses } from './losses.ts'
+import { nestIn } from './nesting.ts'
+import type { OrderChecker } from './order-checker.ts'
+import { hasWaiting } from './owners.ts'
+import type { Places } from './places.ts'
+import { type Request, stopBy } from './request.ts'
+import { isAborted, reasonOf } from './signals.ts'
+import type { Watchdog } from './watchdog.ts'
+
+/** What ends requests: the engine. */
+interface Ender {
+  readonly isImmediate: boolean
+  giveUp(request: Request, reason: unknown): void
+  end(request: Request): void | Promise<void>
+}
+
+/** What an {@link Admission} works with. */
+export interface AdmissionOptions {
+  readonly engine: Ender
+  readonly backend: Backend<Request>
+  readonly places: Places
+  readonly order: OrderChecker | undefined
+  readonly watchdog: Watchdog
+  readonly losses: Losses
+}
+
+/** The way into one manager's backend. */
+export class Admission {
+  readonly #engine: Ender
+  readonly #backend: Backend<Request>
+  readonly #places: Places
+  readonly #order: OrderChecker | undefined
+  readonly #watchdog: Watchdog
+  readonly #losses: Losses
+
+  constructor({ engine, backend, places, order, watchdog, losses }: AdmissionOptions) {
+    this.#engine = engine
+    this.#backend = backend
+    this.#places = places
+    this.#order = order
+    this.#watchdog = watchdog
+    this.#losses = losses
+  }
+
+  /** Enters the queues; whether all was free. */
+  enter(request: Request, caller: Caller): boolean {
+    const { options, holder } = request
+    request.since = coarseNow()
+    this.#places.keepSome(request, caller)
+    if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
+    else this.#ask(request, caller)
+    const { signal } = options
+    if (signal) {
+      const abort = (): void => this.#engine.giveUp(request, reasonOf(signal))
+      stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
+    }
+    return request.state === 'granted'
+  }
+
+  #enterNested(request: Request, holder: Request, caller: Caller): void {
+    const { options } = request
+    this.#order?.wanted(request, caller)
+    if (options.owner ? hasWaiting(holder) : holder.nested?.size) {
+      withDetails(holder).hasBranches = true
+    } else if (holder.details && !holder.guards?.size) holder.details.hasBranches = false
+    nestIn(holder, request)
+    this.#ask(request, caller)
+    if (request.state === 'granted') return
+    request.since = now()
+    this.#places.keep(request, caller)
+  }
+
+  /** waiting → granted, if the backend grants it now, or has done so. */
+  #ask(request: Request, caller: Caller): void {
+    if (request.state === 'granted') return
+    const isGranted = request.options.steal
+      ? this.#losses.steal(caller, () => this.#backend.acquire(request))
+      : this.#backend.acquire(request)
+    if (isGranted) request.state = 'granted'
+    const { host } = request.context
+    if (host.observer) host.observe(isGranted ? 'granted' : 'waiting', request)
+  }
+
+  /** waiting → granted, if that is possible now. */
+  tryEnter(request: Request): boolean {
+    const backend = this.#backend
+    if (!backend.tryAcquire?.(request)) {
+      if (!this.#isAnyUnheard(request.plan)) return false
+      this.giveUpAborted()
+      if (!backend.tryAcquire?.(request)) return false
+    }
+    request.state = 'granted'
+    const { host } = request.context
+    if (host.observer) host.observe('granted', request)
+    return true
+  }
+
+  /** Where the backend cannot say that at once, the request fails later. */
+  isRefused(request: Request, caller: Caller): boolean {
+    if (!request.options.ifAvailable || !this.#engine.isImmediate || this.tryEnter(request))
+      return false
+    if (request.callback === undefined) throw this.#watchdog.notAvailable(request, caller)
+    void this.#engine.end(request)
+    return true
+  }
+
+  /** Gives up every request whose abort we have not heard of yet. Cost: every request, once. */
+  giveUpAborted(): void {
+    const aborted = new Set<Request>()
+    for (const lock of this.#backend.locks()) {
+      for (const request of lock.holders()) if (isAbortedUnheard(request)) aborted.add(request)
+      for (const request of lock.waiters()) if (isAbortedUnheard(request)) aborted.add(request)
+    }
+    for (const request of aborted) {
+      this.#engine.giveUp(request, reasonOf(request.options.signal as AbortSignal))
+    }
+  }
+
+  /** Whether an abort that we have not heard of would end the wait or the grant of one before a plan. */
+  #isAnyUnheard(plan: PlanNode): boolean {
+    return locksIn(plan).some(({ name }) => {
+      const newest = this.#backend.lock(name)?.newest
+      return newest !== undefined && isAbortedUnheard(newest)
+    })
+  }
+}
+
+/** Whether its signal has aborted before it began, and another listener of that is still running. */
+function isAbortedUnheard({ state, options }: Request): boolean {
+  return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
+}

@@ -1,0 +1,133 @@
+/** Calls the callbacks of requests, and ends their holdings. */
+
+import type { Callback } from './arguments.ts'
+import { showAwaits } from './await-frames.ts'
+import type { Context } from './context.ts'
+import { OwnPromise, promiseThen, rejecterOfLast, resolverOfLast, take } from './deferred.ts'
+import { type Settle, withDetails } from './details.ts'
+import { Lock } from './lock.ts'
+import { noteReturned } from './nesting.ts'
+import type { Request } from './request.ts'
+import { Scope, type ScopeCalls } from './scope.ts'
+import { TrackedPromise } from './tracked-promise.ts'
+
+/** What ends holdings: the engine. */
+export interface HoldingEnder {
+  /** Whether a release is done when the call returns. */
+  readonly isImmediate: boolean
+  /** any → ended. A promise settles when its locks are free. */
+  end(request: Request): void | Promise<void>
+}
+
+/** The callbacks of one manager's requests. */
+export class Callbacks {
+  readonly #engine: HoldingEnder
+  readonly #context: Context<Request>
+  readonly #calls: ScopeCalls
+
+  constructor(engine: HoldingEnder, context: Context<Request>, calls: ScopeCalls) {
+    this.#engine = engine
+    this.#context = context
+    this.#calls = calls
+  }
+
+  /** Calls a request's callback, and ends the holding when what it returned has settled. */
+  call(request: Request, callback: Callback, settle: Settle | undefined): unknown {
+    try {
+      this.#context.enter(request)
+      const value = callback(new Lock(request), new Scope(this.#calls, request))
+      if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
+        return this.#endWith(request, value, settle)
+      }
+      const released = this.#engine.end(request)
+      if (request.failure) throw request.failure.reason
+      return released === undefined ? value : released.then(() => value)
+    } catch (error) {
+      const released = this.#engine.end(request)
+      const reason = request.failure ? request.failure.reason : error
+      if (released === undefined) throw reason
+      return released.then(() => Promise.reject(reason))
+    }
+  }
+
+  /** Ends a holding, and settles its promise when its locks are free, or it is known that they are lost. */
+  async #endThen(request: Request, settle: () => void): Promise<void> {
+    try {
+      await this.#engine.end(request)
+    } finally {
+      settle()
+    }
+  }
+
+  /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
+  callRobbed(request: Request): void {
+    const { callback, holder } = request
+    try {
+      const value = callback?.(new Lock(request), new Scope(this.#calls, holder))
+      OwnPromise.resolve(value).catch(() => {})
+    } catch {
+      // Its promise has been rejected for the theft.
+    }
+  }
+
+  /** Ends the holding when the value has settled, if it is a promise or another thenable. */
+  #endWith(
+    request: Request,
+    thenable: object,
+    settle: Settle | undefined,
+  ): Promise<unknown> | undefined {
+    const nested = request.nested && (TrackedPromise.subscribe(thenable) as Request | undefined)
+    if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
+    // First, for it can throw.
+    const value = OwnPromise.resolve(thenable)
+    if (settle) {
+      this.#endAfter(request, value, settle.resolve, settle.reject)
+      return undefined
+    }
+    const outcome = new OwnPromise(take)
+    const reject = rejecterOfLast()
+    const resolve = resolverOfLast()
+    this.#endAfter(request, value, resolve, reject)
+    return outcome
+  }
+
+  #endAfter(
+    request: Request,
+    value: Promise<unknown>,
+    resolve: Settle['resolve'],
+    reject: Settle['reject'],
+  ): void {
+    request.end = promiseThen.call(
+      value,
+      // Settled first, so that it comes before what its end grants.
+      (value) => {
+        if (request.guards) noteReturned(request.guards, request, value)
+        if (!this.#engine.isImmediate) return this.#endThen(request, () => resolve(value))
+        resolve(value)
+        void this.#engine.end(request)
+        return undefined
+      },
+      (error) => {
+        if (!this.#engine.isImmediate) return this.#endThen(request, () => reject(error))
+        reject(error)
+        void this.#engine.end(request)
+        return undefined
+      },
+    )
+    // A holder of another manager may wait for it, and does not know it.
+    if (request.around && !request.details?.resolve) {
+      const details = withDetails(request)
+      details.resolve = resolve
+      details.reject = reject
+      showAwaits(request)
+    }
+    // Assigned last: if an earlier statement throws, only the caller sees the error.
+    request.reject = reject
+    if (request.failure) reject(request.failure.reason)
+  }
+
+  /** Calls a callback without a lock. */
+  callWithNull({ callback, holder }: Request): unknown {
+    return callback?.(null, new Scope(this.#calls, holder))
+  }
+}

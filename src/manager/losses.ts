@@ -1,0 +1,48 @@
+/** Requests that lose their locks while they hold them: to a thief, or because the backend has lost them. */
+
+import type { Loss } from '../backends/backend.ts'
+import type { Caller } from '../core/errors.ts'
+import { reportLost } from './lost.ts'
+import type { Places } from './places.ts'
+import { goneFrom, stolen } from './refusals.ts'
+import type { Request } from './request.ts'
+
+/** The losses of one manager's requests. */
+export class Losses {
+  readonly #places: Places
+  readonly #end: (request: Request) => void
+  /** While a request steals: its call, and those that have lost their locks to it. */
+  #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
+
+  constructor(places: Places, end: (request: Request) => void) {
+    this.#places = places
+    this.#end = end
+  }
+
+  /** Has the backend grant a request that steals; its victims hear of it when all have ended. */
+  steal(caller: Caller, acquire: () => boolean): boolean {
+    const victims: Request[] = []
+    this.#theft = { caller, victims }
+    try {
+      return acquire()
+    } finally {
+      this.#theft = undefined
+      reportLost(victims)
+    }
+  }
+
+  /** The backend says that a request has lost what it was granted. */
+  lost(request: Request, loss: Loss): void {
+    if (request.state === 'ended' || request.state === 'waiting') return
+    const theft = this.#theft
+    const reason =
+      loss.kind === 'stolen'
+        ? stolen(request, loss.by as Request, this.#places, theft?.caller)
+        : goneFrom(request, loss.error, this.#places)
+    request.failure = { reason, kind: loss.kind }
+    request.reject?.(reason)
+    this.#end(request)
+    if (theft) theft.victims.push(request)
+    else reportLost([request])
+  }
+}

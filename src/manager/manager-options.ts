@@ -1,0 +1,122 @@
+/** The options of a lock manager, checked. */
+
+import type { Backend } from '../backends/backend.ts'
+import { LockUsageError } from '../core/errors.ts'
+import { show } from '../core/format.ts'
+import { OptionNames } from '../core/option-names.ts'
+import { DeclaredOrder } from '../core/order.ts'
+import { type Compare, defaultCompare, toMs } from './arguments.ts'
+import type { DeadlockVictims } from './deadlock-detector.ts'
+import type { EngineOptions } from './engine.ts'
+import { type KeepPlaces, Places } from './places.ts'
+import { Reports } from './reports.ts'
+import type { Request } from './request.ts'
+
+/** Options of a {@link LockManager}. */
+export interface LockManagerOptions {
+  /**
+   * How long a deadlock must stand before its victim is rejected, in milliseconds; with 0 it is
+   * rejected at once, with `Infinity` never. It is reported at once in any case. Default: 1000.
+   */
+  readonly deadlockAfterMs?: number | undefined
+  /**
+   * Which deadlocks have a victim: those that are proved (`'proved'`), or also those that are only likely
+   * (`'likely'`), where a rejected request is better than one that may wait forever. Default: `'proved'`.
+   */
+  readonly deadlockVictims?: DeadlockVictims | undefined
+  /**
+   * Whether to keep a graph of the orders in which locks are taken, and to report a possible deadlock.
+   * Default: true. Has no meaning with a declared order, which cannot be broken.
+   */
+  readonly trackOrder?: boolean | undefined
+  /**
+   * Of which requests the call stack is kept, for reports: of some (`'sampled'`, one in 10 ms after the
+   * first 32; those that wait inside a holder always), of all (`'always'`, some microseconds for each),
+   * or of none. Default: `'sampled'`.
+   */
+  readonly places?: KeepPlaces | undefined
+  /**
+   * Reports a lock for which a request has waited for so many milliseconds, by the event `slow`: once for
+   * each stuck lock, then each time the wait has lasted twice as long. `Infinity`: never. Default: 10,000.
+   * Costs one timer for the manager while any request waits.
+   */
+  readonly longWaitMs?: number | undefined
+  /**
+   * The `timeoutMs` of requests that have none of their own; a request's own `Infinity` is no limit.
+   * Default: no limit. Costs a timer and a call stack for each request that waits.
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * The `warnAfterMs` of requests that have none of their own; a request's own `Infinity` reports
+   * nothing. Default: reports nothing. Costs a timer for each request that is granted.
+   */
+  readonly warnAfterMs?: number | undefined
+  /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
+  readonly order?: readonly string[] | undefined
+  /**
+   * Where the locks are kept. A backend belongs to one manager. Default: the memory of this event loop.
+   */
+  readonly backend?: Backend | undefined
+}
+
+const OPTION_NAMES = new OptionNames([
+  'deadlockAfterMs',
+  'deadlockVictims',
+  'trackOrder',
+  'places',
+  'order',
+  'longWaitMs',
+  'timeoutMs',
+  'warnAfterMs',
+  'backend',
+])
+
+/** Options as they count: checked, and the defaults filled in. */
+export interface CheckedOptions extends EngineOptions {
+  readonly order: DeclaredOrder | undefined
+  readonly compare: Compare
+}
+
+/** @throws LockUsageError for an option that cannot be. */
+export function toRequesterOptions(
+  options: LockManagerOptions,
+  defaultBackend: () => Backend<Request>,
+): CheckedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
+  }
+  OPTION_NAMES.mustKnow(options, 'LockManager')
+  const { trackOrder = true, places = 'sampled', deadlockVictims = 'proved' } = options
+  const deadlockAfterMs = toMs(options.deadlockAfterMs, 'deadlockAfterMs') ?? 1000
+  if (!['proved', 'likely'].includes(deadlockVictims)) {
+    throw new LockUsageError(
+      `deadlockVictims must be 'proved' or 'likely', not ${show(deadlockVictims)}`,
+    )
+  }
+  if (!['sampled', 'always', 'never'].includes(places)) {
+    throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(places)}`)
+  }
+  const order = options.order === undefined ? undefined : new DeclaredOrder(options.order)
+  return {
+    deadlockAfterMs,
+    deadlockVictims,
+    order,
+    compare: order ? (a, b) => order.compare(a, b) : defaultCompare,
+    trackOrder: trackOrder && order === undefined,
+    places: new Places(places),
+    reports: new Reports(deadlockAfterMs !== Number.POSITIVE_INFINITY),
+    longWaitMs: toMs(options.longWaitMs, 'longWaitMs') ?? 10_000,
+    timeoutMs: toMs(options.timeoutMs, 'timeoutMs'),
+    warnAfterMs: toMs(options.warnAfterMs, 'warnAfterMs'),
+    backend: options.backend === undefined ? defaultBackend() : toBackend(options.backend),
+  }
+}
+
+function toBackend(backend: Backend): Backend<Request> {
+  if (typeof backend === 'object' && backend !== null && 'acquire' in backend) {
+    return backend as unknown as Backend<Request>
+  }
+  throw new LockUsageError(
+    `backend must be a backend, such as threads(table), not ${show(backend)}`,
+  )
+}

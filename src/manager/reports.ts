@@ -1,0 +1,59 @@
+/** The reports of a manager: whom it tells, and what becomes of those that nobody listens to. */
+
+import type {
+  DeadlockReport,
+  LeakedReport,
+  PossibleDeadlockReport,
+  SlowReport,
+} from '../core/report.ts'
+import { Listeners, type LockEvents } from './events.ts'
+import { SeldomSuspected } from './seldom.ts'
+import { warn } from './warn.ts'
+
+/** The kinds of reports. */
+export const KINDS: readonly (keyof LockEvents)[] = [
+  'deadlock',
+  'suspected',
+  'possible',
+  'slow',
+  'leaked',
+]
+
+/** The reports of one manager. */
+export class Reports {
+  readonly listeners: Listeners = new Listeners()
+  readonly #suspected = new SeldomSuspected()
+  readonly #hasVictims: boolean
+
+  /** `hasVictims`: whether a deadlock is told by the rejection of its victim. */
+  constructor(hasVictims: boolean) {
+    this.#hasVictims = hasVictims
+  }
+
+  deadlock(report: DeadlockReport): void {
+    if (this.#hasVictims) this.listeners.tell('deadlock', report)
+    else this.#tellOrWarn('deadlock', report)
+  }
+
+  suspected(report: DeadlockReport): void {
+    if (this.listeners.tell('suspected', report)) return
+    const count = this.#suspected.count(report)
+    if (count > 0) warn(report, count)
+  }
+
+  possible(report: PossibleDeadlockReport): void {
+    this.#tellOrWarn('possible', report)
+  }
+
+  slow(report: SlowReport): void {
+    this.#tellOrWarn('slow', report)
+  }
+
+  leaked(report: LeakedReport): void {
+    this.#tellOrWarn('leaked', report)
+  }
+
+  #tellOrWarn<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): void {
+    if (!this.listeners.tell(kind, report)) warn(report)
+  }
+}

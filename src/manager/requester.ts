@@ -1,0 +1,230 @@
+/**
+ * What callers ask for, on its way to the engine: arguments are checked and converted, the holder is found in
+ * whose code the call was made, and the declared order is kept. LockManager and Scope are its two faces.
+ */
+
+import type { Backend, PlanNode } from '../backends/backend.ts'
+import { type Caller, LockUsageError } from '../core/errors.ts'
+import type { DeclaredOrder } from '../core/order.ts'
+import { namesIn, type Plan } from '../core/plan.ts'
+import type { LockManagerSnapshot } from '../core/snapshot.ts'
+import {
+  type Call,
+  type Compare,
+  mustBeNoCallback,
+  mustBePossible,
+  type Options,
+  toCallback,
+  toNames,
+  toOptions,
+  toPlan,
+} from './arguments.ts'
+import { isCarried } from './context.ts'
+import { Engine } from './engine.ts'
+import type { Guard } from './guard.ts'
+import type { CheckedOptions } from './manager-options.ts'
+import { holderInScope } from './nesting.ts'
+import { overview } from './overview.ts'
+import { Owners } from './owners.ts'
+import { againstOrder } from './refusals.ts'
+import { labelOf, type Request } from './request.ts'
+import type { ScopeCalls } from './scope.ts'
+import { locksOf } from './wait-graph.ts'
+
+/** The requests of one manager, from the call to the engine. */
+export class Requester implements ScopeCalls {
+  readonly #options: CheckedOptions
+  readonly #backend: Backend<Request>
+  readonly #compare: Compare
+  readonly #order: DeclaredOrder | undefined
+  readonly #owners: Owners
+  readonly engine: Engine
+
+  constructor(options: CheckedOptions) {
+    this.#options = options
+    this.#backend = options.backend
+    this.#compare = options.compare
+    this.#order = options.order
+    this.engine = new Engine(options, this)
+    this.#owners = new Owners(this.engine.context, isCarried)
+  }
+
+  /** The holder in whose callback the running code is, as far as the runtime can tell. */
+  get holder(): Request | undefined {
+    return this.engine.context.current
+  }
+
+  /** `rest` is empty where there are no options. */
+  request(
+    names: unknown,
+    second: unknown,
+    rest: readonly unknown[],
+    holder: Request | undefined,
+    caller: Caller,
+  ): Promise<unknown> {
+    try {
+      // In this order, as each can throw, or call the caller's code.
+      const wanted = toNames(names, 'request')
+      const options = toOptions(rest.length === 0 ? undefined : second, 'request', names)
+      const callback = toCallback(rest.length === 0 ? second : rest[0])
+      const plan = toPlan(wanted, options.mode, this.#compare, this.#backend)
+      const inside = options.owner ? this.#holderOfOwner(options, holder) : holder
+      this.#mustBeAllowed(plan, options, inside, caller)
+      return this.engine.request(plan, options, callback, inside, caller)
+    } catch (error) {
+      return Promise.reject(fromCaller(error, caller))
+    }
+  }
+
+  acquire(
+    names: unknown,
+    given: unknown,
+    third: unknown,
+    holder: Request | undefined,
+    caller: Caller,
+  ): Promise<Guard> {
+    try {
+      const { plan, options } = this.#asked('acquire', names, given, third)
+      const inside = options.owner ? this.#holderOfOwner(options, holder) : holder
+      this.#mustBeAllowed(plan, options, inside, caller)
+      return this.engine.request(plan, options, undefined, inside, caller) as Promise<Guard>
+    } catch (error) {
+      return Promise.reject(fromCaller(error, caller))
+    }
+  }
+
+  tryAcquire(
+    names: unknown,
+    given: unknown,
+    third: unknown,
+    holder: Request | undefined,
+    caller: Caller,
+  ): Guard | undefined {
+    try {
+      const { plan, options } = this.#asked('tryAcquire', names, given, third)
+      if (!this.engine.isImmediate) throw notImmediate()
+      const inside = options.owner ? this.#holderOfOwner(options, holder) : holder
+      this.#mustBeAllowed(plan, options, inside, caller)
+      return this.engine.tryAcquire(plan, options, inside, caller)
+    } catch (error) {
+      throw fromCaller(error, caller)
+    }
+  }
+
+  requestInScope(
+    [names, second, ...rest]: readonly unknown[],
+    scope: unknown,
+    caller: Caller,
+  ): Promise<unknown> {
+    return this.request(names, second, rest, this.#inScope(scope), caller)
+  }
+
+  acquireInScope(
+    [names, options, third]: readonly unknown[],
+    scope: unknown,
+    caller: Caller,
+  ): Promise<Guard> {
+    return this.acquire(names, options, third, this.#inScope(scope), caller)
+  }
+
+  tryAcquireInScope(
+    [names, options, third]: readonly unknown[],
+    scope: unknown,
+    caller: Caller,
+  ): Guard | undefined {
+    return this.tryAcquire(names, options, third, this.#inScope(scope), caller)
+  }
+
+  #inScope(scope: unknown): Request | undefined {
+    return holderInScope(scope as Request | undefined, this.holder)
+  }
+
+  async query(): Promise<LockManagerSnapshot> {
+    this.engine.giveUpAborted()
+    return this.#backend.query()
+  }
+
+  /** See `LockManager.close()`. */
+  async close(caller: Caller): Promise<void> {
+    for (const { name, newest } of this.#backend.locks()) {
+      if (newest === undefined) continue
+      const does = newest.state === 'waiting' ? 'waits for' : 'holds'
+      throw new LockUsageError(
+        `close: ${labelOf(newest)} still ${does} '${name}'; release all locks first`,
+        caller,
+      )
+    }
+    await this.#backend.close()
+  }
+
+  /** The manager in one line. */
+  overview(): string {
+    return overview(this.#backend)
+  }
+
+  /** The holder that an owner's request belongs to which is made in the code of another one, or of none. */
+  #holderOfOwner({ owner, label }: Options, around: Request | undefined): Request | undefined {
+    return owner && this.#owners.holderOf(owner, label, around)
+  }
+
+  /** The plan and options of `acquire()` or `tryAcquire()`; a third argument can only be a mistake. */
+  #asked(
+    call: Call,
+    names: unknown,
+    given: unknown,
+    third: unknown,
+  ): { readonly plan: PlanNode; readonly options: Options } {
+    const wanted = toNames(names, call)
+    const options = toOptions(given, call, names)
+    if (third !== undefined) mustBeNoCallback(third, call)
+    return { plan: toPlan(wanted, options.mode, this.#compare, this.#backend), options }
+  }
+
+  /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
+  #mustBeAllowed(plan: Plan, options: Options, holder: Request | undefined, caller: Caller): void {
+    mustBePossible(plan, options, this.#backend.supports)
+    if (this.#order) this.#mustFollow(this.#order, plan, options, holder, caller)
+  }
+
+  /** Refuses names of no declared class, and such as should have been taken before what is held. */
+  #mustFollow(
+    order: DeclaredOrder,
+    plan: Plan,
+    options: Options,
+    holder: Request | undefined,
+    caller: Caller,
+  ): void {
+    const wanted = namesIn(plan)
+    const ranks = wanted.map((name) => order.rankOf(name))
+    if (holder === undefined || options.detached) return
+    // A plan is in the declared order: its first name has the lowest rank.
+    const [lowest = 0] = ranks
+    for (const held of locksOf(holder)) {
+      if (lowest > order.rankOf(held.name)) continue
+      const detachable = options.owner === undefined
+      throw againstOrder(order, wanted[0] ?? '', held, this.#options.places, detachable, caller)
+    }
+  }
+}
+
+function notImmediate(): LockUsageError {
+  return new LockUsageError(
+    'tryAcquire: this backend cannot answer at once: use acquire(names, { ifAvailable: true })',
+  )
+}
+
+/** Lets the stack of a usage error begin at the caller, whose mistake it is. */
+function fromCaller(error: unknown, caller: Caller): unknown {
+  try {
+    if (!Error.captureStackTrace) return error
+    // Also the TypeErrors of Web Locks that we made.
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
+    const { stack = '' } = error
+    Error.captureStackTrace(error, caller)
+    // JavaScriptCore has left the caller by then where that ends in our call, and finds no calls at all.
+    if (!String(error.stack).includes('\n')) error.stack = stack
+  } catch {
+    // `Error.prepareStackTrace` is the user's, and may throw.
+  }
+  return error
+}

@@ -1,0 +1,113 @@
+/**
+ * Watches requests while they wait and hold: ends waits at their time limit, and reports what lasts long, or
+ * can never end because the event loop runs empty.
+ */
+
+import type { Backend } from '../backends/backend.ts'
+import type { Caller } from '../core/errors.ts'
+import { namesIn } from '../core/plan.ts'
+import { RootHolders } from './blockers.ts'
+import { callAfter, now, reportIdlyAfter } from './clock.ts'
+import type { DeadlockDetector } from './deadlock-detector.ts'
+import { watchEmptyLoop } from './empty-loop.ts'
+import { LongWaits } from './long-waits.ts'
+import type { Places } from './places.ts'
+import { endOf, notAvailable, timedOut } from './refusals.ts'
+import type { Reports } from './reports.ts'
+import { type Request, stopBy } from './request.ts'
+import { ManagerWaits } from './waiting.ts'
+
+/** What a {@link Watchdog} works with. Times are in milliseconds; `LockManagerOptions` explains them. */
+export interface WatchdogOptions {
+  readonly backend: Backend<Request>
+  readonly places: Places
+  readonly reports: Reports
+  readonly timeoutMs: number | undefined
+  readonly warnAfterMs: number | undefined
+  readonly longWaitMs: number
+}
+
+/** The watchdog of one manager's requests. */
+export class Watchdog {
+  readonly #options: WatchdogOptions
+  readonly #detector: DeadlockDetector
+  readonly #giveUp: (request: Request, reason: unknown) => void
+  readonly #roots: RootHolders
+  readonly #longWaits: LongWaits
+  readonly #warnAfterMs: number | undefined
+  /** Set with the first request that waits. */
+  #waits: ManagerWaits | undefined
+
+  constructor(
+    options: WatchdogOptions,
+    detector: DeadlockDetector,
+    giveUp: (request: Request, reason: unknown) => void,
+  ) {
+    this.#options = options
+    this.#detector = detector
+    this.#giveUp = giveUp
+    this.#warnAfterMs = options.warnAfterMs
+    this.#roots = new RootHolders(options.backend, options.places)
+    this.#longWaits = new LongWaits({ ...options, roots: this.#roots })
+  }
+
+  /** A request begins to wait. */
+  waits(request: Request, caller: Caller): void {
+    const { warnAfterMs, timeoutMs = this.#options.timeoutMs } = request.options
+    if (timeoutMs !== undefined) this.#failAfter(request, timeoutMs, caller)
+    if (warnAfterMs !== undefined) this.#options.places.keep(request, caller)
+    this.#longWaits.begun(request)
+    if (this.#waits === undefined) this.#watchEmptyLoop()
+  }
+
+  /** A request begins to hold. */
+  holds(request: Request): void {
+    const warnAfterMs = request.options.warnAfterMs ?? this.#warnAfterMs
+    if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
+  }
+
+  /** The error for `acquire()` with `ifAvailable`, where not all is free. */
+  notAvailable(request: Request, caller: Caller): Error {
+    return notAvailable(request.plan, this.#roots.describe(request, now()), caller)
+  }
+
+  /** Gives the request up when it has waited for so many milliseconds. */
+  #failAfter(request: Request, timeoutMs: number, caller: Caller): void {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return
+    const { places } = this.#options
+    places.keep(request, caller)
+    const fail = (): void =>
+      this.#roots.withAll(
+        request,
+        () => endOf(request, timeoutMs),
+        (holders) => this.#giveUp(request, timedOut(request, timeoutMs, holders, places, caller)),
+      )
+    if (timeoutMs === 0) fail()
+    else stopBy(request, callAfter(timeoutMs, fail))
+  }
+
+  /** Reports a holding that lasts longer than so many milliseconds from now. */
+  #warnAfter(request: Request, afterMs: number): void {
+    const { places, reports } = this.#options
+    const from = now()
+    const warn = (): void => {
+      reports.slow({
+        version: 1,
+        kind: 'slow',
+        state: 'holding',
+        label: request.label,
+        names: namesIn(request.plan),
+        lastsMs: now() - from,
+        ...places.callSiteOf(request),
+      })
+    }
+    stopBy(request, reportIdlyAfter(afterMs, warn))
+  }
+
+  #watchEmptyLoop(): void {
+    const { backend, places } = this.#options
+    const { guardCycles } = this.#longWaits
+    this.#waits = new ManagerWaits(backend, this.#roots, places, this.#detector, guardCycles)
+    watchEmptyLoop(this.#waits)
+  }
+}

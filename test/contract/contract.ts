@@ -1,0 +1,369 @@
+/** What every backend of a manager promises: one suite, run by a file of a few lines for each backend. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Backend } from '../../src/backends/backend.ts'
+import {
+  type DeadlockReport,
+  LockManager,
+  type LockManagerOptions,
+  type SlowReport,
+  shared,
+} from '../../src/index.ts'
+
+/** A backend to be tested. */
+export interface Tested {
+  readonly name: string
+  make(): Backend
+}
+
+/** Runs the suite. What a backend says that it does not support is skipped, by its own name. */
+export function contractOf({ name, make }: Tested): void {
+  const { supports, tryAcquire } = make()
+  const manager = (options: LockManagerOptions = {}): LockManager =>
+    new LockManager({ ...options, backend: make() })
+  const unless = (isSupported: boolean, what: string): { skip: string | false } => ({
+    skip: isSupported ? false : `${name} does not support ${what}`,
+  })
+
+  describe(`the contract of a backend: ${name}`, () => {
+    it('grants a free lock, and frees it when the callback’s promise has settled', async () => {
+      const locks = manager()
+      const value = await locks.request('a', async (lock) => {
+        assert.equal(lock?.name, 'a')
+        assert.equal((await locks.query()).held.length, 1)
+        return 7
+      })
+      assert.equal(value, 7)
+      await isIdle(locks)
+      await locks.close()
+    })
+
+    it('frees a lock when its callback throws, at once or later', async () => {
+      const locks = manager()
+      const now = (): never => {
+        throw new Error('now')
+      }
+      await assert.rejects(locks.request('a', now), /now/)
+      await assert.rejects(
+        locks.request('a', async () => {
+          await pause(1)
+          throw new Error('later')
+        }),
+        /later/,
+      )
+      await isIdle(locks)
+    })
+
+    it('has freed the locks when the promise of a request settles', async () => {
+      const locks = manager()
+      for (let i = 0; i < 5; i++) {
+        await locks.request(['a', 'b'], () => pause(1))
+        const isFree = await locks.request(
+          ['a', 'b'],
+          { ifAvailable: true },
+          (lock) => lock !== null,
+        )
+        assert.ok(isFree)
+      }
+    })
+
+    it('grants a lock to one request at a time, first come, first served', async () => {
+      const locks = manager()
+      const order: number[] = []
+      let holders = 0
+      const one = (i: number): Promise<void> =>
+        locks.request('a', async () => {
+          assert.equal(++holders, 1)
+          order.push(i)
+          await pause(1)
+          holders--
+        })
+      await Promise.all([0, 1, 2, 3, 4].map(one))
+      assert.deepEqual(order, [0, 1, 2, 3, 4])
+    })
+
+    it('grants many locks as a whole, whatever the order in which they are named', async () => {
+      const locks = manager()
+      const inside = new Set<string>()
+      const take = (names: string[]): Promise<void> =>
+        locks.request(names, async (lock) => {
+          for (const each of lock?.names ?? []) {
+            assert.ok(!inside.has(each), `${each} has two holders`)
+            inside.add(each)
+          }
+          await pause(1)
+          for (const each of lock?.names ?? []) inside.delete(each)
+        })
+      const lists = [['a', 'b'], ['b', 'a'], ['b', 'c'], ['c', 'a'], ['a', 'b', 'c'], ['c']]
+      await Promise.all([...lists, ...lists].map(take))
+      await isIdle(locks)
+    })
+
+    it('does not keep a lock for a request that waits for another one', async () => {
+      const locks = manager()
+      const b = await locks.acquire('b')
+      const both = locks.acquire(['a', 'b'], { timeoutMs: 20 })
+      await assert.rejects(both, { code: 'LOCK_TIMEOUT' })
+      await (await locks.acquire('a', { timeoutMs: 1000 }))[Symbol.asyncDispose]()
+      await b[Symbol.asyncDispose]()
+    })
+
+    it(
+      'grants shared requests together, none of them past a waiting exclusive one',
+      unless(supports.shared, 'shared locks'),
+      async () => {
+        const locks = manager()
+        const first = await locks.acquire(shared('a'))
+        const second = await locks.acquire(shared('a'))
+        const order: string[] = []
+        const exclusive = locks.request('a', () => order.push('exclusive'))
+        await pause(5)
+        const late = locks.request(shared('a'), () => order.push('shared'))
+        await pause(5)
+        assert.deepEqual(order, [])
+        first.release()
+        second.release()
+        await Promise.all([exclusive, late])
+        assert.deepEqual(order, ['exclusive', 'shared'])
+      },
+    )
+
+    if (!supports.shared) {
+      it('refuses shared requests', async () => {
+        await assert.rejects(manager().acquire(shared('a')), { name: 'NotSupportedError' })
+      })
+    }
+
+    it('calls back with null, or rejects and names the holder, where ifAvailable finds a lock taken', async () => {
+      const locks = manager()
+      const guard = await locks.acquire('a', { label: 'the holder' })
+      assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
+      await assert.rejects(locks.acquire('a', { ifAvailable: true }), (error: Error) => {
+        assert.equal((error as { code?: string }).code, 'LOCK_NOT_AVAILABLE')
+        assert.match(error.message, /the holder/)
+        return true
+      })
+      await guard[Symbol.asyncDispose]()
+      await (await locks.acquire('a', { ifAvailable: true }))[Symbol.asyncDispose]()
+      await isIdle(locks)
+    })
+
+    it('answers at once whether a lock could be taken', unless(!!tryAcquire, 'tryAcquire'), () => {
+      const locks = manager()
+      const guard = locks.tryAcquire(['a', 'b'])
+      assert.ok(guard)
+      assert.equal(locks.tryAcquire('b'), undefined)
+      guard.release()
+      locks.tryAcquire('b')?.release()
+      assert.ok(locks.tryAcquire('b'))
+    })
+
+    if (!tryAcquire) {
+      it('refuses tryAcquire', () => {
+        assert.throws(() => manager().tryAcquire('a'), { code: 'LOCK_USAGE' })
+      })
+    }
+
+    it('gives a wait up after its time, and names the holder', async () => {
+      const locks = manager()
+      const guard = await locks.acquire('a', { label: 'the holder' })
+      await assert.rejects(
+        locks.request('a', { timeoutMs: 10 }, () => {}),
+        (error: Error) => {
+          assert.equal((error as { code?: string }).code, 'LOCK_TIMEOUT')
+          assert.match(error.message, /the holder/)
+          return true
+        },
+      )
+      await guard[Symbol.asyncDispose]()
+      await isIdle(locks)
+    })
+
+    it('gives a wait up when its signal aborts, at every moment of the wait', async () => {
+      const locks = manager()
+      for (let moment = 0; moment < 12; moment++) {
+        const guard = await locks.acquire('a')
+        const controller = new AbortController()
+        const late = locks.request('a', { signal: controller.signal }, () => 'granted')
+        const released = pause(moment / 2).then(() => guard[Symbol.asyncDispose]())
+        await pause(2)
+        controller.abort(new Error('no more'))
+        const ending = await late.catch((error: Error) => error.message)
+        assert.ok(ending === 'granted' || ending === 'no more', ending)
+        await released
+        // A grant that was on its way has been released.
+        await locks.request('a', { timeoutMs: 1000 }, () => {})
+      }
+      await isIdle(locks)
+    })
+
+    it('frees the locks of a guard once', async () => {
+      const locks = manager()
+      const guard = await locks.acquire(['a', 'b'])
+      const waiting = locks.acquire('a')
+      await guard[Symbol.asyncDispose]()
+      guard.release()
+      const next = await waiting
+      guard.release()
+      assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
+      await next[Symbol.asyncDispose]()
+    })
+
+    it('lets a request steal', unless(supports.steal, 'stealing'), async () => {
+      const locks = manager()
+      const lost = locks.request('a', { label: 'victim' }, async (lock) => {
+        const { signal } = lock as unknown as { signal: AbortSignal }
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      })
+      await locks.request('a', { steal: true, label: 'thief' }, () => {})
+      await assert.rejects(lost, (error: DOMException) => {
+        assert.equal(error.name, 'AbortError')
+        assert.equal((error.cause as { code?: string }).code, 'LOCK_LOST')
+        return true
+      })
+      await isIdle(locks)
+    })
+
+    if (!supports.steal) {
+      it('refuses to steal', async () => {
+        await assert.rejects(
+          manager().request('a', { steal: true }, () => {}),
+          {
+            name: 'NotSupportedError',
+          },
+        )
+      })
+    }
+
+    it('says who holds and who waits', async () => {
+      const locks = manager()
+      const guard = await locks.acquire(['a', 'b'], { label: 'the holder' })
+      const waiting = locks.request('b', { label: 'the waiter' }, () => {})
+      await pause(20)
+      const { held, pending } = await locks.query()
+      assert.deepEqual(
+        held.map(({ name, label }) => [name, label]),
+        [
+          ['a', 'the holder'],
+          ['b', 'the holder'],
+        ],
+      )
+      assert.deepEqual(
+        pending.map(({ name, label, blockedBy }) => [name, label, blockedBy]),
+        [['b', 'the waiter', ['the holder']]],
+      )
+      await guard[Symbol.asyncDispose]()
+      await waiting
+    })
+
+    it('reports a long wait, with the root holder', async () => {
+      const locks = manager({ longWaitMs: 20 })
+      const reports: SlowReport[] = []
+      locks.on('slow', (report) => reports.push(report))
+      const guard = await locks.acquire('a', { label: 'the holder' })
+      const waiting = locks.request('a', { label: 'the waiter' }, () => {})
+      await until(() => reports.length > 0)
+      assert.equal(reports[0]?.label, 'the waiter')
+      const [report] = reports
+      assert.ok(report?.state === 'waiting')
+      assert.deepEqual(
+        report.holders.map(({ label }) => label),
+        ['the holder'],
+      )
+      await guard[Symbol.asyncDispose]()
+      await waiting
+    })
+
+    it('finds a deadlock of nested requests, and rejects one victim', async () => {
+      const locks = manager({ deadlockAfterMs: 20 })
+      const reports: DeadlockReport[] = []
+      locks.on('deadlock', (report) => reports.push(report))
+      const nest = (first: string, second: string): Promise<string> =>
+        locks.request(first, { label: `${first}, then ${second}` }, async () => {
+          await pause(20)
+          return await locks.request(second, () => 'both')
+        })
+      const endings = await Promise.allSettled([nest('a', 'b'), nest('b', 'a')])
+      const victims = endings.filter(({ status }) => status === 'rejected')
+      assert.equal(victims.length, 1)
+      assert.equal((victims[0] as PromiseRejectedResult).reason.code, 'LOCK_DEADLOCK')
+      assert.equal(reports.length, 1)
+      assert.deepEqual(reports[0]?.cycle.map(({ waitsFor }) => waitsFor.name).sort(), ['a', 'b'])
+      await isIdle(locks)
+    })
+
+    it('lets a nested request pass those that wait for its holder', async () => {
+      const locks = manager({ deadlockAfterMs: 20 })
+      const waiting: Promise<unknown>[] = []
+      await locks.request('a', async () => {
+        waiting.push(locks.request(['a', 'b'], { detached: true }, () => {}))
+        await pause(20)
+        await locks.request('b', { timeoutMs: 5000 }, () => {})
+      })
+      await Promise.all(waiting)
+      await isIdle(locks)
+    })
+
+    it('refuses to close while a request holds or waits', async () => {
+      const locks = manager()
+      const guard = await locks.acquire('a')
+      await assert.rejects(locks.close(), { code: 'LOCK_USAGE', message: /'a'/ })
+      await guard[Symbol.asyncDispose]()
+      await locks.close()
+    })
+
+    it('loses no lock, no request and no update among many at random', async () => {
+      const locks = manager()
+      const names = ['a', 'b', 'c', 'd', 'e']
+      const counts = new Map(names.map((each) => [each, 0]))
+      let expected = 0
+      const random = randomNumbers(7)
+      const task = async (): Promise<void> => {
+        for (let i = 0; i < 20; i++) {
+          const wanted = names.filter(() => random() < 0.4)
+          if (wanted.length === 0) continue
+          const how = random()
+          const options = how < 0.2 ? { timeoutMs: 1 } : how < 0.3 ? { ifAvailable: true } : {}
+          await locks
+            .request(wanted, options, async (lock) => {
+              if (lock === null) return
+              const before = wanted.map((each) => counts.get(each) as number)
+              expected += wanted.length
+              await pause(0)
+              for (const [j, each] of wanted.entries()) counts.set(each, (before[j] as number) + 1)
+            })
+            .catch((error) => assert.equal(error.code, 'LOCK_TIMEOUT'))
+        }
+      }
+      await Promise.all(Array.from({ length: 8 }, task))
+      assert.equal(
+        [...counts.values()].reduce((a, b) => a + b, 0),
+        expected,
+      )
+      await isIdle(locks)
+      await locks.close()
+    })
+  })
+}
+
+/** Fails unless nobody holds or waits any more. */
+async function isIdle(locks: LockManager): Promise<void> {
+  const { held, pending } = await locks.query()
+  assert.deepEqual([held, pending], [[], []])
+}
+
+/** Waits until something is so; the test's own time limit ends it. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await pause(2)
+}
+
+/** Numbers from 0 to 1, the same for the same seed. */
+function randomNumbers(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
+    return state / 0x80000000
+  }
+}

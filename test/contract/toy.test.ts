@@ -1,0 +1,83 @@
+/** A backend that answers late keeps the contract, and every member of the port is used. */
+
+import assert from 'node:assert/strict'
+import { after, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Backend } from '../../src/backends/backend.ts'
+import { LockManager } from '../../src/index.ts'
+import { contractOf } from './contract.ts'
+import { ToyBackend } from './toy-backend.ts'
+
+const used = new Set<string>()
+
+contractOf({ name: 'a toy that answers late', make: () => recording(new ToyBackend(), used) })
+
+it('lets a request that has lost its lock know', async () => {
+  const toy = new ToyBackend()
+  const locks = new LockManager({ backend: toy })
+  let reason: unknown
+  const lost = locks.request('a', { label: 'the loser' }, async (lock) => {
+    lock.signal.addEventListener('abort', () => {
+      reason = lock.signal.reason
+    })
+    toy.lose('a', new Error('the connection is gone'))
+    await pause(5)
+    assert.equal(lock.held, false)
+  })
+  await assert.rejects(lost, (error: Error) => {
+    assert.equal((error as { code?: string }).code, 'LOCK_LOST')
+    assert.match(error.message, /the loser.*has lost 'a': the connection is gone/)
+    return true
+  })
+  assert.equal((reason as { code?: string }).code, 'LOCK_LOST')
+  await locks.request('a', { timeoutMs: 1000 }, () => {})
+})
+
+it('rejects a waiting request with the error that its store has for it', async () => {
+  const toy = new ToyBackend()
+  const locks = new LockManager({ backend: toy })
+  const guard = await locks.acquire('a')
+  const waiting = locks.acquire('a')
+  const error = new Error('the store forgets who waits')
+  setTimeout(() => toy.failWaiting('a', error), 5)
+  await assert.rejects(waiting, error)
+  await guard[Symbol.asyncDispose]()
+})
+
+it('waits for the release of a guard', async () => {
+  const toy = new ToyBackend()
+  const locks = new LockManager({ backend: toy })
+  const guard = await locks.acquire('a')
+  assert.equal(toy.isHeld('a'), true)
+  await guard[Symbol.asyncDispose]()
+  assert.equal(toy.isHeld('a'), false)
+})
+
+after(() => {
+  const members = [
+    ...['supports', 'attach', 'node', 'acquire', 'cancel', 'release', 'blockers', 'locks', 'lock'],
+    ...['query', 'close'],
+    ...['host.report', 'host.prove', 'host.deadlockAfterMs', 'host.deadlockVictims'],
+  ]
+  assert.deepEqual(
+    members.filter((member) => !used.has(member)),
+    [],
+    'members of the port that nothing has used',
+  )
+})
+
+/** The same backend; the names of the members that are used come into a set. */
+function recording(backend: ToyBackend, names: Set<string>): Backend {
+  const watched = <Target extends object>(target: Target, prefix: string): Target =>
+    new Proxy(target, {
+      get(_, member) {
+        names.add(prefix + String(member))
+        const value: unknown = Reflect.get(target, member)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]) =>
+          value.apply(target, member === 'attach' ? [watched(args[0] as object, 'host.')] : args)
+      },
+      has: (_, member) => Reflect.has(target, member),
+    })
+  return watched(backend as Backend, '')
+}
