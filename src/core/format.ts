@@ -54,6 +54,7 @@ export function duration(ms: number): string {
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${shortened(value, MAX_VALUE)}'`
   if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint') return `${shortened(String(value), MAX_VALUE)}n`
   if (typeof value === 'object' && value !== null) return kindOf(value)
   return shortened(String(value), MAX_VALUE)
 }

@@ -21,22 +21,16 @@ export const broken: readonly Broken[] = [
     what: 'sleep without compare',
     changes: [
       [
-        'waiter.js',
-        'Atomics.wait(this.#table.words, at, value, wait.sleepMs(longestMs))',
-        'Atomics.wait(this.#table.words, at, Atomics.load(this.#table.words, at), wait.sleepMs(longestMs))',
+        'thread-waiter.js',
+        'Atomics.wait(this.#table.words, at, value, mostMs)',
+        'Atomics.wait(this.#table.words, at, Atomics.load(this.#table.words, at), mostMs)',
       ],
     ],
     situation: 'two threads, a pair each',
   },
   {
     what: 'waiter bit dropped when a woken thread retakes the lock',
-    changes: [
-      [
-        'waiter.js',
-        'this.#tryTake(lock, mode, seen, WAITER)',
-        'this.#tryTake(lock, mode, seen, 0)',
-      ],
-    ],
+    changes: [['acquire.js', 'this.#wait ? this.#bits : 0', '0']],
     situation: 'three threads, one lock',
     long: true,
   },
@@ -59,24 +53,24 @@ export const broken: readonly Broken[] = [
     situation: 'a nested request beside requests in sequence',
   },
   {
-    what: 'claim left out',
-    changes: [['claim.js', '    takeClaim(table, owner.id);\n', '']],
+    what: 'table lock left out',
+    changes: [['table-lock.js', '    takeTableLock(table, owner.id);\n', '']],
     situation: 'two threads, nested both ways',
   },
   {
     what: 'published wait withdrawn at a spurious wake-up',
-    changes: [['waiter.js', "if (end !== 'not-equal')\n            this.sleeps++;", 'wait.end();']],
+    changes: [['acquire.js', 'wait.slept(end);', 'wait.end(); wait.slept(end);']],
     situation: 'two threads, nested both ways',
   },
   {
     what: 'clean-up that wakes only owned locks',
     long: true,
-    changes: [['deaths.js', 'Atomics.notify(table.words, word >> 2);', '']],
+    changes: [['sweep.js', 'Atomics.notify(table.words, word >> 2);', '']],
     situation: 'three threads, one lock, one dies',
   },
   {
     what: 'a sleep announced to an heir that has gone',
-    changes: [['waiter.js', ' && !isLeft(this.#table, seen)', '']],
+    changes: [['acquire.js', ' && !isLeft(table, seen)', '']],
     situation: 'three threads, one lock, two die, the third repairs',
     long: true,
   },
@@ -92,7 +86,7 @@ export const broken: readonly Broken[] = [
     situation: 'a reader and a writer, one lock',
   },
   {
-    what: 'a writer that does not wait for the readers of what it has claimed',
+    what: 'a writer that does not wait for the readers of the lock',
     changes: [
       [
         'readers.js',
@@ -116,7 +110,7 @@ export const broken: readonly Broken[] = [
   {
     what: 'waiting readers of which one is woken',
     changes: [
-      ['waiter.js', "mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER'],
+      ['acquire.js', "prove || mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER'],
       // A reader that comes in late wakes all, too.
       ['readers.js', 'Atomics.notify(table.words, addressOf(table, lock) >> 2);\n}\n', '}\n'],
     ],
@@ -125,16 +119,16 @@ export const broken: readonly Broken[] = [
   {
     what: "a reader's wait published beside its bit",
     long: true,
-    changes: [['waiter.js', "if (mode === 'shared')\n                    wait.end();", '']],
+    changes: [['acquire.js', 'this.#wait?.end();\n        if (tryEnter', 'if (tryEnter']],
     situation: 'a holder that turns reader, a reader and a writer',
   },
   {
-    what: 'a claimer that does not look for a deadlock through the readers',
+    what: 'a pending writer that does not look for a deadlock through the readers',
     changes: [
       [
-        'waiter.js',
-        'wait.refuseDeadlock();\n                        this.#sleep(row',
-        'this.#sleep(row',
+        'acquire.js',
+        'yield* this.#sleep(row, readers, LONGEST_SLEEP_MS)',
+        '{ this.#waiting(); yield { at: row, value: readers, mostMs: LONGEST_SLEEP_MS }; }',
       ],
     ],
     situation: 'two who each read one lock and want the other alone',
@@ -142,11 +136,8 @@ export const broken: readonly Broken[] = [
   {
     what: 'a lock taken without the kernel, and no intent published',
     changes: [
-      [
-        'requests.js',
-        'intend(this.#table, this.#owner, lock);\n        if (!this.#waiter.takeAtOnce',
-        'if (!this.#waiter.takeAtOnce',
-      ],
+      ['acquire.js', 'intend(table, owner, lock);', ''],
+      ['acquire.js', 'intend(table, this.#owner, this.#lock);', ''],
     ],
     situation: 'a holder and one who waits for it and dies, one lock',
   },

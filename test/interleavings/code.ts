@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as deaths from '../../src/backends/threads/deaths.ts'
 import type { OpenOptions, SharedLocks } from '../../src/backends/threads/index.ts'
-import type * as layout from '../../src/backends/threads/layout.ts'
 import type { Owner } from '../../src/backends/threads/owners.ts'
 import type { Table } from '../../src/backends/threads/table.ts'
+import type * as layout from '../../src/backends/threads/table-layout.ts'
 import type { Explorer } from './explorer.ts'
 
 /** A change of the code: in a file of src/backends/threads, this text is replaced by that one. */
@@ -49,15 +49,15 @@ const ALWAYS: readonly Change[] = [
      words[head] = link
      return bits`,
   ],
-  ['waiter.js', 'const SPINS = 40;', 'const SPINS = 1;'],
-  ['claim.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
+  ['acquire.js', 'const SPINS = 40;', 'const SPINS = 1;'],
+  ['table-lock.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
   // Other ended threads are seen by the same look: explored once, by the death that was asked for.
   ['deaths.js', 'endedTags(table).add(lifeline.tag)', 'new Set([lifeline.tag])'],
   ['shared-locks.js', 'watch(table, owner);', 'this.model = { table, owner };'],
 ]
 
 /**
- * A first sleep that is long: a short one makes up for store buffers (waiter.ts). Where the memory has none,
+ * A first sleep that is long: a short one makes up for store buffers (acquire.ts). Where the memory has none,
  * it only multiplies the states.
  */
 export const NO_SHORT_SLEEP: readonly Change[] = [
@@ -115,7 +115,7 @@ export async function loadCode(changes: readonly Change[] = []): Promise<Code> {
   writeFileSync(join(threads, 'lifelines.js'), LIFELINES)
   const load = (file: string) => import(pathToFileURL(join(threads, file)).href)
   const { SharedLocks: Locks } = await load('shared-locks.js')
-  const { planLayout } = (await load('layout.js')) as typeof layout
+  const { planLayout } = (await load('table-layout.js')) as typeof layout
   const { clearUp } = (await load('deaths.js')) as typeof deaths
   const { explored } = (await load('lifelines.js')) as { explored(by: Explorer<unknown>): void }
   return {

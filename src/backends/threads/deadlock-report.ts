@@ -4,31 +4,17 @@ import { innermost } from '../../core/call-site.ts'
 import { nowMs } from '../../core/clock.ts'
 import type { LockMode } from '../../core/modes.ts'
 import type { DeadlockHeldLock, DeadlockMember, DeadlockReport, Waiter } from '../../core/report.ts'
+import { entriesSeen } from './held-list.ts'
 import { holdersOf } from './holders.ts'
 import { TASK_SLOT } from './layout.ts'
-import {
-  entriesSeen,
-  kindOf,
-  labelOf,
-  leaderOf,
-  type Owner,
-  stackOf,
-  waitingMode,
-  waitingSince,
-  waitsForOf,
-} from './owners.ts'
+import { kindOf, labelOf, leaderOf, type Owner } from './owners.ts'
+import { stackOf, waitingMode, waitingSince, waitsForOf } from './published-wait.ts'
 import { sharedBy } from './readers.ts'
 import { nodeOf, numberOf, type Table } from './table.ts'
+import type { Step } from './wait-graph.ts'
 
 /** A member of a report names this many blockers. */
 const MAX_BLOCKERS = 10
-
-/** One owner of a cycle, as it was read. `word` is 0 where it waits through another owner. */
-export interface Step {
-  readonly id: number
-  readonly word: number
-  readonly epoch: number
-}
 
 /** The report of a thread that asks for a lock it holds itself. */
 export function describeSelfDeadlock(

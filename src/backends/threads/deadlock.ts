@@ -3,16 +3,16 @@
  *
  * Source    the wait-for graph as PostgreSQL's lock manager walks it: detect, keep the finding as
  *           data, print later. The double reading is ours.
- * Steps     1. The waiter has published its wait (owners.ts) and set WAITER. If nobody waits for what it
+ * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for what it
  *              holds, and what its parents hold, no cycle can go through it.
  *           2. Else it walks the graph from itself. If the way back needs a parent that is not proved to wait
  *              for its task, the waiter asks the threads of all such tasks for a proof, sleeps for a moment
  *              and walks again (wait.ts). Only what was proved after it asked counts.
- *           3. Back at itself by certain edges: it takes the table's one claim, so that one cycle elects one
+ *           3. Back at itself by certain edges: it takes the table lock, so that one cycle elects one
  *              victim.
  *           4. It walks again until two walks in a row agree in every owner, wait and epoch, and the thread
  *              of every member lived between them. A dead one is cleared up after, and it looks anew.
- *           5. Then the cycle is certain. The report is made, the wait given up, the claim freed.
+ *           5. Then the cycle is certain. The report is made, the wait given up, the table lock released.
  * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees it
  *           whole and none is missed. A lock that changes hands without a wait can close a cycle too: who
  *           sleeps on it looks again. An epoch that did not change between two readings means an
@@ -21,27 +21,20 @@
  *           through a task run: nothing that they change meanwhile is walked.
  * Cost      nothing until a thread is about to sleep; then a look at the locks that it holds, and where
  *           somebody waits for them, one walk: a few loads for each member, one for each owner.
- *
- * Edges, beside owner -> owner of the lock it waits for: who has claimed a lock waits for its readers, a
- * task whose thread is blocked waits with that thread, a dead owner with its heir, and an owner with the
- * tasks nested in it, if its code waits for them: that must be proved (tasks.ts).
  */
 
 import type { DeadlockReport } from '../../core/report.ts'
-import { withClaim } from './claim.ts'
-import { describeDeadlock, type Step } from './deadlock-report.ts'
-import { heirOf, noticeEndOf } from './deaths.ts'
+import { heirOf } from './abandoned.ts'
+import { describeDeadlock } from './deadlock-report.ts'
+import { noticeEndOf } from './deaths.ts'
+import { hasShared, listOf } from './held-list.ts'
 import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
-  endWait,
-  epochOf,
-  hasShared,
   kindIn,
   kindOf,
   leaderOf,
   lifelineOf,
-  listOf,
   type Owner,
   parentOf,
   proofOf,
@@ -49,14 +42,11 @@ import {
   stateOf,
   tagIn,
   tagOf,
-  underOf,
-  waitsForOf,
 } from './owners.ts'
-import { isClaimed, readersOf, readsAny } from './readers.ts'
-import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
-
-/** Whether the edge from a parent to one of its tasks counts. */
-type Counts = (child: number) => boolean
+import { endWait, epochOf, waitsForOf } from './published-wait.ts'
+import { ownerIn, type Table } from './table.ts'
+import { withTableLock } from './table-lock.ts'
+import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
 
 /** The state of one wait's search for a deadlock, from look to look. */
 export interface Search {
@@ -92,7 +82,7 @@ export function findDeadlock(
   const found = certain && confirm(table, owner, certain, isProved)
   if (found?.report) return found.report
   if (found) {
-    // Not under the claim, which the sweep takes. From now on the way does not lead through the dead one.
+    // Not under the table lock, which the sweep takes. From now on no path leads through the dead one.
     noticeEndOf(table, owner, found.ended)
     return findDeadlock(table, owner, search)
   }
@@ -113,7 +103,7 @@ function confirm(
   seen: readonly Step[],
   counts: Counts,
 ): Found | undefined {
-  return withClaim(table, owner, () => {
+  return withTableLock(table, owner, () => {
     for (let first: readonly Step[] | undefined = seen; first; ) {
       const ended = endedIn(table, owner, first)
       if (ended !== undefined) return { ended }
@@ -193,9 +183,9 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   for (const id of lenders) {
     // Its readers' bits do not say who waits for them.
     if (hasShared(table, id)) return true
-    // A lock that it has claimed is not on its list yet.
-    const claimed = waitsForOf(table, id)
-    for (const word of claimed === 0 ? listOf(table, id) : [claimed, ...listOf(table, id)]) {
+    // A lock whose pending writer it is does not stand on its list yet.
+    const pending = waitsForOf(table, id)
+    for (const word of pending === 0 ? listOf(table, id) : [pending, ...listOf(table, id)]) {
       const seen = Atomics.load(words, word >> 2)
       if (ownerIn(seen) === id && (seen & WAITER) !== 0) return true
     }
@@ -203,100 +193,7 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   return false
 }
 
-/** The tasks nested in each owner. */
-type Children = ReadonlyMap<number, readonly number[]>
-
-function childrenIn(table: Table): Children {
-  const children = new Map<number, number[]>()
-  for (let id = 1; id <= table.layout.owners; id++) {
-    if (kindOf(table, id) !== TASK_SLOT) continue
-    const parent = parentOf(table, id)
-    if (parent === 0) continue
-    const others = children.get(parent)
-    if (others) others.push(id)
-    else children.set(parent, [id])
-  }
-  return children
-}
-
-/** The way from `start` back to itself, depth first; `undefined` if there is none. `seen`: whom it went through. */
-function walk(
-  table: Table,
-  start: number,
-  children: Children,
-  counts: Counts,
-  seen: Set<number> = new Set(),
-): Step[] | undefined {
-  const steps: Step[] = []
-  const open = [edgesOf(table, start, children, counts)]
-  for (let edges = open.at(-1); edges; edges = open.at(-1)) {
-    const { value, done } = edges.next()
-    if (done) {
-      open.pop()
-      steps.pop()
-      continue
-    }
-    const { step, next } = value
-    if (next === start) return [...steps, step]
-    if (seen.has(next)) continue
-    seen.add(next)
-    steps.push(step)
-    open.push(edgesOf(table, next, children, counts))
-  }
-  return undefined
-}
-
-/** For whom an owner waits, now. */
-function* edgesOf(
-  table: Table,
-  id: number,
-  children: Children,
-  counts: Counts,
-): Generator<{ step: Step; next: number }, undefined> {
-  const epoch = epochOf(table, id)
-  const word = waitsForOf(table, id)
-  if (word !== 0) {
-    const step = { id, word, epoch }
-    for (const next of blockersOf(table, numberOf(table, word), id)) yield { step, next }
-  }
-  const through = { id, word: 0, epoch: 0 }
-  const kind = kindOf(table, id)
-  if (kind === TASK_SLOT) {
-    const thread = leaderOf(table, id)
-    if (waitsForOf(table, thread) !== 0) yield { step: through, next: thread }
-  }
-  if (kind === DEAD_SLOT) {
-    const heir = heirOf(table, id)
-    if (heir !== 0) yield { step: through, next: heir }
-  }
-  // A thread that blocks waits for that lock, and for nothing that its tasks wait for.
-  if (kind === THREAD_SLOT && word !== 0) return
-  for (const child of children.get(id) ?? []) {
-    if (waitsForOf(table, child) === 0 && !children.has(child)) continue
-    if (kind === THREAD_SLOT && !holdsStill(table, id, underOf(table, child))) continue
-    if (counts(child)) yield { step: through, next: child }
-  }
-}
-
-/**
- * Whether a thread holds what stood in its list as `entry`. Not looked for in the list, which the thread
- * can change meanwhile.
- */
-function holdsStill(table: Table, id: number, entry: number): boolean {
-  if (entry === nodeOf(table, id)) return readsAny(table, id)
-  if (!isLock(table, entry)) return false
-  const word = Atomics.load(table.words, entry >> 2)
-  return ownerIn(word) === id && !isClaimed(word)
-}
-
-/** Who stands in the way of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
-function* blockersOf(table: Table, lock: number, id: number): Generator<number> {
-  const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
-  const holder = ownerIn(word)
-  if (holder !== id && holder !== 0) yield holder
-  else if (isClaimed(word)) yield* readersOf(table, lock)
-}
-
+/** Whether two walks took the same path, by the same unbroken waits. */
 function agree(a: readonly Step[], b: readonly Step[]): boolean {
   return (
     a.length === b.length &&

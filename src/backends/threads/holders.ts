@@ -7,16 +7,8 @@
 import { nowMs } from '../../core/clock.ts'
 import type { ThreadHolder, ThreadWait } from '../../core/report.ts'
 import { FREE_SLOT, TASK_SLOT } from './layout.ts'
-import {
-  kindOf,
-  labelOf,
-  leaderOf,
-  parentOf,
-  stackOf,
-  waitingMode,
-  waitingSince,
-  waitsForOf,
-} from './owners.ts'
+import { kindOf, labelOf, leaderOf, parentOf } from './owners.ts'
+import { stackOf, waitingMode, waitingSince, waitsForOf } from './published-wait.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
 

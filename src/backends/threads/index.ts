@@ -24,15 +24,12 @@ export type {
   ThreadWait,
   Waiter,
 } from '../../core/report.ts'
-export type { OnOwnerDied } from './deaths.ts'
-export type { LockOrder } from './layout.ts'
+export type { Settled } from './callback.ts'
+export type { HoldOptions } from './hold-arguments.ts'
 export type { OnLongWait } from './long-waits.ts'
 export type { Wanted, WantedLocks } from './plan.ts'
-export {
-  type HoldOptions,
-  type OpenOptions,
-  type Settled,
-  SharedLocks,
-  type SharedLocksOptions,
-} from './shared-locks.ts'
+export type { OnOwnerDied } from './recovery.ts'
+export { SharedLocks } from './shared-locks.ts'
 export type { RecordView, SharedLocksHandle } from './table.ts'
+export type { LockOrder } from './table-layout.ts'
+export type { OpenOptions, SharedLocksOptions } from './table-options.ts'

@@ -5,18 +5,10 @@
 
 import { visible } from '../../core/format.ts'
 import { inspectBy } from '../../core/inspect.ts'
+import { hasShared, listOf } from './held-list.ts'
 import { TASK_SLOT } from './layout.ts'
-import {
-  hasShared,
-  kindOf,
-  labelOf,
-  leaderOf,
-  listOf,
-  type Owner,
-  tagOf,
-  waitingMode,
-  waitsForOf,
-} from './owners.ts'
+import { kindOf, labelOf, leaderOf, type Owner, tagOf } from './owners.ts'
+import { waitingMode, waitsForOf } from './published-wait.ts'
 import { sharedBy } from './readers.ts'
 import { numberOf, type Table } from './table.ts'
 

@@ -30,7 +30,7 @@ export interface Kernel {
   readonly unlockAll: (from: number) => number
 }
 
-/** What a kernel is made for: an owner, and where the locks lie. */
+/** The setting of a kernel: its owner, and where the locks lie. */
 export interface KernelSetting {
   /** The word of a lock that this owner holds and nobody waits for. */
   readonly me: number

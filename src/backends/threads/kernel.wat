@@ -120,7 +120,7 @@
   ;; processor's store buffer, behind earlier ones that may miss the cache, and can become visible
   ;; after the second reading of the count. A sleeper that comes in between loses its waiter bit, and
   ;; nobody wakes it. The sleeper pays for that, not this path: its first sleep outlasts the store
-  ;; buffer, and then it looks again (waiter.ts).
+  ;; buffer, and then it looks again (acquire.ts).
   (func (export "unlock2TotalStoreOrder") (param $a i32) (param $b i32) (result i32)
     (local $low i32) (local $high i32) (local $sleeps i32)
     (local.set $a (call $address (local.get $a)))

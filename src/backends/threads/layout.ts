@@ -2,7 +2,7 @@
  * The shared memory of a lock table: what lies where, who may write it, and what a lock word means.
  *
  * ```
- * 0            header           one line of constants, one line each for the sleep count and the claim
+ * 0            header           one line of constants, one line each for the sleep count and the table lock
  * 192          owner slots      `owners` slots of OWNER_BYTES (+ STACK_BYTES where order is 'free')
  * locksBase    locks            `lockCount` of them, `lockStride` bytes apart
  * recordsBase  records          `count` of them, `recordBytes` apart; where every record has a lock of
@@ -21,9 +21,9 @@
  * | owner << 4                    | held                         | the taker             | nobody |
  * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
  * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
- * | any held state \| ABANDONED    | its owner died holding it    | whoever sweeps (deaths.ts) | while an heir repairs, anyone |
- * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or whoever gives up a claim | nobody: all who wake find it open |
- * | any held state \| SHARED       | claimed by an owner that waits for the readers in the row to leave | the claimer | as above; the claimer on the row |
+ * | any held state \| ABANDONED    | its owner died holding it    | a sweep (sweep.ts) | while an heir repairs, anyone |
+ * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or a pending writer that gives up | nobody: all who wake find it open |
+ * | any held state \| SHARED       | its owner is a pending writer: it waits for the readers in the row to leave | the pending writer | as above; the pending writer on the row |
  *
  * The waiter bits are cleared only by freeing the lock, and by a sweep, which wakes all; a taker that
  * has slept sets WAITER again, because others may still sleep behind it. The last reader to leave does
@@ -31,11 +31,6 @@
  *
  * The link beside the word (LINK_OFFSET) is written by the holder alone.
  */
-
-import { LockUsageError } from '../../core/errors.ts'
-
-/** The order in which one thread may take locks while it holds others. */
-export type LockOrder = 'ascending' | 'free'
 
 /** Someone may be asleep on this lock: freeing it must wake one. */
 export const WAITER = 1
@@ -55,10 +50,6 @@ export const LINK_OFFSET = 4
 /** From a lock word to the user's bytes. */
 export const DATA_OFFSET = 8
 
-/** How many owners a table has room for unless told otherwise. */
-export const DEFAULT_OWNERS = 128
-/** A record of this many bytes has a cache line to itself on today's processors. */
-export const LINE_BYTES = 64
 /** A word that is not used, and a link. */
 export const NODE_BYTES = 8
 /** Call stacks are published up to this many bytes of UTF-8. */
@@ -66,11 +57,8 @@ export const STACK_BYTES = 4096
 /** Labels are kept up to this many bytes of UTF-8. */
 export const LABEL_BYTES = 120
 
-const MAGIC = 0x6c6f636b
-const VERSION = 6
 /** Memory comes in pages of this size. */
 export const PAGE_BYTES = 65536
-const MAX_BYTES = 2 ** 31 - PAGE_BYTES
 
 /** Addresses in the header. */
 export const HEADER = {
@@ -85,7 +73,7 @@ export const HEADER = {
   /** Raised by whoever is about to sleep, after setting WAITER and before sleeping. */
   sleepCount: 64,
   /** 0, or the number of the owner that confirms a deadlock: one at a time. */
-  claim: 128,
+  tableLock: 128,
 } as const
 
 /** Owner slots begin here. */
@@ -158,7 +146,7 @@ export const READS = 11
 /** A slot without its stack. */
 export const OWNER_BYTES = 256
 
-/** What a slot's `kind` says in its lowest bits. */
+/** The kind of owner, in the lowest bits of a slot's `kind`. */
 export const FREE_SLOT = 0
 export const THREAD_SLOT = 1
 export const TASK_SLOT = 2
@@ -173,152 +161,3 @@ export const WANTED = 2
 
 /** Above the kind stands the system's number of the thread, never used twice in a process. */
 export const TAG_SHIFT = 3
-
-/** Where everything of one table lies. */
-export interface Layout {
-  readonly count: number
-  readonly lockCount: number
-  readonly recordBytes: number
-  readonly order: LockOrder
-  readonly owners: number
-  readonly reentrant: boolean
-  readonly ownerBytes: number
-  readonly locksBase: number
-  readonly lockStride: number
-  /** The first user's byte of record 0; record `i` begins `i * recordBytes` after it. */
-  readonly recordsBase: number
-  /** The user's bytes from `recordsBase` to the end of the last record. */
-  readonly recordsLength: number
-  /** The readers of lock 0: `rowBytes` for every lock. */
-  readonly rowsBase: number
-  readonly rowBytes: number
-  /** The node of owner 1: NODE_BYTES for every owner. Behind all locks, see `nodeOf`. */
-  readonly nodesBase: number
-  /** The guest slot: of the owner behind the last, which holds and waits for nothing. */
-  readonly guestBase: number
-  readonly totalBytes: number
-}
-
-/** What a table is made from; see `SharedLocksOptions`. */
-export interface LayoutOptions {
-  readonly count: number
-  readonly recordBytes?: number | undefined
-  readonly stripes?: number | undefined
-  readonly order?: LockOrder | undefined
-  readonly owners?: number | undefined
-  readonly reentrant?: boolean | undefined
-}
-
-/** Checks the options and works out where everything lies. */
-export function planLayout(options: LayoutOptions): Layout {
-  const { count, recordBytes = LINE_BYTES, order = 'ascending', owners = DEFAULT_OWNERS } = options
-  wholeNumber('count', count, 1, 2 ** 31 - 1)
-  wholeNumber('owners', owners, 1, MAX_OWNERS)
-  wholeNumber('recordBytes', recordBytes, 8, 2 ** 30)
-  if (recordBytes % 8 !== 0) throw bad('recordBytes', recordBytes, 'a multiple of 8')
-  if (order !== 'ascending' && order !== 'free') throw bad('order', order, "'ascending' or 'free'")
-  if (options.stripes !== undefined) wholeNumber('stripes', options.stripes, 1, count)
-  const { stripes = count, reentrant = false } = options
-  if (typeof reentrant !== 'boolean') throw bad('reentrant', reentrant, 'true or false')
-  return arrange({ count, lockCount: stripes, recordBytes, order, owners, reentrant })
-}
-
-type Given = 'count' | 'lockCount' | 'recordBytes' | 'order' | 'owners' | 'reentrant'
-
-function arrange(given: Pick<Layout, Given>): Layout {
-  const { count, lockCount, recordBytes, order, owners } = given
-  const striped = lockCount !== count
-  const ownerBytes = OWNER_BYTES + (order === 'free' ? STACK_BYTES : 0)
-  const locksBase = HEADER_BYTES + owners * ownerBytes
-  const lockStride = striped ? LINE_BYTES : recordBytes
-  const recordsBase = striped ? locksBase + lockCount * lockStride : locksBase + DATA_OFFSET
-  const recordsLength = count * recordBytes - (striped ? 0 : DATA_OFFSET)
-  const rowsBase = recordsBase + recordsLength
-  const rowBytes = 4 * Math.ceil(owners / 32)
-  const nodesBase = Math.ceil((rowsBase + lockCount * rowBytes) / NODE_BYTES) * NODE_BYTES
-  const guestBase = nodesBase + owners * NODE_BYTES
-  const end = guestBase + OWNER_BYTES
-  if (end > MAX_BYTES) {
-    throw new LockUsageError(
-      `a table of ${count} records of ${recordBytes} bytes takes ${end} bytes; ` +
-        `${MAX_BYTES} is the most: use fewer or smaller records`,
-    )
-  }
-  return {
-    ...given,
-    ownerBytes,
-    locksBase,
-    lockStride,
-    recordsBase,
-    recordsLength,
-    rowsBase,
-    rowBytes,
-    nodesBase,
-    guestBase,
-    totalBytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
-  }
-}
-
-/** Writes the constants of a new table into its (zeroed) memory. */
-export function writeHeader(words: Int32Array, layout: Layout): void {
-  words[HEADER.magic / 4] = MAGIC
-  words[HEADER.version / 4] = VERSION
-  words[HEADER.count / 4] = layout.count
-  words[HEADER.lockCount / 4] = layout.lockCount
-  words[HEADER.recordBytes / 4] = layout.recordBytes
-  words[HEADER.order / 4] = layout.order === 'free' ? 1 : 0
-  words[HEADER.owners / 4] = layout.owners
-  words[HEADER.reentrant / 4] = layout.reentrant ? 1 : 0
-}
-
-/** Reads back what {@link writeHeader} wrote. */
-export function readHeader(words: Int32Array): Layout {
-  const at = (address: number): number => words[address / 4] ?? 0
-  if (at(HEADER.magic) !== MAGIC || at(HEADER.version) !== VERSION) throw noTable()
-  const [count, lockCount] = [at(HEADER.count), at(HEADER.lockCount)]
-  try {
-    const layout = planLayout({
-      count,
-      stripes: lockCount === count ? undefined : lockCount,
-      recordBytes: at(HEADER.recordBytes),
-      order: at(HEADER.order) === 1 ? 'free' : 'ascending',
-      owners: at(HEADER.owners),
-      reentrant: at(HEADER.reentrant) === 1,
-    })
-    if (words.byteLength >= layout.totalBytes) return layout
-  } catch (error) {
-    if (!(error instanceof LockUsageError)) throw error
-  }
-  throw noTable()
-}
-
-/** What is said of a table that says of itself what cannot be. */
-export function damaged(what: string): LockUsageError {
-  return new LockUsageError(
-    `this lock table is damaged (${what}): something else wrote to its memory. Make a new one`,
-  )
-}
-
-/** The error for memory that is not a table's. */
-export function noTable(): LockUsageError {
-  return new LockUsageError('this memory holds no lock table of this version of lockwise')
-}
-
-/** Throws unless `value` is a whole number from `least` to `most`. */
-function wholeNumber(name: string, value: unknown, least: number, most: number): void {
-  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
-    throw bad(name, value, `a whole number from ${least} to ${most}`)
-  }
-}
-
-function bad(name: string, value: unknown, expected: string): LockUsageError {
-  return new LockUsageError(`${name} must be ${expected}, not ${show(value)}`)
-}
-
-/** A value as it stands in an error message: short, and never throwing. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
-  if (typeof value === 'object' && value !== null) return 'an object'
-  if (typeof value === 'bigint') return `${value}n`
-  return String(value)
-}

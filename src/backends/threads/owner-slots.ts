@@ -3,8 +3,8 @@
 import { elapsedMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
 import { holdersText } from '../../core/report-text.ts'
-import { withClaim } from './claim.ts'
-import { isLeftBehind, leftBehind, noticeEndOf } from './deaths.ts'
+import { isLeftBehind } from './abandoned.ts'
+import { noticeEndOf } from './deaths.ts'
 import { describeHolders } from './holders.ts'
 import { DEAD_SLOT, FREE_SLOT, THREAD_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
@@ -15,12 +15,12 @@ import {
   lifelineOf,
   type Owner,
   ownersIn,
-  releaseOwner,
   stateOf,
-  tryClaimOwner,
-  tryClaimSlot,
 } from './owners.ts'
+import { leftBehind } from './recovery.ts'
+import { releaseOwner, tryRegisterAt, tryRegisterOwner } from './register-owner.ts'
 import { describeLocks, type Table } from './table.ts'
+import { withTableLock } from './table-lock.ts'
 
 /** The guest slot is used for microseconds; without it after this time, a full table is refused as it is. */
 const GUEST_WAIT_MS = 100
@@ -28,19 +28,19 @@ const GUEST_WAIT_MS = 100
 const MAX_NAMED = 4
 
 /**
- * Takes a free slot for a thread. Where all are in use, clears up after threads that have ended.
+ * Registers a thread as an owner, in a free slot. Where all are in use, clears up after threads that have ended.
  *
  * @throws LockUsageError if none is free then.
  */
-export function claimThread(table: Table, label: string | undefined): Owner {
+export function registerThread(table: Table, label: string | undefined): Owner {
   const is = { kind: THREAD_SLOT }
-  const owner = tryClaimOwner(table, label, is)
+  const owner = tryRegisterOwner(table, label, is)
   if (owner) return owner
   const left = asGuest(table, (guest) => {
     noticeEnds(table, guest)
     return describeLeft(table, guest)
   })
-  const freed = tryClaimOwner(table, label, is)
+  const freed = tryRegisterOwner(table, label, is)
   if (freed) return freed
   throw new LockUsageError(
     `all ${table.layout.owners} owners of this table are in use: close() those that have finished, ` +
@@ -60,7 +60,7 @@ function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | u
   const id = table.layout.owners + 1
   const untilMs = elapsedMs() + GUEST_WAIT_MS
   do {
-    const guest = tryClaimSlot(table, id, 'a thread that opens the table', { kind: THREAD_SLOT })
+    const guest = tryRegisterAt(table, id, 'a thread that opens the table', { kind: THREAD_SLOT })
     if (guest) {
       try {
         return fn(guest)
@@ -68,7 +68,7 @@ function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | u
         releaseOwner(table, guest)
       }
     }
-    // A guest that died had the slot and perhaps the claim, which is taken from it (claim.ts).
+    // A guest that died had the slot, and perhaps the table lock, which is taken from it (table-lock.ts).
     const state = stateOf(table, id)
     const lifeline = lifelineOf(table, id)
     if (lifeline && hasEnded(lifeline)) changeKind(table, id, state, FREE_SLOT)
@@ -92,7 +92,7 @@ export function inUse(table: Table, owners: readonly number[]): string {
 
 /** The threads that ended and left locks, so that their slots stay in use, and what to do; '' for none. */
 export function describeLeft(table: Table, owner: Owner): string {
-  const left = withClaim(table, owner, () => leftBehind(table))
+  const left = withTableLock(table, owner, () => leftBehind(table))
   const [first] = left
   if (first === undefined) return ''
   const each = left.map(

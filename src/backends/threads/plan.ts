@@ -1,8 +1,9 @@
 /** Plans: what was asked for, checked and made canonical: every lock once, in ascending order. */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { show } from '../../core/format.ts'
 import type { LockMode, WantedLock } from '../../core/modes.ts'
-import { show } from './layout.ts'
+import { lockOf, type Table } from './table.ts'
 
 /** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */
 export type Wanted = number | WantedLock<number>
@@ -11,22 +12,35 @@ export type Wanted = number | WantedLock<number>
 export type WantedLocks = Wanted | Iterable<Wanted>
 
 /** A set of locks to be taken. */
-export interface Plan {
+export interface LockPlan {
   /** Each once, in ascending order. */
   readonly locks: readonly number[]
-  /** Those of them that are wanted shared. */
+  /** The locks among them that are wanted shared. */
   readonly shared: ReadonlySet<number>
 }
 
 const NONE: ReadonlySet<number> = new Set()
 
 /** The plan for some locks, all wanted alone. */
-export function planFor(...locks: readonly number[]): Plan {
+export function planFor(...locks: readonly number[]): LockPlan {
   return { locks, shared: NONE }
 }
 
+/** The plan for one lock, wanted shared. */
+export function planForShared(lock: number): LockPlan {
+  return { locks: [lock], shared: new Set([lock]) }
+}
+
+/** The plan for the locks of two records. */
+export function planForPair(table: Table, a: number, b: number): LockPlan {
+  const first = lockOf(table, a)
+  const second = lockOf(table, b)
+  if (first === second) return planFor(first)
+  return first < second ? planFor(first, second) : planFor(second, first)
+}
+
 /** In which mode a plan has a lock. */
-export function modeIn({ shared }: Plan, lock: number): LockMode {
+export function modeIn({ shared }: LockPlan, lock: number): LockMode {
   return shared.has(lock) ? 'shared' : 'exclusive'
 }
 
@@ -41,7 +55,7 @@ export function makePlan(
   countNow: () => number,
   lockOf: (record: number) => number,
   caller: Caller,
-): Plan {
+): LockPlan {
   refuseClosed(countNow(), caller)
   const modes = new Map<number, LockMode>()
   for (const each of listOf(wanted, caller)) {
@@ -83,7 +97,19 @@ export function isIndex(index: number, count: number): boolean {
   return typeof index === 'number' && index >>> 0 === index && index < count
 }
 
-/** What is said of a number that is no lock of a table with so many; 0 once this thread has closed it. */
+/** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
+export function isPair(a: number, b: number, count: number): boolean {
+  return (
+    typeof a === 'number' &&
+    typeof b === 'number' &&
+    a >>> 0 === a &&
+    b >>> 0 === b &&
+    a < count &&
+    b < count
+  )
+}
+
+/** The error for a number that is no lock of a table with so many; 0 once this thread has closed it. */
 export function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
   return new LockUsageError(
     count === 0
@@ -91,6 +117,11 @@ export function badIndex(index: unknown, count: number, caller: Caller): LockUsa
       : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}${sharedHint(index)}`,
     caller,
   )
+}
+
+/** The error for two numbers of which at least one is no lock of a table with so many. */
+export function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
+  return badIndex(isIndex(a, count) ? b : a, count, caller)
 }
 
 /** A hint where shared(i) was given to a call that takes numbers alone. */

@@ -2,33 +2,34 @@
  * Shared mode: any number of readers hold a lock at once, and whoever wants it alone waits for them.
  *
  * Source    visible readers beside the lock word, as in D. Dice and A. Kogan, "BRAVO" (2019): a reader
- *           says that it is there, then looks; a writer says that it comes, then looks. The claim is
- *           ours, and so is that the lock stays open to readers when the last has left.
+ *           says that it is there, then looks; a writer says that it comes, then looks. The pending
+ *           writer's place in the word is ours, and so is that the lock stays open to readers when the last has left.
  * Steps     reader: set the own bit in the lock's row, then look at the word. SHARED without an owner:
  *           the lock is held. Free: make it SHARED. Anything else: take the bit back, and wait.
- *           Leaving: take the bit back; where an owner has claimed the lock, wake it.
- *           writer: a free lock is taken as ever, and the row is not looked at. One that is SHARED is
- *           claimed: owner | SHARED; from here on nobody enters. When the row is empty, SHARED goes.
+ *           Leaving: take the bit back; where the lock has a pending writer, wake it.
+ *           writer: a free lock is taken as ever, and the row is not looked at. One that is SHARED
+ *           gets a pending writer: owner | SHARED; from here on nobody enters. When the row is empty, SHARED goes.
  * Invariant Who holds a lock shared has its bit in the row, and the word is SHARED, with or without a
- *           claim. So a lock that is free or held has no readers: a bit in its row is one that has not
+ *           pending writer. So a lock that is free or held has no readers: a bit in its row is one that has not
  *           looked at the word yet, and will be taken back.
- * Fairness  a claim keeps new readers out, so readers cannot starve a writer; and a writer that frees the
+ * Fairness  a pending writer keeps new readers out, so readers cannot starve a writer; and a writer that frees the
  *           lock wakes all the readers that sleep, so that one pass of a writer lets all of them in.
  * Cost      two atomic operations to enter, two to leave; the exclusive path pays nothing, except once
  *           for each change from readers to a writer.
  */
 
+import { pushHeld, removeHeld } from './held-list.ts'
 import { READS, SHARED, SLOT } from './layout.ts'
-import { type Owner, pushHeld, removeHeld, slotOf } from './owners.ts'
+import { type Owner, slotOf } from './owners.ts'
 import { addressOf, isLock, nodeOf, numberOf, type Table } from './table.ts'
 
-/** Whether a lock with this word is nobody's alone, so that it may be entered or claimed. */
+/** Whether a lock with this word has no owner, so that a reader may enter it and a writer may take it. */
 export function isOpen(word: number): boolean {
   return word === 0 || word === SHARED
 }
 
-/** Whether an owner has claimed the lock with this word, and waits for its readers to leave. */
-export function isClaimed(word: number): boolean {
+/** Whether the owner of the lock with this word waits for its readers to leave. */
+export function hasPendingWriter(word: number): boolean {
   return (word & SHARED) !== 0 && word !== SHARED
 }
 
@@ -48,7 +49,7 @@ export function* readersOf(table: Table, lock: number): Generator<number> {
   }
 }
 
-/** Enters a lock as one more reader; false if someone has it alone or has claimed it. */
+/** Enters a lock as one more reader; false if an owner has it exclusively, or waits for that. */
 export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
   const { words } = table
   const at = addressOf(table, lock) >> 2
@@ -69,7 +70,7 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
 
 /**
  * Wakes all that sleep on a lock which is open to readers. Nobody should: where the waiter bits were
- * wiped out (waiter.ts), the word has no place to set them again.
+ * wiped out (acquire.ts), the word has no place to set them again.
  */
 export function wakeMissed(table: Table, lock: number): void {
   Atomics.notify(table.words, addressOf(table, lock) >> 2)
@@ -109,13 +110,13 @@ export function leave(table: Table, owner: Owner, lock: number): void {
   forgetRead(table, owner, lock)
 }
 
-/** The readers of a claimed lock have left: its claimer holds it. */
-export function endClaim(table: Table, lock: number): void {
+/** The readers of a lock have left: its pending writer holds it. */
+export function admitWriter(table: Table, lock: number): void {
   Atomics.and(table.words, addressOf(table, lock) >> 2, ~SHARED)
 }
 
-/** The claimer waits no longer: the lock is open again, and all who wait for it are to look. */
-export function giveUpClaim(table: Table, lock: number): void {
+/** The pending writer waits no longer: the lock is open again, and all waiters are to look at it. */
+export function withdrawWriter(table: Table, lock: number): void {
   const at = addressOf(table, lock) >> 2
   Atomics.store(table.words, at, SHARED)
   Atomics.notify(table.words, at)
@@ -145,15 +146,15 @@ function clearRows(table: Table, dead: readonly number[]): void {
     for (const [first, bit] of places) {
       if (((words[first + row] as number) & bit) === 0) continue
       Atomics.and(words, first + row, ~bit)
-      wakeClaimer(table, lock)
+      wakePendingWriter(table, lock)
     }
   }
   for (const id of dead) words[moreReadsIndex(table, id)] = 0
 }
 
-/** Wakes whoever has claimed a lock and waits for its readers. */
-export function wakeClaimer(table: Table, lock: number): void {
-  if (!isClaimed(Atomics.load(table.words, addressOf(table, lock) >> 2))) return
+/** Wakes the pending writer of a lock, if it has one. */
+export function wakePendingWriter(table: Table, lock: number): void {
+  if (!hasPendingWriter(Atomics.load(table.words, addressOf(table, lock) >> 2))) return
   for (const row of rowOf(table, lock)) Atomics.notify(table.words, row)
 }
 
@@ -193,7 +194,7 @@ function addShared(table: Table, owner: Owner, lock: number): void {
 function takeBack(table: Table, id: number, lock: number): void {
   const [row, bit] = placeOf(table, id, lock)
   Atomics.and(table.words, row, ~bit)
-  if (isClaimed(Atomics.load(table.words, addressOf(table, lock) >> 2))) {
+  if (hasPendingWriter(Atomics.load(table.words, addressOf(table, lock) >> 2))) {
     Atomics.notify(table.words, row)
   }
 }

@@ -1,15 +1,17 @@
 /** Why a request cannot be had, or a lock not freed: the errors, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { heirOf } from './abandoned.ts'
+import { stackAt } from './caller-stack.ts'
 import { describeSelfDeadlock } from './deadlock-report.ts'
-import { heirOf } from './deaths.ts'
+import { holdsFrom, locksHeld } from './held-list.ts'
 import { ABANDONED, FREE_SLOT, SHARED } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
-import { holdsFrom, kindOf, labelOf, leaderOf, locksHeld, type Owner, tagOf } from './owners.ts'
-import type { Plan } from './plan.ts'
+import { kindOf, labelOf, leaderOf, type Owner, tagOf } from './owners.ts'
+import type { LockPlan } from './plan.ts'
 import { readersOf } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, stripesText, type Table } from './table.ts'
-import { stackAt, type Terms } from './wait.ts'
+import type { Terms } from './wait.ts'
 
 /** Whether an owner of this thread has this lock alone: nobody else writes the owner's number there. */
 export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
@@ -17,24 +19,29 @@ export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
 }
 
 /** Throws where an owner must not ask for a lock of a plan, because of what it holds itself. */
-export function refuse(table: Table, owner: Owner, lock: number, plan: Plan, terms: Terms): void {
+export function refuse(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  plan: LockPlan,
+  terms: Terms,
+): void {
   const isReader = owner.shared.size > 0 && owner.shared.has(lock)
-  if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock, terms.caller)
+  if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock)
   if (isReader || holdsAlone(table, owner, lock)) {
     const stack = terms.stack ?? stackAt(terms.caller)
-    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, isReader, stack), terms.caller)
+    throw new DeadlockError(describeSelfDeadlock(table, owner, lock, isReader, stack))
   }
   if (table.layout.order === 'ascending' && holdsFrom(table, owner, lock)) {
-    throw orderError(table, owner, lock, plan, terms.caller)
+    throw orderError(table, owner, lock, plan)
   }
 }
 
-function upgrade(owner: Owner, lock: number, caller: Caller | undefined): LockUsageError {
+function upgrade(owner: Owner, lock: number): LockUsageError {
   return new LockUsageError(
     `${owner.label} holds lock ${lock} shared and asks for it alone: it would wait for itself, and two ` +
       'that do this for each other. Ask for it alone from the beginning, or leave it first and look ' +
       'again at what it guards',
-    caller,
   )
 }
 
@@ -42,8 +49,7 @@ function orderError(
   table: Table,
   owner: Owner,
   wanted: number,
-  { locks }: Plan,
-  caller: Caller | undefined,
+  { locks }: LockPlan,
 ): LockOrderError {
   const held = locksHeld(table, owner)
   const all = [...new Set([...locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
@@ -51,59 +57,38 @@ function orderError(
     `lock ${wanted} asked for by ${owner.label} while it holds ${describeLocks(held)}: ` +
       `this table takes locks in ascending order only${stripesText(table)}. Take them all in one request, ` +
       `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
-    caller,
   )
 }
 
 /** Throws where a thread has opened the table more than once, and would wait for itself. */
-export function refuseOwnThread(
-  table: Table,
-  owner: Owner,
-  lock: number,
-  seen: number,
-  caller: Caller | undefined,
-): void {
+export function refuseOwnThread(table: Table, owner: Owner, lock: number, seen: number): void {
   const holder = ownerIn(seen)
-  if (holder !== 0) refuseOwn(table, owner, lock, holder, caller)
+  if (holder !== 0) refuseOwn(table, owner, lock, holder)
   else if (seen === SHARED) {
-    for (const reader of readersOf(table, lock)) refuseOwn(table, owner, lock, reader, caller)
+    for (const reader of readersOf(table, lock)) refuseOwn(table, owner, lock, reader)
   }
 }
 
-function refuseOwn(
-  table: Table,
-  owner: Owner,
-  lock: number,
-  id: number,
-  caller: Caller | undefined,
-): void {
+function refuseOwn(table: Table, owner: Owner, lock: number, id: number): void {
   if (tagOf(table, id) !== ownLifeline().tag) return
   // A place that was given back has no tag, as the main thread.
   if (kindOf(table, id) === FREE_SLOT || leaderOf(table, id) === owner.id) return
   throw new LockUsageError(
     `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
       'same thread, which has opened this table more than once. Open a table once in a thread',
-    caller,
   )
 }
 
 /** Throws where `onOwnerDied` asks for what it has: a lock of the dead thread whose locks it repairs. */
-export function refuseRepaired(
-  table: Table,
-  owner: Owner,
-  lock: number,
-  seen: number,
-  caller: Caller | undefined,
-): void {
+export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: number): void {
   if ((seen & ABANDONED) === 0 || heirOf(table, ownerIn(seen)) !== owner.id) return
   throw new LockUsageError(
     `lock ${lock} was left by ${labelOf(table, ownerIn(seen))}, and onOwnerDied has it already: repair ` +
       'what it guards without asking for it',
-    caller,
   )
 }
 
-/** What is said of locks that an owner is to free and does not hold; of a task's, if one has them. */
+/** The error for locks that an owner is to release and does not hold. `isTasks`: a task of its thread has one. */
 export function notHeld(
   table: Table,
   owner: Owner,
@@ -131,10 +116,9 @@ export function notHeld(
   )
 }
 
-/** What is said to a thread that would have to block, and must not. */
-export function mustNotBlock(caller: Caller | undefined): LockUsageError {
+/** The error for a thread that would have to block, and must not. */
+export function mustNotBlock(): LockUsageError {
   return new LockUsageError(
     'this thread must not block (as the main thread of a browser): use holdAsync',
-    caller,
   )
 }

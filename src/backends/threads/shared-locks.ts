@@ -2,97 +2,66 @@
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
  * Every call is: check the numbers, turn them into lock addresses in ascending order, let the kernel
- * take them; what it could not do at once is left to requests.ts. Freeing is the same backwards.
+ * take them; what it could not do at once is left to acquire-plan.ts. Releasing is the same backwards, and
+ * what is left over is release.ts's.
  */
 
-import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
-import { OptionNames } from '../../core/option-names.ts'
-import { atomicsKernel } from './atomics-kernel.ts'
-import { type OnOwnerDied, unwatch, watch } from './deaths.ts'
+import { show } from '../../core/format.ts'
+import { PlanAcquirer } from './acquire-plan.ts'
+import { called, type Settled, settled } from './callback.ts'
+import { unwatch, watch } from './deaths.ts'
+import { locksHeld } from './held-list.ts'
+import {
+  badDuration,
+  type HoldOptions,
+  isDuration,
+  mustBeFunction,
+  mustBeListener,
+  mustBeObject,
+  parseCall,
+} from './hold-arguments.ts'
 import { inspectTables } from './inspect.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP } from './kernel.ts'
-import { HEADER, type LockOrder, SLOT, show } from './layout.ts'
-import { LONG_WAIT_MS, type OnLongWait, reportLongWaits } from './long-waits.ts'
-import { claimThread } from './owner-slots.ts'
-import { locksHeld, type Owner, releaseOwner } from './owners.ts'
-import { badIndex, isIndex, makePlan, type Plan, refuseClosed, type WantedLocks } from './plan.ts'
-import { reentrantKernel } from './reentrant-kernel.ts'
-import { freedAfter, Requests } from './requests.ts'
+import { kernelFor } from './kernel-for.ts'
+import { LONG_WAIT_MS, reportLongWaits } from './long-waits.ts'
+import { registerThread } from './owner-slots.ts'
+import type { Owner } from './owners.ts'
+import {
+  badIndex,
+  badPair,
+  isIndex,
+  isPair,
+  type LockPlan,
+  makePlan,
+  refuseClosed,
+  type WantedLocks,
+} from './plan.ts'
+import { recover } from './recovery.ts'
+import { ReentrantReads } from './reentrant-reads.ts'
+import { releaseOwner } from './register-owner.ts'
+import { Releaser } from './release.ts'
+import { Repairs } from './repairs.ts'
 import {
   createTable,
   describeLocks,
   handleOf,
+  lockOf,
   openTable,
   type RecordView,
   type SharedLocksHandle,
   type Table,
   viewRecords,
 } from './table.ts'
+import type { LockOrder } from './table-layout.ts'
+import {
+  CREATE_OPTIONS,
+  OPEN_OPTIONS,
+  type OpenOptions,
+  type SharedLocksOptions,
+} from './table-options.ts'
 import { Tasks } from './tasks.ts'
-import type { Terms } from './wait.ts'
-import { wasmKernel } from './wasm-kernel.ts'
-
-/** What a new table is to be. */
-export interface SharedLocksOptions extends OpenOptions {
-  /** How many records, and so how many lock numbers: from 0 to `count - 1`. */
-  readonly count: number
-  /**
-   * Bytes from one record to the next, a multiple of 8. Default 64: a cache line each, which is best
-   * up to thousands of records; 16 or 32 is better for many more. Where every record has a lock of its
-   * own the first 8 bytes are the lock's and the rest are yours; in a striped table all are yours.
-   */
-  readonly recordBytes?: number | undefined
-  /**
-   * Share this many locks among all records (record `i` has lock `i % stripes`). Default: a lock for
-   * every record. 64 to 1,024 stripes keep memory flat and make {@link SharedLocks.holdAll} cheap;
-   * 1 is a global lock.
-   */
-  readonly stripes?: number | undefined
-  /**
-   * `'ascending'` (default): taking a lower number while holding a higher one throws
-   * `LockOrderError`, so a deadlock cannot happen. `'free'`: any order; a deadlock is detected when
-   * it closes and one of its threads gets `DeadlockError`. A {@link SharedLocks.holdAsync} that is nested in
-   * another holding counts only if the code around it is proved to await it: by V8's async stack trace (Node,
-   * Deno, Chromium).
-   */
-  readonly order?: LockOrder | undefined
-  /**
-   * Lets a thread take a lock again that it holds: it is free when it was freed as often. Default false:
-   * then it is an error, since it mostly is one. For asynchronous holdings it means those inside one
-   * another; a blocking call inside one is still another owner's. Costs some ten nanoseconds a lock.
-   */
-  readonly reentrant?: boolean | undefined
-  /** How many threads and asynchronous holdings can have the table open at once. Default 128. */
-  readonly owners?: number | undefined
-  /** Default `'wasm'`: a shared WebAssembly memory. `'buffer'`: a plain SharedArrayBuffer. */
-  readonly memory?: 'wasm' | 'buffer' | undefined
-}
-
-/** How a thread opens a table. */
-export interface OpenOptions {
-  /** What this thread is called in reports. Default `thread N`. */
-  readonly label?: string | undefined
-  /**
-   * Repairs what a thread left that ended while it held locks: called with all of that thread's locks
-   * held, inside whatever call of this thread met one of them. When it returns, all of them are free
-   * and the call goes on; when it throws, they stay abandoned and the call throws the same. Must not
-   * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
-   */
-  readonly onOwnerDied?: OnOwnerDied | undefined
-  /**
-   * Reports a wait of this thread that has lasted for so many milliseconds, within a further tenth of a
-   * second: which lock, its holder, what that waits for itself, and the call stacks where known. Each
-   * stuck lock is reported once, then at growing intervals; nothing is given up. Default 10,000;
-   * `Infinity`: no reports.
-   */
-  readonly longWaitMs?: number | undefined
-  /**
-   * Gets these reports. It runs inside the wait, also while the thread blocks, and must not use this table.
-   * Default: a warning, which a thread that blocks writes to stderr at once.
-   */
-  readonly onLongWait?: OnLongWait | undefined
-}
+import { ThreadWaiter } from './thread-waiter.ts'
 
 /**
  * Locks in shared memory. Make one with {@link SharedLocks.create}, send its `handle` to other
@@ -127,7 +96,9 @@ export class SharedLocks {
   readonly #unlock2: Kernel['unlock2']
   readonly #lockAll: Kernel['lockAll']
   readonly #unlockAll: Kernel['unlockAll']
-  readonly #requests: Requests
+  readonly #waiter: ThreadWaiter
+  readonly #acquirer: PlanAcquirer
+  readonly #releaser: Releaser
   readonly #tasks: Tasks
   /** The number of records; 0 once this thread has closed the table. */
   #count: number
@@ -146,7 +117,7 @@ export class SharedLocks {
     mustBeListener('onLongWait', onLongWait)
     if (!isDuration(longWaitMs)) throw badDuration('longWaitMs', longWaitMs)
     reportLongWaits(table, longWaitMs, onLongWait)
-    const owner = claimThread(table, label)
+    const owner = registerThread(table, label)
     this.#table = table
     this.#owner = owner
     const kernel = kernelFor(table, owner)
@@ -156,8 +127,23 @@ export class SharedLocks {
     this.#unlock2 = kernel.unlock2
     this.#lockAll = kernel.lockAll
     this.#unlockAll = kernel.unlockAll
-    this.#tasks = new Tasks(table, owner, onOwnerDied)
-    this.#requests = new Requests(table, owner, kernel, this.#tasks, onOwnerDied)
+    const tasks = new Tasks(table, owner, onOwnerDied)
+    const waiter = new ThreadWaiter(table, owner)
+    const reads = layout.reentrant ? new ReentrantReads(owner) : undefined
+    const releaser = new Releaser(table, owner, kernel, tasks, waiter, reads)
+    this.#tasks = tasks
+    this.#waiter = waiter
+    this.#releaser = releaser
+    this.#acquirer = new PlanAcquirer({
+      table,
+      owner,
+      kernel,
+      tasks,
+      waiter,
+      releaser,
+      reads,
+      repairs: new Repairs(table, owner, onOwnerDied),
+    })
     this.#count = layout.count
     watch(table, owner)
   }
@@ -226,14 +212,14 @@ export class SharedLocks {
     return this.#owner.id
   }
 
-  /** What this thread is called in reports. */
+  /** The name of this thread in reports. */
   get label(): string {
     return this.#owner.label
   }
 
   /** How often this thread slept because a lock was busy. */
   get sleeps(): number {
-    return this.#requests.sleeps
+    return this.#waiter.sleeps
   }
 
   /**
@@ -261,15 +247,15 @@ export class SharedLocks {
     // The smaller, the more of a caller's loop V8 compiles as one piece: test/bank/inlining.test.ts.
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.holdPair)
     const busy = this.#lock2(a, b)
-    if (busy !== 0) this.#requests.takePair(a, b, busy, this.holdPair)
+    if (busy !== 0) this.#acquirer.takePair(a, b, busy, this.holdPair)
     let result: Result
     try {
       result = settled(fn(...args))
     } catch (error) {
-      throw this.#requests.freedPairAfter(error, a, b)
+      throw this.#releaser.releasePairAfter(error, a, b)
     }
     const bits = this.#unlock2(a, b)
-    if (bits !== 0) this.#requests.finishFreeingPair(a, b, bits, this.holdPair)
+    if (bits !== 0) this.#releaser.finishPair(a, b, bits, this.holdPair)
     return result
   }
 
@@ -288,8 +274,8 @@ export class SharedLocks {
   ): Result {
     const { terms, fn } = parseCall(rest, this.hold)
     const plan = this.#plan(wanted, this.hold)
-    this.#requests.takeAll(plan, terms)
-    return called(fn, () => this.#requests.freeAll(plan, plan.locks.length, this.hold))
+    this.#acquirer.takeAll(plan, terms)
+    return called(fn, () => this.#releaser.releaseAll(plan, plan.locks.length, this.hold))
   }
 
   /**
@@ -300,8 +286,8 @@ export class SharedLocks {
   tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
     mustBeFunction(fn, this.tryHold)
-    if (!this.#requests.tryTakeAll(plan, this.tryHold)) return undefined
-    return called(fn, () => this.#requests.freeAll(plan, plan.locks.length, this.tryHold))
+    if (!this.#acquirer.tryTakeAll(plan, this.tryHold)) return undefined
+    return called(fn, () => this.#releaser.releaseAll(plan, plan.locks.length, this.tryHold))
   }
 
   /**
@@ -312,10 +298,10 @@ export class SharedLocks {
     refuseClosed(this.#count, this.holdAll)
     mustBeFunction(fn, this.holdAll)
     const busy = this.#lockAll(0)
-    if (busy !== ALL_DONE) this.#requests.takeEvery(busy, this.holdAll)
+    if (busy !== ALL_DONE) this.#acquirer.takeEvery(busy, this.holdAll)
     return called(fn, () => {
       const answer = this.#unlockAll(this.lockCount - 1)
-      if (answer !== ALL_DONE) this.#requests.freeEvery(answer, this.holdAll)
+      if (answer !== ALL_DONE) this.#releaser.releaseEvery(answer, this.holdAll)
     })
   }
 
@@ -357,7 +343,7 @@ export class SharedLocks {
   /** Takes one lock; blocks the thread while it is busy. Pair it with {@link unlock} in a `finally`. */
   lock(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lock)
-    if (this.#lock(index) !== 0) this.#requests.take(index, 'exclusive', this.lock)
+    if (this.#lock(index) !== 0) this.#acquirer.take(index, 'exclusive', this.lock)
   }
 
   /**
@@ -369,7 +355,7 @@ export class SharedLocks {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.unlock)
     const bits = this.#unlock(index)
     if (bits === 0) return
-    this.#requests.finishFreeing(this.#requests.lockOf(index), bits, this.unlock)
+    this.#releaser.finish(lockOf(this.#table, index), bits, this.unlock)
   }
 
   /**
@@ -379,7 +365,7 @@ export class SharedLocks {
    */
   lockShared(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lockShared)
-    this.#requests.take(index, 'shared', this.lockShared)
+    this.#acquirer.take(index, 'shared', this.lockShared)
   }
 
   /**
@@ -389,14 +375,14 @@ export class SharedLocks {
    */
   unlockShared(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.unlockShared)
-    this.#requests.freeShared(this.#requests.lockOf(index), this.unlockShared)
+    this.#releaser.releaseShared(lockOf(this.#table, index), this.unlockShared)
   }
 
   /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
   lockPair(a: number, b: number): void {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.lockPair)
     const busy = this.#lock2(a, b)
-    if (busy !== 0) this.#requests.takePair(a, b, busy, this.lockPair)
+    if (busy !== 0) this.#acquirer.takePair(a, b, busy, this.lockPair)
   }
 
   /**
@@ -408,8 +394,8 @@ export class SharedLocks {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.unlockPair)
     const bits = this.#unlock2(a, b)
     if (bits === 0) return
-    if (bits === NOT_ON_TOP) this.#requests.mustHoldPair(a, b, this.unlockPair)
-    this.#requests.finishFreeingPair(a, b, bits, this.unlockPair)
+    if (bits === NOT_ON_TOP) this.#releaser.mustHoldPair(a, b, this.unlockPair)
+    this.#releaser.finishPair(a, b, bits, this.unlockPair)
   }
 
   /**
@@ -420,7 +406,7 @@ export class SharedLocks {
    */
   recover(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.recover)
-    this.#requests.recover(this.#requests.lockOf(index), this.recover)
+    recover(this.#table, this.#owner, lockOf(this.#table, index), this.recover)
   }
 
   /**
@@ -438,150 +424,18 @@ export class SharedLocks {
       )
     }
     this.#tasks.refuseIfBusy()
-    this.#requests.refuseIfBusy()
+    this.#acquirer.refuseIfBusy()
     this.#count = 0
     unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)
   }
 
-  #plan(wanted: WantedLocks, caller: Caller): Plan {
+  #plan(wanted: WantedLocks, caller: Caller): LockPlan {
     return makePlan(
       wanted,
       () => this.#count,
-      (record) => this.#requests.lockOf(record),
+      (record) => lockOf(this.#table, record),
       caller,
     )
   }
-}
-
-/**
- * The result that the callback of a blocking call may return: no promise, for the locks are released before
- * that settles. Generic code that passes a callback on has it return `Settled<Result>`.
- */
-export type Settled<Result> =
-  Result extends PromiseLike<unknown>
-    ? 'an async callback needs holdAsync: these locks are released before its promise settles'
-    : Result
-
-/** On what terms a holding is asked for. */
-export interface HoldOptions {
-  /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
-  readonly timeoutMs?: number | undefined
-}
-
-const HOLD_OPTIONS = new OptionNames(['timeoutMs'])
-const OPEN_NAMES = ['label', 'onOwnerDied', 'longWaitMs', 'onLongWait']
-const OPEN_OPTIONS = new OptionNames(OPEN_NAMES)
-const CREATE_OPTIONS = new OptionNames([
-  ...['count', 'recordBytes', 'stripes', 'order', 'reentrant', 'owners', 'memory'],
-  ...OPEN_NAMES,
-])
-
-/** What stands behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
-function parseCall<Fn>(
-  rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
-  caller: Caller,
-): { terms: Terms; fn: Fn } {
-  const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
-  mustBeFunction(fn, caller)
-  if (options === undefined) return { terms: { caller }, fn }
-  mustBeObject(caller.name, options, caller)
-  HOLD_OPTIONS.mustKnow(options, caller.name, caller)
-  const { timeoutMs } = options
-  if (timeoutMs === undefined) return { terms: { caller }, fn }
-  if (isDuration(timeoutMs)) {
-    return { terms: { caller, timeoutMs, untilMs: elapsedMs() + timeoutMs }, fn }
-  }
-  throw badDuration('timeoutMs', timeoutMs, caller)
-}
-
-function isDuration(ms: unknown): ms is number {
-  return typeof ms === 'number' && ms >= 0
-}
-
-function badDuration(name: string, ms: unknown, caller?: Caller): LockUsageError {
-  return new LockUsageError(
-    `${name} must be a number of milliseconds from 0 up, not ${show(ms)}`,
-    caller,
-  )
-}
-
-function mustBeListener(name: string, listener: unknown): void {
-  if (listener === undefined || typeof listener === 'function') return
-  throw new LockUsageError(`${name} must be a function, not ${show(listener)}`)
-}
-
-function mustBeFunction(fn: unknown, caller: Caller): void {
-  if (typeof fn === 'function') return
-  throw new LockUsageError(
-    `expected a function to call with the locks held, not ${show(fn)}`,
-    caller,
-  )
-}
-
-/** The kernel that suits this engine and this memory. */
-function kernelFor(table: Table, owner: Owner): Kernel {
-  const { layout, wasm, words } = table
-  const setting = {
-    me: owner.me,
-    top: owner.slot + SLOT.top,
-    ascending: layout.order === 'ascending' ? -1 : 0,
-    sleepCount: HEADER.sleepCount,
-    base: layout.locksBase,
-    stride: layout.lockStride,
-    last: layout.lockCount - 1,
-    stripes: layout.lockCount === layout.count ? 0 : layout.lockCount,
-  }
-  // JavaScriptCore compiles Atomics in line, which is as fast and saves the calls.
-  const kernel =
-    wasm === undefined || 'Bun' in globalThis
-      ? atomicsKernel(words, setting)
-      : wasmKernel(wasm as WebAssembly.Memory, setting)
-  return layout.reentrant ? reentrantKernel(kernel, words, setting) : kernel
-}
-
-/** Whether both are lock numbers: NaN, 1.5, -1, '3' and the like are not. */
-function isPair(a: number, b: number, count: number): boolean {
-  return (
-    typeof a === 'number' &&
-    typeof b === 'number' &&
-    a >>> 0 === a &&
-    b >>> 0 === b &&
-    a < count &&
-    b < count
-  )
-}
-
-function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
-  return badIndex(isIndex(a, count) ? b : a, count, caller)
-}
-
-/** What a blocking callback returned; a promise is refused, for the locks are freed before it settles. */
-function settled<Result>(result: Settled<Result>): Result {
-  if (typeof result === 'object') mustNotBePromise(result)
-  return result as Result
-}
-
-/** Calls a blocking call's function, and frees its locks. If both throw, the function's error is thrown. */
-function called<Result>(fn: () => Settled<Result>, free: () => void): Result {
-  let result: Result
-  try {
-    result = settled(fn())
-  } catch (error) {
-    throw freedAfter(error, free)
-  }
-  free()
-  return result
-}
-
-function mustNotBePromise(result: object | null): void {
-  if (typeof (result as { then?: unknown } | null)?.then !== 'function') return
-  throw new LockUsageError(
-    'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',
-  )
-}
-
-function mustBeObject(call: string, options: unknown, caller?: Caller): void {
-  if (typeof options === 'object' && options !== null) return
-  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`, caller)
 }

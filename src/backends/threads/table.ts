@@ -1,23 +1,20 @@
 /** The memory of one lock table as every thread of it sees it, and the handle by which it travels. */
 
 import { LockUsageError } from '../../core/errors.ts'
+import { DATA_OFFSET, NODE_BYTES, OWNER_SHIFT, PAGE_BYTES } from './layout.ts'
 import {
-  DATA_OFFSET,
   damaged,
   type Layout,
   type LayoutOptions,
-  NODE_BYTES,
   noTable,
-  OWNER_SHIFT,
-  PAGE_BYTES,
   planLayout,
   readHeader,
   writeHeader,
-} from './layout.ts'
+} from './table-layout.ts'
 import { createWasmMemory, hasWebAssembly, noMemoryFor } from './wasm-kernel.ts'
 
 /**
- * What `workerData` or `postMessage` carries to another thread. Opaque: give it to
+ * The value that `workerData` or `postMessage` carries to another thread. Opaque: give it to
  * `SharedLocks.open` there.
  */
 export interface SharedLocksHandle {
@@ -116,6 +113,11 @@ export function ownerIn(word: number): number {
   return word >>> OWNER_SHIFT
 }
 
+/** The number of a record's lock. */
+export function lockOf({ layout }: Table, record: number): number {
+  return record % layout.lockCount
+}
+
 /** The address of lock number `lock`. */
 export function addressOf(table: Table, lock: number): number {
   return table.layout.locksBase + lock * table.layout.lockStride
@@ -140,7 +142,7 @@ export function isLock({ layout }: Table, address: number): boolean {
 /**
  * The address of an owner's node: where it has locks shared, these stand in its list as this one entry.
  * It lies behind all locks, so that the kernel's check of the order refuses whoever holds one of them,
- * and requests.ts looks more closely.
+ * and acquire-plan.ts looks more closely.
  */
 export function nodeOf({ layout }: Table, id: number): number {
   return layout.nodesBase + (id - 1) * NODE_BYTES

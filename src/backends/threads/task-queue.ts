@@ -4,7 +4,7 @@
  * Steps     Each task sleeps on its own slot's nap word, until it is the first, and then on the lock's word. The
  *           first one wakes the next when it leaves the queue: with the lock, or without it.
  * Invariant While the queue is not empty, its first task is awake, has been woken, or sleeps on the lock's
- *           word with the waiter bits set (waiter.ts). The others need no wake-up of the lock's: whether a
+ *           word with the waiter bits set (acquire.ts). The others need no wake-up of the lock's: whether a
  *           word can be taken does not depend on who asks, so none of them could do more than the first.
  *           They look at the lock after LONGEST_SLEEP_MS all the same. Under order 'free' the first wakes
  *           them where one of them may have to look for a deadlock again, or to prove a wait.

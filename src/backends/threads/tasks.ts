@@ -5,10 +5,7 @@
  * and a deadlock through them is seen like any other.
  *
  * A task is nested in the holding around it, or in its thread, where that holds locks across its event loop.
- * Whether the code there waits for the task is proved late: while it waits, it reads V8's async stack, in which
- * the end of each holding's callback stands under a name of its own (core/await-chain.ts). The code that took
- * its thread's own locks has none: only where the thread's outermost code itself awaits the task is it taken
- * to wait. Where that has started other code and not awaited it, and that has the locks, it errs.
+ * Whether the code there waits for the task is proved late: task-proof.ts.
  *
  * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
  *           and frees them all when its callback has settled, or when one cannot be had; in a re-entrant
@@ -16,61 +13,28 @@
  *           these without any doubt then.
  */
 
-import {
-  awaitInFrame,
-  canProve,
-  provesWaits,
-  REQUEST,
-  readAwaitChain,
-} from '../../core/await-chain.ts'
+import { canProve, REQUEST } from '../../core/await-chain.ts'
 import { builtin } from '../../core/builtin.ts'
 import { stackBeginningAt } from '../../core/call-site.ts'
 import { pauseFor } from '../../core/clock.ts'
-import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
+import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
-import { inherit, type OnOwnerDied } from './deaths.ts'
-import { NOT_PROVED, PROVED, TASK_SLOT } from './layout.ts'
+import { stackAt } from './caller-stack.ts'
+import { firstTaken, locksHeld } from './held-list.ts'
+import { TASK_SLOT } from './layout.ts'
 import { noticeEnds } from './owner-slots.ts'
 import { OwnerWait } from './owner-wait.ts'
-import {
-  firstTaken,
-  intend,
-  listOf,
-  locksHeld,
-  nestIn,
-  type Owner,
-  publishHolding,
-  releaseOwner,
-  removeHeld,
-  setProof,
-  tryClaimOwner,
-} from './owners.ts'
-import { modeIn, type Plan } from './plan.ts'
-import { leave } from './readers.ts'
-import { holdsAlone, refuse } from './refusals.ts'
-import { numberOf, type Table } from './table.ts'
+import type { Owner } from './owners.ts'
+import { type LockPlan, modeIn } from './plan.ts'
+import { publishHolding } from './published-wait.ts'
+import { inherit, type OnOwnerDied } from './recovery.ts'
+import { refuse } from './refusals.ts'
+import { tryRegisterOwner } from './register-owner.ts'
+import type { Table } from './table.ts'
+import { beginTask, lends, settle, surrounding, type Task } from './task.ts'
+import { inFrame, proveWaits } from './task-proof.ts'
 import { takeForTask } from './task-waiter.ts'
-import { stackAt, type Terms, wake } from './wait.ts'
-
-/** One asynchronous holding, from its first wait to its end. */
-interface Task {
-  readonly table: Table
-  readonly owner: Owner
-  /** The holding around it, of whatever table. */
-  readonly outer: Task | undefined
-  /** The holding in which it is nested, of the same table; changes when that ends. */
-  parent: Task | undefined
-  /** The tasks nested in it that have not ended. */
-  readonly nested: Set<Task>
-  /** The number of the frame that awaits its callback; 0 where there is none. */
-  frame: number
-  /** Whether it relies on a lock of the holdings around it: its parent keeps all of its locks until it ends. */
-  relies: boolean
-  /** Whether its callback has ended, or it was refused. */
-  settled: boolean
-  /** Whether its locks are released: when it has settled, and what is nested in it and relies on it has ended. */
-  ended: boolean
-}
+import type { Terms } from './wait.ts'
 
 /** Where all owners are in use, a new holding looks again this often. */
 const RETRY_MS = 10
@@ -98,7 +62,7 @@ export class Tasks {
 
   /** Holds a plan's locks while what `fn` returns is unsettled. Only a public method awaits it. */
   async hold<Result>(
-    plan: Plan,
+    plan: LockPlan,
     terms: Terms,
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result> {
@@ -111,7 +75,7 @@ export class Tasks {
   }
 
   async #holdOnce<Result>(
-    whole: Plan,
+    whole: LockPlan,
     { stack, untilMs, timeoutMs }: Terms & { readonly stack: string },
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result> {
@@ -136,12 +100,12 @@ export class Tasks {
     } catch (error) {
       throw isGranted ? error : beginningAt(error, stack)
     } finally {
-      if (task) this.#settle(task)
+      if (task) settle(task)
     }
   }
 
   /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
-  refuseToBlock(wanted: number, caller: Caller | undefined): void {
+  refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
     const held = [...this.#running].flatMap((task) => locksHeld(this.#table, task.owner))
     const highest = highestOf(held)
@@ -149,7 +113,6 @@ export class Tasks {
     throw new LockOrderError(
       `${this.#thread.label} would block for lock ${wanted} while an asynchronous holding of its own ` +
         `has lock ${highest}, and could not end it meanwhile: use holdAsync for lock ${wanted} too`,
-      caller,
     )
   }
 
@@ -168,59 +131,41 @@ export class Tasks {
     )
   }
 
-  /**
-   * Those of some holdings, each around the one before, that are of this table and run; or have settled, and
-   * the one inside relies on them.
-   */
-  *#surrounding(outer: Task | undefined): Generator<Task> {
-    let inner: Task | undefined
-    for (let task = outer; task; task = task.outer) {
-      if (task.ended || task.table.buffer !== this.#table.buffer) continue
-      if (task.settled && !inner?.relies) continue
-      yield task
-      inner = task
-    }
-  }
-
   /** In a re-entrant table, a plan without what the holdings around it have: it stays held after it. */
-  #withoutHeld(plan: Plan, outer: Task | undefined): Plan {
+  #withoutHeld(plan: LockPlan, outer: Task | undefined): LockPlan {
     if (!this.#table.layout.reentrant) return plan
-    const around = [...this.#surrounding(outer)]
-    const locks = plan.locks.filter((lock) => !around.some((task) => this.#lends(task, plan, lock)))
+    const around = [...surrounding(this.#table, outer)]
+    const locks = plan.locks.filter((lock) => !around.some((task) => lends(task, plan, lock)))
     return locks.length === plan.locks.length ? plan : { locks, shared: plan.shared }
   }
 
   /** The outermost of the holdings around a plan that have one of its locks. */
-  #lenderOf(plan: Plan, outer: Task | undefined): Task | undefined {
-    const around = [...this.#surrounding(outer)]
-    return around.findLast((task) => plan.locks.some((lock) => this.#lends(task, plan, lock)))
-  }
-
-  /** Whether a holding has a lock of a plan so that one inside it need not take it again. */
-  #lends({ owner }: Task, plan: Plan, lock: number): boolean {
-    const isReader = plan.shared.has(lock) && owner.shared.has(lock)
-    return isReader || holdsAlone(this.#table, owner, lock)
+  #lenderOf(plan: LockPlan, outer: Task | undefined): Task | undefined {
+    const around = [...surrounding(this.#table, outer)]
+    return around.findLast((task) => plan.locks.some((lock) => lends(task, plan, lock)))
   }
 
   /** Throws where a holding must not be asked for, because of those around it. */
-  #refuse(plan: Plan, outer: Task | undefined, terms: Terms): void {
+  #refuse(plan: LockPlan, outer: Task | undefined, terms: Terms): void {
     const [wanted] = plan.locks
     if (wanted === undefined || this.#table.layout.order === 'free') return
-    const around = [this.#thread, ...[...this.#surrounding(outer)].map((task) => task.owner)]
+    const around = [this.#thread, ...[...surrounding(this.#table, outer)].map((task) => task.owner)]
     for (const owner of around.reverse()) refuse(this.#table, owner, wanted, plan, terms)
   }
 
   async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {
-    const [parent] = this.#surrounding(outer)
+    const [parent] = surrounding(this.#table, outer)
     let wait: OwnerWait | undefined
     let isNoticed = false
     try {
       for (;;) {
         const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
-        const owner = this.#tryClaim(parent, acrossEventLoop)
+        const owner = this.#tryRegister(parent, acrossEventLoop)
         if (owner) {
           if (parent || acrossEventLoop) void canProve()
-          return this.#newTask(owner, outer, parent, lender)
+          this.#begun++
+          const around = { outer, parent, running: this.#running }
+          return beginTask({ table: this.#table, owner, ...around }, lender)
         }
         if (parent || acrossEventLoop) {
           if (!isNoticed) {
@@ -242,8 +187,8 @@ export class Tasks {
     }
   }
 
-  #tryClaim(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
-    return tryClaimOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
+  #tryRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
+    return tryRegisterOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
       kind: TASK_SLOT,
       thread: this.#thread.id,
       parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
@@ -251,93 +196,12 @@ export class Tasks {
     })
   }
 
-  #newTask(
-    owner: Owner,
-    outer: Task | undefined,
-    parent: Task | undefined,
-    lender: Task | undefined,
-  ): Task {
-    const task: Task = {
-      table: this.#table,
-      owner,
-      outer,
-      parent,
-      nested: new Set(),
-      frame: 0,
-      relies: lender !== undefined,
-      settled: false,
-      ended: false,
-    }
-    // Those in between as well: else it would not be nested in the lender when they have ended.
-    for (let each = parent; lender && each && each !== lender; each = each.parent)
-      each.relies = true
-    parent?.nested.add(task)
-    this.#running.add(task)
-    this.#begun++
-    return task
-  }
-
-  /** Its callback has ended: so does the task, with the last of the nested ones that rely on it. */
-  #settle(task: Task): void {
-    task.settled = true
-    this.#handOn(task)
-    if (task.nested.size === 0) this.#end(task)
-  }
-
-  #end(task: Task): void {
-    const { words } = this.#table
-    const { parent } = task
-    task.ended = true
-    parent?.nested.delete(task)
-    for (const lock of [...task.owner.shared]) leave(this.#table, task.owner, lock)
-    for (const word of listOf(this.#table, task.owner.id)) {
-      intend(this.#table, task.owner, numberOf(this.#table, word))
-      removeHeld(this.#table, task.owner, word)
-      const bits = Atomics.exchange(words, word >> 2, 0) ^ task.owner.me
-      if (bits !== 0) wake(words, word, bits)
-    }
-    this.#running.delete(task)
-    releaseOwner(this.#table, task.owner)
-    if (parent?.settled && parent.nested.size === 0) this.#end(parent)
-  }
-
-  /**
-   * Leaves what is nested in a settled task to the one around it, except what relies on it: the task's owner
-   * number will be another's.
-   */
-  #handOn({ nested, parent }: Task): void {
-    for (const task of [...nested].filter(({ relies }) => !relies)) {
-      nested.delete(task)
-      task.parent = parent
-      parent?.nested.add(task)
-      nestIn(this.#table, task.owner, parent?.owner.id ?? 0)
-    }
-  }
-
-  /** Publishes which of the code around a waiting task waits for it now. */
-  #prove(task: Task): void {
-    const chain = provesWaits() ? readAwaitChain('frames') : undefined
-    if (chain === undefined) return
-    let isReached = true
-    for (let child: Task | undefined = task; child; child = child.parent) {
-      const { parent } = child
-      // One that has settled waits for the nested ones that rely on it, and only for these. A thread's code has
-      // no frame. It can have branches, and any of them have taken the thread's locks.
-      const isInChain = parent
-        ? parent.settled || chain.frames.has(parent.frame)
-        : chain.isAwaitedAtRoot
-      // Another task nested in the child can prove what this one cannot.
-      if (isReached && isInChain) setProof(this.#table, child.owner.id, PROVED)
-      else if (child === task) setProof(this.#table, child.owner.id, NOT_PROVED)
-      isReached = isInChain
-    }
-  }
-
   async #take(task: Task, lock: number, mode: LockMode, terms: Terms): Promise<void> {
     const { owner } = task
-    const prove = (): void => this.#prove(task)
-    while (!(await takeForTask(this.#table, owner, lock, mode, terms, prove))) {
-      inherit(this.#table, owner, lock, this.#onOwnerDied)
+    const table = this.#table
+    const prove = (): void => proveWaits(task)
+    while (!(await takeForTask({ table, owner, lock, mode, terms, prove }))) {
+      inherit(table, owner, lock, this.#onOwnerDied)
     }
   }
 }
@@ -346,18 +210,6 @@ export class Tasks {
 function beginningAt(error: unknown, calls: string): unknown {
   if (error instanceof LockwiseError && calls !== '') error.stack = stackBeginningAt(error, calls)
   return error
-}
-
-/**
- * Awaits the result of a callback in a frame of the task's own, so that await chains show it. V8 follows no
- * promise with two reactions, so it is awaited again only when it has settled.
- */
-async function inFrame<Result>(task: Task, result: Result | PromiseLike<Result>): Promise<Result> {
-  const end = Promise.resolve(result)
-  const { id, awaits } = awaitInFrame(end)
-  task.frame = id
-  await awaits
-  return await end
 }
 
 /** The highest of some lock numbers, -1 for none. */

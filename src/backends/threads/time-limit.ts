@@ -1,6 +1,6 @@
 /** The error of a wait whose time is over: who was in the way, since when, and what that waits for itself. */
 
-import { type Caller, LockTimeoutError } from '../../core/errors.ts'
+import { LockTimeoutError } from '../../core/errors.ts'
 import { blockedText, holdersText } from '../../core/report-text.ts'
 import { describeHolders, holdersOf, type Seen } from './holders.ts'
 import { TASK_SLOT } from './layout.ts'
@@ -18,7 +18,6 @@ export function timedOut(
   lock: number,
   seen: Seen,
   timeoutMs: number | undefined,
-  caller: Caller | undefined,
 ): LockTimeoutError {
   const ids = holdersOf(table, lock, owner.id)
   const holders = describeHolders(table, lock, ids, seen, owner.id)
@@ -31,7 +30,7 @@ export function timedOut(
     `${owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ${lock}${stripesText(table)}${held}: ` +
       'it has none of them. Try again, allow more time, or hold them for shorter' +
       blocked.replace(/\.$/, ''),
-    caller,
+    undefined,
     holders,
   )
 }

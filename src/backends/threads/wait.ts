@@ -1,29 +1,31 @@
 /**
- * One wait for a lock, from its publication to its end: what threads that block (waiter.ts) and tasks
- * that do not (tasks.ts) have in common.
+ * One wait for a lock, from its publication to its end: what threads that block and tasks
+ * that do not have in common (acquire.ts).
  *
  * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
  * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
  * only suspected is looked for again after short sleeps: proofs may come.
  */
 
-import { frameIn } from '../../core/await-chain.ts'
 import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { stackAt } from './caller-stack.ts'
 import { findDeadlock, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
-import { damaged, FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
+import { FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { WaitWatch } from './long-waits.ts'
-import { endWait, kindOf, type Owner, publishWait } from './owners.ts'
+import { kindOf, type Owner } from './owners.ts'
+import { endWait, publishWait } from './published-wait.ts'
 import { isOpen, readersOf } from './readers.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
+import { damaged } from './table-layout.ts'
 import { timedOut } from './time-limit.ts'
 
 /** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
 export const LONGEST_SLEEP_MS = 100
 /**
- * The length of a first sleep, after which a waiter looks whether its announcement stands (waiter.ts).
+ * The length of a first sleep, after which a waiter looks whether its announcement stands (acquire.ts).
  * A store leaves a processor's buffer within microseconds, also when it misses every cache, and at the
  * latest when the system switches threads: a millisecond is far longer.
  */
@@ -37,9 +39,15 @@ const MOST_DOUBLINGS = 10
 /** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
 const STEPS_PER_SLEEP = 32
 
-/** On what terms a request waits. */
+/**
+ * How a sleep ended: by a wake-up, or because the word had changed; by time; or by time, but so early that it
+ * proves nothing about the waiter bits.
+ */
+export type SleepEnd = 'woken' | 'timed-out' | 'too-short'
+
+/** The terms on which a request waits. */
 export interface Terms {
-  /** Errors and published stacks begin above this. */
+  /** Published stacks begin above this. */
   readonly caller: Caller | undefined
   /** The stack to be published, where it is known already. */
   readonly stack?: string
@@ -60,6 +68,7 @@ export class Wait {
   readonly #stack: string
   readonly #mayDeadlock: boolean
   readonly #watch: WaitWatch
+  #isPublished = false
   #isChecked = false
   readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
   /** How often a suspected deadlock was looked for. */
@@ -85,6 +94,7 @@ export class Wait {
 
   /** Publishes the wait, at first or after {@link end}. */
   publish(): void {
+    this.#isPublished = true
     this.#isChecked = false
     publishWait(this.#table, this.#owner, {
       lock: this.#lock,
@@ -94,8 +104,10 @@ export class Wait {
     })
   }
 
-  /** It is granted, or given up. */
+  /** It is granted, or given up. Ending it again changes nothing. */
   end(): void {
+    if (!this.#isPublished) return
+    this.#isPublished = false
     this.#watch.end()
     endWait(this.#table, this.#owner)
   }
@@ -112,7 +124,7 @@ export class Wait {
     this.#isChecked = true
     this.#sleeps = 0
     const report = findDeadlock(this.#table, this.#owner, search)
-    if (report) throw new DeadlockError(report, this.#terms.caller)
+    if (report) throw new DeadlockError(report)
     this.#looks = search.isSuspected ? this.#looks + 1 : 0
   }
 
@@ -120,10 +132,12 @@ export class Wait {
    * A sleep is over. Woken, it may wait for another owner, or for the same one, which has had the lock from
    * others meanwhile. Where it was not woken it looks now and then: the longer the way, the more seldom.
    */
-  slept(isWoken: boolean): void {
-    if (!isWoken) this.#lookAfter()
+  slept(end: SleepEnd): void {
+    if (end !== 'woken') this.#lookAfter()
+    if (end === 'too-short') this.distrustBits()
     this.#sleeps++
-    if (isWoken || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP) this.#isChecked = false
+    if (end === 'woken' || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP)
+      this.#isChecked = false
   }
 
   /** The sleep that is over proves nothing about the waiter bits: it was too short, or on another word. */
@@ -134,7 +148,7 @@ export class Wait {
   /**
    * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count.
    * Returns how long to sleep at most on `seen | bits`; 0 where the word has changed, and must be looked
-   * at again. waiter.ts says when that is short.
+   * at again. acquire.ts says when that is short.
    */
   announce(at: number, seen: number, bits: number): number {
     const { words } = this.#table
@@ -168,7 +182,7 @@ export class Wait {
     this.#hasSleptOut = false
     for (let look = 0; look < LAST_LOOKS; look++) if (this.#canBeHad()) return
     const { seen } = this.#watch
-    const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs, caller)
+    const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs)
     this.end()
     // A wake-up that came too late for this wait is for the next. All others, while bits that this
     // wait has set may still be wiped out: they rely on them.
@@ -177,7 +191,7 @@ export class Wait {
     throw error
   }
 
-  /** Whether the lock is open, or claimed by this owner and without readers. */
+  /** Whether the lock is open; or, where this owner is its pending writer, without readers. */
   #canBeHad(): boolean {
     const seen = Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2)
     if (ownerIn(seen) !== this.#owner.id) return isOpen(seen)
@@ -208,36 +222,4 @@ export class Wait {
 export function wake(words: Int32Array, word: number, bits: number): boolean {
   const most = (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1
   return Atomics.notify(words, word >> 2, most) > 0
-}
-
-/**
- * The folder of these locks' own code, as call stacks write it; `undefined` in a bundle, where a file
- * holds other code too and no call is left out.
- */
-const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])wait\.[cm]?[jt]s\b/.exec(stackOf())?.[1]
-
-/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
-export function stackAt(caller: Caller | undefined): string {
-  return stackOf(caller)
-    .split('\n')
-    .filter((line) => line.includes(':') && !/(\(|at )node:/.test(line) && !isOwn(line))
-    .map((line) => line.trim())
-    .join('\n')
-}
-
-function isOwn(line: string): boolean {
-  return frameIn(line) !== 0 || (FOLDER !== undefined && line.includes(FOLDER))
-}
-
-function stackOf(caller?: Caller): string {
-  const holder: { stack?: string } = {}
-  if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
-  else holder.stack = new Error().stack ?? ''
-  return textOf(holder.stack)
-}
-
-/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
-function textOf(stack: unknown): string {
-  if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
-  return String(stack ?? '')
 }

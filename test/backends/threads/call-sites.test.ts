@@ -1,4 +1,7 @@
-/** Errors of holdAsync begin at the line that called it, though they are made when that has been left. */
+/**
+ * Errors of holdAsync begin at the line that called it, though they are made when that has been left. Errors of
+ * the program's own code keep their stacks.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -82,6 +85,28 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     })
   }
+
+  it(`a blocking call leaves what onOwnerDied throws as it is (${memory})`, async () => {
+    const others = SharedLocks.create({ count: 4, memory })
+    let stack: string | undefined
+    const onOwnerDied = (): void => {
+      try {
+        others.unlock(1)
+      } catch (error) {
+        stack = (error as Error).stack
+        throw error
+      }
+    }
+    const locks = SharedLocks.create({ count: 4, memory, onOwnerDied })
+    const flags = newFlags()
+    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [1] })
+    await flagIsSet(flags, 0)
+    await Promise.all([worker.terminate(), assert.rejects(answer)])
+    const isAsItWas = (error: Error): boolean => error.stack === stack
+    assert.throws(() => locks.hold(1, assert.fail), isAsItWas)
+    assert.throws(() => locks.tryHold(1, assert.fail), isAsItWas)
+    assert.throws(() => locks.holdAll(assert.fail), isAsItWas)
+  })
 
   it(`an error against the order begins at the caller (${memory})`, async () => {
     const locks = SharedLocks.create({ count: 4, memory })

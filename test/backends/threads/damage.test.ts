@@ -5,7 +5,8 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { LockwiseError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { SLOT } from '../../../src/backends/threads/layout.ts'
-import { slotOf, waitsForOf } from '../../../src/backends/threads/owners.ts'
+import { slotOf } from '../../../src/backends/threads/owners.ts'
+import { waitsForOf } from '../../../src/backends/threads/published-wait.ts'
 import { addressOf, openTable } from '../../../src/backends/threads/table.ts'
 
 const COUNT = 6

@@ -16,13 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
-import {
-  DEAD_SLOT,
-  type LayoutOptions,
-  SLOT,
-  TAG_SHIFT,
-  THREAD_SLOT,
-} from '../../../src/backends/threads/layout.ts'
+import { DEAD_SLOT, SLOT, TAG_SHIFT, THREAD_SLOT } from '../../../src/backends/threads/layout.ts'
 import {
   hasEnded,
   type Lifeline,
@@ -30,8 +24,10 @@ import {
   ownLifeline,
   SYSTEM_THREAD,
 } from '../../../src/backends/threads/lifelines.ts'
-import { changeKind, lifelineOf, tryClaimOwner } from '../../../src/backends/threads/owners.ts'
+import { changeKind, lifelineOf } from '../../../src/backends/threads/owners.ts'
+import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { createTable } from '../../../src/backends/threads/table.ts'
+import type { LayoutOptions } from '../../../src/backends/threads/table-layout.ts'
 
 /** The lifeline that is a file: how lifelines.ts reads it. */
 function fileLifeline(descriptor: number): Lifeline {
@@ -109,8 +105,8 @@ it('the place of a dead thread is not taken for its next owner, while that one m
     { count: 2, recordBytes: 16, order: 'ascending', owners: 4 } as LayoutOptions,
     'buffer',
   )
-  const us = tryClaimOwner(table, 'us', { kind: THREAD_SLOT })
-  const dead = tryClaimOwner(table, 'dead', { kind: THREAD_SLOT })
+  const us = tryRegisterOwner(table, 'us', { kind: THREAD_SLOT })
+  const dead = tryRegisterOwner(table, 'dead', { kind: THREAD_SLOT })
   assert.ok(us && dead)
   const at = (field: number): number => (dead.slot + field) >> 2
   const [deadTag, nextTag] = [7, 8]

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
+import { intend, pushHeld } from '../../../src/backends/threads/held-list.ts'
 import {
   ABANDONED,
   FREE_SLOT,
@@ -12,15 +13,10 @@ import {
   THREAD_SLOT,
 } from '../../../src/backends/threads/layout.ts'
 import { SYSTEM_THREAD } from '../../../src/backends/threads/lifelines.ts'
-import {
-  intend,
-  kindOf,
-  type Owner,
-  publishWait,
-  pushHeld,
-  tryClaimOwner,
-} from '../../../src/backends/threads/owners.ts'
+import { kindOf, type Owner } from '../../../src/backends/threads/owners.ts'
+import { publishWait } from '../../../src/backends/threads/published-wait.ts'
 import { readersOf, tryEnter } from '../../../src/backends/threads/readers.ts'
+import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { addressOf, createTable, type Table } from '../../../src/backends/threads/table.ts'
 
 const COUNT = 20_000
@@ -29,13 +25,13 @@ const DEAD = 77
 function newTable(): { table: Table; us: Owner; newOwner: (tag: number) => Owner } {
   const table = createTable({ count: COUNT, recordBytes: 16, owners: 16 }, 'buffer')
   const newOwner = (tag: number): Owner => {
-    const owner = tryClaimOwner(table, String(tag), { kind: THREAD_SLOT })
+    const owner = tryRegisterOwner(table, String(tag), { kind: THREAD_SLOT })
     assert.ok(owner)
     table.words[(owner.slot + SLOT.kind) >> 2] = (tag << TAG_SHIFT) | THREAD_SLOT
     table.words[(owner.slot + SLOT.lifelineTag) >> 2] = tag
     return owner
   }
-  const us = tryClaimOwner(table, 'us', { kind: THREAD_SLOT })
+  const us = tryRegisterOwner(table, 'us', { kind: THREAD_SLOT })
   assert.ok(us)
   return { table, us, newOwner }
 }

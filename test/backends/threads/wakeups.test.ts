@@ -1,9 +1,10 @@
-/** How long a waiter sleeps, and what it does where its waiter bits were wiped out: waiter.ts says why. */
+/** How long a waiter sleeps, and what it does where its waiter bits were wiped out: acquire.ts says why. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
-import { planLayout, WAITER, WAKE_ALL } from '../../../src/backends/threads/layout.ts'
+import { WAITER, WAKE_ALL } from '../../../src/backends/threads/layout.ts'
+import { planLayout } from '../../../src/backends/threads/table-layout.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 

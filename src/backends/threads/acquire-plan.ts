@@ -1,0 +1,222 @@
+/**
+ * Takes the locks of a plan for one thread, as a whole or not at all, where the kernel could not do it at once.
+ * Lock numbers were checked before.
+ *
+ * Steps     Lock by lock, in the plan's order: the kernel; then a check whether this thread may ask for the
+ *           lock (refusals.ts); then one try without waiting; then what acquire.ts does. A thread that meets
+ *           busy locks too often gives all locks of the plan back, backs off, and begins anew.
+ * Invariant When a call throws, none of the plan's locks is held.
+ */
+
+import { type Caller, LockUsageError } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
+import { takeAtOnce } from './acquire.ts'
+import { beginningAbove } from './caller-stack.ts'
+import { lastTaken } from './held-list.ts'
+import { HolderChecks } from './holder-checks.ts'
+import { ALL_DONE, HIGH_BUSY, type Kernel } from './kernel.ts'
+import { LINK_OFFSET } from './layout.ts'
+import type { Owner } from './owners.ts'
+import { type LockPlan, modeIn, planFor, planForPair, planForShared } from './plan.ts'
+import { waitsForOf } from './published-wait.ts'
+import type { ReentrantReads } from './reentrant-reads.ts'
+import { holdsAlone, mustNotBlock, refuse, refuseOwnThread } from './refusals.ts'
+import type { Releaser } from './release.ts'
+import type { Repairs } from './repairs.ts'
+import { addressOf, lockOf, numberOf, type Table } from './table.ts'
+import type { Tasks } from './tasks.ts'
+import { mayBlock, type ThreadWaiter } from './thread-waiter.ts'
+import type { Terms } from './wait.ts'
+
+/** A plan with more locks than this is not given back to back off: that costs more than it saves. */
+const MAX_GIVEN_BACK = 64
+
+/** The parts of a thread's locks that acquiring a plan needs. */
+export interface PlanAcquirerParts {
+  readonly table: Table
+  readonly owner: Owner
+  readonly kernel: Kernel
+  readonly tasks: Tasks
+  readonly waiter: ThreadWaiter
+  readonly releaser: Releaser
+  /** Only in a re-entrant table. */
+  readonly reads: ReentrantReads | undefined
+  readonly repairs: Repairs
+}
+
+/** The acquisitions of one thread. */
+export class PlanAcquirer {
+  readonly #table: Table
+  readonly #owner: Owner
+  readonly #kernel: Kernel
+  readonly #tasks: Tasks
+  readonly #waiter: ThreadWaiter
+  readonly #releaser: Releaser
+  readonly #reads: ReentrantReads | undefined
+  readonly #repairs: Repairs
+  readonly #holderChecks: HolderChecks
+
+  constructor(parts: PlanAcquirerParts) {
+    this.#table = parts.table
+    this.#owner = parts.owner
+    this.#kernel = parts.kernel
+    this.#tasks = parts.tasks
+    this.#waiter = parts.waiter
+    this.#releaser = parts.releaser
+    this.#reads = parts.reads
+    this.#repairs = parts.repairs
+    this.#holderChecks = new HolderChecks(parts.table, parts.owner)
+  }
+
+  /**
+   * Takes a plan's locks, of which the first `done` are held already, by waiting wherever one cannot be
+   * had at once.
+   */
+  takeAll(plan: LockPlan, terms: Terms, done = 0): void {
+    const { locks } = plan
+    let taken = done
+    try {
+      while (taken < locks.length) {
+        if (this.#takeOne(locks[taken] as number, plan, taken, terms)) taken++
+        else {
+          this.#releaser.releaseAll(plan, taken)
+          taken = 0
+          this.#waiter.backOff()
+        }
+      }
+    } catch (error) {
+      this.#releaser.releaseAll(plan, taken)
+      throw this.#beginningAt(error, terms.caller)
+    }
+  }
+
+  /** Takes the lock of one record. */
+  take(record: number, mode: LockMode, caller: Caller): void {
+    const lock = lockOf(this.#table, record)
+    this.takeAll(mode === 'shared' ? planForShared(lock) : planFor(lock), { caller })
+  }
+
+  /** Takes the locks of two records, where the kernel's `lock2` gave this answer. */
+  takePair(a: number, b: number, answer: number, caller: Caller): void {
+    this.takeAll(planForPair(this.#table, a, b), { caller }, answer === HIGH_BUSY ? 1 : 0)
+  }
+
+  /** Takes every lock of the table, where the kernel has taken those before `busy` and met this one. */
+  takeEvery(busy: number, caller: Caller): void {
+    let taken = busy
+    try {
+      for (;;) {
+        if (this.#takeOne(taken, planFor(taken), taken, { caller })) taken++
+        else {
+          this.#releaser.releaseDownFrom(taken - 1)
+          taken = 0
+          this.#waiter.backOff()
+        }
+        if (taken === this.#table.layout.lockCount) return
+        const next = this.#kernel.lockAll(taken)
+        if (next === ALL_DONE) return
+        taken = next
+      }
+    } catch (error) {
+      this.#releaser.releaseDownFrom(taken - 1)
+      throw this.#beginningAt(error, caller)
+    }
+  }
+
+  /** Takes a plan's locks if that needs no waiting; else none of them, and the answer is false. */
+  tryTakeAll(plan: LockPlan, caller: Caller): boolean {
+    let taken = 0
+    try {
+      while (taken < plan.locks.length && this.#tryOne(plan, taken, { caller })) taken++
+    } catch (error) {
+      this.#releaser.releaseAll(plan, taken)
+      throw this.#beginningAt(error, caller)
+    }
+    if (taken === plan.locks.length) return true
+    this.#releaser.releaseAll(plan, taken)
+    return false
+  }
+
+  /** Throws while this thread waits for a lock, as in `onLongWait`, or `onOwnerDied` runs in it. */
+  refuseIfBusy(): void {
+    const word = waitsForOf(this.#table, this.#owner.id)
+    if (word !== 0) {
+      throw new LockUsageError(
+        `close: ${this.#owner.label} waits for lock ${numberOf(this.#table, word)}; close the table ` +
+          'when that call has returned, not in onLongWait',
+      )
+    }
+    this.#repairs.refuseIfRunning()
+  }
+
+  /**
+   * Takes one lock of a plan of which `taken` others are held, however long that takes. False if the thread
+   * should back off from the whole plan.
+   *
+   * @throws where the lock never can be had.
+   */
+  #takeOne(lock: number, plan: LockPlan, taken: number, terms: Terms): boolean {
+    const mode = modeIn(plan, lock)
+    if (this.#takeFree(lock, mode)) return true
+    refuse(this.#table, this.#owner, lock, plan, terms)
+    for (;;) {
+      const seen = this.#wordOf(lock)
+      if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
+      if (this.#repairs.repairIfLeft(lock, seen)) continue
+      if (!mayBlock) throw mustNotBlock()
+      this.#tasks.refuseToBlock(lock)
+      refuseOwnThread(this.#table, this.#owner, lock, seen)
+      if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false
+      if (this.#waiter.take(lock, mode, terms)) return true
+    }
+  }
+
+  #tryOne(plan: LockPlan, place: number, terms: Terms): boolean {
+    const lock = plan.locks[place] as number
+    const mode = modeIn(plan, lock)
+    if (this.#takeFree(lock, mode)) return true
+    if (this.#holds(lock)) return false
+    refuse(this.#table, this.#owner, lock, plan, terms)
+    const seen = this.#wordOf(lock)
+    if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
+    if (!this.#repairs.repairIfLeft(lock, seen)) {
+      this.#holderChecks.check(lock, seen)
+      return false
+    }
+    return takeAtOnce(this.#table, this.#owner, lock, mode, this.#wordOf(lock))
+  }
+
+  /** Takes a lock by the kernel; or, where the table is re-entrant, one more time. */
+  #takeFree(lock: number, mode: LockMode): boolean {
+    if (mode === 'shared') {
+      if (!this.#reads || !this.#holds(lock)) return false
+      if (!this.#reads.takeAgain(lock)) return true
+    }
+    return this.#kernel.lock(lock) === 0
+  }
+
+  /**
+   * Lets an error of ours begin at the caller of the public method. The errors of `onOwnerDied` stay as they
+   * are.
+   */
+  #beginningAt(error: unknown, caller: Caller | undefined): unknown {
+    return this.#repairs.hasThrown(error) ? error : beginningAbove(error, caller)
+  }
+
+  #wordOf(lock: number): number {
+    return Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
+  }
+
+  /** Whether this thread holds a lock, in whatever mode. */
+  #holds(lock: number): boolean {
+    return this.#owner.shared.has(lock) || holdsAlone(this.#table, this.#owner, lock)
+  }
+
+  /** Whether the locks of a plan, `taken` in number, are all that this thread holds. */
+  #holdsOnly(taken: number): boolean {
+    if (taken > MAX_GIVEN_BACK || this.#owner.shared.size > 0) return false
+    let word = lastTaken(this.#table, this.#owner)
+    for (let i = 0; i < taken; i++) word = this.#table.words[(word + LINK_OFFSET) >> 2] as number
+    return word === 0
+  }
+}

@@ -1,0 +1,51 @@
+/** The call stack of a call of these locks, as reports and errors show it. */
+
+import { frameIn } from '../../core/await-chain.ts'
+import { type Caller, LockwiseError } from '../../core/errors.ts'
+
+/**
+ * The folder of these locks' own code, as call stacks write it; `undefined` in a bundle, where a file
+ * holds other code too and no call is left out.
+ */
+const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])caller-stack\.[cm]?[jt]s\b/.exec(
+  stackOf(),
+)?.[1]
+
+/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
+export function stackAt(caller: Caller | undefined): string {
+  return stackOf(caller)
+    .split('\n')
+    .filter((line) => line.includes(':') && !/(\(|at (async )?)node:/.test(line) && !isOwn(line))
+    .map((line) => line.trim())
+    .join('\n')
+}
+
+/** Lets the stack of an error of ours begin above a function that still runs, if there is one. Returns the error. */
+export function beginningAbove(error: unknown, caller: Caller | undefined): unknown {
+  if (caller === undefined || !(error instanceof LockwiseError)) return error
+  const { stack } = error
+  try {
+    Error.captureStackTrace?.(error, caller)
+  } catch {
+    // `Error.prepareStackTrace` is the program's own, and may throw.
+    if (stack !== undefined) error.stack = stack
+  }
+  return error
+}
+
+function isOwn(line: string): boolean {
+  return frameIn(line) !== 0 || (FOLDER !== undefined && line.includes(FOLDER))
+}
+
+function stackOf(caller?: Caller): string {
+  const holder: { stack?: string } = {}
+  if (Error.captureStackTrace) Error.captureStackTrace(holder, caller)
+  else holder.stack = new Error().stack ?? ''
+  return textOf(holder.stack)
+}
+
+/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
+function textOf(stack: unknown): string {
+  if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
+  return String(stack ?? '')
+}

@@ -1,0 +1,62 @@
+/** The arguments of the calls that hold locks, except the locks (plan.ts): checked, and made terms of a wait. */
+
+import { elapsedMs } from '../../core/clock.ts'
+import { type Caller, LockUsageError } from '../../core/errors.ts'
+import { show } from '../../core/format.ts'
+import { OptionNames } from '../../core/option-names.ts'
+import type { Terms } from './wait.ts'
+
+/** Options of a call that holds locks. */
+export interface HoldOptions {
+  /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
+  readonly timeoutMs?: number | undefined
+}
+
+const HOLD_OPTIONS = new OptionNames(['timeoutMs'])
+
+/** Checks the arguments behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
+export function parseCall<Fn>(
+  rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
+  caller: Caller,
+): { terms: Terms; fn: Fn } {
+  const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest
+  mustBeFunction(fn, caller)
+  if (options === undefined) return { terms: { caller }, fn }
+  mustBeObject(caller.name, options, caller)
+  HOLD_OPTIONS.mustKnow(options, caller.name, caller)
+  const { timeoutMs } = options
+  if (timeoutMs === undefined) return { terms: { caller }, fn }
+  if (isDuration(timeoutMs)) {
+    return { terms: { caller, timeoutMs, untilMs: elapsedMs() + timeoutMs }, fn }
+  }
+  throw badDuration('timeoutMs', timeoutMs, caller)
+}
+
+export function isDuration(ms: unknown): ms is number {
+  return typeof ms === 'number' && ms >= 0
+}
+
+export function badDuration(name: string, ms: unknown, caller?: Caller): LockUsageError {
+  return new LockUsageError(
+    `${name} must be a number of milliseconds from 0 up, not ${show(ms)}`,
+    caller,
+  )
+}
+
+export function mustBeListener(name: string, listener: unknown): void {
+  if (listener === undefined || typeof listener === 'function') return
+  throw new LockUsageError(`${name} must be a function, not ${show(listener)}`)
+}
+
+export function mustBeFunction(fn: unknown, caller: Caller): void {
+  if (typeof fn === 'function') return
+  throw new LockUsageError(
+    `expected a function to call with the locks held, not ${show(fn)}`,
+    caller,
+  )
+}
+
+export function mustBeObject(call: string, options: unknown, caller?: Caller): void {
+  if (typeof options === 'object' && options !== null) return
+  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`, caller)
+}

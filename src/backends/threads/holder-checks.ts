@@ -1,0 +1,57 @@
+/**
+ * Checks, for requests that never wait, whether the holders of a busy lock live: a thread that only ever tries
+ * would not learn it by a sleep.
+ *
+ * Cost: a check asks the system. Each holder is checked at most once in LONGEST_SLEEP_MS, which is how often a
+ * thread that waits does so.
+ */
+
+import { elapsedMs } from '../../core/clock.ts'
+import { noticeEndOf } from './deaths.ts'
+import { SHARED } from './layout.ts'
+import type { Owner } from './owners.ts'
+import { readersOf } from './readers.ts'
+import { ownerIn, type Table } from './table.ts'
+import { LONGEST_SLEEP_MS } from './wait.ts'
+
+/** The checks of one thread. */
+export class HolderChecks {
+  readonly #table: Table
+  readonly #owner: Owner
+  /**
+   * When each owner was checked last; for the readers of a lock `i`, under `-1 - i`. Holds only checks of the
+   * last LONGEST_SLEEP_MS, the oldest first.
+   */
+  readonly #checkedMs = new Map<number, number>()
+
+  constructor(table: Table, owner: Owner) {
+    this.#table = table
+    this.#owner = owner
+  }
+
+  /** Checks the holders of a lock whose word was `seen`, and clears up after those that have ended. */
+  check(lock: number, seen: number): void {
+    const now = elapsedMs()
+    this.#checkOwner(ownerIn(seen), now)
+    // Each try would go through the whole row otherwise.
+    if ((seen & SHARED) === 0 || !this.#isDue(-1 - lock, now)) return
+    for (const reader of readersOf(this.#table, lock)) this.#checkOwner(reader, now)
+  }
+
+  #checkOwner(id: number, now: number): void {
+    if (id !== 0 && this.#isDue(id, now)) noticeEndOf(this.#table, this.#owner, id)
+  }
+
+  /** Whether the last check under this key, if any, was long enough ago; then this is one. */
+  #isDue(key: number, now: number): boolean {
+    const checked = this.#checkedMs
+    if (now - (checked.get(key) ?? Number.NEGATIVE_INFINITY) < LONGEST_SLEEP_MS) return false
+    // The oldest come first.
+    for (const [old, checkedMs] of checked) {
+      if (now - checkedMs < LONGEST_SLEEP_MS) break
+      checked.delete(old)
+    }
+    checked.set(key, now)
+    return true
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Releases locks where the kernel alone cannot: where it leaves waiters to wake, where a lock is not the one
+ * that was taken last, and for whole plans. Lock numbers were checked before.
+ *
+ * Steps     The kernel releases; its answer says whether threads may sleep on the lock. Wake as many as the
+ *           waiter bits ask for. A lock deeper in the list is taken out of it first, then released.
+ * Fairness  After a release that woke others, a thread that holds nothing lets them go first now and then
+ *           (thread-waiter.ts).
+ */
+
+import type { Caller } from '../../core/errors.ts'
+import type { LockMode } from '../../core/modes.ts'
+import { releaseAfter } from './callback.ts'
+import { intend, lastTaken, removeHeld } from './held-list.ts'
+import { ALL_DONE, type Kernel, NOT_ON_TOP, notOnTop } from './kernel.ts'
+import { WAKE_ALL } from './layout.ts'
+import type { Owner } from './owners.ts'
+import { type LockPlan, modeIn, planForPair } from './plan.ts'
+import { leave } from './readers.ts'
+import type { ReentrantReads } from './reentrant-reads.ts'
+import { holdsAlone, notHeld } from './refusals.ts'
+import { addressOf, type Table } from './table.ts'
+import type { Tasks } from './tasks.ts'
+import type { ThreadWaiter } from './thread-waiter.ts'
+import { wake } from './wait.ts'
+
+/** The releases of one thread. */
+export class Releaser {
+  readonly #table: Table
+  readonly #owner: Owner
+  readonly #kernel: Kernel
+  readonly #tasks: Tasks
+  readonly #waiter: ThreadWaiter
+  /** Only in a re-entrant table. */
+  readonly #reads: ReentrantReads | undefined
+  #hasWoken = false
+
+  constructor(
+    table: Table,
+    owner: Owner,
+    kernel: Kernel,
+    tasks: Tasks,
+    waiter: ThreadWaiter,
+    reads: ReentrantReads | undefined,
+  ) {
+    this.#table = table
+    this.#owner = owner
+    this.#kernel = kernel
+    this.#tasks = tasks
+    this.#waiter = waiter
+    this.#reads = reads
+  }
+
+  /**
+   * Releases the first `taken` locks of a plan, the last one taken first.
+   *
+   * @throws LockUsageError if some are not held any more, when all others are released.
+   */
+  releaseAll(plan: LockPlan, taken: number = plan.locks.length, caller?: Caller): void {
+    let missing: number[] | undefined
+    for (let i = taken - 1; i >= 0; i--) {
+      const lock = plan.locks[i] as number
+      if (this.#releaseOne(lock, modeIn(plan, lock))) continue
+      missing = [lock, ...(missing ?? [])]
+    }
+    this.#letWokenGoFirst()
+    if (missing) throw this.#notHeld(missing, caller)
+  }
+
+  /** Releases one lock that is held shared. */
+  releaseShared(lock: number, caller: Caller): void {
+    if (!this.#releaseOne(lock, 'shared')) throw this.#notHeld([lock], caller)
+    this.#letWokenGoFirst()
+  }
+
+  /**
+   * Releases every lock, where the kernel's `unlockAll` gave this answer.
+   *
+   * @throws LockUsageError if some are not held any more, when all others are released.
+   */
+  releaseEvery(answer: number, caller: Caller): void {
+    const missing = this.#releaseDown(answer)
+    if (missing.length > 0) throw this.#notHeld(missing, caller)
+  }
+
+  /** Releases the locks from number `last` down to 0, as far as they are held. */
+  releaseDownFrom(last: number): void {
+    this.#releaseDown(last < 0 ? ALL_DONE : this.#kernel.unlockAll(last))
+  }
+
+  /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
+  finish(lock: number, answer: number, caller: Caller): void {
+    if (!this.#finishOne(lock, answer)) throw this.#notHeld([lock], caller)
+    this.#letWokenGoFirst()
+  }
+
+  /** Finishes what the kernel's `unlock2` left of the locks of two records. */
+  finishPair(a: number, b: number, answer: number, caller: Caller): void {
+    const plan = planForPair(this.#table, a, b)
+    const [low, high] = plan.locks as readonly [low: number, high?: number]
+    if (answer === NOT_ON_TOP) {
+      this.releaseAll(plan, plan.locks.length, caller)
+      return
+    }
+    if (high === undefined) this.#wake(low, answer)
+    else {
+      this.#wake(high, answer & 3)
+      this.#wake(low, answer >> 2)
+    }
+    this.#letWokenGoFirst()
+  }
+
+  /** Releases the locks of two records after their callback threw; returns the error to be thrown. */
+  releasePairAfter(error: unknown, a: number, b: number): unknown {
+    return releaseAfter(error, () => this.releaseAll(planForPair(this.#table, a, b)))
+  }
+
+  /** Throws unless this thread holds the locks of both records. */
+  mustHoldPair(a: number, b: number, caller: Caller): void {
+    const { locks } = planForPair(this.#table, a, b)
+    const isHeld = (lock: number): boolean => holdsAlone(this.#table, this.#owner, lock)
+    if (!locks.every(isHeld)) throw this.#notHeld(locks, caller)
+  }
+
+  /** False if this thread does not hold the lock in this mode; then nothing has changed. */
+  #releaseOne(lock: number, mode: LockMode): boolean {
+    if (mode === 'shared') {
+      if (this.#owner.shared.has(lock)) {
+        if (!this.#reads?.releaseAgain(lock)) leave(this.#table, this.#owner, lock)
+        return true
+      }
+      if (!this.#reads?.releaseInExclusive(lock)) return false
+    }
+    const answer = this.#kernel.unlock(lock)
+    return answer === 0 || this.#finishOne(lock, answer)
+  }
+
+  /** False if this thread does not hold the lock; then nothing has changed. */
+  #finishOne(lock: number, answer: number): boolean {
+    let bits = answer
+    if (answer === NOT_ON_TOP) {
+      if (!holdsAlone(this.#table, this.#owner, lock)) return false
+      const word = addressOf(this.#table, lock)
+      intend(this.#table, this.#owner, lock)
+      removeHeld(this.#table, this.#owner, word)
+      bits = Atomics.exchange(this.#table.words, word >> 2, 0) ^ this.#owner.me
+    }
+    this.#wake(lock, bits)
+    return true
+  }
+
+  /** Goes on where the kernel's `unlockAll` gave this answer; the locks that are not held. */
+  #releaseDown(first: number): number[] {
+    const missing: number[] = []
+    for (let answer = first; answer !== ALL_DONE; ) {
+      const isReleased = answer >= 0
+      const lock = isReleased ? answer : notOnTop(answer)
+      if (isReleased) this.#wake(lock, WAKE_ALL)
+      else if (!this.#finishOne(lock, NOT_ON_TOP)) missing.unshift(lock)
+      answer = lock > 0 ? this.#kernel.unlockAll(lock - 1) : ALL_DONE
+    }
+    this.#letWokenGoFirst()
+    return missing
+  }
+
+  /** Wakes those who sleep on a lock that was just released, as its waiter bits ask for. */
+  #wake(lock: number, bits: number): void {
+    if (bits === 0) return
+    if (wake(this.#table.words, addressOf(this.#table, lock), bits)) this.#hasWoken = true
+  }
+
+  #letWokenGoFirst(): void {
+    if (!this.#hasWoken || lastTaken(this.#table, this.#owner) !== 0) return
+    this.#hasWoken = false
+    this.#waiter.letWokenGoFirst()
+  }
+
+  #notHeld(locks: readonly number[], caller: Caller | undefined): Error {
+    const isTasks = this.#tasks.holdsAny(locks)
+    return notHeld(this.#table, this.#owner, locks, isTasks, caller)
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The table's one lock for its own upkeep: an owner that confirms a deadlock, inherits, or sweeps up after the
+ * dead, does it alone.
+ *
+ * States    The word is 0, or names the owner that has the table lock, and its thread: numbers of owners are
+ *           used again. That owner walks the table and never waits, so the others spin. If it died with the
+ *           table lock, its lifeline shows it, and another owner takes the lock from it.
+ */
+
+import { DEAD_SLOT, HEADER, SOUND_SLOT } from './layout.ts'
+import { hasEnded } from './lifelines.ts'
+import { kindIn, leaderOf, lifelineOf, type Owner, stateOf, tagIn } from './owners.ts'
+import type { Table } from './table.ts'
+
+/** Between two looks whether the owner that has the table lock still lives. */
+const SPINS = 1000
+
+/** The low bits of the word: the number of the owner. Above it stand as many of its thread's number. */
+const OWNER_BITS = 0xffff
+
+/** Calls `fn` with the table lock. */
+export function withTableLock<Result>(table: Table, owner: Owner, fn: () => Result): Result {
+  takeTableLock(table, owner.id)
+  try {
+    return fn()
+  } finally {
+    Atomics.store(table.words, HEADER.tableLock >> 2, 0)
+  }
+}
+
+function takeTableLock(table: Table, id: number): void {
+  const at = HEADER.tableLock >> 2
+  const mine = id | (tagIn(stateOf(table, id)) << 16)
+  for (let spin = 1; ; spin++) {
+    const seen = Atomics.compareExchange(table.words, at, 0, mine)
+    if (seen === 0) return
+    if (spin % SPINS !== 0 || !isAbandoned(table, seen)) continue
+    if (Atomics.compareExchange(table.words, at, seen, mine) === seen) return
+  }
+}
+
+/**
+ * Whether the owner that has the table lock by this word has ended. Its slot cannot have been given to another
+ * owner meanwhile: that takes the table lock.
+ */
+function isAbandoned(table: Table, word: number): boolean {
+  const id = word & OWNER_BITS
+  const state = stateOf(table, id)
+  if (((tagIn(state) ^ (word >> 16)) & OWNER_BITS) !== 0) return true
+  if (kindIn(state) === DEAD_SLOT || kindIn(state) === SOUND_SLOT) return true
+  const lifeline = lifelineOf(table, leaderOf(table, id))
+  return lifeline !== undefined && hasEnded(lifeline)
+}
