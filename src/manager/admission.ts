@@ -57,12 +57,19 @@ export class Admission {
     this.#places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
     else this.#ask(request, caller)
-    const { signal } = options
-    if (signal) {
-      const abort = (): void => this.#engine.giveUp(request, reasonOf(signal))
-      stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
-    }
+    if (options.signal) this.#listen(request, options.signal)
     return request.state === 'granted'
+  }
+
+  // In methods of their own: a function with a closure in it allocates for that whenever it is called.
+
+  #listen(request: Request, signal: AbortSignal): void {
+    const abort = (): void => this.#engine.giveUp(request, reasonOf(signal))
+    stopBy(request, onAbort(signal, abort, request.state === 'waiting'))
+  }
+
+  #steal(request: Request, caller: Caller): boolean {
+    return this.#losses.steal(caller, () => this.#backend.acquire(request))
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
@@ -82,7 +89,7 @@ export class Admission {
   #ask(request: Request, caller: Caller): void {
     if (request.state === 'granted') return
     const isGranted = request.options.steal
-      ? this.#losses.steal(caller, () => this.#backend.acquire(request))
+      ? this.#steal(request, caller)
       : this.#backend.acquire(request)
     if (isGranted) request.state = 'granted'
     const { host } = request.context
@@ -103,7 +110,10 @@ export class Admission {
     return true
   }
 
-  /** Where the backend cannot say that at once, the request fails later. */
+  /**
+   * Whether a request that must not wait would have to. Where the backend cannot say that at once, the request
+   * fails later.
+   */
   isRefused(request: Request, caller: Caller): boolean {
     if (!request.options.ifAvailable || !this.#engine.isImmediate || this.tryEnter(request))
       return false

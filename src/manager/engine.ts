@@ -182,12 +182,10 @@ export class Engine implements Transitions, RequestHost {
     if (request.details?.lost === undefined) request.details = undefined
     // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
     request.place = undefined
-    let released: void | Promise<void>
-    if (holder || nested || guards) released = this.#endNested(request, holder, state)
-    else {
-      released = this.#leave(request, state)
-      this.#detector.ended(request)
-    }
+    const released =
+      holder || nested || guards
+        ? this.#endNested(request, holder, state)
+        : this.#leave(request, state)
     stop?.()
     return released
   }
@@ -206,15 +204,16 @@ export class Engine implements Transitions, RequestHost {
     if (nested) handOn(nested, request.holder, this.#detector)
     if (guards) handGuardsOn(guards, request)
     const released = this.#leave(request, state)
-    this.#detector.ended(request)
     if (guards) for (const guard of guards) this.#detector.guarded(guard)
     if (holder && isIdle(holder)) void this.end(holder)
     return released
   }
 
   #leave(request: Request, state: Request['state']): void | Promise<void> {
-    if (state === 'waiting') return this.#backend.cancel(request)
-    return this.#backend.release(request)
+    const backend = this.#backend
+    const released = state === 'waiting' ? backend.cancel(request) : backend.release(request)
+    this.#detector.ended(request)
+    return released
   }
 
   observe(kind: LockEventKind, request: Request): void {

@@ -54,7 +54,7 @@ export class Outcomes {
 
   /** Enters the queues; what the request comes to. */
   of(request: Request, caller: Caller): Promise<unknown> {
-    if (this.#admission.isRefused(request, caller)) {
+    if (request.options.ifAvailable && this.#admission.isRefused(request, caller)) {
       return promiseThen.call(SETTLED, () => this.#callbacks.callWithNull(request))
     }
     if (this.#admission.enter(request, caller)) {
@@ -77,7 +77,7 @@ export class Outcomes {
     const reject = rejecterOfLast()
     const settle = newDetails(resolverOfLast(), reject)
     request.details = settle
-    if (this.#admission.isRefused(request, caller)) {
+    if (request.options.ifAvailable && this.#admission.isRefused(request, caller)) {
       promiseThen.call(
         promiseThen.call(SETTLED, () => this.#callbacks.callWithNull(request)),
         settle.resolve,

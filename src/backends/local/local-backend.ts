@@ -8,11 +8,13 @@ import { rootHolders } from './root-holders.ts'
 import { snapshot } from './snapshot.ts'
 import { LocalWaitEdges } from './wait-edges.ts'
 
-/** The locks of one manager. */
-export class LocalBackend<Request extends BackendRequest> implements Backend<Request> {
+/** The locks of one manager. It is the queues itself, so that a request that is free is one call away from them. */
+export class LocalBackend<Request extends BackendRequest>
+  extends Queues<Request>
+  implements Backend<Request>
+{
   readonly supports = { steal: true, shared: true }
   readonly waits: LocalWaitEdges<Request> = new LocalWaitEdges()
-  readonly #queues: Queues<Request> = new Queues()
 
   attach(): void {}
 
@@ -22,38 +24,34 @@ export class LocalBackend<Request extends BackendRequest> implements Backend<Req
 
   acquire(request: Request): boolean {
     if (request.steal) this.#steal(request)
-    else this.#queues.enter(request)
+    else this.enter(request)
     return request.missing === 0
   }
 
   tryAcquire(request: Request): boolean {
-    if (!this.#queues.isFree(request.plan)) return false
-    this.#queues.enter(request)
+    if (!this.isFree(request.plan)) return false
+    this.enter(request)
     return true
   }
 
   cancel(request: Request): void {
-    this.#queues.leave(request)
-  }
-
-  release(request: Request): void {
-    this.#queues.leave(request)
+    this.release(request)
   }
 
   blockers(request: Request, name?: string): Blocker<Request>[] {
-    return rootHolders(this.#queues, request, name)
+    return rootHolders(this, request, name)
   }
 
   locks(): Iterable<LockState<Request>> {
-    return this.#queues.all()
+    return this.all()
   }
 
   lock(name: string): LockState<Request> | undefined {
-    return this.#queues.get(name)
+    return this.get(name)
   }
 
   query(): LockManagerSnapshot {
-    return snapshot(this.#queues)
+    return snapshot(this)
   }
 
   async close(): Promise<void> {}
@@ -63,13 +61,13 @@ export class LocalBackend<Request extends BackendRequest> implements Backend<Req
     const victims = new Set<Request>()
     for (let own: Ticket<Request> | undefined = planOf(thief); own; own = own.next) {
       // Some who wait for other names may stand among those who hold this one.
-      let at = this.#queues.get(own.name)?.first
+      let at = this.get(own.name)?.first
       for (; at?.leads; at = at.after) if (isGranted(at.request)) victims.add(at.request)
     }
-    this.#queues.enterFirst(thief)
+    this.enterFirst(thief)
     for (const victim of victims) {
       victim.lost({ kind: 'stolen', by: thief })
-      this.#queues.leave(victim)
+      this.release(victim)
     }
   }
 }

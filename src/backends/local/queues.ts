@@ -102,7 +102,7 @@ export class Queues<Request extends BackendRequest> {
   }
 
   /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
-  leave(request: Request): void {
+  release(request: Request): void {
     if (request.missing === OUTSIDE) return
     request.missing = OUTSIDE
     let ticket: Ticket<Request> | undefined = planOf(request)
