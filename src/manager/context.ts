@@ -5,20 +5,7 @@
  * in browsers first of all, a nested request is made through the callback's second parameter.
  */
 
-import { builtin } from '../core/builtin.ts'
-
-/** The little of `AsyncLocalStorage` that is used here. */
-interface Storage<Value> {
-  /** False while it does not watch promises; absent where it need not. */
-  readonly enabled?: boolean
-  getStore(): Value | undefined
-  enterWith(value: Value): void
-  run(value: Value | undefined, work: () => void): void
-}
-
-interface Hooks {
-  readonly AsyncLocalStorage: new () => Storage<never>
-}
+import { newAsyncContext } from '../core/async-context.ts'
 
 /** A holder, as far as it must be known here. */
 export interface Carried {
@@ -30,7 +17,7 @@ export interface Carried {
 }
 
 /** One for all managers: what a runtime does for each storage, it may do for each promise from then on. */
-const storage = newStorage<Carried>()
+const storage = newAsyncContext<Carried>()
 let isOn = false
 
 /** Whether the runtime can tell in whose callback code runs. */
@@ -84,13 +71,4 @@ function turnOn(): void {
   if (storage?.enabled !== false) return
   // To enter nothing would turn nothing on.
   storage.run({ state: 'ended', context: {}, around: undefined }, () => {})
-}
-
-function newStorage<Value>(): Storage<Value> | undefined {
-  try {
-    const hooks = builtin<Hooks>('node:async_hooks')
-    return hooks && (new hooks.AsyncLocalStorage() as Storage<Value>)
-  } catch {
-    return undefined
-  }
 }

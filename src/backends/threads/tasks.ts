@@ -13,8 +13,8 @@
  *           these without any doubt then.
  */
 
+import { newAsyncContext } from '../../core/async-context.ts'
 import { canProve, REQUEST } from '../../core/await-chain.ts'
-import { builtin } from '../../core/builtin.ts'
 import { stackBeginningAt } from '../../core/call-site.ts'
 import { pauseFor } from '../../core/clock.ts'
 import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
@@ -217,15 +217,4 @@ function highestOf(locks: readonly number[]): number {
   return locks.reduce((highest, lock) => Math.max(highest, lock), -1)
 }
 
-/** The part of Node's AsyncLocalStorage that is used; absent in browsers. */
-interface TaskContext {
-  run<Result>(task: Task, fn: () => Result): Result
-  getStore(): Task | undefined
-}
-
-const context = makeContext()
-
-function makeContext(): TaskContext | undefined {
-  const hooks = builtin<{ AsyncLocalStorage: new () => TaskContext }>('node:async_hooks')
-  return hooks && new hooks.AsyncLocalStorage()
-}
+const context = newAsyncContext<Task>()
