@@ -132,8 +132,11 @@ export const OUTSIDE = -1
 
 /** Why a request has lost its locks. */
 export type Loss =
-  | { readonly kind: 'stolen'; readonly by: BackendRequest }
+  | { readonly kind: 'stolen'; readonly by: BackendRequest | Other }
   | { readonly kind: 'gone'; readonly error: Error }
+
+/** A request of another manager, as far as the store knows it. */
+export type Other = Pick<BackendRequest, 'label' | 'since' | 'callSite'>
 
 /** A holder that is in the way of a request. */
 export interface Blocker<Request extends BackendRequest = BackendRequest> {
@@ -145,7 +148,7 @@ export interface Blocker<Request extends BackendRequest = BackendRequest> {
   /** The mode in which the request wants that. */
   readonly wanted: LockMode
   /** A request of this manager; or, of another one, what its store says of it. */
-  readonly by: Request | Pick<BackendRequest, 'label' | 'since' | 'callSite'>
+  readonly by: Request | Other
   /** How many hold the lock `name`, and how many wait for it. */
   readonly holders: number
   readonly waiters: number

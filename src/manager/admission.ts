@@ -40,6 +40,8 @@ export class Admission {
   readonly #order: OrderChecker | undefined
   readonly #watchdog: Watchdog
   readonly #losses: Losses
+  /** The requests of a backend that answers late which have not ended. */
+  readonly open: Set<Request> = new Set()
 
   constructor({ engine, backend, places, order, watchdog, losses }: AdmissionOptions) {
     this.#engine = engine
@@ -57,7 +59,7 @@ export class Admission {
     this.#places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
     else this.#ask(request, caller)
-    if (options.signal) this.#listen(request, options.signal)
+    if (options.signal && request.state !== 'ended') this.#listen(request, options.signal)
     return request.state === 'granted'
   }
 
@@ -69,7 +71,7 @@ export class Admission {
   }
 
   #steal(request: Request, caller: Caller): boolean {
-    return this.#losses.steal(caller, () => this.#backend.acquire(request))
+    return this.#losses.steal(caller, () => this.#acquire(request))
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
@@ -85,18 +87,28 @@ export class Admission {
     this.#places.keep(request, caller)
   }
 
-  /** waiting → granted, if the backend grants it now, or has done so. */
+  /** outside → waiting or granted, as the backend says, unless it has granted it before. */
   #ask(request: Request, caller: Caller): void {
     if (request.state === 'granted') return
-    const isGranted = request.options.steal
-      ? this.#steal(request, caller)
-      : this.#backend.acquire(request)
+    request.state = 'waiting'
+    if (!this.#engine.isImmediate) this.open.add(request)
+    const isGranted = request.options.steal ? this.#steal(request, caller) : this.#acquire(request)
     if (isGranted) request.state = 'granted'
     const { host } = request.context
     if (host.observer) host.observe(isGranted ? 'granted' : 'waiting', request)
   }
 
-  /** waiting → granted, if that is possible now. */
+  #acquire(request: Request): boolean {
+    try {
+      return this.#backend.acquire(request)
+    } catch (error) {
+      // The backend does not have it.
+      request.state = 'outside'
+      throw error
+    }
+  }
+
+  /** outside → granted, if that is possible now. */
   tryEnter(request: Request): boolean {
     const backend = this.#backend
     if (!backend.tryAcquire?.(request)) {

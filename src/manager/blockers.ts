@@ -3,11 +3,14 @@
 import type { Backend, Blocker } from '../backends/backend.ts'
 import type { LockMode } from '../core/modes.ts'
 import type { LockHolder, NestedWait, RootHolder } from '../core/report.ts'
+import { reportAfter } from './clock.ts'
 import { isNestedIn } from './nesting.ts'
 import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
+/** A backend that answers late has this long to say who is in the way. */
+const LONGEST_ANSWER_MS = 200
 /** A report describes this many root holders, the oldest of each lock. */
 const MAX_DESCRIBED = 10
 
@@ -21,15 +24,34 @@ export class RootHolders {
     this.#places = places
   }
 
-  /** Those in the way of a request, if that is known at once; `name`: of one of its locks only. */
+  /** Those in the way of a request, if the backend answers at once; `name`: of one of its locks only. */
   now(request: Request, name?: string): readonly Blocker<Request>[] {
+    if (this.#backend.tryAcquire === undefined) return []
     const found = this.#backend.blockers(request, name)
     return isList(found) ? found : []
   }
 
   /**
+   * Those in the way of a request, when the backend has answered. None if it fails to, or takes longer than
+   * {@link LONGEST_ANSWER_MS}: no request and no report may wait for that.
+   */
+  async later(request: Request, name?: string): Promise<readonly Blocker<Request>[]> {
+    let stop: (() => void) | undefined
+    const tooLate = new Promise<readonly Blocker<Request>[]>((resolve) => {
+      stop = reportAfter(LONGEST_ANSWER_MS, () => resolve([]))
+    })
+    try {
+      return await Promise.race([this.#backend.blockers(request, name), tooLate])
+    } catch {
+      return []
+    } finally {
+      stop?.()
+    }
+  }
+
+  /**
    * Calls `use` with the root holders of a request as plain data, as they are `at` this time in milliseconds
-   * since 1970: at once if they are known at once. One report asks for the time once.
+   * since 1970: at once if the backend answers at once. One report asks for the time once.
    */
   withAll(
     request: Request,
@@ -37,12 +59,8 @@ export class RootHolders {
     use: (holders: RootHolder[]) => void,
     name?: string,
   ): void {
-    const describe = (found: readonly Blocker<Request>[]): void =>
-      use(this.#describe(found, at(), request))
-    const found = this.#backend.blockers(request, name)
-    if (isList(found)) describe(found)
-    // A store that cannot say who is in the way must not keep a request from failing.
-    else found.then(describe, () => describe([]))
+    if (this.#backend.tryAcquire) use(this.#describe(this.now(request, name), at(), request))
+    else void this.later(request, name).then((found) => use(this.#describe(found, at(), request)))
   }
 
   /** The same, if they are known at once. */

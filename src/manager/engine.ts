@@ -4,7 +4,7 @@
  */
 
 import type { Backend, Loss, PlanNode } from '../backends/backend.ts'
-import type { Caller } from '../core/errors.ts'
+import { type Caller, LockNotAvailableError } from '../core/errors.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
 import { Admission } from './admission.ts'
 import type { Callback, Options } from './arguments.ts'
@@ -20,6 +20,7 @@ import { OrderChecker } from './order-checker.ts'
 import { Outcomes, type Transitions } from './outcomes.ts'
 import { isIdle } from './owners.ts'
 import { isHolderProvedToWait } from './proof.ts'
+import { Releases, warnOfLeaving } from './releases.ts'
 import { liveHolder, Request, type RequestHost } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
 import { NO_WAITS, WaitGraph } from './wait-graph.ts'
@@ -42,9 +43,11 @@ export class Engine implements Transitions, RequestHost {
   readonly #admission: Admission
   readonly #leaks: Leaks
   readonly #outcomes: Outcomes
+  readonly #releases = new Releases()
   #requests = 0
 
   readonly isImmediate: boolean
+  readonly timeoutMs: number | undefined
   readonly context: Context<Request, RequestHost> = new Context(this)
   /** Gets every event, if somebody wants them. */
   observer: Observer | undefined = undefined
@@ -57,10 +60,11 @@ export class Engine implements Transitions, RequestHost {
     const order = options.trackOrder ? new OrderChecker(options) : undefined
     this.#backend = backend
     this.isImmediate = backend.tryAcquire !== undefined
+    this.timeoutMs = options.timeoutMs
     this.#detector = new DeadlockDetector({ ...options, graph, fail: giveUp })
     this.#watchdog = new Watchdog(options, this.#detector, giveUp)
     this.#leaks = new Leaks(options)
-    this.#losses = new Losses(places, (request) => void this.end(request))
+    this.#losses = new Losses(places, (request) => void this.end(request), giveUp)
     this.#admission = new Admission({
       engine: this,
       backend,
@@ -152,14 +156,19 @@ export class Engine implements Transitions, RequestHost {
 
   /** waiting or granted → ended, with an error; nothing for one that has begun. */
   giveUp(request: Request, reason: unknown): void {
-    if (request.state !== 'waiting' && request.state !== 'granted') return
+    const { state } = request
+    if (state === 'holding' || state === 'ended') return
     void this.end(request)
     request.failure = { reason, kind: 'given up' }
     request.wakeUp()
   }
 
   failed(request: Request, error: Error): void {
-    if (request.state === 'waiting') this.giveUp(request, error)
+    if (request.state !== 'waiting') return
+    request.state = 'outside'
+    const isOutOfTime = error instanceof LockNotAvailableError && !request.options.ifAvailable
+    if (isOutOfTime) this.#watchdog.outOfTime(request)
+    else this.giveUp(request, error)
   }
 
   lost(request: Request, loss: Loss): void {
@@ -210,10 +219,35 @@ export class Engine implements Transitions, RequestHost {
   }
 
   #leave(request: Request, state: Request['state']): void | Promise<void> {
-    const backend = this.#backend
-    const released = state === 'waiting' ? backend.cancel(request) : backend.release(request)
+    const released = this.#free(request, state)
     this.#detector.ended(request)
-    return released
+    return this.isImmediate ? undefined : this.#leaveLate(request, released)
+  }
+
+  /** Lets the backend forget a request, if it has that. */
+  #free(request: Request, state: Request['state']): void | Promise<void> {
+    try {
+      if (state === 'waiting') return this.#backend.cancel(request)
+      if (state !== 'outside' && !request.isOwner) return this.#backend.release(request)
+    } catch (error) {
+      warnOfLeaving(request, error)
+    }
+    return undefined
+  }
+
+  #leaveLate(request: Request, released: void | Promise<void>): void | Promise<void> {
+    this.#admission.open.delete(request)
+    return released && this.#releases.add(request, released)
+  }
+
+  /** Whether a request has been asked of a backend that answers late, and has not ended. */
+  get isAnyOpen(): boolean {
+    return this.#admission.open.size > 0
+  }
+
+  /** Resolves when all locks are free that are being released. */
+  async released(): Promise<void> {
+    await this.#releases.all()
   }
 
   observe(kind: LockEventKind, request: Request): void {

@@ -34,6 +34,8 @@ export let holdingOf: (guard: Guard) => Holding
 export class Guard implements Disposable, AsyncDisposable {
   readonly #holding: Holding
   readonly #ender: Ender<Holding>
+  /** Settles when the locks are free, where that takes time. */
+  #released: void | Promise<void> = undefined
 
   /** @internal */
   constructor(holding: Holding = refuse(), ender?: Ender<never>) {
@@ -71,7 +73,7 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding. */
   release(): void {
-    void this.#ender.end(this.#holding)
+    this.#released ??= this.#ender.end(this.#holding)
   }
 
   [Symbol.dispose](): void {
@@ -80,7 +82,8 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding, and waits until its locks are free. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#ender.end(this.#holding)
+    this.release()
+    await this.#released
   }
 
   static {

@@ -117,19 +117,16 @@ export class LongWaits {
   #look(): void {
     const at = now()
     const { overdue, nextAt, count } = this.#overdue(at)
-    const found = overdue.map(({ request, lock }) =>
-      this.#options.backend.blockers(request, lock.name),
-    )
+    const { backend, roots } = this.#options
     this.#notBefore = at + 1 + count / WAITERS_PER_MS
-    if (found.every((each) => Array.isArray(each))) {
-      this.#reportStuck(this.#stuckOf(overdue, found), nextAt, at)
+    if (backend.tryAcquire) {
+      const found = overdue.map(({ request, lock }) => roots.now(request, lock.name))
+      this.#reportStuck(this.#stuckOf(overdue, found), nextAt)
       return
     }
-    // The limits are looked at again even if the store does not answer.
-    this.#armFor(Math.min(nextAt, at + this.#options.longWaitMs))
-    void Promise.all(found).then(
-      (answers) => this.#reportStuck(this.#stuckOf(overdue, answers), nextAt, at),
-      () => {},
+    const found = overdue.map(({ request, lock }) => roots.later(request, lock.name))
+    void Promise.all(found).then((answers) =>
+      this.#reportStuck(this.#stuckOf(overdue, answers), nextAt),
     )
   }
 
@@ -142,6 +139,7 @@ export class LongWaits {
       if (lock.waiting === 0) continue
       let isOver = false
       for (const request of lock.waiters()) {
+        if (request.state !== 'waiting') continue
         count++
         const limitMs = this.#limitOf(request)
         const dueAt = request.since + limitMs
@@ -174,8 +172,8 @@ export class LongWaits {
   #reportStuck(
     stuckNow: ReadonlyMap<string, { readonly holder: Stuck['holder']; readonly limitMs: number }>,
     nextWaitAt: number,
-    at: number,
   ): void {
+    const at = now()
     const search = this.guardCycles.newRound()
     for (const name of this.#stuck.keys()) if (!stuckNow.has(name)) this.#stuck.delete(name)
     let nextAt = nextWaitAt
@@ -184,6 +182,8 @@ export class LongWaits {
       const oldest = lock && oldestIn(lock)
       if (oldest === undefined) continue
       const waitedMs = at - oldest.since
+      // While a late backend answered, the wait that was over its limit has ended.
+      if (!this.#options.backend.tryAcquire && waitedMs < limitMs) continue
       let stuck = this.#stuck.get(name)
       // Another holder is as much in the way when it has held for that long itself.
       const isOther = stuck && holder && !isSame(stuck.holder, holder)
@@ -227,6 +227,7 @@ export class LongWaits {
 function oldestIn(lock: LockState<Request>): Request | undefined {
   let oldest: Request | undefined
   for (const request of lock.waiters()) {
+    if (request.state !== 'waiting') continue
     if (oldest === undefined || request.since < oldest.since) oldest = request
   }
   return oldest

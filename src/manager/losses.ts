@@ -11,12 +11,18 @@ import type { Request } from './request.ts'
 export class Losses {
   readonly #places: Places
   readonly #end: (request: Request) => void
+  readonly #giveUp: (request: Request, reason: unknown) => void
   /** While a request steals: its call, and those that have lost their locks to it. */
   #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
 
-  constructor(places: Places, end: (request: Request) => void) {
+  constructor(
+    places: Places,
+    end: (request: Request) => void,
+    giveUp: (request: Request, reason: unknown) => void,
+  ) {
     this.#places = places
     this.#end = end
+    this.#giveUp = giveUp
   }
 
   /** Has the backend grant a request that steals; its victims hear of it when all have ended. */
@@ -31,14 +37,18 @@ export class Losses {
     }
   }
 
-  /** The backend says that a request has lost what it was granted. */
+  /** The backend says that a request has lost what it was granted, or would have been. */
   lost(request: Request, loss: Loss): void {
-    if (request.state === 'ended' || request.state === 'waiting') return
+    if (request.state === 'ended') return
     const theft = this.#theft
     const reason =
       loss.kind === 'stolen'
-        ? stolen(request, loss.by as Request, this.#places, theft?.caller)
+        ? stolen(request, loss.by, this.#places, theft?.caller)
         : goneFrom(request, loss.error, this.#places)
+    if (request.state === 'waiting') {
+      this.#giveUp(request, reason)
+      return
+    }
     request.failure = { reason, kind: loss.kind }
     request.reject?.(reason)
     this.#end(request)

@@ -117,7 +117,5 @@ function toBackend(backend: Backend): Backend<Request> {
   if (typeof backend === 'object' && backend !== null && 'acquire' in backend) {
     return backend as unknown as Backend<Request>
   }
-  throw new LockUsageError(
-    `backend must be a backend, such as threads(table), not ${show(backend)}`,
-  )
+  throw new LockUsageError(`backend must be a backend of this library, not ${show(backend)}`)
 }

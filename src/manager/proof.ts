@@ -30,7 +30,8 @@ import { codeOf, isDoubtful, madeBesideGuard, type WaitGraph } from './wait-grap
 export async function prove(requests: Iterable<Request>): Promise<void> {
   if (!(await canProve())) return
   for (const request of requests) {
-    if (request.state !== 'waiting') continue
+    // Only a nested request goes on waiting when it was resumed.
+    if (request.state !== 'waiting' || !request.details?.resolve) continue
     showAwaits(request)
     withDetails(request).isChainWanted = true
     request.wakeUp()

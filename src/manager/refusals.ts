@@ -1,5 +1,6 @@
 /** Why a request is not granted, or loses what it was granted: the errors that say so. */
 
+import type { Other } from '../backends/backend.ts'
 import { callSite, stackBeginningAt } from '../core/call-site.ts'
 import {
   type Caller,
@@ -24,7 +25,7 @@ import {
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
-import { labelOf, type Request } from './request.ts'
+import { labelOf, Request } from './request.ts'
 import type { HeldLock } from './wait-graph.ts'
 
 /** For `acquire()` with `ifAvailable`. */
@@ -46,7 +47,7 @@ export function timedOut(
   timeoutMs: number,
   holders: readonly RootHolder[],
   places: Places,
-  caller: Caller,
+  caller: Caller | undefined,
 ): LockTimeoutError {
   const upgrades = upgradesIn(holders)
   const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
@@ -109,20 +110,21 @@ export function againstOrder(
  */
 export function stolen(
   victim: Request,
-  thief: Request,
+  thief: Request | Other,
   places: Places,
   caller: Caller | undefined,
 ): DOMException {
-  if (caller) places.keep(thief, caller)
   const victimAt = places.of(victim)
   const locks = shown(victim.plan)
-  const wanted = namesIn(thief.plan)
-  const taken = listed(
-    namesIn(victim.plan)
-      .filter((name) => wanted.includes(name))
-      .map(quoted),
-  )
-  const by = labelOf(thief) + callSite(places.of(thief))
+  let taken = locks
+  let by = thief.label
+  if (thief instanceof Request) {
+    if (caller) places.keep(thief, caller)
+    const wanted = namesIn(thief.plan)
+    const both = namesIn(victim.plan).filter((name) => wanted.includes(name))
+    taken = listed(both.map(quoted))
+    by += callSite(places.of(thief))
+  } else if (thief.callSite !== undefined) by += ` (${thief.callSite})`
   const error = new DOMException(
     visible(
       `request: ${by} has stolen ${taken} from ${labelOf(victim)}${taken === locks ? '' : `, which has lost ${locks}`}`,

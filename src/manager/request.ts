@@ -3,6 +3,7 @@
  *
  * | state     | means                                                     | next              |
  * | --------- | --------------------------------------------------------- | ----------------- |
+ * | `outside` | no backend has it: it was just made, or refused          | waiting, granted, ended |
  * | `waiting` | in its queues, does not lead them all                     | granted, ended    |
  * | `granted` | leads them all; its callback has not begun                | holding, ended    |
  * | `holding` | its callback runs, or its guard is out                    | ended             |
@@ -24,12 +25,14 @@ import { linesOf } from './kept-stack.ts'
 import type { Failure } from './lost.ts'
 
 /** See the table above. */
-export type State = 'waiting' | 'granted' | 'holding' | 'ended'
+export type State = 'outside' | 'waiting' | 'granted' | 'holding' | 'ended'
 
 /** What a request passes on to its manager that its backend has told it. */
 export interface RequestHost {
   /** Gets every event; most managers have none. */
   readonly observer: Observer | undefined
+  /** The time limit of requests that have none of their own. */
+  readonly timeoutMs: number | undefined
   observe(kind: LockEventKind, request: Request): void
   /** It will not be granted. */
   failed(request: Request, error: Error): void
@@ -42,7 +45,7 @@ export class Request implements BackendRequest, Carried {
   readonly id: number
   readonly plan: PlanNode
   missing: number = OUTSIDE
-  state: State = 'waiting'
+  state: State = 'outside'
   readonly options: Options
   /** That of its manager. */
   readonly context: { readonly host: RequestHost }
@@ -130,15 +133,18 @@ export class Request implements BackendRequest, Carried {
     return this.options.steal
   }
 
+  /** With no time to wait it is not to wait either. */
   get ifAvailable(): boolean {
-    return this.options.ifAvailable
+    return this.options.ifAvailable || this.timeoutMs === 0
   }
 
   get timeoutMs(): number | undefined {
-    return this.options.timeoutMs
+    return this.options.timeoutMs ?? this.context.host.timeoutMs
   }
 
+  /** Does nothing for a request that was given up meanwhile: the backend releases such a grant. */
   granted(): void {
+    if (this.state !== 'waiting') return
     this.state = 'granted'
     this.since = coarseNow()
     const { host } = this.context

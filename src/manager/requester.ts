@@ -143,11 +143,18 @@ export class Requester implements ScopeCalls {
 
   /** See `LockManager.close()`. */
   async close(caller: Caller): Promise<void> {
+    await this.engine.released()
     for (const { name, newest } of this.#backend.locks()) {
       if (newest === undefined) continue
       const does = newest.state === 'waiting' ? 'waits for' : 'holds'
       throw new LockUsageError(
         `close: ${labelOf(newest)} still ${does} '${name}'; release all locks first`,
+        caller,
+      )
+    }
+    if (this.engine.isAnyOpen) {
+      throw new LockUsageError(
+        'close: a request is on its way to the backend; await it first',
         caller,
       )
     }

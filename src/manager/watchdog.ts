@@ -35,6 +35,8 @@ export class Watchdog {
   readonly #roots: RootHolders
   readonly #longWaits: LongWaits
   readonly #warnAfterMs: number | undefined
+  /** Whether the backend answers at once. */
+  readonly #isImmediate: boolean
   /** Set with the first request that waits. */
   #waits: ManagerWaits | undefined
 
@@ -47,6 +49,7 @@ export class Watchdog {
     this.#detector = detector
     this.#giveUp = giveUp
     this.#warnAfterMs = options.warnAfterMs
+    this.#isImmediate = options.backend.tryAcquire !== undefined
     this.#roots = new RootHolders(options.backend, options.places)
     this.#longWaits = new LongWaits({ ...options, roots: this.#roots })
   }
@@ -66,6 +69,11 @@ export class Watchdog {
     if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
   }
 
+  /** A request that has no time to wait would have to: the backend says so later. */
+  outOfTime(request: Request): void {
+    this.#fail(request, 0, undefined)
+  }
+
   /** The error for `acquire()` with `ifAvailable`, where not all is free. */
   notAvailable(request: Request, caller: Caller): Error {
     return notAvailable(request.plan, this.#roots.describe(request, now()), caller)
@@ -74,16 +82,21 @@ export class Watchdog {
   /** Gives the request up when it has waited for so many milliseconds. */
   #failAfter(request: Request, timeoutMs: number, caller: Caller): void {
     if (timeoutMs === Number.POSITIVE_INFINITY) return
-    const { places } = this.#options
-    places.keep(request, caller)
-    const fail = (): void =>
-      this.#roots.withAll(
-        request,
-        () => endOf(request, timeoutMs),
-        (holders) => this.#giveUp(request, timedOut(request, timeoutMs, holders, places, caller)),
-      )
+    this.#options.places.keep(request, caller)
+    // A backend that answers late is asked not to let it wait.
+    if (request.ifAvailable && !this.#isImmediate) return
+    const fail = (): void => this.#fail(request, timeoutMs, caller)
     if (timeoutMs === 0) fail()
     else stopBy(request, callAfter(timeoutMs, fail))
+  }
+
+  #fail(request: Request, timeoutMs: number, caller: Caller | undefined): void {
+    const { places } = this.#options
+    this.#roots.withAll(
+      request,
+      () => endOf(request, timeoutMs),
+      (holders) => this.#giveUp(request, timedOut(request, timeoutMs, holders, places, caller)),
+    )
   }
 
   /** Reports a holding that lasts longer than so many milliseconds from now. */

@@ -181,6 +181,38 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
+    it('names the root holder behind a chain of waiting requests', async () => {
+      const locks = manager()
+      const guard = await locks.acquire('a', { label: 'the holder' })
+      const between = locks.request(['a', 'b'], { label: 'between' }, () => {})
+      await pause(20)
+      const last = locks.request('b', { timeoutMs: 30 }, () => {})
+      await assert.rejects(last, { code: 'LOCK_TIMEOUT', message: /the holder/ })
+      await guard[Symbol.asyncDispose]()
+      await between
+    })
+
+    it('gives a request no time that has none, and grants it what is free', async () => {
+      const locks = manager()
+      const guard = await locks.acquire('a', { timeoutMs: 0, label: 'the holder' })
+      await assert.rejects(locks.acquire('a', { timeoutMs: 0 }), {
+        code: 'LOCK_TIMEOUT',
+        message: /could not be had within 0 ms/,
+      })
+      await guard[Symbol.asyncDispose]()
+      const hasty = manager({ timeoutMs: 0 })
+      assert.equal(await hasty.request('b', { ifAvailable: true }, (lock) => lock?.name), 'b')
+      await isIdle(locks)
+    })
+
+    it('frees the locks of a guard before its disposal is over, also after release()', async () => {
+      const locks = manager()
+      const guard = await locks.acquire('a')
+      guard.release()
+      await guard[Symbol.asyncDispose]()
+      assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock?.name), 'a')
+    })
+
     it('gives a wait up when its signal aborts, at every moment of the wait', async () => {
       const locks = manager()
       for (let moment = 0; moment < 12; moment++) {
@@ -309,9 +341,14 @@ export function contractOf({ name, make }: Tested): void {
     it('refuses to close while a request holds or waits', async () => {
       const locks = manager()
       const guard = await locks.acquire('a')
-      await assert.rejects(locks.close(), { code: 'LOCK_USAGE', message: /'a'/ })
-      await guard[Symbol.asyncDispose]()
+      await assert.rejects(locks.close(), { code: 'LOCK_USAGE' })
+      guard.release()
       await locks.close()
+      const early = manager()
+      const asked = early.request('a', () => pause(1))
+      await assert.rejects(early.close(), { code: 'LOCK_USAGE' })
+      await asked
+      await early.close()
     })
 
     it('loses no lock, no request and no update among many at random', async () => {

@@ -33,6 +33,8 @@ export class ToyBackend implements Backend {
   #host: BackendHost | undefined
   /** The store. */
   readonly #entries: Entry[] = []
+  /** Requests that were asked for, and neither failed nor left. */
+  readonly #asked = new Set<BackendRequest>()
   /** Requests that were cancelled or released before their message had arrived. */
   readonly #gone = new Set<BackendRequest>()
 
@@ -45,6 +47,7 @@ export class ToyBackend implements Backend {
   }
 
   acquire(request: BackendRequest): boolean {
+    this.#asked.add(request)
     later(() => {
       if (this.#gone.delete(request)) return
       const entry: Entry = { request, isGranted: false }
@@ -54,6 +57,7 @@ export class ToyBackend implements Backend {
       if (request.ifAvailable) {
         const by = this.#inTheWay(entry).map(({ request: { label } }) => label)
         this.#remove(request)
+        this.#asked.delete(request)
         later(() => request.failed(new LockNotAvailableError(`it is held by ${by.join()}`)))
       } else this.#lookForDeadlock(request)
     })
@@ -65,6 +69,7 @@ export class ToyBackend implements Backend {
   }
 
   async release(request: BackendRequest): Promise<void> {
+    if (!this.#asked.delete(request)) throw new Error('the store does not know this request')
     if (!this.#entryOf(request)) this.#gone.add(request)
     await new Promise<void>((resolve) => later(resolve))
     this.#remove(request)
@@ -73,10 +78,13 @@ export class ToyBackend implements Backend {
 
   async blockers(request: BackendRequest, name?: string): Promise<Blocker[]> {
     const entry = this.#entryOf(request)
-    const inTheWay = entry ? this.#inTheWay(entry).filter(({ isGranted }) => isGranted) : []
-    return inTheWay.flatMap(({ request: by }) => {
-      const lock = namesIn(by.plan).find((held) => namesIn(request.plan).includes(held)) as string
-      if (name !== undefined && lock !== name) return []
+    // An entry in the way that waits has all that it waits for before it: so this is the whole chain.
+    const chain = entry ? this.#inTheWay(entry) : []
+    for (const one of chain) chain.push(...this.#inTheWay(one).filter((by) => !chain.includes(by)))
+    const wanted = chain.flatMap((one) => namesIn(one.request.plan)).concat(namesIn(request.plan))
+    return chain.flatMap(({ request: by, isGranted }) => {
+      const lock = namesIn(by.plan).find((held) => wanted.includes(held)) as string
+      if (!isGranted || (name !== undefined && lock !== name)) return []
       const { label, since, callSite } = by
       const waiters = this.lock(lock).waiting
       const modes = { mode: 'exclusive', wanted: 'exclusive' } as const
@@ -146,8 +154,10 @@ export class ToyBackend implements Backend {
   failWaiting(name: string, error: Error): void {
     for (const waiter of this.lock(name).waiters()) {
       this.#remove(waiter)
+      this.#asked.delete(waiter)
       waiter.failed(error)
     }
+    this.#grant()
   }
 
   /** Grants what can be granted; the messages arrive late. */
@@ -194,6 +204,8 @@ export class ToyBackend implements Backend {
     const cycle = this.#cycleFrom(request)
     const host = this.#host
     if (cycle === undefined || host === undefined) return
+    // Nobody is rejected then; a report would come at once.
+    if (host.deadlockAfterMs === Number.POSITIVE_INFINITY) return
     setTimeout(async () => {
       const proofs = await Promise.all(cycle.map((waiting) => host.prove(waiting)))
       const stands =
@@ -201,6 +213,7 @@ export class ToyBackend implements Backend {
       if (!stands || (host.deadlockVictims === 'proved' && proofs.includes(false))) return
       const report = reportOf(cycle)
       this.#remove(request)
+      this.#asked.delete(request)
       host.report(report)
       request.failed(new DeadlockError(report))
       this.#grant()

@@ -408,7 +408,13 @@ export const situations: readonly Situation[] = [
         nested(2, 0)(locks, world, 2)
       },
     ],
-    { preemptions: 1, order: 'free', count: 3, holding: (me) => [me] },
+    {
+      preemptions: 2,
+      changes: NO_SHORT_SLEEP,
+      order: 'free',
+      count: 3,
+      holding: (me) => [me],
+    },
     true,
   ),
   situation(

@@ -1,0 +1,205 @@
+/** Backends that fail, answer too late or not at all: no request hangs, and nothing is held by nobody. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { BackendHost, BackendRequest } from '../../src/backends/backend.ts'
+import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
+import { ToyBackend } from './toy-backend.ts'
+
+/** A manager whose backend has some members of its own, and a lock that is held. */
+async function managerOf(
+  members: object,
+  options: LockManagerOptions = {},
+): Promise<{ toy: ToyBackend; locks: LockManager; end(): Promise<void> }> {
+  const toy = Object.assign(new ToyBackend(), members)
+  const locks = new LockManager({ ...options, backend: toy })
+  const guard = await locks.acquire('a', { label: 'the holder' })
+  return { toy, locks, end: () => guard[Symbol.asyncDispose]() }
+}
+
+/** The warnings of the process while some work goes on. */
+async function warningsOf(work: () => Promise<void>): Promise<string[]> {
+  const warnings: string[] = []
+  const hear = ({ message }: Error): void => {
+    warnings.push(message)
+  }
+  process.on('warning', hear)
+  try {
+    await work()
+    await pause(5)
+  } finally {
+    process.off('warning', hear)
+  }
+  return warnings
+}
+
+const never = (): Promise<never> => new Promise(() => {})
+
+describe('a backend that fails', { timeout: 20_000 }, () => {
+  it('to say who is in the way keeps no time limit from ending a wait', async () => {
+    const rejects = (): Promise<never> => Promise.reject(new Error('no answer'))
+    const throws = (): never => {
+      throw new Error('no answer')
+    }
+    for (const blockers of [never, rejects, throws]) {
+      const { locks, end } = await managerOf({ blockers })
+      await assert.rejects(locks.acquire('a', { timeoutMs: 10 }), { code: 'LOCK_TIMEOUT' })
+      await end()
+    }
+  })
+
+  it('to say so for one lock silences the report of no other one', async () => {
+    const reports: SlowReport[] = []
+    const { toy, locks, end } = await managerOf({}, { longWaitMs: 30 })
+    const blockers = toy.blockers.bind(toy)
+    toy.blockers = (request, name) => (name === 'a' ? never() : blockers(request, name))
+    locks.on('slow', (report) => reports.push(report))
+    const other = await locks.acquire('b', { label: 'the other holder' })
+    const waits = [locks.request('a', () => {}), locks.request('b', () => {})]
+    while (!reports.some((one) => one.state === 'waiting' && one.lock === 'b')) await pause(5)
+    await Promise.all([end(), other[Symbol.asyncDispose](), ...waits])
+  })
+
+  it('to release warns, and what the request comes to stands', async () => {
+    const warnings = await warningsOf(async () => {
+      const release = (): Promise<never> => Promise.reject(new Error('connection reset'))
+      const { locks, end } = await managerOf({ release })
+      await end()
+      assert.equal(await locks.request('b', () => 7), 7)
+      assert.equal(await locks.request('c', async () => 8), 8)
+      const throws = (): never => {
+        throw new Error('the program’s own')
+      }
+      await assert.rejects(locks.request('d', throws), /the program’s own/)
+      await assert.rejects(
+        locks.request('e', async () => throws()),
+        /the program’s own/,
+      )
+    })
+    assert.equal(
+      warnings.filter((text) => /failed to free '.'.*connection reset/.test(text)).length,
+      5,
+    )
+  })
+
+  it('to cancel leaves nobody waiting who has given up', async () => {
+    const cancel = (): never => {
+      throw new Error('not connected')
+    }
+    await warningsOf(async () => {
+      const { locks } = await managerOf({ cancel })
+      await assert.rejects(locks.acquire('a', { timeoutMs: 10 }), { code: 'LOCK_TIMEOUT' })
+      const controller = new AbortController()
+      const { signal } = controller
+      const waits = [locks.acquire('a', { signal }), locks.acquire('a', { signal })]
+      await pause(5)
+      controller.abort(new Error('no more'))
+      for (const wait of waits) await assert.rejects(wait, /no more/)
+    })
+  })
+
+  it('to acquire is not asked to cancel or to release', async () => {
+    const calls: string[] = []
+    const { toy, locks, end } = await managerOf({})
+    toy.acquire = () => {
+      throw new Error('not connected')
+    }
+    toy.cancel = () => calls.push('cancel')
+    await assert.rejects(locks.acquire('b'), /not connected/)
+    assert.deepEqual(calls, [])
+    await end()
+  })
+})
+
+describe('a backend that answers late', { timeout: 20_000 }, () => {
+  it('gets no request that it does not have: of owners, refused or failed ones', async () => {
+    const { toy, locks, end } = await managerOf({})
+    const release = toy.release.bind(toy)
+    const failures: unknown[] = []
+    toy.release = (request: BackendRequest) =>
+      release(request).catch((error) => {
+        failures.push(error)
+      })
+    const owner = {}
+    const guard = await locks.acquire('b', { owner })
+    await guard[Symbol.asyncDispose]()
+    assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
+    const waiting = locks.acquire('a')
+    await pause(10)
+    toy.failWaiting('a', new Error('forgotten'))
+    await assert.rejects(waiting, /forgotten/)
+    await end()
+    assert.deepEqual(failures, [])
+  })
+
+  it('may ask for the proof of any request', async () => {
+    let host: BackendHost | undefined
+    class Asking extends ToyBackend {
+      override attach(given: BackendHost): void {
+        host = given
+        super.attach(given)
+      }
+    }
+    const toy = new Asking()
+    const locks = new LockManager({ backend: toy })
+    const guard = await locks.acquire('a')
+    const waiting = locks.request('a', () => 'granted')
+    await pause(10)
+    const [request] = toy.lock('a').waiters()
+    assert.equal(await host?.prove(request as BackendRequest), false)
+    await guard[Symbol.asyncDispose]()
+    assert.equal(await waiting, 'granted')
+  })
+
+  it('grants nothing to a request that was given up meanwhile', async () => {
+    const { toy, locks, end } = await managerOf({})
+    toy.cancel = (request: BackendRequest) => request.granted()
+    let isCalled = false
+    const waiting = locks.request('a', { timeoutMs: 10 }, () => {
+      isCalled = true
+    })
+    await assert.rejects(waiting, { code: 'LOCK_TIMEOUT' })
+    await pause(5)
+    assert.equal(isCalled, false)
+    await end()
+  })
+
+  it('can lose a grant that is on its way', async () => {
+    const { toy, locks, end } = await managerOf({})
+    const waiting = locks.request('a', () => 'granted')
+    await pause(10)
+    const [request] = toy.lock('a').waiters()
+    request?.lost({ kind: 'gone', error: new Error('the connection is gone') })
+    await assert.rejects(waiting, { code: 'LOCK_LOST' })
+    await end()
+  })
+
+  it('can be stolen from by somebody whom this manager does not know', async () => {
+    const { toy, locks } = await managerOf({})
+    const by = { label: 'a thief elsewhere', since: 0, callSite: 'main (other.js:1:2)' }
+    const lost = locks.request('b', { label: 'victim' }, async (lock) => {
+      for (const holder of toy.lock('b').holders()) holder.lost({ kind: 'stolen', by })
+      assert.equal(lock.held, false)
+      await pause(1)
+    })
+    await assert.rejects(lost, (error: DOMException) => {
+      assert.equal(error.name, 'AbortError')
+      assert.match(
+        error.message,
+        /a thief elsewhere \(main \(other.js:1:2\)\) has stolen 'b' from victim/,
+      )
+      return true
+    })
+  })
+
+  it('knows the manager’s own time limit', async () => {
+    const { toy, locks, end } = await managerOf({}, { timeoutMs: 5000 })
+    const waiting = locks.request('a', () => {})
+    await pause(10)
+    const [request] = toy.lock('a').waiters()
+    assert.equal(request?.timeoutMs, 5000)
+    await end()
+    await waiting
+  })
+})
