@@ -1,5 +1,5 @@
 /**
- * The port: all that the manager knows of a backend, and a backend of the manager.
+ * The port: the only things that the manager and a backend know of each other.
  *
  * The manager turns what the caller wants into a plan, asks a backend for it, calls the callback, and
  * releases. A backend keeps the locks: who holds one, who waits, who is next. It calls `granted`, `failed`
@@ -40,25 +40,29 @@ export interface Backend<Request extends BackendRequest = BackendRequest> {
   node(name: string, mode: LockMode): PlanNode
 
   /**
-   * Asks for all locks of a plan. True: granted now. False: exactly one of `granted` and `failed` follows,
-   * never inside of this call, unless the request is cancelled before. With `steal`, holders lose their locks
-   * first, by `lost`, inside of this call.
+   * Asks for all locks of a plan. True: granted now. False: later, never inside this call, exactly one of
+   * `granted` and `failed` follows, unless `cancel` comes first. With `steal`, holders lose their locks
+   * first, by `lost`, inside this call.
    */
   acquire(request: Request): boolean
 
   /**
    * Asks for all locks of a plan, and does not wait: false if some are busy, and then nothing has changed.
-   * Only where the answer is known at once. A backend without it gets `ifAvailable` requests by `acquire`,
+   * Only backends that know the answer at once have it. Any other gets `ifAvailable` requests by `acquire`,
    * and lets them fail with LockNotAvailableError.
    */
   tryAcquire?(request: Request): boolean
 
-  /** A request waits no longer. If a grant is already on its way, the backend releases it. */
+  /**
+   * Ends a request's wait. If a grant is already on its way, the backend releases it. The manager also calls
+   * this for a request that never entered: then it does nothing.
+   */
   cancel(request: Request): void
 
   /**
-   * Frees what a request was granted, whether or not it has lost that. A promise settles when the locks are
-   * free; what the program's request comes to is known no sooner.
+   * Releases what a request was granted, whether or not it has lost that. Ignores a request that the backend
+   * does not have. A promise settles when the locks are free; the program gets the callback's result only
+   * then.
    */
   release(request: Request): void | Promise<void>
 
@@ -71,7 +75,10 @@ export interface Backend<Request extends BackendRequest = BackendRequest> {
     name?: string,
   ): readonly Blocker<Request>[] | Promise<readonly Blocker<Request>[]>
 
-  /** The locks that the manager's own requests hold or wait for, in no order. Cost: one step each. */
+  /**
+   * The locks that the manager's own requests hold or wait for, in no order. Some may be in use by no
+   * request. Cost: one step each.
+   */
   locks(): Iterable<LockState<Request>>
 
   /** One of these locks. Cost: a look-up. */
@@ -101,9 +108,9 @@ export interface BackendHost<Request extends BackendRequest = BackendRequest> {
 export interface BackendRequest {
   /** Younger requests of a manager have larger numbers. */
   readonly id: number
-  /** The first link, which leads to the others: of nodes that this backend has made. */
+  /** Its first node. The backend's own `node` made all nodes of every request that `acquire` gets. */
   readonly plan: Plan
-  /** The holder in whose code it was made, if it has not ended. */
+  /** The nearest holder around it that has not ended. A detached request can keep one that has. */
   readonly parent: BackendRequest | undefined
   /** What reports call it. */
   readonly label: string
@@ -143,7 +150,10 @@ export interface Blocker<Request extends BackendRequest = BackendRequest> {
   /** The lock that it holds. */
   readonly name: string
   readonly mode: LockMode
-  /** The lock of the plan that the request waits for: another one where requests in between want both. */
+  /**
+   * The lock of the request's own plan at which the chain to this holder begins: `name` itself where the
+   * chain has no requests in between.
+   */
   readonly waitsFor: string
   /** The mode in which the request wants that. */
   readonly wanted: LockMode
@@ -154,12 +164,12 @@ export interface Blocker<Request extends BackendRequest = BackendRequest> {
   readonly waiters: number
 }
 
-/** A lock that requests of one manager hold or wait for. */
+/** A lock that requests of one manager hold or wait for; {@link Backend.locks} may also have unused ones. */
 export interface LockState<Request extends BackendRequest = BackendRequest> {
   readonly name: string
   /** The number of requests that wait for it. */
   readonly waiting: number
-  /** The request that came last, if it has not ended. */
+  /** The last request in the queue, a holder or a waiter; `undefined` where no request uses the lock. */
   readonly newest: Request | undefined
   /** The requests that hold it, the oldest first. */
   holders(): Iterable<Request>
@@ -168,23 +178,29 @@ export interface LockState<Request extends BackendRequest = BackendRequest> {
 }
 
 /**
- * Who waits for whom on one event loop. Each answer has the nearest only, so that a search does not grow with
- * the number of those who wait.
+ * The edges between requests that wait for each other on one event loop.
+ *
+ * A soft edge leads only to the nearest requests before a waiter in its queue: to the next exclusive one, and
+ * from an exclusive waiter also to the readers in between. A search reaches all others through these, and so
+ * need not follow every pair in a queue.
  */
 export interface WaitEdges<Request extends BackendRequest = BackendRequest> {
-  /** Those who hold a lock that a request waits for. */
+  /** All holders of the locks that a request waits for. */
   hardBlockers(request: Request): Iterable<Request>
-  /** The same, and those who wait before it in a queue: as many as are needed to reach all others. */
+  /**
+   * Holders of the locks that a request waits for, and requests that wait before it: enough of them to reach
+   * every holder that is in its way through others.
+   */
   softBlockers(request: Request): Iterable<Request>
-  /** Those who have a request among their blockers. */
+  /** The nearest requests that wait behind a request: enough of them to reach all others. */
   waitersBehind(request: Request): Iterable<Request>
-  /** Whether somebody waits for what a request holds. */
+  /** Whether any request waits in the queues of a request that holds. */
   hasWaiters(request: Request): boolean
   /** The locks that a request waits for, each with its holders. */
   lacks(request: Request): Iterable<Lack<Request>>
   /**
-   * Lets waiting requests pass those before them in their queues that `mayBeOvertaken`, which is asked from
-   * the front of each queue. Returns those that were overtaken.
+   * Moves waiting requests that are before beneficiaries in a queue to behind them, where `mayBeOvertaken`
+   * agrees. Asks that from the front of each queue. Returns the moved requests.
    */
   rearrange(
     beneficiaries: Iterable<Request>,

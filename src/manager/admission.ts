@@ -134,7 +134,10 @@ export class Admission {
     return true
   }
 
-  /** Gives up every request whose abort we have not heard of yet. Cost: every request, once. */
+  /**
+   * Gives up every request whose abort we have not heard of yet. Cost: one step for each name of each
+   * request.
+   */
   giveUpAborted(): void {
     const aborted = new Set<Request>()
     for (const lock of this.#backend.locks()) {

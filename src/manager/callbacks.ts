@@ -15,7 +15,7 @@ import { TrackedPromise } from './tracked-promise.ts'
 export interface HoldingEnder {
   /** Whether a release is done when the call returns. */
   readonly isImmediate: boolean
-  /** any → ended. A promise settles when its locks are free. */
+  /** any → ended. A promise settles when the request's locks are free. */
   end(request: Request): void | Promise<void>
 }
 

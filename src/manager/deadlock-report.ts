@@ -1,4 +1,4 @@
-/** The report of a cycle of requests, as plain data. */
+/** Chooses the victim of a cycle of requests, and makes the cycle's report, as plain data. */
 
 import type { DeadlockHeldLock, DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { describeHolder } from './blockers.ts'

@@ -1,6 +1,6 @@
 /**
- * The life of a request, from its queues to its end: the one place that moves it from state to state
- * (request.ts has the table).
+ * The life of a request, from its queues to its end. The engine begins holdings (`holding`) and ends requests
+ * (`ended`); admission.ts and `Request.granted()` set `granted`. request.ts has the table of states.
  */
 
 import type { Backend, Loss, PlanNode } from '../backends/backend.ts'
@@ -46,13 +46,15 @@ export class Engine implements Transitions, RequestHost {
   readonly #releases = new Releases()
   #requests = 0
 
+  /** Whether the backend has `tryAcquire`: it answers at once, and its releases are done when they return. */
   readonly isImmediate: boolean
   readonly timeoutMs: number | undefined
+  /** Carries this manager's holders along asynchronous calls. Each of its requests has it. */
   readonly context: Context<Request, RequestHost> = new Context(this)
   /** Gets every event, if somebody wants them. */
   observer: Observer | undefined = undefined
 
-  /** `calls`: what the scopes of callbacks call. */
+  /** `calls`: the manager's methods behind the scope that a callback gets. */
   constructor(options: EngineOptions, calls: ScopeCalls) {
     const { backend, places, reports } = options
     const giveUp = (request: Request, reason: unknown): void => this.giveUp(request, reason)
@@ -84,7 +86,7 @@ export class Engine implements Transitions, RequestHost {
     })
   }
 
-  /** Asks for a plan; what becomes of `callback`, or a guard where there is none. */
+  /** Asks for a plan. Resolves to the callback's result, or to a guard where there is no callback. */
   request(
     plan: PlanNode,
     options: Options,
@@ -99,7 +101,7 @@ export class Engine implements Transitions, RequestHost {
         ? this.#outcomes.of(request, caller)
         : this.#outcomes.ofNested(request, caller)
     } catch (error) {
-      // Of a signal that is none, or promises that were tampered with. No lock must stay taken.
+      // Refused (`ifAvailable`), not a real signal, or promises that were tampered with: release all locks.
       void this.end(request)
       throw error
     }
@@ -175,12 +177,15 @@ export class Engine implements Transitions, RequestHost {
     this.#losses.lost(request, loss)
   }
 
-  /** Gives up every request whose abort we have not heard of yet. Cost: every request, once. */
+  /**
+   * Gives up every request whose abort we have not heard of yet. Cost: one step for each name of each
+   * request.
+   */
   giveUpAborted(): void {
     this.#admission.giveUpAborted()
   }
 
-  /** any → ended; nothing for one that has ended. A promise settles when its locks are free. */
+  /** any → ended; nothing for one that has ended. A promise settles when the request's locks are free. */
   end(request: Request): void | Promise<void> {
     const { state } = request
     if (state === 'ended') return undefined
@@ -189,7 +194,7 @@ export class Engine implements Transitions, RequestHost {
     const { holder, stop, nested, guards } = request
     request.end = undefined
     if (request.details?.lost === undefined) request.details = undefined
-    // A call stack that is kept can keep whoever ended, and must not keep all before and after it.
+    // A kept call stack can keep older requests in memory: drop it, or a chain of ended ones grows.
     request.place = undefined
     const released =
       holder || nested || guards

@@ -122,7 +122,7 @@ export class Queues<Request extends BackendRequest> {
     return this.#queues.values()
   }
 
-  /** The queue of a name that somebody holds or waits for. */
+  /** The queue of a name. It may be empty; `undefined` where there is none. */
   get(name: string): Queue<Request> | undefined {
     return this.#queues.get(name)
   }

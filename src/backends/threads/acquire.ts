@@ -5,48 +5,54 @@
  *
  * Source    the three-state futex mutex of U. Drepper, "Futexes are tricky" (2004), with the owner in
  *           the word.
- * Steps     1. Spin (threads only): look SPINS times, which outlasts a holder that is running. A task does
- *              not spin: its thread has other work.
+ * Steps     1. Spin (threads only): look SPINS times, which outlasts a short holding. A task does not spin:
+ *              its thread has other work.
  *           2. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a
  *              deadlock, and sleep while the word is unchanged. Awake, take the lock with the bits set,
- *              for others may sleep behind. The first sleep is short, FIRST_SLEEP_MS (wait.ts). It may
- *              be long only if the sleep before it ended by time and the waiter bits then stood in the
- *              word, whichever owner it carries and whichever waiter set them.
- *           3. Drain: an owner that takes a lock which is open to readers is only its pending writer. It
+ *              for others may sleep behind. The first sleep is short, FIRST_SLEEP_MS (wait.ts). A later
+ *              sleep may be long only if the sleep before it ended by time and the waiter bits then stood
+ *              in the word, whichever owner the word carries and whichever waiter set them.
+ *           3. Drain: an owner that takes a lock with readers is at first only its pending writer. It
  *              sleeps on the lock's row until they have left (readers.ts).
  * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released, and a wake-up
  *           spent on it alone would leave others asleep beside a free lock. Where several tasks of one thread
  *           wait for one lock, only the first sleeps on its word and announces that (task-queue.ts). Readers
  *           set WAKE_ALL too, because they are to come in together.
- * Invariant A thread or task sleeps only on a word in which it has seen WAITER, after raising the sleep
- *           count: the thread that releases the lock sees one of the two, and wakes; or, on x86, it looked
- *           before, and its store is still in its store buffer (kernel.wat) and wipes the bits out
- *           unseen. A thread that sleeps long relies on the bits in the word, so this must hold: while
- *           such a store can be on its way to bits, a thread that has set them is awake or in a short
- *           sleep.
+ * Invariant A thread or task sleeps on a lock's word only after it has seen or set WAITER there, and then
+ *           raised the sleep count. The thread that releases the lock sees one of the two, and wakes.
+ *
+ *           On x86 there is an exception: the releasing thread looked at both before, and its store is
+ *           still in its store buffer (kernel.wat). That store wipes the bits out unseen.
+ *
+ *           A thread that sleeps long relies on the bits in the word. So the rule is: while a pending store
+ *           can still wipe bits out, a thread that has set them is awake or in a short sleep.
  *           - A store that wipes out bits unseen was issued before the sleep count was raised for
  *             them: otherwise the releasing thread reads the raised count after its store, and wakes all.
- *             So it has landed when a short sleep ends by time that began after that.
- *           - Bits that stand then are safe, or another thread has set them since, and is the one that
- *             looks again. That the same owner may have the lock once more makes no difference.
- *           - A taker that slept sets WAITER by the operation that takes the lock: its own thread
- *             cannot overlook it. Only the owner in the word can have a store on its way to it.
+ *             So when a short sleep that began after that ends by time, the store has landed.
+ *           - Bits that are seen then are safe. If another thread has set them since, that thread is the
+ *             one that looks again. That the same owner may have the lock once more makes no difference.
+ *           - An owner that has published a wait sets its bits by the operation that takes the lock: its
+ *             own thread cannot overlook them. Only the owner in a word can have a store on its way to
+ *             that word.
  *           - A spurious wake-up proves nothing about stores: the next sleep is short again.
  *           - Bits that are gone are set anew, which begins with a short sleep; or the lock is taken
  *             with them; or the waiter gives up, and wakes the others (wait.ts). A reader has no place
  *             for them in a word that is SHARED, and wakes all when it enters. A deadlock's victim need
- *             not: the owner waits too, and published that by an operation that empties its buffer.
- *           - Where a task's bits were wiped out, others that rely on WAKE_ALL may sleep on: it takes the
- *             lock with both bits. A busy thread looks again late, so that a thread which came after and
- *             relies on the task's bits can sleep LONGEST_SLEEP_MS, and no longer.
- *           - Rows, and words that are SHARED, are changed by read-modify-writes alone, which leave no store
- *             behind: a pending writer's sleep on a row is long from the beginning.
+ *             not wake them: the lock's owner waits too, and publishing its wait drained its store buffer.
+ *           - If a task's bits are wiped out, threads that rely on its WAKE_ALL may oversleep, by
+ *             LONGEST_SLEEP_MS at most: the task's thread may be busy, and look again late. When the task
+ *             takes the lock, it sets both bits.
+ *           - Rows, and words that are SHARED, are changed by atomic operations only. None of these leaves
+ *             a store in the store buffer: on x86, `Atomics.store` is a locked exchange, or is followed by
+ *             a fence. So a pending writer's sleep on a row is long from the beginning.
  *           The rule is the same on all processors and for both kernels: it costs a wait of more than a
  *           millisecond one more sleep, and nothing else. test/interleavings explores it.
  *
- *           A lock that was taken here stands on its owner's list: nothing else pushes a contended lock there.
- * Cost      a park and a wake-up take tens of microseconds, a thousand uncontended transfers. Without a park
- *           there is no generator.
+ *           Every lock that is taken in this file is pushed on its owner's list, a shared one by way of the
+ *           owner's node (readers.ts). A sweep looks for a dead owner's locks there (deaths.ts).
+ * Cost      a park and a wake-up take tens of microseconds, about as long as to take and release free locks a
+ *           thousand times. A thread that gets the lock at once or by spinning makes no generator; a task
+ *           always makes one.
  */
 
 import type { LockMode } from '../../core/modes.ts'
@@ -67,12 +73,12 @@ import { addressOf, type Table } from './table.ts'
 import { enterQueue, isFirst, leaveQueue, ownWordOf, wakeQueue } from './task-queue.ts'
 import { LONGEST_SLEEP_MS, type SleepEnd, type Terms, Wait } from './wait.ts'
 
-/** How often a thread looks at a word before it sleeps: some hundred nanoseconds. */
+/** The number of looks at a word before a thread sleeps; together some hundred nanoseconds. */
 const SPINS = 40
 
 const { pause } = Atomics as { pause?: () => void }
 
-/** A request to sleep until the word at index `at` is woken or no longer `value`, and `mostMs` at most. */
+/** A request to sleep at index `at` until woken, if the word there still is `value`, for `mostMs` at most. */
 export interface Sleep {
   readonly at: number
   readonly value: number
@@ -125,21 +131,24 @@ export function spin(table: Table, owner: Owner, lock: number, mode: LockMode): 
   return false
 }
 
-/** A lock that an owner acquires. */
+/** A lock that an owner is to acquire, and how. */
 export interface Acquired {
   readonly table: Table
   readonly owner: Owner
   readonly lock: number
   readonly mode: LockMode
   readonly terms: Terms
-  /** Only for a task: publishes which of the code around it waits for it. Called whenever a proof is wanted. */
+  /**
+   * Publishes which of the code around a task waits for it; called whenever a proof is wanted. Only a task
+   * has it: an owner that has it is taken for a task.
+   */
   readonly prove?: () => void
 }
 
 /**
- * Takes a lock, however long that takes; false if it turns out to be abandoned, and no thread repairs it.
+ * Takes a lock, however long that takes; false if it is abandoned and nobody is repairing it: the caller may.
  *
- * @throws DeadlockError, LockTimeoutError; then it is not taken.
+ * @throws DeadlockError, LockTimeoutError; LockUsageError if the table is damaged. Then it is not taken.
  */
 export function acquire(acquired: Acquired): Steps<boolean> {
   return new Acquisition(acquired).steps()
@@ -219,8 +228,8 @@ class Acquisition {
         wait.distrustBits()
         return
       }
-      // An owner that saw no waiter bits did not look for deadlocks through the other tasks; and a thread that
-      // woke this one may want a proof of theirs.
+      // Wake the queued tasks: an owner that saw no waiter bits has not looked for deadlocks through them,
+      // and the thread that woke this task may need a proof of theirs.
       const mayDeadlock = table.layout.order === 'free'
       if (mayDeadlock && (this.#isWoken || (seen & bits) !== bits)) wakeQueue(table, this.#lock)
     }
@@ -257,7 +266,7 @@ class Acquisition {
     admitWriter(table, this.#lock)
   }
 
-  /** Looks for a deadlock, sleeps, and then looks whether the time limit is over. */
+  /** Looks for a deadlock, sleeps, gives a proof if one is wanted, and checks the time limit. */
   *#sleep(at: number, value: number, longestMs: number): Steps<SleepEnd> {
     const wait = this.#waiting()
     wait.refuseDeadlock()
@@ -274,7 +283,7 @@ class Acquisition {
   }
 }
 
-/** One try to take a lock whose word is `seen`, which is open; then also with these waiter bits. */
+/** Tries once to put this owner, and `bits`, into a lock's word that is open and was `seen`. */
 function tryTake(table: Table, owner: Owner, lock: number, seen: number, bits: number): boolean {
   const at = addressOf(table, lock) >> 2
   return Atomics.compareExchange(table.words, at, seen, owner.me | bits | seen) === seen

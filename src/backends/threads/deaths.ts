@@ -3,9 +3,10 @@
  *
  * Source    POSIX robust mutexes (EOWNERDEAD, pthread_mutex_consistent); that the heir gets all locks in
  *           one step is ours.
- * Steps     1. Somebody notices the death (lifelines.ts): the parent, a thread that waits, or one that finds
- *              all owners in use. It then looks at the lifelines of all: the slots of every thread that
- *              ended become DEAD.
+ * Steps     1. Some thread notices the death (lifelines.ts): the parent; one that waits (wait.ts), only tries
+ *              (holder-checks.ts) or walks the wait-for graph (deadlock.ts); one that calls `recover`
+ *              (recovery.ts); or one that finds all owners in use (owner-slots.ts). It then looks at the
+ *              lifelines of all: the slots of every thread that ended become DEAD.
  *           2. Sweep: every lock that a dead owner holds is marked ABANDONED, and its sleepers are woken.
  *              A lock that it held shared is free, for a reader changes nothing, and so is one whose
  *              pending writer it was. A dead thread may have swallowed a wake-up or owed one, for whatever lock: so the
