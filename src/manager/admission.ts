@@ -6,6 +6,7 @@ import { locksIn } from '../core/plan.ts'
 import { onAbort } from './aborts.ts'
 import { coarseNow, now } from './clock.ts'
 import { withDetails } from './details.ts'
+import type { LateRequests } from './late-requests.ts'
 import type { Losses } from './losses.ts'
 import { nestIn } from './nesting.ts'
 import type { OrderChecker } from './order-checker.ts'
@@ -18,6 +19,7 @@ import type { Watchdog } from './watchdog.ts'
 /** What ends requests: the engine. */
 interface Ender {
   readonly isImmediate: boolean
+  readonly late: LateRequests | undefined
   giveUp(request: Request, reason: unknown): void
   end(request: Request): void | Promise<void>
 }
@@ -40,8 +42,6 @@ export class Admission {
   readonly #order: OrderChecker | undefined
   readonly #watchdog: Watchdog
   readonly #losses: Losses
-  /** The requests of a backend that answers late which have not ended. */
-  readonly open: Set<Request> = new Set()
 
   constructor({ engine, backend, places, order, watchdog, losses }: AdmissionOptions) {
     this.#engine = engine
@@ -71,7 +71,7 @@ export class Admission {
   }
 
   #steal(request: Request, caller: Caller): boolean {
-    return this.#losses.steal(caller, () => this.#acquire(request))
+    return this.#losses.steal(caller, () => this.#backend.acquire(request))
   }
 
   #enterNested(request: Request, holder: Request, caller: Caller): void {
@@ -90,22 +90,13 @@ export class Admission {
   /** outside → waiting or granted, as the backend says, unless it has granted it before. */
   #ask(request: Request, caller: Caller): void {
     if (request.state === 'granted') return
-    request.state = 'waiting'
-    if (!this.#engine.isImmediate) this.open.add(request)
-    const isGranted = request.options.steal ? this.#steal(request, caller) : this.#acquire(request)
-    if (isGranted) request.state = 'granted'
+    const isGranted = request.options.steal
+      ? this.#steal(request, caller)
+      : this.#backend.acquire(request)
+    request.state = isGranted ? 'granted' : 'waiting'
+    if (!isGranted) this.#engine.late?.add(request)
     const { host } = request.context
     if (host.observer) host.observe(isGranted ? 'granted' : 'waiting', request)
-  }
-
-  #acquire(request: Request): boolean {
-    try {
-      return this.#backend.acquire(request)
-    } catch (error) {
-      // The backend does not have it.
-      request.state = 'outside'
-      throw error
-    }
   }
 
   /** outside → granted, if that is possible now. */

@@ -13,6 +13,7 @@ import { Context } from './context.ts'
 import { DeadlockDetector, type DeadlockVictims } from './deadlock-detector.ts'
 import { endingOf, eventOf } from './event-of.ts'
 import { Guard } from './guard.ts'
+import { LateRequests } from './late-requests.ts'
 import { Leaks } from './leaks.ts'
 import { Losses } from './losses.ts'
 import { handGuardsOn, handOn } from './nesting.ts'
@@ -20,7 +21,6 @@ import { OrderChecker } from './order-checker.ts'
 import { Outcomes, type Transitions } from './outcomes.ts'
 import { isIdle } from './owners.ts'
 import { isHolderProvedToWait } from './proof.ts'
-import { Releases, warnOfLeaving } from './releases.ts'
 import { liveHolder, Request, type RequestHost } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
 import { NO_WAITS, WaitGraph } from './wait-graph.ts'
@@ -43,11 +43,12 @@ export class Engine implements Transitions, RequestHost {
   readonly #admission: Admission
   readonly #leaks: Leaks
   readonly #outcomes: Outcomes
-  readonly #releases = new Releases()
   #requests = 0
 
   /** Whether the backend has `tryAcquire`: it answers at once, and its releases are done when they return. */
   readonly isImmediate: boolean
+  /** Absent where the backend answers at once. */
+  readonly late: LateRequests | undefined
   readonly timeoutMs: number | undefined
   /** Carries this manager's holders along asynchronous calls. Each of its requests has it. */
   readonly context: Context<Request, RequestHost> = new Context(this)
@@ -62,6 +63,7 @@ export class Engine implements Transitions, RequestHost {
     const order = options.trackOrder ? new OrderChecker(options) : undefined
     this.#backend = backend
     this.isImmediate = backend.tryAcquire !== undefined
+    this.late = this.isImmediate ? undefined : new LateRequests(backend)
     this.timeoutMs = options.timeoutMs
     this.#detector = new DeadlockDetector({ ...options, graph, fail: giveUp })
     this.#watchdog = new Watchdog(options, this.#detector, giveUp)
@@ -219,40 +221,34 @@ export class Engine implements Transitions, RequestHost {
     if (guards) handGuardsOn(guards, request)
     const released = this.#leave(request, state)
     if (guards) for (const guard of guards) this.#detector.guarded(guard)
-    if (holder && isIdle(holder)) void this.end(holder)
+    if (holder && isIdle(holder)) this.#endOwner(holder)
     return released
   }
 
-  #leave(request: Request, state: Request['state']): void | Promise<void> {
-    const released = this.#free(request, state)
-    this.#detector.ended(request)
-    return this.isImmediate ? undefined : this.#leaveLate(request, released)
-  }
-
   /** Lets the backend forget a request, if it has that. */
-  #free(request: Request, state: Request['state']): void | Promise<void> {
-    try {
-      if (state === 'waiting') return this.#backend.cancel(request)
-      if (state !== 'outside' && !request.isOwner) return this.#backend.release(request)
-    } catch (error) {
-      warnOfLeaving(request, error)
-    }
+  #leave(request: Request, state: Request['state']): void | Promise<void> {
+    if (this.late) return this.#leaveLate(this.late, request, state)
+    if (state === 'waiting') this.#backend.cancel(request)
+    else if (state !== 'outside') void this.#backend.release(request)
+    this.#detector.ended(request)
     return undefined
   }
 
-  #leaveLate(request: Request, released: void | Promise<void>): void | Promise<void> {
-    this.#admission.open.delete(request)
-    return released && this.#releases.add(request, released)
+  #leaveLate(late: LateRequests, request: Request, state: Request['state']): void | Promise<void> {
+    const released = late.leave(request, state)
+    this.#detector.ended(request)
+    return released
   }
 
-  /** Whether a request has been asked of a backend that answers late, and has not ended. */
-  get isAnyOpen(): boolean {
-    return this.#admission.open.size > 0
-  }
-
-  /** Resolves when all locks are free that are being released. */
-  async released(): Promise<void> {
-    await this.#releases.all()
+  /** What stands for the code of an owner has left nothing to wait for or to release. */
+  #endOwner(owner: Request): void {
+    if (owner.state === 'ended') return
+    const { holder } = owner
+    owner.state = 'ended'
+    holder?.nested?.delete(owner)
+    owner.holder = liveHolder(holder)
+    this.#detector.ended(owner)
+    if (holder && isIdle(holder)) this.#endOwner(holder)
   }
 
   observe(kind: LockEventKind, request: Request): void {

@@ -15,7 +15,7 @@ import {
   toCallback,
   toOptions,
 } from './arguments.ts'
-import { isCarried } from './context.ts'
+import { type Context, isCarried } from './context.ts'
 import { Engine } from './engine.ts'
 import type { Guard } from './guard.ts'
 import type { CheckedOptions } from './manager-options.ts'
@@ -35,6 +35,7 @@ export class Requester implements ScopeCalls {
   readonly #compare: Compare
   readonly #order: DeclaredOrder | undefined
   readonly #owners: Owners
+  readonly #context: Context<Request>
   readonly engine: Engine
 
   constructor(options: CheckedOptions) {
@@ -43,12 +44,13 @@ export class Requester implements ScopeCalls {
     this.#compare = options.compare
     this.#order = options.order
     this.engine = new Engine(options, this)
+    this.#context = this.engine.context
     this.#owners = new Owners(this.engine.context, isCarried)
   }
 
   /** The holder in whose callback the running code is, as far as the runtime can tell. */
   get holder(): Request | undefined {
-    return this.engine.context.current
+    return this.#context.current
   }
 
   /** `rest` is empty where there are no options. */
@@ -143,7 +145,7 @@ export class Requester implements ScopeCalls {
 
   /** See `LockManager.close()`. */
   async close(caller: Caller): Promise<void> {
-    await this.engine.released()
+    await this.engine.late?.released()
     for (const { name, newest } of this.#backend.locks()) {
       if (newest === undefined) continue
       const does = newest.state === 'waiting' ? 'waits for' : 'holds'
@@ -152,7 +154,7 @@ export class Requester implements ScopeCalls {
         caller,
       )
     }
-    if (this.engine.isAnyOpen) {
+    if (this.engine.late?.isAny) {
       throw new LockUsageError(
         'close: a request is on its way to the backend; await it first',
         caller,
