@@ -3,7 +3,7 @@
 import type { Callback } from './arguments.ts'
 import { showAwaits } from './await-frames.ts'
 import type { Context } from './context.ts'
-import { OwnPromise, promiseThen, rejecterOfLast, resolverOfLast, take } from './deferred.ts'
+import { newPromise, promiseOf, reactTo, rejecterOfLast, resolverOfLast } from './deferred.ts'
 import { type Settle, withDetails } from './details.ts'
 import { Lock } from './lock.ts'
 import { noteReturned } from './nesting.ts'
@@ -77,7 +77,7 @@ export class Callbacks {
     const { callback, holder } = request
     try {
       const value = callback?.(new Lock(request), new Scope(this.#calls, holder))
-      OwnPromise.resolve(value).catch(() => {})
+      promiseOf(value).catch(() => {})
     } catch {
       // Its promise has been rejected for the theft.
     }
@@ -92,12 +92,12 @@ export class Callbacks {
     const nested = request.nested && (TrackedPromise.subscribe(thenable) as Request | undefined)
     if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
     // First, for it can throw.
-    const value = OwnPromise.resolve(thenable)
+    const value = promiseOf(thenable)
     if (settle) {
       this.#endAfter(request, value, settle.resolve, settle.reject)
       return undefined
     }
-    const outcome = new OwnPromise(take)
+    const outcome = newPromise()
     const reject = rejecterOfLast()
     const resolve = resolverOfLast()
     this.#endAfter(request, value, resolve, reject)
@@ -110,7 +110,7 @@ export class Callbacks {
     resolve: Settle['resolve'],
     reject: Settle['reject'],
   ): void {
-    request.end = promiseThen.call(
+    request.end = reactTo(
       value,
       // Settled first, so that it comes before what its end grants.
       (value) => {

@@ -142,9 +142,20 @@ export class Engine implements Transitions, RequestHost {
 
   begin(request: Request): void {
     request.state = 'holding'
-    request.stop?.()
-    request.stop = undefined
+    if (request.stop) this.#stop(request)
     this.#watchdog.holds(request)
+  }
+
+  /** Takes away what was set up for the wait. If that fails, the holding ends. */
+  #stop(request: Request): void {
+    const { stop } = request
+    request.stop = undefined
+    try {
+      stop?.()
+    } catch (error) {
+      void this.end(request)
+      throw error
+    }
   }
 
   guardOf(request: Request): Guard {

@@ -73,7 +73,8 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding. */
   release(): void {
-    this.#released ??= this.#ender.end(this.#holding)
+    const released = this.#ender.end(this.#holding)
+    if (released) this.#released = released
   }
 
   [Symbol.dispose](): void {

@@ -12,14 +12,7 @@ import { type Caller, LockNotAvailableError } from '../core/errors.ts'
 import type { Admission } from './admission.ts'
 import { showAwaits, takeEnd } from './await-frames.ts'
 import type { Callbacks, HoldingEnder } from './callbacks.ts'
-import {
-  OwnPromise,
-  promiseThen,
-  rejecterOfLast,
-  resolverOfLast,
-  SETTLED,
-  take,
-} from './deferred.ts'
+import { newPromise, reactTo, rejecterOfLast, resolverOfLast, soon, take } from './deferred.ts'
 import { newDetails, type Settle, withDetails } from './details.ts'
 import type { Guard } from './guard.ts'
 import { isInOtherManager } from './nesting.ts'
@@ -55,16 +48,22 @@ export class Outcomes {
   /** Enters the queues; what the request comes to. */
   of(request: Request, caller: Caller): Promise<unknown> {
     if (request.options.ifAvailable && this.#admission.isRefused(request, caller)) {
-      return promiseThen.call(SETTLED, () => this.#callbacks.callWithNull(request))
+      return this.#callWithNullSoon(request)
     }
-    if (this.#admission.enter(request, caller)) {
-      const startAtOnce = (): unknown => this.#start(request)
-      return promiseThen.call(SETTLED, startAtOnce)
-    }
-    return promiseThen.call(
-      this.#turnOf(request, caller),
-      this.#start as (value: unknown) => unknown,
-    )
+    if (this.#admission.enter(request, caller)) return this.#startSoon(request)
+    const turn = this.#turnOf(request, caller)
+    return reactTo(turn, this.#start as (value: unknown) => unknown)
+  }
+
+  // In methods of their own: a function with a closure in it allocates for that whenever it is called.
+
+  #startSoon(request: Request): Promise<unknown> {
+    const startAtOnce = (): unknown => this.#start(request)
+    return soon(startAtOnce)
+  }
+
+  #callWithNullSoon(request: Request): Promise<unknown> {
+    return soon(() => this.#callbacks.callWithNull(request))
   }
 
   /** The same of a nested request: the caller gets a promise that says when somebody waits for it. */
@@ -78,14 +77,10 @@ export class Outcomes {
     const settle = newDetails(resolverOfLast(), reject)
     request.details = settle
     if (request.options.ifAvailable && this.#admission.isRefused(request, caller)) {
-      promiseThen.call(
-        promiseThen.call(SETTLED, () => this.#callbacks.callWithNull(request)),
-        settle.resolve,
-        settle.reject,
-      )
+      void reactTo(this.#callWithNullSoon(request), settle.resolve, settle.reject)
     } else if (this.#admission.enter(request, caller)) {
       const startAtOnce = (): void => this.#startNested(request, settle, false)
-      promiseThen.call(SETTLED, startAtOnce)
+      void soon(startAtOnce)
     } else {
       request.end = this.#startAfter(this.#turnOf(request, caller), request, settle)
     }
@@ -94,7 +89,7 @@ export class Outcomes {
 
   /** Resolves when it is a request's turn, or it has given up. */
   #turnOf(request: Request, caller: Caller): Promise<unknown> {
-    const turn = new OwnPromise(take)
+    const turn = newPromise()
     if (request.state === 'waiting') {
       request.wake = resolverOfLast()
       this.#engine.wait(request, caller)
@@ -126,7 +121,7 @@ export class Outcomes {
         details.chain = readAwaitChain('frames and text')
       }
       if (request.state !== 'waiting') break
-      turn = new OwnPromise(take)
+      turn = newPromise()
       request.wake = resolverOfLast()
     }
     const isShown = request.end === undefined
@@ -142,13 +137,12 @@ export class Outcomes {
       if (isNotAvailable(request)) return this.#callbacks.callWithNull(request)
       this.#mustBeGranted(request)
     }
-    try {
-      this.#engine.begin(request)
-    } catch (error) {
-      void this.#engine.end(request)
-      throw error
-    }
-    if (request.callback) return this.#callbacks.call(request, request.callback, settle)
+    this.#engine.begin(request)
+    const { callback } = request
+    return callback ? this.#callbacks.call(request, callback, settle) : this.#guard(request, settle)
+  }
+
+  #guard(request: Request, settle: Settle | undefined): Guard | undefined {
     const guard = this.#engine.guardOf(request)
     if (settle === undefined || request.options.owner !== undefined) return guard
     request.end = this.#settleWithProof(request, guard, settle)
