@@ -74,7 +74,7 @@ export class Guard implements Disposable, AsyncDisposable {
   /** Ends the holding. */
   release(): void {
     const released = this.#ender.end(this.#holding)
-    if (released) this.#released = released
+    if (released !== undefined) this.#released = released
   }
 
   [Symbol.dispose](): void {
