@@ -52,7 +52,10 @@ export type Callback = (lock: Lock | null, scope: unknown) => unknown
 
 /** Checks options and fills in defaults. `names`, what was given before them, is for the message. */
 export function toOptions(options: unknown, call: Call, names?: unknown): Options {
-  if (options === undefined || options === null) return DEFAULTS
+  return options === undefined || options === null ? DEFAULTS : readOptions(options, call, names)
+}
+
+function readOptions(options: NonNullable<unknown>, call: Call, names: unknown): Options {
   if (typeof options !== 'object' && typeof options !== 'function') {
     throw webTypeError(
       `${call}: expected options, not ${show(options)}${listAdvice(options, call, names)}`,
@@ -85,10 +88,13 @@ export function toOptions(options: unknown, call: Call, names?: unknown): Option
 
 /** Refuses options that cannot be asked for, as step by step in Web Locks' `request()`. */
 export function mustBePossible(plan: Plan, options: Options, supports: Supports): void {
+  if (options !== DEFAULTS || !supports.shared) checkPossible(plan, options, supports)
+}
+
+function checkPossible(plan: Plan, options: Options, supports: Supports): void {
   if (!supports.shared && locksIn(plan).some(({ mode }) => mode === 'shared')) {
     throw notSupported("this backend has no shared locks: ask in mode 'exclusive'")
   }
-  if (options === DEFAULTS) return
   const { steal, ifAvailable, signal, owner, detached } = options
   if (steal && !supports.steal) throw notSupported('this backend cannot steal locks')
   if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')

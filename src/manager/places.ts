@@ -39,7 +39,11 @@ export class Places {
   keepSome(request: Request, caller: Caller): void {
     const { since } = request
     if (this.#sampledAt === since && this.#sampled >= FIRST && this.#keep !== 'always') return
-    this.#sampledAt = since
+    this.#keepOne(request, caller)
+  }
+
+  #keepOne(request: Request, caller: Caller): void {
+    this.#sampledAt = request.since
     this.#sampled++
     this.keep(request, caller)
     if (request.place === undefined) return
