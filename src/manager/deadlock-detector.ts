@@ -109,11 +109,13 @@ export class DeadlockDetector {
 
   /** It waits no longer, or holds no longer: every cycle it was in is open. */
   ended(request: Request): void {
-    if (this.#toRearrange.size > 0) {
-      this.#toRearrange.get(request)?.()
-      this.#toRearrange.delete(request)
-    }
-    this.#openCyclesOf(request)
+    if (this.#toRearrange.size > 0) this.#rearrangeNoMore(request)
+    if (this.#standing.size > 0) this.#openCyclesOf(request)
+  }
+
+  #rearrangeNoMore(request: Request): void {
+    this.#toRearrange.get(request)?.()
+    this.#toRearrange.delete(request)
   }
 
   /**
@@ -143,7 +145,6 @@ export class DeadlockDetector {
   }
 
   #openCyclesOf(request: Request): void {
-    if (this.#standing.size === 0) return
     for (const standing of this.#standing.of(request)) {
       this.#standing.remove(standing)
       // Other cycles may go through the same requests, and some may have kept them from being moved.

@@ -160,13 +160,17 @@ export class Engine implements Transitions, RequestHost {
 
   guardOf(request: Request): Guard {
     const { holder } = request
-    if (holder?.nested?.delete(request)) {
-      holder.guards = (holder.guards ?? new Set()).add(request)
-      this.#detector.guarded(request)
-    }
+    if (holder) this.#guardIn(holder, request)
     const guard = new Guard(request, this)
     this.#leaks.watch(request, guard)
     return guard
+  }
+
+  /** A nested request becomes a guard of its context: its holder can end before it. */
+  #guardIn(holder: Request, request: Request): void {
+    if (!holder.nested?.delete(request)) return
+    holder.guards = (holder.guards ?? new Set()).add(request)
+    this.#detector.guarded(request)
   }
 
   /** waiting or granted → ended, with an error; nothing for one that has begun. */
