@@ -69,7 +69,8 @@ describe('an owner', { timeout: 30_000 }, () => {
     const closes = locks.acquire('b', { owner: one })
     const other = locks.acquire('a', { owner: two })
     const all = Promise.all([waits, closes, other])
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    while (kinds.length === 0) await pause(1)
+    await pause(20)
     assert.deepEqual(kinds, ['suspected'])
     for (const guard of [a, b, c]) guard.release()
     for (const guard of await all) guard.release()
@@ -210,13 +211,17 @@ describe('an owner', { timeout: 30_000 }, () => {
       assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
       assert.deepEqual(kinds, ['deadlock'])
       // Its guard is waited for too, by what it waits for there.
+      const [held, asked] = [gate(), gate()]
       const other = locks.request('b', async () => {
-        await pause(10)
+        held.open()
+        await asked.opened
         return await locks.request('config', () => 'other')
       })
       const inside = locks.request('a', async () => {
-        await pause(5)
-        return await locks.request('b', { owner }, () => 'inside')
+        await held.opened
+        const waits = locks.request('b', { owner }, () => 'inside')
+        asked.open()
+        return await waits
       })
       const again = await Promise.allSettled([other, inside])
       assert.deepEqual(again.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
