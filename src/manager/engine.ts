@@ -255,6 +255,10 @@ export class Engine implements Transitions, RequestHost {
     return released
   }
 
+  releaseOf(request: Request): Promise<void> | undefined {
+    return this.late?.releaseOf(request)
+  }
+
   /** What stands for the code of an owner has left nothing to wait for or to release. */
   #endOwner(owner: Request): void {
     if (owner.state === 'ended') return

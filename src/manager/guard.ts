@@ -22,6 +22,8 @@ export interface Holding extends Losable {
 /** What ends holdings. */
 interface Ender<Held extends Holding> {
   end(holding: Held): void | Promise<void>
+  /** The release of a holding that has ended, if it is on its way. */
+  releaseOf(holding: Held): Promise<void> | undefined
 }
 
 /** The holding that a guard stands for, for this library's own files. */
@@ -34,8 +36,6 @@ export let holdingOf: (guard: Guard) => Holding
 export class Guard implements Disposable, AsyncDisposable {
   readonly #holding: Holding
   readonly #ender: Ender<Holding>
-  /** Settles when the locks are free, where that takes time. */
-  #released: void | Promise<void> = undefined
 
   /** @internal */
   constructor(holding: Holding = refuse(), ender?: Ender<never>) {
@@ -73,8 +73,7 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding. */
   release(): void {
-    const released = this.#ender.end(this.#holding)
-    if (released !== undefined) this.#released = released
+    void this.#ender.end(this.#holding)
   }
 
   [Symbol.dispose](): void {
@@ -83,8 +82,7 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /** Ends the holding, and waits until its locks are free. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.release()
-    await this.#released
+    await (this.#ender.end(this.#holding) ?? this.#ender.releaseOf(this.#holding))
   }
 
   static {

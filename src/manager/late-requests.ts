@@ -11,7 +11,7 @@ export class LateRequests {
   readonly #backend: Backend<Request>
   /** Those that were not granted at once, and have not ended. */
   readonly #open = new Set<Request>()
-  readonly #releases = new Set<Promise<void>>()
+  readonly #releases = new Map<Request, Promise<void>>()
 
   constructor(backend: Backend<Request>) {
     this.#backend = backend
@@ -45,16 +45,21 @@ export class LateRequests {
     return undefined
   }
 
+  /** The release of a request that has ended, if it is on its way. */
+  releaseOf(request: Request): Promise<void> | undefined {
+    return this.#releases.get(request)
+  }
+
   /** Resolves when all locks are free that are being released. */
   async released(): Promise<void> {
-    while (this.#releases.size > 0) await Promise.all(this.#releases)
+    while (this.#releases.size > 0) await Promise.all(this.#releases.values())
   }
 
   #settled(request: Request, released: Promise<void>): Promise<void> {
-    const settled: Promise<void> = released
+    const settled = released
       .catch((error) => warnOfLeaving(request, error))
-      .finally(() => this.#releases.delete(settled))
-    this.#releases.add(settled)
+      .finally(() => this.#releases.delete(request))
+    this.#releases.set(request, settled)
     return settled
   }
 }
