@@ -94,6 +94,11 @@ export interface Backend<Request extends BackendRequest = BackendRequest> {
   readonly waits?: WaitEdges<Request>
 }
 
+/** Whether a backend answers at once: by {@link Backend.tryAcquire}; its releases are done when they return. */
+export function answersAtOnce(backend: Pick<Backend<never>, 'tryAcquire'>): boolean {
+  return backend.tryAcquire !== undefined
+}
+
 /** What a backend may ask of its manager, and report to it. */
 export interface BackendHost<Request extends BackendRequest = BackendRequest> {
   readonly deadlockAfterMs: number

@@ -118,8 +118,7 @@ export class Admission {
    * fails later.
    */
   isRefused(request: Request, caller: Caller): boolean {
-    if (!request.options.ifAvailable || !this.#engine.isImmediate || this.tryEnter(request))
-      return false
+    if (!this.#engine.isImmediate || this.tryEnter(request)) return false
     if (request.callback === undefined) throw this.#watchdog.notAvailable(request, caller)
     void this.#engine.end(request)
     return true

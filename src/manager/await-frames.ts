@@ -1,6 +1,7 @@
 /** Links the promises of requests, so that V8's await chains show which holders wait. */
 
 import { awaitInFrame } from '../core/await-chain.ts'
+import { reactTo } from './deferred.ts'
 import { withDetails } from './details.ts'
 import type { Request } from './request.ts'
 
@@ -12,7 +13,7 @@ export function showAwaits(request: Request): void {
   for (let at: Request | undefined = request; at; at = at.holder) {
     const end = takeEnd(at)
     const { resolve, reject } = at.details ?? {}
-    if (end && resolve) then.call(end, resolve, reject)
+    if (end && resolve) void reactTo(end, resolve, reject)
   }
 }
 
@@ -28,6 +29,3 @@ export function takeEnd(request: Request): Promise<unknown> | undefined {
   withDetails(request).frame = id
   return awaits
 }
-
-/** The promise's own: a program may put another one in its place. */
-const { then } = Promise.prototype

@@ -1,6 +1,6 @@
 /** The requests that are in the way of others, as plain data: what every refusal and report names. */
 
-import type { Backend, Blocker } from '../backends/backend.ts'
+import { answersAtOnce, type Backend, type Blocker, type Other } from '../backends/backend.ts'
 import type { LockMode } from '../core/modes.ts'
 import type { LockHolder, NestedWait, RootHolder } from '../core/report.ts'
 import { reportAfter } from './clock.ts'
@@ -18,15 +18,18 @@ const MAX_DESCRIBED = 10
 export class RootHolders {
   readonly #backend: Backend<Request>
   readonly #places: Places
+  /** Whether the root holders are known at once. */
+  readonly isImmediate: boolean
 
   constructor(backend: Backend<Request>, places: Places) {
     this.#backend = backend
     this.#places = places
+    this.isImmediate = answersAtOnce(backend)
   }
 
   /** Those in the way of a request, if the backend answers at once; `name`: of one of its locks only. */
   now(request: Request, name?: string): readonly Blocker<Request>[] {
-    if (this.#backend.tryAcquire === undefined) return []
+    if (!this.isImmediate) return []
     const found = this.#backend.blockers(request, name)
     return isList(found) ? found : []
   }
@@ -59,7 +62,7 @@ export class RootHolders {
     use: (holders: RootHolder[]) => void,
     name?: string,
   ): void {
-    if (this.#backend.tryAcquire) use(this.#describe(this.now(request, name), at(), request))
+    if (this.isImmediate) use(this.#describe(this.now(request, name), at(), request))
     else void this.later(request, name).then((found) => use(this.#describe(found, at(), request)))
   }
 
@@ -120,33 +123,25 @@ export function describeHolder(
   places: Places,
   at: number,
 ): LockHolder {
-  const { label, since } = holder
-  return {
-    name: lock.name,
-    mode: lock.mode,
-    units: 1,
-    label,
-    sinceMs: since,
-    heldMs: Math.max(0, at - since),
-    ...places.callSiteOf(holder, lock.name),
-  }
+  return { ...heldBy(lock, holder, at), ...places.callSiteOf(holder, lock.name) }
 }
 
-/** The same of another manager's, as far as its store knows it. */
+/** The same of another manager's request, as far as the store knows it. */
 function describeOther(
   lock: { readonly name: string; readonly mode: LockMode },
-  { label, since, callSite }: Blocker['by'],
+  other: Other,
   at: number,
 ): LockHolder {
-  return {
-    name: lock.name,
-    mode: lock.mode,
-    units: 1,
-    label,
-    sinceMs: since,
-    heldMs: Math.max(0, at - since),
-    ...(callSite !== undefined && { callSite }),
-  }
+  const { callSite } = other
+  return { ...heldBy(lock, other, at), ...(callSite !== undefined && { callSite }) }
+}
+
+function heldBy(
+  { name, mode }: { readonly name: string; readonly mode: LockMode },
+  { label, since }: Other,
+  at: number,
+): LockHolder {
+  return { name, mode, units: 1, label, sinceMs: since, heldMs: Math.max(0, at - since) }
 }
 
 function isList<Item>(value: readonly Item[] | Promise<readonly Item[]>): value is readonly Item[] {

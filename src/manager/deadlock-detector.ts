@@ -28,6 +28,7 @@ import { findPath, isJoined, reachable } from '../graph/path.ts'
 import { afterThisTurn, reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, cycleAlong, isLikely, isProved } from './cycle.ts'
 import { reportOf, victimOf } from './deadlock-report.ts'
+import { soon } from './deferred.ts'
 import { withDetails } from './details.ts'
 import type { Places } from './places.ts'
 import {
@@ -155,8 +156,7 @@ export class DeadlockDetector {
   /** When all has happened that happens now: of many that are stolen from at once, all have ended. */
   #checkSoon(requests: Iterable<Request>): void {
     for (const request of requests) {
-      if (this.#toCheck.size === 0)
-        then.call(SETTLED, () => this.#checkAll(this.#toCheck, 'at once'))
+      if (this.#toCheck.size === 0) void soon(() => this.#checkAll(this.#toCheck, 'at once'))
       this.#toCheck.add(request)
     }
   }
@@ -334,10 +334,6 @@ export class DeadlockDetector {
     await prove(nested)
   }
 }
-
-const SETTLED = Promise.resolve()
-/** The promise's own: a program may put another one in its place. */
-const { then } = Promise.prototype
 
 /** A cycle of a graph through a request, or through one that waits inside its callback. */
 function cycleThrough(

@@ -3,7 +3,7 @@
  * (`ended`); admission.ts and `Request.granted()` set `granted`. request.ts has the table of states.
  */
 
-import type { Backend, Loss, PlanNode } from '../backends/backend.ts'
+import { answersAtOnce, type Backend, type Loss, type PlanNode } from '../backends/backend.ts'
 import { type Caller, LockNotAvailableError } from '../core/errors.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
 import { Admission } from './admission.ts'
@@ -45,7 +45,7 @@ export class Engine implements Transitions, RequestHost {
   readonly #outcomes: Outcomes
   #requests = 0
 
-  /** Whether the backend has `tryAcquire`: it answers at once, and its releases are done when they return. */
+  /** Whether the backend answers at once. */
   readonly isImmediate: boolean
   /** Absent where the backend answers at once. */
   readonly late: LateRequests | undefined
@@ -62,7 +62,7 @@ export class Engine implements Transitions, RequestHost {
     const graph = new WaitGraph(backend.waits ?? NO_WAITS)
     const order = options.trackOrder ? new OrderChecker(options) : undefined
     this.#backend = backend
-    this.isImmediate = backend.tryAcquire !== undefined
+    this.isImmediate = answersAtOnce(backend)
     this.late = this.isImmediate ? undefined : new LateRequests(backend)
     this.timeoutMs = options.timeoutMs
     this.#detector = new DeadlockDetector({ ...options, graph, fail: giveUp })

@@ -117,9 +117,9 @@ export class LongWaits {
   #look(): void {
     const at = now()
     const { overdue, nextAt, count } = this.#overdue(at)
-    const { backend, roots } = this.#options
+    const { roots } = this.#options
     this.#notBefore = at + 1 + count / WAITERS_PER_MS
-    if (backend.tryAcquire) {
+    if (roots.isImmediate) {
       const found = overdue.map(({ request, lock }) => roots.now(request, lock.name))
       this.#reportStuck(this.#stuckOf(overdue, found), nextAt)
       return
@@ -183,7 +183,7 @@ export class LongWaits {
       if (oldest === undefined) continue
       const waitedMs = at - oldest.since
       // While a late backend answered, the wait that was over its limit has ended.
-      if (!this.#options.backend.tryAcquire && waitedMs < limitMs) continue
+      if (!this.#options.roots.isImmediate && waitedMs < limitMs) continue
       let stuck = this.#stuck.get(name)
       // Another holder is as much in the way when it has held for that long itself.
       const isOther = stuck && holder && !isSame(stuck.holder, holder)

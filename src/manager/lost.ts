@@ -4,6 +4,7 @@
  */
 
 import { outside } from './context.ts'
+import { soon } from './deferred.ts'
 import { type Details, withDetails } from './details.ts'
 
 /** Why a request ended before its callback had returned. */
@@ -36,10 +37,6 @@ export function reportLost(holdings: Iterable<Losable>): void {
   for (const holding of holdings) {
     const { details, failure } = holding
     const { lost } = details ?? {}
-    if (lost) outside(() => void then.call(SETTLED, () => lost.abort(failure?.reason)))
+    if (lost) outside(() => void soon(() => lost.abort(failure?.reason)))
   }
 }
-
-/** Those that were there at the beginning: a program may put others in their place. */
-const SETTLED = Promise.resolve()
-const { then } = Promise.prototype

@@ -9,7 +9,7 @@ import { locksIn } from '../core/plan.ts'
 import { OrderGraph } from '../graph/order-graph.ts'
 import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
-import { labelOf, type Request } from './request.ts'
+import type { Request } from './request.ts'
 import { locksOf, onlyLockOf } from './wait-graph.ts'
 
 /** Options of an {@link OrderChecker}. */
@@ -40,7 +40,7 @@ export class OrderChecker {
     const wanted = all.filter(({ name }) => !names.has(name))
     const { places, reports } = this.#options
     const possible = this.#order.record(held, wanted, {
-      label: () => labelOf(request),
+      label: () => request.label,
       heldAt: ({ by, name }) => places.ofHeld(by, name),
       wantedAt: () => {
         places.keep(request, caller)

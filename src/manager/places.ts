@@ -10,7 +10,7 @@ import type { Caller } from '../core/errors.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
 import { callsIn, capture, linesOf, stackOf } from './kept-stack.ts'
-import { labelOf, type Request } from './request.ts'
+import type { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
 /** Which requests' call stacks are kept. */
@@ -80,7 +80,7 @@ export class Places {
       const frame = frameIn(call)
       if (frame === 0) return call
       const holder = holders.find((one) => one.details?.frame === frame)
-      return `the callback of ${holder ? labelOf(holder) : 'another manager’s request'}`
+      return `the callback of ${holder ? holder.label : 'another manager’s request'}`
     }
     return calls
       .slice(0, end + 1)

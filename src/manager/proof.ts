@@ -64,14 +64,14 @@ export function* provedWaitsFor(graph: WaitGraph, request: Request): Generator<R
     yield* provedBehind(request)
     return
   }
-  for (const holder of graph.holdersBefore(request)) {
+  for (const holder of graph.waitsFor(request)) {
     if (isWaitProved(request, holder)) yield holder
   }
 }
 
 /** The same with the requests that stand before one in its queues. */
 export function* provedStandsBehind(graph: WaitGraph, request: Request): Generator<Request> {
-  yield* request.state === 'waiting' ? graph.queuedBehind(request) : provedBehind(request)
+  yield* request.state === 'waiting' ? graph.standsBehind(request) : provedBehind(request)
 }
 
 /**

@@ -37,7 +37,7 @@ export function rearrange(
   standsBehind: Edges,
 ): ReadonlySet<Request> {
   const known = new Map<Request, boolean>()
-  return graph.rearrange(reachable(nested, waitsFor), (request) =>
+  return graph.edges.rearrange(reachable(nested, waitsFor), (request) =>
     canReach(request, isEnd, standsBehind, known),
   )
 }

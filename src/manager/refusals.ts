@@ -25,7 +25,7 @@ import {
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
-import { labelOf, Request } from './request.ts'
+import { Request } from './request.ts'
 import type { HeldLock } from './wait-graph.ts'
 
 /** For `acquire()` with `ifAvailable`. */
@@ -127,12 +127,12 @@ export function stolen(
   } else if (thief.callSite !== undefined) by += ` (${thief.callSite})`
   const error = new DOMException(
     visible(
-      `request: ${by} has stolen ${taken} from ${labelOf(victim)}${taken === locks ? '' : `, which has lost ${locks}`}`,
+      `request: ${by} has stolen ${taken} from ${victim.label}${taken === locks ? '' : `, which has lost ${locks}`}`,
     ),
     'AbortError',
   )
   const lost = new LockLostError(
-    `${labelOf(victim)}${callSite(victimAt)} has lost ${locks}, stolen by ${by}: its code runs on ` +
+    `${victim.label}${callSite(victimAt)} has lost ${locks}, stolen by ${by}: its code runs on ` +
       'without the lock, unless it heeds lock.signal',
     caller,
   )

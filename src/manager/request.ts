@@ -121,8 +121,18 @@ export class Request implements BackendRequest, Carried {
     return this.holder
   }
 
+  /**
+   * Its own label, or that of the nearest around it that has one; else its number, and that of the outermost
+   * around it.
+   */
   get label(): string {
-    return labelOf(this)
+    let outermost: Request = this
+    for (let at: Request | undefined = this; at !== undefined; at = at.holder) {
+      if (at.options.label !== undefined) return at.options.label
+      if (!at.isOwner) outermost = at
+    }
+    const own = `request ${this.id}`
+    return outermost === this ? own : `${own} in request ${outermost.id}`
   }
 
   get callSite(): string | undefined {
@@ -176,20 +186,6 @@ export function liveHolder(holder: Request | undefined): Request | undefined {
   let live = holder
   while (live !== undefined && live.state === 'ended') live = live.holder
   return live
-}
-
-/**
- * What a request is called: by its own label, or the nearest around it, or its number and that of the
- * outermost around it.
- */
-export function labelOf(request: Request): string {
-  let outermost = request
-  for (let at: Request | undefined = request; at !== undefined; at = at.holder) {
-    if (at.options.label !== undefined) return at.options.label
-    if (!at.isOwner) outermost = at
-  }
-  const own = `request ${request.id}`
-  return outermost === request ? own : `${own} in request ${outermost.id}`
 }
 
 /** Has something more done when the wait is over, or the holding. */

@@ -23,7 +23,7 @@ import { holderInScope } from './nesting.ts'
 import { overview } from './overview.ts'
 import { Owners } from './owners.ts'
 import { againstOrder } from './refusals.ts'
-import { labelOf, type Request } from './request.ts'
+import type { Request } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
 import { locksOf } from './wait-graph.ts'
 import { type Compare, toNames, toPlan } from './wanted.ts'
@@ -158,7 +158,7 @@ export class Requester implements ScopeCalls {
       if (newest === undefined) continue
       const does = newest.state === 'waiting' ? 'waits for' : 'holds'
       throw new LockUsageError(
-        `close: ${labelOf(newest)} still ${does} '${name}'; release all locks first`,
+        `close: ${newest.label} still ${does} '${name}'; release all locks first`,
         caller,
       )
     }

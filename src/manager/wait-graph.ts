@@ -29,58 +29,40 @@ export const NO_WAITS: WaitEdges<Request> = {
 
 /** The graph of one manager, over the edges that its backend knows. */
 export class WaitGraph {
-  readonly #edges: WaitEdges<Request>
+  readonly edges: WaitEdges<Request>
 
   constructor(edges: WaitEdges<Request>) {
-    this.#edges = edges
+    this.edges = edges
   }
 
   /** The wait-for graph: whose end a request or a holding waits for. */
   readonly waitsFor = (request: Request): Iterable<Request> =>
-    request.state === 'waiting' ? this.#edges.hardBlockers(request) : awaitedBy(request)
+    request.state === 'waiting' ? this.edges.hardBlockers(request) : awaitedBy(request)
 
   /** The queue graph, as far as it leads to holders. */
   readonly standsBehind = (request: Request): Iterable<Request> =>
-    request.state === 'waiting' ? this.#edges.softBlockers(request) : awaitedBy(request)
+    request.state === 'waiting' ? this.edges.softBlockers(request) : awaitedBy(request)
 
   /** The queue graph backwards: who stands behind a request, and what the code is to end that awaits it. */
   readonly standsBefore = (request: Request): Iterable<Request> => {
     const { isAwaited, holder } = request
-    const waiters = this.#edges.waitersBehind(request)
+    const waiters = this.edges.waitersBehind(request)
     return isAwaited && holder?.nested?.has(request) ? both(holdingsOf(holder), waiters) : waiters
-  }
-
-  /** The holders of the locks that a request waits for. */
-  holdersBefore(request: Request): Iterable<Request> {
-    return this.#edges.hardBlockers(request)
-  }
-
-  /** The edges of the queue graph from a request that waits. */
-  queuedBehind(request: Request): Iterable<Request> {
-    return this.#edges.softBlockers(request)
   }
 
   /** Whether somebody waits in the queues of some that hold. */
   isAnyInTheWay(holdings: Iterable<Request>): boolean {
-    for (const holding of holdings) if (this.#edges.hasWaiters(holding)) return true
+    for (const holding of holdings) if (this.edges.hasWaiters(holding)) return true
     return false
   }
 
   /** The lock that a request waits for because of this holder, with all of its holders. */
   lackBehind(request: Request, blocker: Request): WantedLock<string> & { holders: Request[] } {
-    for (const { name, mode, holders } of this.#edges.lacks(request)) {
+    for (const { name, mode, holders } of this.edges.lacks(request)) {
       const all = [...holders]
       if (all.includes(blocker)) return { name, mode, holders: all }
     }
     throw new Error(`request ${request.id} does not wait for request ${blocker.id}`)
-  }
-
-  /** See {@link WaitEdges.rearrange}. */
-  rearrange(
-    beneficiaries: Iterable<Request>,
-    mayBeOvertaken: (request: Request) => boolean,
-  ): ReadonlySet<Request> {
-    return this.#edges.rearrange(beneficiaries, mayBeOvertaken)
   }
 }
 

@@ -8,7 +8,7 @@ import type { DeadlockDetector } from './deadlock-detector.ts'
 import type { Waits } from './empty-loop.ts'
 import type { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { Places } from './places.ts'
-import { labelOf, Request } from './request.ts'
+import { Request } from './request.ts'
 
 /** A warning names this many requests behind the same holders. */
 const MAX_ALIKE = 3
@@ -69,7 +69,7 @@ export class ManagerWaits implements Waits {
 
   #lineOf(request: Request, isFirst: boolean, at: number): string {
     return waitText({
-      label: labelOf(request),
+      label: request.label,
       names: namesIn(request.plan),
       lastsMs: Math.max(0, at - request.since),
       ...this.#places.callSiteOf(request),

@@ -35,8 +35,6 @@ export class Watchdog {
   readonly #roots: RootHolders
   readonly #longWaits: LongWaits
   readonly #warnAfterMs: number | undefined
-  /** Whether the backend answers at once. */
-  readonly #isImmediate: boolean
   /** Set with the first request that waits. */
   #waits: ManagerWaits | undefined
 
@@ -49,7 +47,6 @@ export class Watchdog {
     this.#detector = detector
     this.#giveUp = giveUp
     this.#warnAfterMs = options.warnAfterMs
-    this.#isImmediate = options.backend.tryAcquire !== undefined
     this.#roots = new RootHolders(options.backend, options.places)
     this.#longWaits = new LongWaits({ ...options, roots: this.#roots })
   }
@@ -84,7 +81,7 @@ export class Watchdog {
     if (timeoutMs === Number.POSITIVE_INFINITY) return
     this.#options.places.keep(request, caller)
     // A backend that answers late is asked not to let it wait.
-    if (request.ifAvailable && !this.#isImmediate) return
+    if (request.ifAvailable && !this.#roots.isImmediate) return
     const fail = (): void => this.#fail(request, timeoutMs, caller)
     if (timeoutMs === 0) fail()
     else stopBy(request, callAfter(timeoutMs, fail))

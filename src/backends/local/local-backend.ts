@@ -65,9 +65,6 @@ export class LocalBackend<Request extends BackendRequest>
       for (; at?.leads; at = at.after) if (isGranted(at.request)) victims.add(at.request)
     }
     this.enterFirst(thief)
-    for (const victim of victims) {
-      victim.lost({ kind: 'stolen', by: thief })
-      this.release(victim)
-    }
+    for (const victim of victims) victim.lost({ kind: 'stolen', by: thief })
   }
 }
