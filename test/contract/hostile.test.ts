@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { BackendHost, BackendRequest } from '../../src/backends/backend.ts'
 import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
+import { warningsOf } from '../manager/tools.ts'
 import { ToyBackend } from './toy-backend.ts'
 
 /** A manager whose backend has some members of its own, and a lock that is held. */
@@ -16,22 +17,6 @@ async function managerOf(
   const locks = new LockManager({ ...options, backend: toy })
   const guard = await locks.acquire('a', { label: 'the holder' })
   return { toy, locks, end: () => guard[Symbol.asyncDispose]() }
-}
-
-/** The warnings of the process while some work goes on. */
-async function warningsOf(work: () => Promise<void>): Promise<string[]> {
-  const warnings: string[] = []
-  const hear = ({ message }: Error): void => {
-    warnings.push(message)
-  }
-  process.on('warning', hear)
-  try {
-    await work()
-    await pause(5)
-  } finally {
-    process.off('warning', hear)
-  }
-  return warnings
 }
 
 const never = (): Promise<never> => new Promise(() => {})

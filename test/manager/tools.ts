@@ -122,3 +122,19 @@ export async function state(locks: LockManager): Promise<{ held: string[]; pendi
   const { held, pending } = await locks.query()
   return { held: held.map(({ name }) => name), pending: pending.map(({ name }) => name) }
 }
+
+/** The warnings while `work` is under way, and just after it. */
+export async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const warnings: string[] = []
+  const hear = ({ name, message }: Error): void => {
+    if (name === 'LockwiseWarning') warnings.push(message)
+  }
+  process.on('warning', hear)
+  try {
+    await work()
+    await settle()
+  } finally {
+    process.off('warning', hear)
+  }
+  return warnings
+}

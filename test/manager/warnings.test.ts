@@ -3,23 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { gate, holder, pause, settle } from './tools.ts'
-
-/** The warnings while `work` is under way, and just after it. */
-async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
-  const warnings: string[] = []
-  const hear = ({ name, message }: Error): void => {
-    if (name === 'LockwiseWarning') warnings.push(message)
-  }
-  process.on('warning', hear)
-  try {
-    await work()
-    await settle()
-  } finally {
-    process.off('warning', hear)
-  }
-  return warnings
-}
+import { gate, holder, pause, warningsOf } from './tools.ts'
 
 describe('where no listener is, a warning is written', { timeout: 10_000 }, () => {
   it('of a wait that is slow', async () => {
