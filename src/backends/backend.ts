@@ -16,7 +16,7 @@ import type { Plan } from '../core/plan.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import type { LockManagerSnapshot } from '../core/snapshot.ts'
 
-/** What a backend can do beyond exclusive locks. */
+/** The abilities of a backend beyond exclusive locks. */
 export interface Supports {
   /** Whether a request can take locks from their holders. */
   readonly steal: boolean
@@ -84,13 +84,13 @@ export interface Backend<Request extends BackendRequest = BackendRequest> {
   /** One of these locks. Cost: a look-up. */
   lock(name: string): LockState<Request> | undefined
 
-  /** Who holds and who waits, everywhere. */
+  /** The requests that hold and that wait, those of other managers included. */
   query(): LockManagerSnapshot | Promise<LockManagerSnapshot>
 
   /** Frees what the backend itself has open. The manager's requests have ended. */
   close(): Promise<void>
 
-  /** Who waits for whom: present where the manager is to find deadlocks. Elsewhere the backend does. */
+  /** The edges between waiting requests: present where the manager is to find deadlocks, not the backend. */
   readonly waits?: WaitEdges<Request>
 }
 
@@ -99,7 +99,7 @@ export function answersAtOnce(backend: Pick<Backend<never>, 'tryAcquire'>): bool
   return backend.tryAcquire !== undefined
 }
 
-/** What a backend may ask of its manager, and report to it. */
+/** The manager, as its backend knows it. */
 export interface BackendHost<Request extends BackendRequest = BackendRequest> {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: 'proved' | 'likely'
@@ -117,7 +117,7 @@ export interface BackendRequest {
   readonly plan: Plan
   /** The nearest holder around it that has not ended. A detached request can keep one that has. */
   readonly parent: BackendRequest | undefined
-  /** What reports call it. */
+  /** Its name in reports. */
   readonly label: string
   /** Since when it waits or holds, in milliseconds since 1970. */
   readonly since: number
@@ -135,11 +135,11 @@ export interface BackendRequest {
   granted(): void
   /** It waits no longer, and will not be granted. */
   failed(error: Error): void
-  /** What it was granted is lost: stolen, or the connection to the store is gone. `release` follows. */
+  /** Its locks are lost: stolen, or the connection to the store is gone. `release` follows. */
   lost(reason: Loss): void
 }
 
-/** What `missing` is of a request that no backend has yet. */
+/** The value of `missing` for a request that no backend has yet. */
 export const OUTSIDE = -1
 
 /** Why a request has lost its locks. */

@@ -1,8 +1,8 @@
-/** What happens to requests, as plain data: one event for each transition of a request. */
+/** The transitions of requests as plain data: one event for each. */
 
 import type { LockMode } from './modes.ts'
 
-/** What happened to a request. */
+/** The kind of a transition. */
 export type LockEventKind =
   /** It was made. */
   | 'requested'

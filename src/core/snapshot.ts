@@ -1,4 +1,4 @@
-/** Who holds and who waits at one moment, as plain data: Web Locks' `query()`, with labels and blockers. */
+/** The requests that hold and wait at one moment: Web Locks' `query()`, with labels and blockers. */
 
 import type { LockMode } from './modes.ts'
 
@@ -15,7 +15,7 @@ export interface LockInfo {
    * for which the event loop had been blocked before.
    */
   readonly since: number
-  /** Of one that waits for this name: the labels of those nearest before it. */
+  /** The labels of the nearest requests that are in its way; empty where none is. */
   readonly blockedBy: readonly string[]
   /** The innermost line of the program that made the request; absent where that was not kept. */
   readonly callSite?: string

@@ -16,7 +16,7 @@ import { type Request, stopBy } from './request.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import type { Watchdog } from './watchdog.ts'
 
-/** What ends requests: the engine. */
+/** The engine, as far as it ends requests. */
 interface Ender {
   readonly isImmediate: boolean
   readonly late: LateRequests | undefined
@@ -24,7 +24,7 @@ interface Ender {
   end(request: Request): void | Promise<void>
 }
 
-/** What an {@link Admission} works with. */
+/** Options of an {@link Admission}. */
 export interface AdmissionOptions {
   readonly engine: Ender
   readonly backend: Backend<Request>

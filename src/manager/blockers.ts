@@ -27,7 +27,7 @@ export class RootHolders {
     this.isImmediate = answersAtOnce(backend)
   }
 
-  /** Those in the way of a request, if the backend answers at once; `name`: of one of its locks only. */
+  /** The holders in the way of a request, if the backend answers at once; `name`: of one of its locks only. */
   now(request: Request, name?: string): readonly Blocker<Request>[] {
     if (!this.isImmediate) return []
     const found = this.#backend.blockers(request, name)
@@ -35,7 +35,7 @@ export class RootHolders {
   }
 
   /**
-   * Those in the way of a request, when the backend has answered. None if it fails to, or takes longer than
+   * The holders in its way, when the backend has answered. None if that fails, or takes longer than
    * {@link LONGEST_ANSWER_MS}: no request and no report may wait for that.
    */
   async later(request: Request, name?: string): Promise<readonly Blocker<Request>[]> {

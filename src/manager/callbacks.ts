@@ -11,7 +11,7 @@ import type { Request } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 
-/** What ends holdings: the engine. */
+/** The engine, as far as it ends holdings. */
 export interface HoldingEnder {
   /** Whether a release is done when the call returns. */
   readonly isImmediate: boolean

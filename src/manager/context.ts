@@ -25,7 +25,7 @@ export const isCarried: boolean = storage !== undefined
 
 /** Carries the holders of one manager along asynchronous calls. */
 export class Context<Own extends Carried, Host = unknown> {
-  /** What the manager does for its requests. */
+  /** The manager, as its requests know it. */
   readonly host: Host
 
   constructor(host: Host) {

@@ -32,12 +32,12 @@ export function promiseOf(value: unknown): Promise<unknown> {
   return OwnPromise.resolve(value)
 }
 
-/** What comes of some work in a microtask of its own. */
+/** Does work in a microtask of its own; resolves to its result. */
 export function soon(work: () => unknown): Promise<unknown> {
   return then.call(SETTLED, work)
 }
 
-/** What comes of a reaction to a promise. */
+/** Reacts to a promise; resolves to the result of the reaction. */
 export function reactTo(
   promise: Promise<unknown>,
   onFulfilled: (value: unknown) => unknown,
@@ -46,12 +46,12 @@ export function reactTo(
   return then.call(promise, onFulfilled, onRejected)
 }
 
-/** What rejects the promise that was made last. Call it before {@link resolverOfLast}. */
+/** The function that rejects the promise that was made last. Call it before {@link resolverOfLast}. */
 export function rejecterOfLast(): (reason: unknown) => void {
   return takenReject
 }
 
-/** What resolves it. Takes both away from here: the promise, and what it comes to, are not kept. */
+/** The function that resolves it. Both functions are forgotten here, so that the promise is not kept. */
 export function resolverOfLast(): (value: unknown) => void {
   const resolve = takenResolve
   takenResolve = nothing

@@ -26,7 +26,7 @@ import type { ScopeCalls } from './scope.ts'
 import { NO_WAITS, WaitGraph } from './wait-graph.ts'
 import { Watchdog, type WatchdogOptions } from './watchdog.ts'
 
-/** What an engine works with. `LockManagerOptions` explains what is not explained here. */
+/** Options of an {@link Engine}. `LockManagerOptions` explains the others. */
 export interface EngineOptions extends WatchdogOptions {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims
@@ -259,7 +259,7 @@ export class Engine implements Transitions, RequestHost {
     return this.late?.releaseOf(request)
   }
 
-  /** What stands for the code of an owner has left nothing to wait for or to release. */
+  /** Ends the holder that stands for an owner's code: it has nothing left to wait for or to release. */
   #endOwner(owner: Request): void {
     if (owner.state === 'ended') return
     const { holder } = owner

@@ -19,7 +19,7 @@ export interface Holding extends Losable {
   readonly callSite: string | undefined
 }
 
-/** What ends holdings. */
+/** The engine, as far as it ends holdings. */
 interface Ender<Held extends Holding> {
   end(holding: Held): void | Promise<void>
   /** The release of a holding that has ended, if it is on its way. */

@@ -9,7 +9,7 @@ import type { Request } from './request.ts'
 /** The requests of one manager whose backend answers late. */
 export class LateRequests {
   readonly #backend: Backend<Request>
-  /** Those that were not granted at once, and have not ended. */
+  /** The requests that were not granted at once, and have not ended. */
   readonly #open = new Set<Request>()
   readonly #releases = new Map<Request, Promise<void>>()
 

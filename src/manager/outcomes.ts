@@ -1,5 +1,5 @@
 /**
- * What the promises of requests come to.
+ * The promises of requests, and how they settle.
  *
  * A holding begins in a microtask of its own, never inside of the call that asked for it, and in the
  * asynchronous context of that call: it is a reaction to a promise, and what it comes to is what the
@@ -20,7 +20,7 @@ import type { Request } from './request.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 
-/** What moves requests from state to state: the engine. */
+/** The engine, as far as it moves requests from state to state. */
 export interface Transitions extends HoldingEnder {
   /** It has entered, and waits. */
   wait(request: Request, caller: Caller): void

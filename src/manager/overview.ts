@@ -1,4 +1,4 @@
-/** What `util.inspect` shows of a manager. */
+/** The text that `util.inspect` shows for a manager. */
 
 import type { Backend } from '../backends/backend.ts'
 import { brief, lockList } from '../core/format.ts'

@@ -27,7 +27,7 @@ import type { Failure } from './lost.ts'
 /** See the table above. */
 export type State = 'outside' | 'waiting' | 'granted' | 'holding' | 'ended'
 
-/** What a request passes on to its manager that its backend has told it. */
+/** The part of a manager to which a request passes on what its backend says. */
 export interface RequestHost {
   /** Gets every event; most managers have none. */
   readonly observer: Observer | undefined
@@ -36,7 +36,7 @@ export interface RequestHost {
   observe(kind: LockEventKind, request: Request): void
   /** It will not be granted. */
   failed(request: Request, error: Error): void
-  /** What it was granted is lost. */
+  /** Its locks are lost. */
   lost(request: Request, loss: Loss): void
 }
 

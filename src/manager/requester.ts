@@ -1,5 +1,5 @@
 /**
- * What callers ask for, on its way to the engine: arguments are checked and converted, the holder is found in
+ * The way of a call to the engine: arguments are checked and converted, the holder is found in
  * whose code the call was made, and the declared order is kept. LockManager and Scope are its two faces.
  */
 

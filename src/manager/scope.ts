@@ -5,7 +5,7 @@ import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 
-/** What makes the requests of a manager's scopes: the arguments as they were given, and whose scope it is. */
+/** The calls of a manager's scopes: with the arguments as they were given, and the holder of the scope. */
 export interface ScopeCalls {
   requestInScope(args: readonly unknown[], scope: unknown, caller: Caller): Promise<unknown>
   acquireInScope(args: readonly unknown[], scope: unknown, caller: Caller): Promise<Guard>

@@ -23,7 +23,7 @@ export type Call = 'request' | 'acquire' | 'tryAcquire'
 /** A function that orders two names. */
 export type Compare = (a: string, b: string) => number
 
-/** What makes the nodes of plans: a backend. */
+/** A backend, as far as it makes the nodes of plans. */
 export interface NodeMaker {
   node(name: string, mode: LockMode): PlanNode
 }

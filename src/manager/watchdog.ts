@@ -17,7 +17,7 @@ import type { Reports } from './reports.ts'
 import { type Request, stopBy } from './request.ts'
 import { ManagerWaits } from './waiting.ts'
 
-/** What a {@link Watchdog} works with. Times are in milliseconds; `LockManagerOptions` explains them. */
+/** Options of a {@link Watchdog}. Times are in milliseconds; `LockManagerOptions` explains them. */
 export interface WatchdogOptions {
   readonly backend: Backend<Request>
   readonly places: Places

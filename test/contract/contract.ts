@@ -1,4 +1,4 @@
-/** What every backend of a manager promises: one suite, run by a file of a few lines for each backend. */
+/** The contract of backends: one suite, run by a file of a few lines for each backend. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -141,7 +141,7 @@ export class ToyBackend implements Backend {
     this.#host = undefined
   }
 
-  // What a test does to the store.
+  // Calls by which a test acts on the store.
 
   isHeld(name: string): boolean {
     return [...this.lock(name).holders()].length > 0

@@ -47,7 +47,7 @@ export function waitIn(report: SlowReport | undefined): SlowWaitReport {
   return report as SlowWaitReport
 }
 
-/** Of each member of a deadlock, the lock that the member before it waits for. */
+/** The lock of each member of a deadlock that the member before it waits for. */
 export function locksInTheWay(cycle: readonly DeadlockMember[]): DeadlockHeldLock[] {
   return cycle.map(({ holds }, i) => {
     const wanted = cycle.at(i - 1)?.waitsFor.name

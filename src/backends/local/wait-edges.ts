@@ -1,5 +1,5 @@
 /**
- * Who waits for whom in the queues.
+ * The edges between the requests in the queues.
  *
  * Two kinds of edges, as in PostgreSQL (src/backend/storage/lmgr/README, "Deadlock Detection"): a *hard* one
  * leads from a request that waits to one that holds its lock; a *soft* one to one that only stands before it
@@ -82,7 +82,7 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
 }
 
 /**
- * Those who must leave before a ticket can lead: the nearest ones only, for they wait for those before
+ * The requests that must leave before a ticket can lead: the nearest ones only, for they wait for those before
  * them in turn. None if it leads.
  */
 function nearestBefore<Request extends BackendRequest>(ticket: Ticket<Request>): Request[] {
@@ -98,7 +98,7 @@ function nearestBefore<Request extends BackendRequest>(ticket: Ticket<Request>):
   return nearest
 }
 
-/** Those who have a ticket among the nearest before theirs. */
+/** The requests that have a ticket among the nearest before theirs. */
 function* blockedBy<Request extends BackendRequest>(ticket: Ticket<Request>): Generator<Request> {
   for (let at = ticket.after; at; at = at.after) {
     if (at.mode === 'exclusive') {
@@ -109,7 +109,7 @@ function* blockedBy<Request extends BackendRequest>(ticket: Ticket<Request>): Ge
   }
 }
 
-/** Those who hold a name that a ticket does not lead, and cannot hold it together with this one. */
+/** The holders of a name that a ticket does not lead, if they cannot hold it together with this one. */
 function* holdersBefore<Request extends BackendRequest>(
   ticket: Ticket<Request>,
 ): Generator<Request> {
