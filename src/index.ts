@@ -42,7 +42,6 @@ export {
   type Waiter,
 } from './core/report.ts'
 export type { LockInfo, LockManagerSnapshot } from './core/snapshot.ts'
-export type { DeadlockVictims } from './manager/deadlock-detector.ts'
 export {
   defineOrder,
   type NameOf,
@@ -50,6 +49,7 @@ export {
   type OrderedRequests,
 } from './manager/define-order.ts'
 export type { LockEvents } from './manager/events.ts'
+export type { DeadlockVictims } from './manager/found-cycles.ts'
 export { Guard } from './manager/guard.ts'
 export { Lock } from './manager/lock.ts'
 export { LockManager } from './manager/lock-manager.ts'

@@ -3,7 +3,8 @@
  * way.
  */
 
-import { isEndLikely, isEndProved, isWaitProved } from './proof.ts'
+import { findPath } from '../graph/path.ts'
+import { isEndLikely, isEndProved, isWaitProved, waitingInside } from './proof.ts'
 import type { Request } from './request.ts'
 
 /** A request that waits, and the holding in its way that the next one keeps from ending. */
@@ -62,4 +63,17 @@ export function involvedIn(cycle: Cycle): Set<Request> {
     if (code) involved.add(code)
   }
   return involved
+}
+
+/** A cycle of a graph through a request, or through one that waits inside its callback. */
+export function cycleThrough(
+  request: Request,
+  edges: (from: Request) => Iterable<Request>,
+): Cycle | undefined {
+  const starts = request.state === 'waiting' ? [request] : waitingInside(request)
+  for (const start of starts) {
+    const path = findPath(start, (node) => node === start, edges)
+    if (path) return cycleAlong(path.slice(0, -1))
+  }
+  return undefined
 }

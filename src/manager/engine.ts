@@ -6,38 +6,28 @@
 import { answersAtOnce, type Backend, type Loss, type PlanNode } from '../backends/backend.ts'
 import { type Caller, LockNotAvailableError } from '../core/errors.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
-import { Admission } from './admission.ts'
+import type { Admission } from './admission.ts'
 import type { Callback, Options } from './arguments.ts'
 import { Callbacks } from './callbacks.ts'
 import { Context } from './context.ts'
-import { DeadlockDetector, type DeadlockVictims } from './deadlock-detector.ts'
+import type { DeadlockDetector } from './deadlock-detector.ts'
+import { type EngineOptions, partsOf } from './engine-parts.ts'
 import { endingOf, eventOf } from './event-of.ts'
 import { Guard } from './guard.ts'
 import { LateRequests } from './late-requests.ts'
-import { Leaks } from './leaks.ts'
-import { Losses } from './losses.ts'
-import { handGuardsOn, handOn } from './nesting.ts'
-import { OrderChecker } from './order-checker.ts'
-import { Outcomes, type Transitions } from './outcomes.ts'
-import { isIdle } from './owners.ts'
-import { isHolderProvedToWait } from './proof.ts'
-import { liveHolder, Request, type RequestHost } from './request.ts'
+import type { Leaks } from './leaks.ts'
+import type { Losses } from './losses.ts'
+import type { Nesting } from './nesting.ts'
+import type { Outcomes, Transitions } from './outcomes.ts'
+import { Request, type RequestHost } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
-import { NO_WAITS, WaitGraph } from './wait-graph.ts'
-import { Watchdog, type WatchdogOptions } from './watchdog.ts'
-
-/** Options of an {@link Engine}. `LockManagerOptions` explains the others. */
-export interface EngineOptions extends WatchdogOptions {
-  readonly deadlockAfterMs: number
-  readonly deadlockVictims: DeadlockVictims
-  /** Whether to keep an order graph. */
-  readonly trackOrder: boolean
-}
+import type { Watchdog } from './watchdog.ts'
 
 /** The requests of one manager. */
 export class Engine implements Transitions, RequestHost {
   readonly #backend: Backend<Request>
   readonly #detector: DeadlockDetector
+  readonly #nesting: Nesting
   readonly #watchdog: Watchdog
   readonly #losses: Losses
   readonly #admission: Admission
@@ -57,35 +47,19 @@ export class Engine implements Transitions, RequestHost {
 
   /** `calls`: the manager's methods behind the scope that a callback gets. */
   constructor(options: EngineOptions, calls: ScopeCalls) {
-    const { backend, places, reports } = options
-    const giveUp = (request: Request, reason: unknown): void => this.giveUp(request, reason)
-    const graph = new WaitGraph(backend.waits ?? NO_WAITS)
-    const order = options.trackOrder ? new OrderChecker(options) : undefined
+    const { backend } = options
     this.#backend = backend
     this.isImmediate = answersAtOnce(backend)
     this.late = this.isImmediate ? undefined : new LateRequests(backend)
     this.timeoutMs = options.timeoutMs
-    this.#detector = new DeadlockDetector({ ...options, graph, fail: giveUp })
-    this.#watchdog = new Watchdog(options, this.#detector, giveUp)
-    this.#leaks = new Leaks(options)
-    this.#losses = new Losses(places, (request) => void this.end(request), giveUp)
-    this.#admission = new Admission({
-      engine: this,
-      backend,
-      places,
-      order,
-      watchdog: this.#watchdog,
-      losses: this.#losses,
-    })
-    const callbacks = new Callbacks(this, this.context, calls)
-    this.#outcomes = new Outcomes(this, this.#admission, callbacks)
-    const { deadlockAfterMs, deadlockVictims } = options
-    backend.attach({
-      deadlockAfterMs,
-      deadlockVictims,
-      report: (report) => reports.deadlock(report),
-      prove: isHolderProvedToWait,
-    })
+    const parts = partsOf(options, this, new Callbacks(this, this.context, calls))
+    this.#detector = parts.detector
+    this.#nesting = parts.nesting
+    this.#watchdog = parts.watchdog
+    this.#leaks = parts.leaks
+    this.#losses = parts.losses
+    this.#admission = parts.admission
+    this.#outcomes = parts.outcomes
   }
 
   /** Asks for a plan. Resolves to the callback's result, or to a guard where there is no callback. */
@@ -132,14 +106,6 @@ export class Engine implements Transitions, RequestHost {
     }
   }
 
-  wait(request: Request, caller: Caller): void {
-    this.#watchdog.waits(request, caller)
-  }
-
-  awaited(request: Request): void {
-    this.#detector.awaited(request)
-  }
-
   begin(request: Request): void {
     request.state = 'holding'
     if (request.stop) this.#stop(request)
@@ -160,17 +126,10 @@ export class Engine implements Transitions, RequestHost {
 
   guardOf(request: Request): Guard {
     const { holder } = request
-    if (holder) this.#guardIn(holder, request)
+    if (holder) this.#nesting.guardIn(holder, request)
     const guard = new Guard(request, this)
     this.#leaks.watch(request, guard)
     return guard
-  }
-
-  /** A nested request becomes a guard of its context: its holder can end before it. */
-  #guardIn(holder: Request, request: Request): void {
-    if (!holder.nested?.delete(request)) return
-    holder.guards = (holder.guards ?? new Set()).add(request)
-    this.#detector.guarded(request)
   }
 
   /** waiting or granted → ended, with an error; nothing for one that has begun. */
@@ -194,10 +153,7 @@ export class Engine implements Transitions, RequestHost {
     this.#losses.lost(request, loss)
   }
 
-  /**
-   * Gives up every request whose abort we have not heard of yet. Cost: one step for each name of each
-   * request.
-   */
+  /** Gives up every request whose abort we have not heard of yet. */
   giveUpAborted(): void {
     this.#admission.giveUpAborted()
   }
@@ -227,16 +183,9 @@ export class Engine implements Transitions, RequestHost {
     holder: Request | undefined,
     state: Request['state'],
   ): void | Promise<void> {
-    const { nested, guards } = request
-    if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
-    request.holder = request.options.detached ? undefined : liveHolder(holder)
-    request.nested = undefined
-    request.guards = undefined
-    if (nested) handOn(nested, request.holder, this.#detector)
-    if (guards) handGuardsOn(guards, request)
+    const guards = this.#nesting.handOn(request, holder)
     const released = this.#leave(request, state)
-    if (guards) for (const guard of guards) this.#detector.guarded(guard)
-    if (holder && isIdle(holder)) this.#endOwner(holder)
+    this.#nesting.afterRelease(guards, holder)
     return released
   }
 
@@ -257,17 +206,6 @@ export class Engine implements Transitions, RequestHost {
 
   releaseOf(request: Request): Promise<void> | undefined {
     return this.late?.releaseOf(request)
-  }
-
-  /** Ends the holder that stands for an owner's code: it has nothing left to wait for or to release. */
-  #endOwner(owner: Request): void {
-    if (owner.state === 'ended') return
-    const { holder } = owner
-    owner.state = 'ended'
-    holder?.nested?.delete(owner)
-    owner.holder = liveHolder(holder)
-    this.#detector.ended(owner)
-    if (holder && isIdle(holder)) this.#endOwner(holder)
   }
 
   observe(kind: LockEventKind, request: Request): void {

@@ -7,6 +7,7 @@
 
 import { withDetails } from './details.ts'
 import { Guard, holdingOf } from './guard.ts'
+import { isIdle } from './owners.ts'
 import { liveHolder, type Request } from './request.ts'
 
 /**
@@ -63,16 +64,63 @@ export function noteReturned(guards: ReadonlySet<Request>, holder: Request, valu
   if (guards.has(guard)) withDetails(guard).returnedBy = holder
 }
 
-/** When a holder ends, its unfinished nested requests move to the enclosing holder. */
-export function handOn(
-  nested: Iterable<Request>,
-  holder: Request | undefined,
-  detector: { handedOn(request: Request): void },
-): void {
-  for (const request of nested) {
-    request.holder = holder
-    if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
-    detector.handedOn(request)
+/** The deadlock detector, as far as it hears of requests that change their holder. */
+interface Detector {
+  guarded(guard: Request): void
+  handedOn(nested: Request): void
+  ended(request: Request): void
+}
+
+/** Moves the requests of one manager from holder to holder. */
+export class Nesting {
+  readonly #detector: Detector
+
+  constructor(detector: Detector) {
+    this.#detector = detector
+  }
+
+  /** A nested request becomes a guard of its context: its holder can end before it. */
+  guardIn(holder: Request, request: Request): void {
+    if (!holder.nested?.delete(request)) return
+    holder.guards = (holder.guards ?? new Set()).add(request)
+    this.#detector.guarded(request)
+  }
+
+  /** A request ends: its unfinished nested requests, and its guards, move to the enclosing holder. */
+  handOn(request: Request, holder: Request | undefined): Request['guards'] {
+    const { nested, guards } = request
+    if (holder && !holder.nested?.delete(request)) holder.guards?.delete(request)
+    request.holder = request.options.detached ? undefined : liveHolder(holder)
+    request.nested = undefined
+    request.guards = undefined
+    if (nested) this.#handNestedOn(nested, request.holder)
+    if (guards) handGuardsOn(guards, request)
+    return guards
+  }
+
+  #handNestedOn(nested: Iterable<Request>, holder: Request | undefined): void {
+    for (const request of nested) {
+      request.holder = holder
+      if (holder) holder.nested = (holder.nested ?? new Set()).add(request)
+      this.#detector.handedOn(request)
+    }
+  }
+
+  /** That request has left its queues: its guards can close cycles now, and an owner may be idle. */
+  afterRelease(guards: Request['guards'], holder: Request | undefined): void {
+    if (guards) for (const guard of guards) this.#detector.guarded(guard)
+    if (holder && isIdle(holder)) this.#endOwner(holder)
+  }
+
+  /** Ends the holder that stands for an owner's code: it has nothing left to wait for or to release. */
+  #endOwner(owner: Request): void {
+    if (owner.state === 'ended') return
+    const { holder } = owner
+    owner.state = 'ended'
+    holder?.nested?.delete(owner)
+    owner.holder = liveHolder(holder)
+    this.#detector.ended(owner)
+    if (holder && isIdle(holder)) this.#endOwner(holder)
   }
 }
 
@@ -80,7 +128,7 @@ export function handOn(
  * A guard that is out stays so. A callback that has not returned it may have left it to other code than that
  * around it, so the await chain of its grant no longer counts.
  */
-export function handGuardsOn(guards: Iterable<Request>, ended: Request): void {
+function handGuardsOn(guards: Iterable<Request>, ended: Request): void {
   const { holder } = ended
   for (const guard of guards) {
     guard.holder = holder

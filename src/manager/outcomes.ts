@@ -12,6 +12,7 @@ import { type Caller, LockNotAvailableError } from '../core/errors.ts'
 import type { Admission } from './admission.ts'
 import { showAwaits, takeEnd } from './await-frames.ts'
 import type { Callbacks, HoldingEnder } from './callbacks.ts'
+import type { DeadlockDetector } from './deadlock-detector.ts'
 import { newPromise, reactTo, rejecterOfLast, resolverOfLast, soon, take } from './deferred.ts'
 import { newDetails, type Settle, withDetails } from './details.ts'
 import type { Guard } from './guard.ts'
@@ -19,13 +20,10 @@ import { isInOtherManager } from './nesting.ts'
 import type { Request } from './request.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
+import type { Watchdog } from './watchdog.ts'
 
 /** The engine, as far as it moves requests from state to state. */
 export interface Transitions extends HoldingEnder {
-  /** It has entered, and waits. */
-  wait(request: Request, caller: Caller): void
-  /** Somebody has subscribed to the promise of a nested request. */
-  awaited(request: Request): void
   /** granted → holding */
   begin(request: Request): void
   guardOf(request: Request): Guard
@@ -33,16 +31,29 @@ export interface Transitions extends HoldingEnder {
   giveUp(request: Request, reason: unknown): void
 }
 
+/** The parts of a manager that its {@link Outcomes} call. */
+export interface OutcomesOptions {
+  readonly engine: Transitions
+  readonly admission: Admission
+  readonly callbacks: Callbacks
+  readonly detector: DeadlockDetector
+  readonly watchdog: Watchdog
+}
+
 /** The promises of one manager's requests. */
 export class Outcomes {
   readonly #engine: Transitions
   readonly #admission: Admission
   readonly #callbacks: Callbacks
+  readonly #detector: DeadlockDetector
+  readonly #watchdog: Watchdog
 
-  constructor(engine: Transitions, admission: Admission, callbacks: Callbacks) {
+  constructor({ engine, admission, callbacks, detector, watchdog }: OutcomesOptions) {
     this.#engine = engine
     this.#admission = admission
     this.#callbacks = callbacks
+    this.#detector = detector
+    this.#watchdog = watchdog
   }
 
   /** Enters the queues; what the request comes to. */
@@ -69,7 +80,7 @@ export class Outcomes {
   /** The same of a nested request: the caller gets a promise that says when somebody waits for it. */
   ofNested(request: Request, caller: Caller): Promise<unknown> {
     const onSubscribed = (): Request => {
-      this.#engine.awaited(request)
+      this.#detector.awaited(request)
       return request
     }
     const tracked = new TrackedPromise(take, onSubscribed)
@@ -92,7 +103,7 @@ export class Outcomes {
     const turn = newPromise()
     if (request.state === 'waiting') {
       request.wake = resolverOfLast()
-      this.#engine.wait(request, caller)
+      this.#watchdog.waits(request, caller)
     } else resolverOfLast()(request)
     return turn
   }

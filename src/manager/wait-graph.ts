@@ -14,6 +14,7 @@
 import type { WaitEdges } from '../backends/backend.ts'
 import type { WantedLock } from '../core/modes.ts'
 import { locksIn } from '../core/plan.ts'
+import { isJoined } from '../graph/path.ts'
 import { contextsOf } from './nesting.ts'
 import { liveHolder, type Request } from './request.ts'
 
@@ -54,6 +55,23 @@ export class WaitGraph {
   isAnyInTheWay(holdings: Iterable<Request>): boolean {
     for (const holding of holdings) if (this.edges.hasWaiters(holding)) return true
     return false
+  }
+
+  /** Whether a nested request can be in a cycle with its holder, be it only by its place in a queue. */
+  mayClose(request: Request): boolean {
+    const { holder, options } = request
+    if (!request.isAwaited || options.detached || request.isGuard) return false
+    if (holder === undefined || holder.state === 'ended') return false
+    // Most often it waits for nothing.
+    if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return false
+    // Nor does anything wait for its holder.
+    if (!holder.isAwaited && !this.isAnyInTheWay(holdingsOf(holder))) return false
+    return this.isJoined(request, holder)
+  }
+
+  /** Whether the queue graph leads from a request to a holding of its holder. */
+  isJoined(request: Request, holder: Request): boolean {
+    return isJoined(request, holdingsOf(holder), this.standsBehind, this.standsBefore)
   }
 
   /** The lock that a request waits for because of this holder, with all of its holders. */

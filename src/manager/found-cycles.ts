@@ -1,0 +1,146 @@
+/**
+ * The cycles that the detector has found: reported, looked at again while they stand, and rejected.
+ *
+ * Steps      1. A cycle is reported once as suspected, and once as a deadlock.
+ *            2. A deadlock that has stood for `deadlockAfterMs`, and is proved once more, has a victim.
+ *            3. A suspected cycle is looked at again, at growing intervals: it may be proved later.
+ * Invariant  Only a cycle whose every holder is proved to wait has a victim, unless `deadlockVictims` is
+ *            `'likely'`.
+ */
+
+import { stackBeginningAt } from '../core/call-site.ts'
+import { DeadlockError } from '../core/errors.ts'
+import type { DeadlockReport } from '../core/report.ts'
+import { reportAfter, reportIdlyAfter } from './clock.ts'
+import { type Cycle, isLikely, isProved } from './cycle.ts'
+import { reportOf, victimOf } from './deadlock-report.ts'
+import type { Places } from './places.ts'
+import { prove } from './proof.ts'
+import type { Reports } from './reports.ts'
+import type { Request } from './request.ts'
+import { type StandingCycle, StandingCycles } from './standing-cycles.ts'
+import type { WaitGraph } from './wait-graph.ts'
+
+/** Which deadlocks have a victim. */
+export type DeadlockVictims = 'proved' | 'likely'
+
+/** Options of {@link FoundCycles}. */
+export interface FoundCyclesOptions {
+  readonly graph: WaitGraph
+  readonly deadlockAfterMs: number
+  readonly deadlockVictims: DeadlockVictims
+  readonly places: Places
+  readonly reports: Pick<Reports, 'deadlock' | 'suspected'>
+  /** Ends a request that waits. */
+  readonly fail: (request: Request, error: Error) => void
+}
+
+/** The longest time between two looks at a suspected cycle. */
+const MAX_LOOK_MS = 10_000
+
+/** The cycles that the detector of one manager has found. */
+export class FoundCycles {
+  readonly #options: FoundCyclesOptions
+  readonly #standing = new StandingCycles()
+  /** Has a request checked again after this turn of the event loop. */
+  readonly #checkAgain: (request: Request) => void
+
+  constructor(options: FoundCyclesOptions, checkAgain: (request: Request) => void) {
+    this.#options = options
+    this.#checkAgain = checkAgain
+  }
+
+  get isAny(): boolean {
+    return this.#standing.size > 0
+  }
+
+  /** Whether a cycle was reported, and stands. */
+  isKnown(cycle: Cycle): boolean {
+    return this.#standing.get(cycle) !== undefined
+  }
+
+  /** Reports a cycle, unless it stands and was reported as this before. */
+  report(cycle: Cycle, closedBy: Request, isDeadlock: boolean): void {
+    const known = this.#standing.get(cycle)
+    known?.closedBy.add(closedBy)
+    if (known && (known.isDeadlock || !isDeadlock)) return
+    const standing = known ?? this.#standing.add(cycle, closedBy)
+    this.#tell(standing, isDeadlock ? 'deadlock' : 'suspected')
+    // Proved later, it has stood for long enough.
+    if (isDeadlock && (known?.looks || this.#options.deadlockAfterMs === 0)) this.#reject(standing)
+    else if (!known) this.#lookLater(standing)
+  }
+
+  #lookLater(standing: StandingCycle): void {
+    const { deadlockAfterMs } = this.#options
+    const { looks } = standing
+    if (deadlockAfterMs === Number.POSITIVE_INFINITY) return
+    const look = (): void => void this.#lookAt(standing)
+    standing.cancel =
+      looks === 0
+        ? reportAfter(deadlockAfterMs, look)
+        : reportIdlyAfter(Math.min(Math.max(deadlockAfterMs, 1) * 2 ** looks, MAX_LOOK_MS), look)
+  }
+
+  /** Rejects the victim of a cycle that stands, if it is proved now. */
+  async #lookAt(standing: StandingCycle): Promise<void> {
+    const { cycle, closedBy } = standing
+    standing.looks++
+    await prove(cycle.map((link) => link.waiting))
+    if (!this.#standing.has(standing)) return
+    if (isProved(cycle) || (this.#options.deadlockVictims === 'likely' && isLikely(cycle))) {
+      if (!standing.isDeadlock) this.#tell(standing, 'deadlock')
+      this.#reject(standing)
+      return
+    }
+    if (standing.isDeadlock) this.#tell(standing, 'suspected')
+    this.#lookLater(standing)
+    // Another cycle through the same requests may be proved by now. All that are due are looked at together.
+    for (const request of closedBy) this.#checkAgain(request)
+  }
+
+  #tell(standing: StandingCycle, kind: 'deadlock' | 'suspected'): void {
+    standing.isDeadlock = kind === 'deadlock'
+    this.#options.reports[kind](this.#reportOf(standing))
+  }
+
+  #reject(standing: StandingCycle): void {
+    const victim = victimOf(standing.cycle)
+    const error = new DeadlockError(this.#reportOf(standing))
+    const place = this.#options.places.of(victim)
+    if (place !== '') error.stack = stackBeginningAt(error, place)
+    this.#options.fail(victim, error)
+  }
+
+  #reportOf({ cycle, isDeadlock }: StandingCycle): DeadlockReport {
+    const { graph, places, deadlockAfterMs } = this.#options
+    const hasVictim = isDeadlock && deadlockAfterMs !== Number.POSITIVE_INFINITY
+    return reportOf(cycle, victimOf(cycle), hasVictim, places, graph)
+  }
+
+  /** A request ends, or is left to other code: its cycles are open. Returns the requests that closed them. */
+  openCyclesOf(request: Request): Request[] {
+    const closedBy: Request[] = []
+    for (const standing of this.#standing.of(request)) {
+      this.#standing.remove(standing)
+      closedBy.push(...standing.closedBy)
+    }
+    return closedBy
+  }
+
+  /**
+   * The event loop has run empty: looks once more at each cycle that is only suspected. Whether there
+   * are some that it has not looked at so.
+   */
+  lookAtSuspected(): boolean {
+    let isAny = false
+    for (const standing of this.#standing.all()) {
+      if (standing.isDeadlock || standing.isLookedAtIdly) continue
+      standing.isLookedAtIdly = true
+      standing.cancel?.()
+      void this.#lookAt(standing)
+      isAny = true
+    }
+    return isAny
+  }
+}
