@@ -96,11 +96,11 @@ export class LockTimeoutError extends LockwiseError {
   declare readonly name: 'LockTimeoutError'
   readonly code = 'LOCK_TIMEOUT'
   /** The holders that were in the way of a lock in shared memory, with their call stacks where known. */
-  readonly holders: readonly ThreadHolder[] | undefined
+  declare readonly holders?: readonly ThreadHolder[]
 
   constructor(message: string, caller?: Caller, holders?: readonly ThreadHolder[]) {
     super(message, caller)
-    this.holders = holders
+    if (holders) this.holders = holders
   }
 
   override toJSON(): LockErrorData {

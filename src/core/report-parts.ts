@@ -58,7 +58,7 @@ export interface RootHolder extends LockHolder {
   readonly waiters: number
   /** Whether the other request was made in this holder's callback, or by its owner. */
   readonly isAround: boolean
-  /** A nested request of this holder that waits; `null` where none does. */
+  /** A nested request of this holder that waits, and that somebody waits for; `null` where none does. */
   readonly nested: NestedWait | null
 }
 
@@ -113,8 +113,13 @@ export interface ThreadHolder {
   readonly waits: ThreadWait | null
 }
 
-/** The wait of a thread, or of an asynchronous holding, as it published it. */
+/** The wait that may keep a holder, as it was published. */
 export interface ThreadWait {
+  /**
+   * The waiter: the holder itself; its thread, which blocks meanwhile; or an asynchronous holding that was
+   * asked for inside the holder, which may or may not wait for it.
+   */
+  readonly waiter: 'itself' | 'its thread' | 'inside'
   readonly waitsFor: RequestedLock
   /** The time for which it has waited, in milliseconds. */
   readonly waitedMs: number

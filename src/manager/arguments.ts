@@ -9,6 +9,7 @@
 import type { Supports } from '../backends/backend.ts'
 import { LockUsageError } from '../core/errors.ts'
 import { show } from '../core/format.ts'
+import { isGenerator } from '../core/generators.ts'
 import type { LockMode } from '../core/modes.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { locksIn, type Plan } from '../core/plan.ts'
@@ -179,12 +180,6 @@ function isController(value: unknown): boolean {
   } catch {
     return false
   }
-}
-
-/** Whether a function is a generator function, async or not, of whatever realm. Cost: one read. */
-function isGenerator(callback: object): boolean {
-  const { [Symbol.toStringTag]: tag } = callback as { [Symbol.toStringTag]?: unknown }
-  return tag === 'GeneratorFunction' || tag === 'AsyncGeneratorFunction'
 }
 
 function generatorCallback(): LockUsageError {

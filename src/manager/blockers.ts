@@ -89,13 +89,13 @@ export class RootHolders {
     })
   }
 
-  /** A nested request that waits and that a holder waits for, or may wait for. */
+  /** A nested request that waits, and whose promise somebody waits for: most often its holder. */
   #nestedWaitOf(
     holder: Request,
     at: number,
   ): { readonly request: Request; readonly wait: NestedWait } | undefined {
     for (const request of codeOf(holder)?.nested ?? []) {
-      if (request.state !== 'waiting' || request.options.detached) continue
+      if (request.state !== 'waiting' || !request.isAwaited || request.options.detached) continue
       const [lack] = this.#backend.waits?.lacks(request) ?? []
       if (lack === undefined) continue
       const { callSite } = this.#places.callSiteOf(request)

@@ -2,11 +2,14 @@
  * Compares the call stacks of two requests: were they made by one function?
  *
  * The calls that both stacks share at their inner ends are helpers, and left out: `lock()` called by two
- * handlers says nothing of the handlers. The first calls that differ decide. A function is known by its name
- * and file; functions without a name in one file cannot be told apart.
+ * handlers says nothing of the handlers. The first calls that differ decide. A function is known by its file
+ * and where it begins; where the runtime does not say that, by its name and file, and functions without a name
+ * in one file cannot be distinguished.
  *
  * Cost: the lines of both stacks, split once each.
  */
+
+import { functionStart } from './function-starts.ts'
 
 /** How the call stacks of two requests relate. */
 export type StackRelation =
@@ -35,10 +38,10 @@ export function stackRelation(stack: string, other: string): StackRelation {
   if (call === undefined || second === undefined) {
     // One may be the other's, called again by itself.
     const rest = [...calls.slice(i), ...others.slice(i)]
-    const isAgain = rest.some((one) => one.name !== '' && isSame(one, calls[0] as Call))
+    const isAgain = rest.some((one) => isKnown(one) && isSame(one, calls[0] as Call))
     return isAgain ? 'recursion' : 'same call site'
   }
-  if (isSame(call, second)) return call.name === '' ? 'related' : 'same function'
+  if (isSame(call, second)) return isKnown(call) ? 'same function' : 'related'
   const isRelated =
     others.slice(i).some((one) => isSame(one, call)) ||
     calls.slice(i).some((one) => isSame(one, second))
@@ -50,8 +53,16 @@ export function isSameTask(relation: StackRelation): boolean {
   return relation === 'same function' || relation === 'same call site' || relation === 'recursion'
 }
 
+/** Whether both are calls in one function, as far as functions can be distinguished. */
 function isSame(a: Call, b: Call): boolean {
-  return a.name === b.name && a.file === b.file
+  if (a.file !== b.file) return false
+  const [start, other] = [functionStart(a.at), functionStart(b.at)]
+  return start === undefined || other === undefined ? a.name === b.name : start === other
+}
+
+/** Whether a call's function can be distinguished from the others of its file. */
+function isKnown({ name, at }: Call): boolean {
+  return name !== '' || functionStart(at) !== undefined
 }
 
 /** The calls of the last stacks that were split. */

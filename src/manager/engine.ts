@@ -127,6 +127,7 @@ export class Engine implements Transitions, RequestHost {
   guardOf(request: Request): Guard {
     const { holder } = request
     if (holder) this.#nesting.guardIn(holder, request)
+    request.newestAtGrant = this.#requests
     const guard = new Guard(request, this)
     this.#leaks.watch(request, guard)
     return guard

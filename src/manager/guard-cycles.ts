@@ -22,7 +22,7 @@ import type { GuardLink, Root } from './guard-cycle.ts'
 import { assign, coreOf, type Edge } from './guard-edges.ts'
 import type { Places } from './places.ts'
 import { Request } from './request.ts'
-import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard } from './task-evidence.ts'
+import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard, type Waiting } from './task-evidence.ts'
 
 /** A search looks at this many waiting requests, the oldest, and at this many holdings. */
 const MAX_REQUESTS = 300
@@ -36,17 +36,19 @@ const MAX_TRIES = 20
 export class GuardCycleSearch {
   readonly #backend: Backend<Request>
   readonly #roots: RootHolders
-  readonly #places: Places
+  readonly #known: Waiting
   #edges: ReadonlyMap<Request, readonly Edge[]> | undefined
   /** The part of the edges in which every request leads on and is led to: all cycles are there. */
   #core: ReadonlyMap<Request, readonly Edge[]> = new Map()
   #assigned: ReadonlySet<Edge> = new Set()
   #searches = 0
+  /** How many waiting requests have a label. */
+  readonly #labels = new Map<string, number>()
 
   constructor(backend: Backend<Request>, roots: RootHolders, places: Places) {
     this.#backend = backend
     this.#roots = roots
-    this.#places = places
+    this.#known = { places, isOfOneTask: (label) => this.#labels.get(label) === 1 }
   }
 
   /** The cycle that keeps a request waiting: through it, or through those that it waits for. */
@@ -91,7 +93,7 @@ export class GuardCycleSearch {
   #waitForOwnGuard(waiting: Request): GuardLink[] | undefined {
     if (waiting.state !== 'waiting') return undefined
     const { label } = waiting.options
-    const places = this.#places
+    const known = this.#known
     for (const root of this.#rootsOf(waiting)) {
       const { by, name } = root
       const isOnlyWaiter = (): boolean => {
@@ -100,8 +102,8 @@ export class GuardCycleSearch {
         }
         return true
       }
-      if (!mayBeOwnGuard(waiting, by, places, isOnlyWaiter)) continue
-      const fit = fitOf(waiting, by, places) as Fit
+      if (!mayBeOwnGuard(waiting, by, known, isOnlyWaiter)) continue
+      const fit = fitOf(waiting, by, known) as Fit
       if (!this.#hasOtherGuard(waiting, by, fit)) return [{ waiting, root, fit }]
     }
     return undefined
@@ -114,7 +116,7 @@ export class GuardCycleSearch {
       for (const holder of lock.holders()) {
         if (holder === guard || !holder.isGuard) continue
         if (++looked > MAX_REQUESTS) return true
-        const otherFit = fitOf(waiting, holder, this.#places)
+        const otherFit = fitOf(waiting, holder, this.#known)
         if (otherFit !== undefined && otherFit <= fit) return true
       }
     }
@@ -131,6 +133,10 @@ export class GuardCycleSearch {
   #allEdges(): ReadonlyMap<Request, readonly Edge[]> {
     if (this.#edges) return this.#edges
     const waiting = waitingIn(this.#backend)
+    for (const { options } of waiting) {
+      const { label } = options
+      if (label !== undefined) this.#labels.set(label, (this.#labels.get(label) ?? 0) + 1)
+    }
     const roots = new Map<Request, readonly Root[]>()
     const holdings = new Set<Request>()
     for (const request of waiting) {
@@ -169,7 +175,7 @@ export class GuardCycleSearch {
     const fits = new Map<Request, Fit>()
     let best: Fit = FIT.possible
     for (const holding of holdings) {
-      const fit = fitOf(request, holding, this.#places)
+      const fit = fitOf(request, holding, this.#known)
       // One that waits for its own guard would close a cycle with every other wait.
       if (fit === undefined || blockers.has(holding)) continue
       fits.set(holding, fit)

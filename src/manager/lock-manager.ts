@@ -75,7 +75,7 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   ): Promise<Awaited<Result>>
   request(names: unknown, second: unknown, ...rest: unknown[]): Promise<unknown> {
     if (!LockManager.#isOne(this))
-      return Promise.reject(webTypeError('request: this is no LockManager'))
+      return Promise.reject(webTypeError(notCalledOnManager('request')))
     return this.#requester.request(names, second, rest, this.#requester.holder, this.request)
   }
 
@@ -91,7 +91,7 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
   acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {
     if (!LockManager.#isOne(this))
-      return Promise.reject(webTypeError('acquire: this is no LockManager'))
+      return Promise.reject(webTypeError(notCalledOnManager('acquire')))
     return this.#requester.acquire(names, options, third, this.#requester.holder, this.acquire)
   }
 
@@ -161,6 +161,10 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   static #isOne(value: unknown): boolean {
     return typeof value === 'object' && value !== null && #requester in value
   }
+}
+
+function notCalledOnManager(call: 'request' | 'acquire'): string {
+  return `${call}: this is no LockManager; call it as a method, locks.${call}(…)`
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])

@@ -7,9 +7,10 @@
 import { frameIn } from '../core/await-chain.ts'
 import { innermost } from '../core/call-site.ts'
 import type { Caller } from '../core/errors.ts'
+import { visible } from '../core/format.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn } from '../core/plan.ts'
-import { callsIn, capture, linesOf, stackOf } from './kept-stack.ts'
+import { callsIn, capture, isAfterAwait, linesOf, stackOf } from './kept-stack.ts'
 import type { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
@@ -66,6 +67,11 @@ export class Places {
     return linesOf(request.place)
   }
 
+  /** Whether a request was made after an `await`; false where its call stack was not kept. */
+  isAfterAwait(request: Request): boolean {
+    return isAfterAwait(request.place)
+  }
+
   /** The functions that wait for a request, out to the callback that is to end a holding. */
   ofChain(waiting: Request, holding: Request): string {
     const { chain } = waiting.details ?? {}
@@ -80,7 +86,7 @@ export class Places {
       const frame = frameIn(call)
       if (frame === 0) return call
       const holder = holders.find((one) => one.details?.frame === frame)
-      return `the callback of ${holder ? holder.label : 'another manager’s request'}`
+      return `the callback of ${holder ? visible(holder.label) : 'another manager’s request'}`
     }
     return calls
       .slice(0, end + 1)

@@ -81,6 +81,11 @@ export class Request implements BackendRequest, Carried {
   details: Details | undefined = undefined
   /** Guards that are out and were asked for here. */
   guards: Set<Request> | undefined = undefined
+  /**
+   * The number of the newest request when its guard was handed out. The task that got the guard made its
+   * further requests after that.
+   */
+  newestAtGrant = 0
   /** Its guard, until that is registered for its garbage collection (leaks.ts). */
   youngGuard: Guard | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */

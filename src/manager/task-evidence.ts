@@ -3,10 +3,14 @@
  * outside of all callbacks, or the guard has an owner that the request, made in the same callback, does not
  * name. A request made further inside counts as the one around it that was made beside the guard.
  *
- * Evidence, from the strongest: one owner; one label; call sites in one function; a call stack that was not
- * kept, or whose first call that differs has its function on the other stack too. Different owners, different
- * labels, and other call stacks speak against it: functions further out, such as a router, are shared by all
- * tasks.
+ * Evidence, from the strongest: one owner; one label that no other waiting request has; call sites in one
+ * function; a call stack that was not kept, or whose first call that differs has its function on the other
+ * stack too.
+ *
+ * These speak against it: the request was made before the guard was handed out; different owners; different
+ * labels; other call stacks (functions further out, such as a router, are shared by all tasks). One call site
+ * is evidence only where the request was made after an `await`, as in a loop: tasks that compete for a lock
+ * ask for it at one call site, too.
  */
 
 import { isSameTask, type StackRelation, stackRelation } from './call-stacks.ts'
@@ -20,20 +24,28 @@ export const FIT = { certain: 0, label: 1, function: 2, possible: 3 } as const
 /** One of {@link FIT}. */
 export type Fit = (typeof FIT)[keyof typeof FIT]
 
+/** What is known of all waiting requests. */
+export interface Waiting {
+  readonly places: Places
+  /** Whether only one waiting request has a label: it is that of a task, and not that of a kind of tasks. */
+  readonly isOfOneTask: (label: string) => boolean
+}
+
 /** How well a holding fits the task of a waiting request; `undefined` where it is not that task's. */
-export function fitOf(request: Request, holding: Request, places: Places): Fit | undefined {
+export function fitOf(request: Request, holding: Request, waiting: Waiting): Fit | undefined {
   const code = holding.isGuard ? liveHolder(holding.holder) : holding
   if (code && isNestedIn(request, code)) return holding.options.detached ? undefined : FIT.certain
   const made = holding.isGuard ? madeBeside(request, holding) : undefined
   if (made === undefined) return undefined
-  // The task got the guard before it made the request. Times are coarse, but do not go back.
-  if (holding.id > made.id || holding.since > made.since) return undefined
+  if (made.id <= holding.newestAtGrant) return undefined
   const [ownLabel, label] = [made.options.label, holding.options.label]
   if (ownLabel !== undefined && label !== undefined) {
-    return ownLabel === label ? FIT.label : undefined
+    if (ownLabel !== label) return undefined
+    if (waiting.isOfOneTask(label)) return FIT.label
   }
-  const relation = relationOf(made, holding, places)
+  const relation = relationOf(made, holding, waiting.places)
   if (relation === 'unrelated') return undefined
+  if (relation === 'same call site' && !waiting.places.isAfterAwait(made)) return undefined
   // Nothing is known then of a callback outside of all others.
   if (relation === 'unknown' && made !== request && code === undefined) return undefined
   return isSameTask(relation) ? FIT.function : FIT.possible
@@ -47,12 +59,12 @@ export function fitOf(request: Request, holding: Request, places: Places): Fit |
 export function mayBeOwnGuard(
   request: Request,
   guard: Request,
-  places: Places,
+  waiting: Waiting,
   isOnlyWaiter: () => boolean,
 ): boolean {
-  const fit = fitOf(request, guard, places)
+  const fit = fitOf(request, guard, waiting)
   if (fit === undefined || fit === FIT.certain) return false
-  const relation = relationOf(madeBeside(request, guard) as Request, guard, places)
+  const relation = relationOf(madeBeside(request, guard) as Request, guard, waiting.places)
   if (relation === 'same function' || relation === 'recursion') return true
   // Functions without a name are one more likely where a callback around both is the same.
   const isLikely = fit === FIT.label || (relation === 'related' && contextOf(guard) !== undefined)

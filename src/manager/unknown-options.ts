@@ -1,4 +1,4 @@
-/** Warns of options that `request()` ignores, as Web IDL has it. */
+/** Warns of options and names that `request()` takes otherwise than they look, as Web IDL has it. */
 
 import { emitWarning } from '../core/emit-warning.ts'
 import { visible } from '../core/format.ts'
@@ -12,6 +12,7 @@ const SAMPLED = 64
 
 /** The texts, for a name can be of any length. */
 const warned = new Set<string>()
+let isWarnedOfObject = false
 let requests = 0
 
 /**
@@ -26,4 +27,14 @@ export function warnOfUnknown(options: object, names: OptionNames): void {
     warned.add(text)
     emitWarning(visible(`request: ${text} (the option is ignored, as Web IDL has it)`))
   }
+}
+
+/** Warns, once, of a name that is an object: all objects without a `toString()` of their own are one name. */
+export function warnOfObjectName(name: string): void {
+  if (name !== '[object Object]' || isWarnedOfObject) return
+  isWarnedOfObject = true
+  emitWarning(
+    `request: the name is an object, and counts as the string '${name}', as Web IDL has it. Pass a string; or, ` +
+      'for one name in a mode, shared(name) or exclusive(name)',
+  )
 }

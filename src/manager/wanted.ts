@@ -10,6 +10,7 @@ import { kindOf, show } from '../core/format.ts'
 import type { LockMode, WantedLock } from '../core/modes.ts'
 import { compareNames } from '../core/names.ts'
 import { planFor } from '../core/plan.ts'
+import { warnOfObjectName } from './unknown-options.ts'
 import { notSupported, webTypeError } from './web-errors.ts'
 
 /** More names than this in one request are refused: it is a mistake, or another lock is wanted. */
@@ -48,7 +49,11 @@ export function toNames(
       `${call}: expected a name or an array of names, not ${show(names)}: ${iterableAdvice(names as object)}`,
     )
   }
-  if (call === 'request') return toText(names, 'name')
+  if (call === 'request') {
+    const name = toText(names, 'name')
+    if (typeof names === 'object') warnOfObjectName(name)
+    return name
+  }
   throw new LockUsageError(
     `${call}: expected a name, shared(name), exclusive(name) or an array of them, not ${show(names)}`,
   )

@@ -103,11 +103,20 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
   })
 
   it('of three tasks in a ring are one too', async () => {
-    const report = await reportAfter(async (locks, tick) => {
-      const names = ['a', 'b', 'c']
-      const guards = await Promise.all(names.map((name) => locks.acquire(name)))
-      await tick(20)
-      for (const name of ['b', 'c', 'a']) void passThrough(locks, name, name)
+    const report = await reportAfter(async (locks) => {
+      const [guards, all] = [[] as Guard[], gate()]
+      const tasks = [['a', 'b'] as const, ['b', 'c'] as const, ['c', 'a'] as const].map(
+        ([first, second]) =>
+          async () => {
+            guards.push(await locks.acquire(first))
+            await all.opened
+            await passThrough(locks, second, second)
+          },
+      )
+      for (const task of tasks) void task()
+      await settle()
+      all.open()
+      await settle()
       return guards
     })
     assert.equal(report.guardCycle.length, 3)
@@ -197,6 +206,75 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
         assert.deepEqual(report.guardCycle, [])
         assert.equal(report.guardCycleReportedFor, null)
       }
+    }
+  })
+
+  it('are none where tasks that take one lock each compete for two locks', async () => {
+    const one = async (locks: LockManager, name: string, options?: object): Promise<Guard> =>
+      await locks.acquire(name, options)
+    const other = async (locks: LockManager, name: string, options?: object): Promise<Guard> =>
+      await locks.acquire(name, options)
+    for (const second of [one, other]) {
+      for (const options of [{}, { label: 'transfer' }]) {
+        for (const apartMs of [0, 20]) {
+          const reports = await reportsAfter(async (locks, tick) => {
+            const guards: Guard[] = []
+            // As an event: code after an `await` could be that of one task that goes on.
+            const start = (work: typeof one, name: string): void => {
+              setImmediate(() => {
+                void work(locks, name, options).then((guard) => guards.push(guard))
+              })
+            }
+            for (const [work, name] of [
+              [one, 'a'],
+              [one, 'b'],
+              [second, 'a'],
+              [second, 'b'],
+            ] as const) {
+              start(work, name)
+              if (apartMs > 0) await tick(apartMs)
+            }
+            await settle()
+            return guards
+          })
+          assert.ok(reports.length >= 2)
+          for (const report of reports) assert.deepEqual(report.guardCycle, [])
+        }
+      }
+    }
+  })
+
+  it('are none among functions without a name in one file, where each takes one lock', async () => {
+    const reports = await reportsAfter(async (locks, tick) => {
+      const guards: Guard[] = []
+      const handlers = [
+        async () => guards.push(await locks.acquire('a')),
+        async () => guards.push(await locks.acquire('b')),
+        async () => guards.push(await locks.acquire('a')),
+        async () => guards.push(await locks.acquire('b')),
+      ]
+      for (const handler of handlers) {
+        void handler()
+        await tick(20)
+      }
+      return guards
+    })
+    assert.ok(reports.length >= 2)
+    for (const report of reports) assert.deepEqual(report.guardCycle, [])
+  })
+
+  it('are found in loops, and in functions without a name', async () => {
+    const loop: Work = async (locks, names, meet) => {
+      for (const name of names) await meet(await locks.acquire(name))
+    }
+    const [nameless] = [
+      (async (locks, [first, second], meet) => {
+        await meet(await locks.acquire(first))
+        await meet(await locks.acquire(second))
+      }) satisfies Work,
+    ]
+    for (const work of [loop, nameless]) {
+      assert.equal((await reportOfTwo(work)).guardCycle.length, 2)
     }
   })
 
@@ -392,9 +470,12 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
   it('are not those of the task itself where tasks of one function compete for a lock', async () => {
     const compete = async (locks: LockManager): Promise<Guard> =>
       await locks.acquire('a', { label: 'pay' })
+    const others = (locks: LockManager): void => {
+      for (let i = 0; i < 3; i++) void compete(locks).then((guard) => guard.release())
+    }
     const report = await reportAfter(async (locks) => {
       const guards = [await compete(locks)]
-      for (let i = 0; i < 3; i++) void compete(locks).then((guard) => guard.release())
+      others(locks)
       return guards
     })
     assert.deepEqual(report.guardCycle, [])

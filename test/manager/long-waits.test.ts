@@ -178,7 +178,10 @@ describe('a long wait', { timeout: 20_000 }, () => {
         text,
         /^w has waited for 'a' for 1\d\d\d ms, behind H \(holds 'a' exclusively for/,
       )
-      assert.match(text, /1 waits for it; and waits itself for 'b' behind I for 1\d\d\d ms/)
+      assert.match(
+        text,
+        /1 waits for it; a request inside it has waited for 'b' behind I for 1\d\d\d ms/,
+      )
       await end()
       await Promise.all([outer, waits])
     }))

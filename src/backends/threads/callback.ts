@@ -31,6 +31,8 @@ export function called<Result>(fn: () => Settled<Result>, release: () => void): 
 
 function mustNotBePromise(result: object | null): void {
   if (typeof (result as { then?: unknown } | null)?.then !== 'function') return
+  // The caller gets an error instead of it, and cannot hear of its rejection.
+  Promise.resolve(result).catch(() => {})
   throw new LockUsageError(
     'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',
   )

@@ -3,6 +3,7 @@
 import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { show } from '../../core/format.ts'
+import { isGenerator } from '../../core/generators.ts'
 import { OptionNames } from '../../core/option-names.ts'
 import type { Terms } from './wait.ts'
 
@@ -49,9 +50,20 @@ export function mustBeListener(name: string, listener: unknown): void {
 }
 
 export function mustBeFunction(fn: unknown, caller: Caller): void {
-  if (typeof fn === 'function') return
+  if (typeof fn === 'function') {
+    if (isGenerator(fn)) throw generatorCallback(caller)
+    return
+  }
   throw new LockUsageError(
     `expected a function to call with the locks held, not ${show(fn)}`,
+    caller,
+  )
+}
+
+function generatorCallback(caller: Caller): LockUsageError {
+  return new LockUsageError(
+    `${caller.name}: the callback is a generator function: its locks would be released before it has run. Use a ` +
+      'function, or an async function with holdAsync',
     caller,
   )
 }

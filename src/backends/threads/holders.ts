@@ -114,13 +114,16 @@ class Description {
 
   #waitOf(id: number, depth: number): ThreadWait | undefined {
     const table = this.#table
-    const waiting = waitingFor(table, id)
-    const word = waiting === undefined ? 0 : waitsForOf(table, waiting)
-    if (waiting === undefined || word === 0) return undefined
+    const found = waitFor(table, id)
+    if (found === undefined) return undefined
+    const { waiting, waiter } = found
+    const word = waitsForOf(table, waiting)
+    if (word === 0) return undefined
     const lock = numberOf(table, word)
     const stack = stackOf(table, waiting)
     const blockers = holdersOf(table, lock, waiting).filter((each) => !this.#described.has(each))
     return {
+      waiter,
       waitsFor: { name: lock, mode: waitingMode(table, waiting), units: 1 },
       waitedMs: this.#since(waitingSince(table, waiting)),
       ...(stack !== '' && { waitsAt: stack }),
@@ -134,13 +137,18 @@ class Description {
 }
 
 /** The owner whose wait keeps an owner: itself, its blocked thread, or an asynchronous holding inside it. */
-function waitingFor(table: Table, id: number): number | undefined {
-  if (waitsForOf(table, id) !== 0) return id
+function waitFor(
+  table: Table,
+  id: number,
+): { readonly waiting: number; readonly waiter: ThreadWait['waiter'] } | undefined {
+  if (waitsForOf(table, id) !== 0) return { waiting: id, waiter: 'itself' }
   const isTask = kindOf(table, id) === TASK_SLOT
-  if (isTask && waitsForOf(table, leaderOf(table, id)) !== 0) return leaderOf(table, id)
+  if (isTask && waitsForOf(table, leaderOf(table, id)) !== 0) {
+    return { waiting: leaderOf(table, id), waiter: 'its thread' }
+  }
   for (let child = 1; child <= table.layout.owners; child++) {
     if (kindOf(table, child) !== TASK_SLOT || waitsForOf(table, child) === 0) continue
-    if (parentOf(table, child) === id) return child
+    if (parentOf(table, child) === id) return { waiting: child, waiter: 'inside' }
   }
   return undefined
 }

@@ -58,12 +58,16 @@ class LongWaits {
     if (stuck && --stuck.waits === 0) this.#stuck.delete(lock)
   }
 
-  /** Whether a wait for a lock is to be reported that has lasted so long; it is not again for some time. */
-  isDue(lock: number, at: number, waitedMs: number): boolean {
+  /** Whether a long wait for a lock is to be reported at this time. */
+  isDue(lock: number, at: number): boolean {
     const stuck = this.#stuck.get(lock)
-    if (stuck === undefined || at < stuck.nextMs) return false
-    stuck.nextMs = at + Math.max(waitedMs, this.limitMs)
-    return true
+    return stuck !== undefined && at >= stuck.nextMs
+  }
+
+  /** A wait for a lock is reported that has lasted so long: none is again for as long. */
+  reported(lock: number, at: number, waitedMs: number): void {
+    const stuck = this.#stuck.get(lock)
+    if (stuck) stuck.nextMs = at + Math.max(waitedMs, this.limitMs)
   }
 
   report(report: LongWaitReport): void {
@@ -122,9 +126,13 @@ export class WaitWatch {
       this.#isLong = true
       longWaits.begun(this.#lock)
     }
-    if (at < this.#nextMs || !longWaits.isDue(this.#lock, at, waitedMs)) return
+    if (at < this.#nextMs || !longWaits.isDue(this.#lock, at)) return
+    const report = this.#reportOf(mode, stack(), waitedMs)
+    // The lock was released a moment ago: the next look finds another holder, if the wait goes on.
+    if (report.resource === 'lock' && report.holderCount === 0) return
+    longWaits.reported(this.#lock, at, waitedMs)
     this.#nextMs = at + Math.max(waitedMs, longWaits.limitMs)
-    longWaits.report(this.#reportOf(mode, stack(), waitedMs))
+    longWaits.report(report)
   }
 
   /** The wait has ended, or is not published for a moment. */

@@ -110,9 +110,12 @@ export class Tasks {
     const held = [...this.#running].flatMap((task) => locksHeld(this.#table, task.owner))
     const highest = highestOf(held)
     if (wanted > highest) return
+    const advice = held.includes(wanted)
+      ? `code in that holdAsync has lock ${wanted} already; other code waits for it with holdAsync`
+      : `take both in one holdAsync([${wanted}, ${highest}], …), or wait with holdAsync in code that has no lock`
     throw new LockOrderError(
-      `${this.#thread.label} would block for lock ${wanted} while an asynchronous holding of its own ` +
-        `has lock ${highest}, and could not end it meanwhile: use holdAsync for lock ${wanted} too`,
+      `${this.#thread.label} would block for lock ${wanted} while a holdAsync of its own has lock ` +
+        `${held.includes(wanted) ? wanted : highest}, which could not end meanwhile: ${advice}`,
     )
   }
 

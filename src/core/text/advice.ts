@@ -17,7 +17,8 @@ export function reentryAdvice(lock: LockLabel, isSuspected = false): string {
   const advice = isSuspected
     ? `code that holds ${quoted(lock)} must not wait for another request for it`
     : `do not ask for ${quoted(lock)} again while holding it`
-  return `locks are not re-entrant; ${advice}`
+  // A table can be re-entrant for one kind of call, and not for another.
+  return typeof lock === 'number' ? advice : `locks are not re-entrant; ${advice}`
 }
 
 /** The locks that a request asks for exclusively while its own callback or task holds them shared. */

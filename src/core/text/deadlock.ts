@@ -44,11 +44,11 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   return lines.join('\n')
 }
 
-/** The lock that a member waits for, its holder, and for how long. */
+/** How long a member has waited for which lock, and who holds that. */
 function waitText({ waitsFor, waitedMs }: DeadlockMember, blocker: DeadlockMember): string {
   const held = blocker.holds.find(({ name }) => name === waitsFor.name)
   const holder = visible((held ?? blocker.waiter).label)
-  return `waits for ${lockText(waitsFor)} (${held ? 'held by' : 'behind'} ${holder}) for ${duration(waitedMs)}`
+  return `has waited for ${duration(waitedMs)} for ${lockText(waitsFor)} (${held ? 'held by' : 'behind'} ${holder})`
 }
 
 /**
@@ -129,10 +129,10 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
     cycle.findIndex(({ isProved }) => !isProved),
   )
   const lock = nameText(cycle.at(i - 1)?.waitsFor.name ?? '')
-  const label = visible(cycle[i]?.waiter.label ?? '')
+  const wanted = nameText(cycle[i]?.waitsFor.name ?? '')
   return (
     `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
-    `not proved that the holder of ${lock} waits for ${label}. If a timer, a promise ` +
+    `not proved that the holder of ${lock} waits for the request for ${wanted}. If a timer, a promise ` +
     'that nobody awaits, or another branch made that request, this is no deadlock: mark it detached: true. ' +
     'If the holder does wait, await the request directly and attach nothing else to its promise (a .catch() ' +
     'beside the await hides it), or pass an owner. Code with an owner makes one request after another, or ' +
@@ -141,7 +141,8 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
 }
 
 function heading({ cycle, between, confidence }: DeadlockReport): string {
-  const [one, many] = between === 'tasks' ? ['task', 'tasks'] : ['thread', 'threads']
+  const areThreads = between === 'threads' && cycle.every(({ waiter }) => waiter.kind === 'thread')
+  const [one, many] = areThreads ? ['thread', 'threads'] : ['task', 'tasks']
   const isSuspected = confidence === 'suspected'
   const what = isSuspected ? 'Suspected deadlock' : 'Deadlock'
   if (cycle.length === 1) {
@@ -163,9 +164,13 @@ function advice(report: DeadlockReport): string {
     const list = names.map((name) => `'${visible(String(name))}'`).join(', ')
     return `take them in one request: request([${list}], …); or in the same order everywhere.`
   }
+  const list = visible(names.join(', '))
+  const calls = cycle.some(({ waiter }) => waiter.kind === 'task')
+    ? `holdAsync([${list}], …)`
+    : `hold([${list}], …)${names.length === 2 ? ' or holdPair' : ''}`
   return (
-    `take ${enumerated(names.map(nameText))} in one request (holdPair, hold), which always takes the lower one ` +
-    'first; or take them in the same order everywhere.'
+    `take ${enumerated(names.map(nameText))} in one request, ${calls}, which always takes the lower one first; or ` +
+    'take them in the same order everywhere.'
   )
 }
 
@@ -194,7 +199,7 @@ function enumerated(things: readonly string[]): string {
 
 /** A duration, with three digits where it is below 100 milliseconds. */
 function duration(ms: number): string {
-  if (ms >= 100) return longDuration(ms)
+  if (ms >= 100 || Number.isInteger(ms)) return longDuration(ms)
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`
 }
 

@@ -59,7 +59,7 @@ function rootText(holder: RootHolder): string {
     const behind = nested.behind.length > 0 ? ` behind ${listed(nested.behind.map(brief))}` : ''
     const lock = quoted(nested.waitsFor.name)
     parts.push(
-      `and waits itself for ${lock}${behind} for ${duration(nested.waitedMs)}${siteText(nested)}`,
+      `a request inside it has waited for ${lock}${behind} for ${duration(nested.waitedMs)}${siteText(nested)}`,
     )
   }
   return `${brief(label)}${isAround ? ', in whose callback it was made' : ''} (${parts.join('; ')})`

@@ -95,11 +95,17 @@ function holderText(holder: ThreadHolder): string {
   return parts.length === 0 ? label : `${label} (${parts.join(', ')})`
 }
 
-function waitText({ waitsFor, waitedMs, waitsAt, holders }: ThreadWait): string {
+function waitText({ waiter, waitsFor, waitedMs, waitsAt, holders }: ThreadWait): string {
   const at = waitsAt === undefined ? '' : ` ${siteOf(waitsAt)}`
   const held = holders.length === 0 ? '' : `, held by ${holdersText(holders)}`
-  return `and waits itself for ${quoted(waitsFor.name)} for ${duration(waitedMs)}${at}${held}`
+  return `${WAITERS[waiter]} for ${quoted(waitsFor.name)} for ${duration(waitedMs)}${at}${held}`
 }
+
+const WAITERS = {
+  itself: 'and waits itself',
+  'its thread': 'and its thread waits',
+  inside: 'and a holdAsync inside it waits',
+} as const
 
 function modeText({ mode }: { readonly mode: LockMode }): string {
   return mode === 'shared' ? ' shared' : ''

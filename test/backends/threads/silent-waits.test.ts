@@ -133,7 +133,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         ({ message, holders, toJSON }: LockTimeoutError) => {
           assert.match(
             message,
-            /lock 1, held by main \(task 2\) \(thread 1, holds it for \d+ ms, asked for at .*silent-waits.*, and waits itself for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1\)/,
+            /lock 1, held by main \(task 2\) \(thread 1, holds it for \d+ ms, asked for at .*silent-waits.*, and a holdAsync inside it waits for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1\)/,
           )
           const [holder] = holders ?? []
           assert.match(holder?.heldAt ?? '', /silent-waits/)
