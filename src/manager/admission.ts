@@ -55,7 +55,7 @@ export class Admission {
   /** Enters the queues; whether all was free. */
   enter(request: Request, caller: Caller): boolean {
     const { options, holder } = request
-    request.since = coarseNow()
+    request.coarseSince = coarseNow()
     this.#places.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
     else this.#ask(request, caller)
@@ -83,7 +83,7 @@ export class Admission {
     nestIn(holder, request)
     this.#ask(request, caller)
     if (request.state === 'granted') return
-    request.since = now()
+    request.coarseSince = now()
     this.#places.keep(request, caller)
   }
 

@@ -39,24 +39,41 @@ const MAX_MS = 2 ** 31 - 1
 /** A reading of the coarse clock is used for this long. */
 const COARSE_MS = 10
 
+/** A reading that was used for longer than this is remembered. */
+const STALE_MS = 30
+/** This many are. */
+const MAX_STALE = 100
+
 let coarse = 0
 let isFresh = false
+/** Readings that were used for too long, because the event loop was blocked: until when. */
+const usedUntil = new Map<number, number>()
 
 /**
  * Milliseconds since 1970, to within 10 ms, and to within the time for which the event loop was
- * blocked. Cheap: to ask for the exact time costs as much as a request's queues.
+ * blocked ({@link latestOf}). Cheap: to ask for the exact time costs as much as a request's queues.
  */
 export function coarseNow(): number {
   if (!isFresh) {
     coarse = runtime.now()
     isFresh = true
-    unref(
-      runtime.setTimeout(() => {
-        isFresh = false
-      }, COARSE_MS),
-    )
+    unref(runtime.setTimeout(endReading, COARSE_MS))
   }
   return coarse
+}
+
+function endReading(): void {
+  isFresh = false
+  const at = runtime.now()
+  if (at - coarse <= STALE_MS) return
+  const [oldest] = usedUntil.keys()
+  if (usedUntil.size >= MAX_STALE && oldest !== undefined) usedUntil.delete(oldest)
+  usedUntil.set(coarse, at)
+}
+
+/** The latest time, in milliseconds since 1970, that a reading of the coarse clock can stand for. */
+export function latestOf(reading: number): number {
+  return usedUntil.get(reading) ?? reading
 }
 
 /** Milliseconds since 1970. */

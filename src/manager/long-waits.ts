@@ -85,7 +85,7 @@ export class LongWaits {
   begun(request: Request): void {
     const limitMs = this.#limitOf(request)
     // The time at which the request was made is coarse, and costs nothing here.
-    const dueAt = request.since + limitMs
+    const dueAt = request.coarseSince + limitMs
     if (this.#covers <= dueAt) return
     const isArmed = this.#disarm !== undefined
     // By the exact time: after the event loop was blocked, the coarse one is late.

@@ -38,13 +38,17 @@ export class Places {
 
   /** Keeps the place of a request, now and then: once for each reading of the coarse clock. */
   keepSome(request: Request, caller: Caller): void {
-    const { since } = request
-    if (this.#sampledAt === since && this.#sampled >= FIRST && this.#keep !== 'always') return
+    if (
+      this.#sampledAt === request.coarseSince &&
+      this.#sampled >= FIRST &&
+      this.#keep !== 'always'
+    )
+      return
     this.#keepOne(request, caller)
   }
 
   #keepOne(request: Request, caller: Caller): void {
-    this.#sampledAt = request.since
+    this.#sampledAt = request.coarseSince
     this.#sampled++
     this.keep(request, caller)
     if (request.place === undefined) return

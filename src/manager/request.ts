@@ -17,7 +17,7 @@ import { type BackendRequest, type Loss, OUTSIDE, type PlanNode } from '../backe
 import { innermost } from '../core/call-site.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
 import type { Callback, Options } from './arguments.ts'
-import { coarseNow } from './clock.ts'
+import { coarseNow, latestOf } from './clock.ts'
 import type { Carried } from './context.ts'
 import type { Details } from './details.ts'
 import type { Guard } from './guard.ts'
@@ -90,11 +90,8 @@ export class Request implements BackendRequest, Carried {
   youngGuard: Guard | undefined = undefined
   /** Where it was asked for, if that was kept: an object with a `stack`. */
   place: { readonly stack?: string } | undefined = undefined
-  /**
-   * Since when it waits, or holds, in milliseconds since 1970: coarse, but exact for nested requests that
-   * wait.
-   */
-  since = 0
+  /** Since when it waits, or holds: a reading of the coarse clock; exact for nested requests that wait. */
+  coarseSince = 0
 
   constructor(
     context: Request['context'],
@@ -120,6 +117,11 @@ export class Request implements BackendRequest, Carried {
   /** Whether it stands for the code of an owner, and holds no lock itself; see owners.ts. */
   get isOwner(): boolean {
     return this.callback === ownersCode
+  }
+
+  /** Since when it waits, or holds, in milliseconds since 1970; too late rather than too early. */
+  get since(): number {
+    return latestOf(this.coarseSince)
   }
 
   get parent(): Request | undefined {
@@ -161,7 +163,7 @@ export class Request implements BackendRequest, Carried {
   granted(): void {
     if (this.state !== 'waiting') return
     this.state = 'granted'
-    this.since = coarseNow()
+    this.coarseSince = coarseNow()
     const { host } = this.context
     if (host.observer) host.observe('granted', this)
     this.wakeUp()

@@ -150,5 +150,8 @@ it('shows what could forge a line or drive a terminal as an escape', () => {
 
 it('writes a duration of a second or more in full, as the lines of the holders do', () => {
   const cycle = crossed.cycle.map((one) => ({ ...one, waitedMs: 1234 }))
-  assert.match(deadlockText({ ...crossed, cycle }), /has waited for 1234 ms for lock 3 \(held by teller 1\)/)
+  assert.match(
+    deadlockText({ ...crossed, cycle }),
+    /has waited for 1234 ms for lock 3 \(held by teller 1\)/,
+  )
 })

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import { DeadlockError, LockManager, LockTimeoutError } from '../../src/index.ts'
+import { runtime } from '../../src/manager/clock.ts'
 import { holder, pause, settle } from './tools.ts'
 
 describe('under a test’s own timers', { timeout: 10_000 }, () => {
@@ -46,4 +47,30 @@ describe('under a test’s own timers', { timeout: 10_000 }, () => {
     assert.ok(Date.now() - (held[0]?.since ?? 0) < 5000)
     await end()
   })
+})
+
+it('no wait or holding seems to have begun before the event loop was blocked', async () => {
+  const real = { ...runtime }
+  let at = 1_000_000
+  const timers: (() => void)[] = []
+  Object.assign(runtime, {
+    now: () => at,
+    setTimeout: (work: () => void, ms: number) => (ms === 10 ? timers.push(work) : {}),
+  })
+  try {
+    // What the tests before have read.
+    await pause(20)
+    const locks = new LockManager()
+    await locks.request('warm-up', () => {})
+    // The program computes for so long, and then takes a lock: both in one turn of the event loop.
+    at += 1500
+    const { end } = await holder(locks, 'a')
+    for (const timer of timers) timer()
+    at += 50
+    const { held } = await locks.query()
+    assert.equal(at - (held[0]?.since ?? 0), 50)
+    await end()
+  } finally {
+    Object.assign(runtime, real)
+  }
 })
