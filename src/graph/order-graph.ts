@@ -118,6 +118,12 @@ export class OrderGraph {
     const reports: PossibleDeadlockReport[] = []
     const alone = namesAlone(held)
     const left = new Map<ReadonlySet<string>, ReadonlySet<string>>()
+    const beside = new Map<string, ReadonlySet<string>>()
+    const gatesBeside = (cls: string): ReadonlySet<string> => {
+      const gates = beside.get(cls) ?? ofOtherClasses(alone, cls)
+      beside.set(cls, gates)
+      return gates
+    }
     const budget: Budget = { steps: MOST_STEPS }
     everyPair(held, wanted, (from, to, fromClass, toClass) => {
       const isInside = fromClass === toClass
@@ -138,7 +144,7 @@ export class OrderGraph {
           label: wisher.label(),
           ...wisher.heldAt(from),
           ...wisher.wantedAt(),
-          gates: isInside || from.mode === 'shared' ? alone : ofOtherClasses(alone, fromClass),
+          gates: isInside || from.mode === 'shared' ? alone : gatesBeside(fromClass),
           heldShared: from.mode === 'shared',
           wantedShared: to.mode === 'shared',
         }
