@@ -6,8 +6,9 @@
  * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
  * a graph of their own by name. order-cycle.ts says which cycles count.
  *
- * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*: the first
- * is reported, and then only those after which there are 10, 100, 1,000 and so on more.
+ * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar* (and those of
+ * the same call sites, whatever the classes, where these are many): the first is reported, and then only those
+ * after which there are 10, 100, 1,000 and so on more.
  *
  * Between two nodes there is an edge for each pair of modes that was seen, so that a cycle is made of
  * what did happen.
@@ -198,11 +199,14 @@ export class OrderGraph {
 
   /** The number of cycles before this one with the same call sites and classes. */
   #countSimilar(cycle: readonly OrderEdge[]): number {
-    const edges = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
+    const lines = new Set(cycle.map(({ wantedAt = '' }) => firstCall(wantedAt)))
+    const classes = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
       JSON.stringify([firstCall(wantedAt), classOf(heldAs), classOf(wantedAs)]),
     )
-    const key = [...new Set(edges)].sort().join()
-    return this.#similar.add(key)
+    return this.#similar.add(
+      [...lines].sort().join('\n'),
+      [...new Set(classes)].sort().join(),
+    )
   }
 }
 
