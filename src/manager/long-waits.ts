@@ -67,6 +67,8 @@ export class LongWaits {
   /** Requests that reach their limits by the coarse clock at this time or later need no other timer. */
   #covers = Number.POSITIVE_INFINITY
   #disarm: (() => void) | undefined
+  /** Whether a look found nobody, and a second one is due. */
+  #isSecondDue = false
   /** No look comes before this time: with many waiters, looks must be far apart. */
   #notBefore = 0
 
@@ -119,6 +121,9 @@ export class LongWaits {
       this.#reportStuck(this.#stuckOf(overdue, found), nextAt)
       return
     }
+    // A request that has just begun to wait may not have reached a late store: a second look finds it.
+    this.#isSecondDue = count === 0 && !this.#isSecondDue
+    if (this.#isSecondDue) this.#armFor(at + Math.min(this.#limitMs, FIRST_LOOK_MS))
     const found = overdue.map(({ request, lock }) => roots.later(request, lock.name))
     void Promise.all(found).then((answers) =>
       this.#reportStuck(this.#stuckOf(overdue, answers), nextAt),
