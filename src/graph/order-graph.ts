@@ -203,10 +203,7 @@ export class OrderGraph {
     const classes = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
       JSON.stringify([firstCall(wantedAt), classOf(heldAs), classOf(wantedAs)]),
     )
-    return this.#similar.add(
-      [...lines].sort().join('\n'),
-      [...new Set(classes)].sort().join(),
-    )
+    return this.#similar.add([...lines].sort().join('\n'), [...new Set(classes)].sort().join())
   }
 }
 

@@ -48,7 +48,10 @@ function areSame(some: Holders, others: Holders): boolean {
 }
 
 /** Whether two holders are the same one, as far as their store tells. */
-export function isSame(one: Holders[number] | undefined, other: Holders[number] | undefined): boolean {
+export function isSame(
+  one: Holders[number] | undefined,
+  other: Holders[number] | undefined,
+): boolean {
   if (one instanceof Request || other instanceof Request) return one === other
   return one?.label === other?.label && one?.since === other?.since
 }

@@ -30,10 +30,7 @@ describe('similar reports', () => {
 
   it('of lines that are not known are distinguished by more classes', () => {
     const similar = new SimilarReports(1000)
-    assert.deepEqual(
-      times(102, (i) => similar.add('', `${i}`)).slice(99),
-      [0, 100, 101],
-    )
+    assert.deepEqual(times(102, (i) => similar.add('', `${i}`)).slice(99), [0, 100, 101])
   })
 
   it('are all those beyond the greatest number of kinds', () => {
