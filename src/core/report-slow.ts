@@ -36,7 +36,8 @@ export interface SlowHoldingReport extends SlowRequest {
 
 /**
  * A lock for which a request has waited longer than its `warnAfterMs` or the manager's `longWaitMs`. A lock
- * is reported once, not once for each waiter.
+ * is reported once, not once for each waiter; and of locks with the same holders and the same oldest waiter only
+ * one.
  */
 export interface SlowWaitReport extends SlowRequest {
   readonly state: 'waiting'

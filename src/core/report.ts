@@ -159,8 +159,9 @@ export interface PossibleDeadlockReport extends Versioned {
   /** Each edge wants what the next one holds, the last what the first one holds. */
   readonly cycle: readonly PossibleDeadlockEdge[]
   /**
-   * The number of further cycles of the same call sites and classes since the first report of them. They
-   * are reported only when there are 10, 100, 1,000 and so on; 0 in the first report.
+   * The number of further cycles of the same call sites and classes since the first report of them; of call
+   * sites that meet many classes: of the same call sites. They are reported only when there are 10, 100, 1,000
+   * and so on; 0 in the first report.
    */
   readonly similar: number
 }

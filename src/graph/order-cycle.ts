@@ -11,7 +11,8 @@
  * more gates and as much in the way of others. So a cycle can be missed that, because of a gate or a
  * mode, must go round by a node which it needs again later.
  *
- * Cost: without gates and modes, every edge that can be reached, once; with them, at most the budget.
+ * Cost: without gates and modes, every edge that can be reached, once; with them, at most the budget. A step is
+ * a look at an edge or a gate.
  */
 
 import type { PossibleDeadlockEdge } from '../core/report.ts'
@@ -54,6 +55,7 @@ export function cycleThrough(
       for (const edge of edges) {
         if (budget.steps-- <= 0) return undefined
         if (!meet(way.edge, edge)) continue
+        budget.steps -= way.gates.size
         const next: Way = { edge, before: way, gates: gatesOf(edge, way.gates) }
         if (edge.wanted === closing.held) {
           if (next.gates.size === 0 && meet(edge, closing)) return edgesOf(next)
@@ -61,7 +63,7 @@ export function cycleThrough(
         }
         const others = arrived.get(edge.wanted)
         if (others === undefined) arrived.set(edge.wanted, [next])
-        else if (others.some((other) => isAsGood(other, next)) || holds(way, edge.wanted)) continue
+        else if (isAnyAsGood(others, next, budget) || holds(way, edge.wanted, budget)) continue
         else others.push(next)
         ways.push(next)
       }
@@ -89,14 +91,22 @@ function meet(wanting: OrderEdge, holding: OrderEdge): boolean {
   return !(wanting.wantedShared && holding.heldShared)
 }
 
-/** Whether a way to the same node leads on to wherever another one does. */
-function isAsGood(way: Way, other: Way): boolean {
-  return (!way.edge.wantedShared || other.edge.wantedShared) && isWithin(way.gates, other.gates)
+/** Whether one of some ways to the same node leads on to wherever another one does. */
+function isAnyAsGood(ways: readonly Way[], other: Way, budget: Budget): boolean {
+  for (const { edge, gates } of ways) {
+    if (edge.wantedShared && !other.edge.wantedShared) continue
+    budget.steps -= 1 + gates.size
+    if (isWithin(gates, other.gates)) return true
+  }
+  return false
 }
 
 /** Whether a node is held on some edge of a way. */
-function holds(way: Way, node: string): boolean {
-  for (let at: Way | undefined = way; at; at = at.before) if (at.edge.held === node) return true
+function holds(way: Way, node: string, budget: Budget): boolean {
+  for (let at: Way | undefined = way; at; at = at.before) {
+    budget.steps--
+    if (at.edge.held === node) return true
+  }
   return false
 }
 

@@ -6,8 +6,9 @@
  * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
  * a graph of their own by name. order-cycle.ts says which cycles count.
  *
- * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*: the first
- * is reported, and then only those after which there are 10, 100, 1,000 and so on more.
+ * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar* (and those of
+ * the same call sites, whatever the classes, where these are many): the first is reported, and then only those
+ * after which there are 10, 100, 1,000 and so on more.
  *
  * Between two nodes there is an edge for each pair of modes that was seen, so that a cycle is made of
  * what did happen.
@@ -118,6 +119,12 @@ export class OrderGraph {
     const reports: PossibleDeadlockReport[] = []
     const alone = namesAlone(held)
     const left = new Map<ReadonlySet<string>, ReadonlySet<string>>()
+    const beside = new Map<string, ReadonlySet<string>>()
+    const gatesBeside = (cls: string): ReadonlySet<string> => {
+      const gates = beside.get(cls) ?? ofOtherClasses(alone, cls)
+      beside.set(cls, gates)
+      return gates
+    }
     const budget: Budget = { steps: MOST_STEPS }
     everyPair(held, wanted, (from, to, fromClass, toClass) => {
       const isInside = fromClass === toClass
@@ -138,7 +145,7 @@ export class OrderGraph {
           label: wisher.label(),
           ...wisher.heldAt(from),
           ...wisher.wantedAt(),
-          gates: isInside || from.mode === 'shared' ? alone : ofOtherClasses(alone, fromClass),
+          gates: isInside || from.mode === 'shared' ? alone : gatesBeside(fromClass),
           heldShared: from.mode === 'shared',
           wantedShared: to.mode === 'shared',
         }
@@ -192,11 +199,11 @@ export class OrderGraph {
 
   /** The number of cycles before this one with the same call sites and classes. */
   #countSimilar(cycle: readonly OrderEdge[]): number {
-    const edges = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
+    const lines = new Set(cycle.map(({ wantedAt = '' }) => firstCall(wantedAt)))
+    const classes = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
       JSON.stringify([firstCall(wantedAt), classOf(heldAs), classOf(wantedAs)]),
     )
-    const key = [...new Set(edges)].sort().join()
-    return this.#similar.add(key)
+    return this.#similar.add([...lines].sort().join('\n'), [...new Set(classes)].sort().join())
   }
 }
 

@@ -3,17 +3,21 @@
  * ends without a word.
  *
  * `beforeExit` of the process says so, on Node, Deno and Bun, also before the exit for a top-level `await`
- * that never settles. The first request that waits in any manager adds the one listener. Managers are known
- * by weak references: one that the program has dropped is not kept.
+ * that never settles. The first request that waits in any manager adds the one listener. A manager is kept in
+ * memory while requests wait: it could not report them if it was collected with them. A look now and then finds
+ * that none wait, and lets go of it.
  *
- * Cost: for the first request of a manager that waits, one entry in a set.
+ * Cost: for the first request of a manager that waits, and again for the first after a look that found none, one
+ * entry in a map and a timer. A look costs a step for each lock at most.
  */
 
 import { emitWarning } from '../core/emit-warning.ts'
-import { afterThisTurn, now } from './clock.ts'
+import { afterThisTurn, now, reportIdlyAfter } from './clock.ts'
 
 /** The waiting requests of a manager, for when the loop runs empty. */
 export interface Waits {
+  /** Whether any request waits. */
+  isAnyWaiting(): boolean
   /** The numbers of the requests that wait. */
   waiting(): readonly number[]
   /** Looks once more at deadlocks that are only suspected; whether something may come of that. */
@@ -37,37 +41,45 @@ interface Process {
 /** A warning has this many lines for requests. */
 const MAX_LINES = 20
 
-/** Dropped managers are looked for when this many are known, and then when twice as many are. */
-const MIN_SWEEP = 64
+/** A manager is looked at after so many milliseconds, and then after twice as many each time, up to the most. */
+const [FIRST_LOOK_MS, MOST_MS] = [1000, 60_000]
 
-const managers = new Map<number, WeakRef<Waits>>()
+const managers = new Map<number, Waits>()
 let managersSeen = 0
-let sweepAt = MIN_SWEEP
 let isListening = false
 /** The waits of the last warning. */
 let warnedOf = ''
 
-/** Has the waits of a manager reported when the loop runs empty. Call it once for each manager. */
-export function watchEmptyLoop(waits: Waits): void {
-  if (managers.size >= sweepAt) {
-    for (const [number, reference] of managers) if (!reference.deref()) managers.delete(number)
-    sweepAt = Math.max(MIN_SWEEP, 2 * managers.size)
+/**
+ * Has the waits of a manager reported when the loop runs empty. Call it when its first request waits, and again
+ * for the first after `forgotten` was called.
+ */
+export function watchEmptyLoop(waits: Waits, forgotten: () => void): void {
+  const { process } = globalThis as { readonly process?: Process }
+  if (process?.on === undefined) return
+  const number = ++managersSeen
+  managers.set(number, waits)
+  const lookAfter = (ms: number): void => {
+    reportIdlyAfter(ms, () => {
+      if (waits.isAnyWaiting()) return lookAfter(Math.min(2 * ms, MOST_MS))
+      managers.delete(number)
+      forgotten()
+    })
   }
-  managers.set(++managersSeen, new WeakRef(waits))
+  lookAfter(FIRST_LOOK_MS)
   if (isListening) return
   isListening = true
-  const { process } = globalThis as { readonly process?: Process }
-  process?.on?.('beforeExit', loopIsEmpty)
+  process.on('beforeExit', loopIsEmpty)
 }
 
 function loopIsEmpty(): void {
   const waiting: Waits[] = []
   const keys: string[] = []
   let count = 0
-  for (const [number, reference] of managers) {
-    const ids = reference.deref()?.waiting() ?? []
+  for (const [number, waits] of managers) {
+    const ids = waits.waiting()
     if (ids.length === 0) continue
-    waiting.push(reference.deref() as Waits)
+    waiting.push(waits)
     keys.push(`${number}: ${ids.join()}`)
     count += ids.length
   }

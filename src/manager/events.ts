@@ -19,7 +19,8 @@ export interface LockEvents {
   readonly possible: PossibleDeadlockReport
   /**
    * A holding lasts longer than its `warnAfterMs`; or a lock is stuck: a request has waited for it longer
-   * than its `warnAfterMs` or the manager's `longWaitMs`. One report for each stuck lock.
+   * than its `warnAfterMs` or the manager's `longWaitMs`. One report for each stuck lock, but for those with the
+   * same holders and the same oldest waiter.
    */
   readonly slow: SlowReport
   /** A guard was garbage-collected without `release()`: its locks stay held. */

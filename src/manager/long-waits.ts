@@ -5,8 +5,9 @@
  * which that wait reaches its limit, or earlier. When it fires, it looks through the queues: a wait that
  * has lasted longer than its limit makes the locks of its root holders *stuck*. A stuck lock is reported when
  * it becomes so; when another request holds it and has held it for that long too; and each time the oldest
- * wait has lasted twice as long as at the last report, and at least `longWaitMs`. Then the timer is armed for
- * the next time at which a report can be due.
+ * wait has lasted twice as long as at the last report, and at least `longWaitMs`. Locks that have the same
+ * holders and the same oldest waiter are reported once: for the first of them. Then the timer is armed for the
+ * next time at which a report can be due.
  *
  * Cost: nothing for a request that is granted at once; for one that waits, the comparison of two numbers. A
  * look costs a step for each waiter; looks are apart for so long that they take no more than a small part of
@@ -22,7 +23,8 @@ import { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { GuardCycleSearch } from './guard-cycles.ts'
 import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
-import { Request } from './request.ts'
+import type { Request } from './request.ts'
+import { isSame, type Stuck, type StuckNow, Told } from './stuck-locks.ts'
 
 /** Two looks are apart for at least a millisecond for each so many waiters. */
 const WAITERS_PER_MS = 100
@@ -45,13 +47,6 @@ export interface LongWaitOptions {
   readonly reports: Pick<Reports, 'slow'>
 }
 
-/** A lock that was reported, and is still waited for too long. */
-interface Stuck {
-  readonly holder: Blocker<Request>['by'] | undefined
-  /** The oldest wait is reported again when it has lasted for so many milliseconds. */
-  nextMs: number
-}
-
 /** The first request in the queue of a lock that has waited for longer than its limit. */
 interface Overdue {
   readonly lock: LockState<Request>
@@ -72,6 +67,8 @@ export class LongWaits {
   /** Requests that reach their limits by the coarse clock at this time or later need no other timer. */
   #covers = Number.POSITIVE_INFINITY
   #disarm: (() => void) | undefined
+  /** Whether a look found nobody, and a second one is due. */
+  #isSecondDue = false
   /** No look comes before this time: with many waiters, looks must be far apart. */
   #notBefore = 0
 
@@ -124,6 +121,9 @@ export class LongWaits {
       this.#reportStuck(this.#stuckOf(overdue, found), nextAt)
       return
     }
+    // A request that has just begun to wait may not have reached a late store: a second look finds it.
+    this.#isSecondDue = count === 0 && !this.#isSecondDue
+    if (this.#isSecondDue) this.#armFor(at + Math.min(this.#limitMs, FIRST_LOOK_MS))
     const found = overdue.map(({ request, lock }) => roots.later(request, lock.name))
     void Promise.all(found).then((answers) =>
       this.#reportStuck(this.#stuckOf(overdue, answers), nextAt),
@@ -153,31 +153,34 @@ export class LongWaits {
     return { overdue, nextAt, count }
   }
 
-  /** The locks that are stuck now: those of the root holders, each with the first of these. */
+  /** The locks that are stuck now: those of the root holders. */
   #stuckOf(
     overdue: readonly Overdue[],
     found: readonly (readonly Blocker<Request>[])[],
-  ): Map<string, { readonly holder: Stuck['holder']; readonly limitMs: number }> {
-    const stuck = new Map<string, { holder: Stuck['holder']; limitMs: number }>()
+  ): Map<string, StuckNow> {
+    const stuck = new Map<string, StuckNow>()
     for (const [i, { lock, limitMs }] of overdue.entries()) {
-      const roots = found[i] ?? []
-      for (const { name, by } of roots) {
-        if (!stuck.has(name)) stuck.set(name, { holder: by, limitMs })
+      const holders = new Map<string, Blocker<Request>['by'][]>()
+      for (const { name, by } of found[i] ?? []) {
+        const ofLock = holders.get(name)
+        if (ofLock) ofLock.push(by)
+        else holders.set(name, [by])
       }
-      if (roots.length === 0) stuck.set(lock.name, { holder: undefined, limitMs })
+      for (const [name, ofLock] of holders) {
+        if (!stuck.has(name)) stuck.set(name, { holders: ofLock, limitMs })
+      }
+      if (holders.size === 0) stuck.set(lock.name, { holders: [], limitMs })
     }
     return stuck
   }
 
-  #reportStuck(
-    stuckNow: ReadonlyMap<string, { readonly holder: Stuck['holder']; readonly limitMs: number }>,
-    nextWaitAt: number,
-  ): void {
+  #reportStuck(stuckNow: ReadonlyMap<string, StuckNow>, nextWaitAt: number): void {
     const at = now()
     const search = this.guardCycles.newRound()
     for (const name of this.#stuck.keys()) if (!stuckNow.has(name)) this.#stuck.delete(name)
+    const told = new Told(this.#stuck.values())
     let nextAt = nextWaitAt
-    for (const [name, { holder, limitMs }] of stuckNow) {
+    for (const [name, { holders, limitMs }] of stuckNow) {
       const lock = this.#options.backend.lock(name)
       const oldest = lock && oldestIn(lock)
       if (oldest === undefined) continue
@@ -185,17 +188,22 @@ export class LongWaits {
       // While a late backend answered, the wait that was over its limit has ended.
       if (!this.#options.roots.isImmediate && waitedMs < limitMs) continue
       let stuck = this.#stuck.get(name)
+      const [holder] = holders
       // Another holder is as much in the way when it has held for that long itself.
-      const isOther = stuck && holder && !isSame(stuck.holder, holder)
+      const isOther = stuck && holder && !isSame(stuck.holders[0], holder)
       if (isOther && at - holder.since >= limitMs) stuck = undefined
       if (stuck === undefined || waitedMs >= stuck.nextMs) {
         const { longWaitMs } = this.#options
-        stuck = { holder, nextMs: Math.max(2 * waitedMs, longWaitMs) }
+        stuck = told.of(oldest, holders, waitedMs)
+        if (stuck === undefined) {
+          stuck = { holders, waiter: oldest, nextMs: Math.max(2 * waitedMs, longWaitMs) }
+          told.add(stuck)
+          this.#report(lock as LockState<Request>, oldest, at, search)
+        }
         this.#stuck.set(name, stuck)
-        this.#report(lock as LockState<Request>, oldest, at, search)
       }
       nextAt = Math.min(nextAt, oldest.since + stuck.nextMs)
-      if (holder && !isSame(stuck.holder, holder)) {
+      if (holder && !isSame(stuck.holders[0], holder)) {
         nextAt = Math.min(nextAt, holder.since + limitMs)
       }
     }
@@ -231,10 +239,4 @@ function oldestIn(lock: LockState<Request>): Request | undefined {
     if (oldest === undefined || request.since < oldest.since) oldest = request
   }
   return oldest
-}
-
-/** Whether two holders are the same one, as far as their store tells. */
-function isSame(one: Stuck['holder'], other: Stuck['holder']): boolean {
-  if (one instanceof Request || other instanceof Request) return one === other
-  return one?.label === other?.label && one?.since === other?.since
 }

@@ -7,7 +7,7 @@ import type {
   SlowReport,
 } from '../core/report.ts'
 import { Listeners, type LockEvents } from './events.ts'
-import { SeldomSuspected } from './seldom.ts'
+import { SeldomWarned } from './seldom.ts'
 import { warn } from './warn.ts'
 
 /** The kinds of reports. */
@@ -22,7 +22,9 @@ export const KINDS: readonly (keyof LockEvents)[] = [
 /** The reports of one manager. */
 export class Reports {
   readonly listeners: Listeners = new Listeners()
-  readonly #suspected = new SeldomSuspected()
+  readonly #suspected = new SeldomWarned()
+  readonly #slow = new SeldomWarned()
+  readonly #leaked = new SeldomWarned()
   readonly #hasVictims: boolean
 
   /** `hasVictims`: whether a deadlock is told by the rejection of its victim. */
@@ -37,8 +39,7 @@ export class Reports {
 
   suspected(report: DeadlockReport): void {
     if (this.listeners.tell('suspected', report)) return
-    const count = this.#suspected.count(report)
-    if (count > 0) warn(report, count)
+    warn(report, this.#suspected.suspected(report))
   }
 
   possible(report: PossibleDeadlockReport): void {
@@ -46,14 +47,16 @@ export class Reports {
   }
 
   slow(report: SlowReport): void {
-    this.#tellOrWarn('slow', report)
+    if (this.listeners.tell('slow', report)) return
+    warn(report, report.state === 'holding' ? this.#slow.holding(report) : 1)
   }
 
   leaked(report: LeakedReport): void {
-    this.#tellOrWarn('leaked', report)
+    if (this.listeners.tell('leaked', report)) return
+    warn(report, this.#leaked.holding(report))
   }
 
-  #tellOrWarn<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): void {
+  #tellOrWarn<Kind extends 'deadlock' | 'possible'>(kind: Kind, report: LockEvents[Kind]): void {
     if (!this.listeners.tell(kind, report)) warn(report)
   }
 }

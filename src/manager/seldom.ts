@@ -5,22 +5,35 @@
 
 import { firstCall } from '../core/call-site.ts'
 import { classOf } from '../core/names.ts'
-import type { DeadlockReport } from '../core/report.ts'
+import type { DeadlockReport, LeakedReport, SlowHoldingReport } from '../core/report.ts'
 import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
 
-/** Counts suspected deadlocks by the lines and lock classes in them. */
-export class SeldomSuspected {
+/** Counts the reports of one kind by the lines and lock classes in them. */
+export class SeldomWarned {
   readonly #similar = new SimilarReports(1024)
 
-  /** The number of reports like this one, or 0 if no warning is due. */
-  count({ cycle }: DeadlockReport): number {
-    const kind = cycle
-      .map(
-        ({ waitsAt = '', waitsFor }) => `${firstCall(waitsAt)} ${classOf(String(waitsFor.name))}`,
-      )
-      .sort()
-      .join('\n')
-    const count = this.#similar.add(kind) + 1
+  /** The number of suspected deadlocks like this one, or 0 if no warning is due. */
+  suspected({ cycle }: DeadlockReport): number {
+    const lines = cycle.map(({ waitsAt = '' }) => firstCall(waitsAt))
+    return this.#count(
+      lines,
+      cycle.map(({ waitsFor }) => String(waitsFor.name)),
+    )
+  }
+
+  /** The number of holdings like this one, or 0 if no warning is due. */
+  holding({ callSite, similarCallSite, names }: LeakedReport | SlowHoldingReport): number {
+    return this.#count([callSite ?? similarCallSite ?? 'unknown'], names)
+  }
+
+  #count(lines: readonly string[], names: readonly string[]): number {
+    const classes = names.map(classOf)
+    const count = this.#similar.add(setText(lines), setText(classes)) + 1
     return count === 1 || isPowerOfTen(count) ? count : 0
   }
+}
+
+/** A set of texts as one, in order. */
+function setText(texts: readonly string[]): string {
+  return [...new Set(texts)].sort().join('\n')
 }

@@ -17,15 +17,24 @@ let requests = 0
 
 /**
  * Warns of an option that `request()` ignores, as Web IDL does: once for each name. It looks at a sample of
- * the requests: to look at each would cost as much as all their options together.
+ * the requests: to look at each would cost as much as all their options together. Web IDL does not list the
+ * options: a proxy that throws when it is asked for them fails no request.
  */
 export function warnOfUnknown(options: object, names: OptionNames): void {
   if (++requests > FIRST && requests % SAMPLED !== 0) return
-  for (const unknown of names.unknownIn(options)) {
+  for (const unknown of unknownIn(options, names)) {
     const text = names.textFor(unknown)
     if (warned.has(text) || warned.size >= MAX_WARNED) continue
     warned.add(text)
     emitWarning(visible(`request: ${text} (the option is ignored, as Web IDL has it)`))
+  }
+}
+
+function unknownIn(options: object, names: OptionNames): readonly string[] {
+  try {
+    return names.unknownIn(options)
+  } catch {
+    return []
   }
 }
 

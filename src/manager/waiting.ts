@@ -37,6 +37,11 @@ export class ManagerWaits implements Waits {
     this.#guardCycles = guardCycles
   }
 
+  isAnyWaiting(): boolean {
+    for (const lock of this.#backend.locks()) if (lock.waiting > 0) return true
+    return false
+  }
+
   lookAgain(): boolean {
     return this.#detector.lookAtSuspected()
   }

@@ -4,8 +4,9 @@ import { emitWarning } from '../core/emit-warning.ts'
 import type { Report } from '../core/report.ts'
 import { reportText } from '../core/report-text.ts'
 
-/** Writes a report as a warning; `count` says how many there were of its kind. */
+/** Writes a report as a warning; `count` says how many there were of its kind, 0 that none is due. */
 export function warn(report: Report, count = 1): void {
+  if (count === 0) return
   const more =
     count > 1
       ? `\nThere were ${count} of these lines so far; the next is written at ${count * 10}.`

@@ -35,7 +35,7 @@ export class Watchdog {
   readonly #roots: RootHolders
   readonly #longWaits: LongWaits
   readonly #warnAfterMs: number | undefined
-  /** Set with the first request that waits. */
+  /** Set while the event loop is watched: from the first request that waits until none do. */
   #waits: ManagerWaits | undefined
 
   constructor(
@@ -118,6 +118,8 @@ export class Watchdog {
     const { backend, places } = this.#options
     const { guardCycles } = this.#longWaits
     this.#waits = new ManagerWaits(backend, this.#roots, places, this.#detector, guardCycles)
-    watchEmptyLoop(this.#waits)
+    watchEmptyLoop(this.#waits, () => {
+      this.#waits = undefined
+    })
   }
 }

@@ -46,6 +46,25 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     await Promise.all([end(), other[Symbol.asyncDispose](), ...waits])
   })
 
+  it('to have a request in its store yet keeps no wait from being reported', async () => {
+    const reports: SlowReport[] = []
+    const { toy, locks, end } = await managerOf({}, { longWaitMs: 30 })
+    locks.on('slow', (report) => reports.push(report))
+    const lock = toy.lock.bind(toy)
+    let reads = 0
+    // The first look finds nobody that waits.
+    toy.lock = (name) => ({
+      ...lock(name),
+      get waiting() {
+        return reads++ === 0 ? 0 : lock(name).waiting
+      },
+    })
+    const waits = locks.request('a', () => {})
+    for (let i = 0; i < 100 && reports.length === 0; i++) await pause(5)
+    assert.equal(reports.length, 1)
+    await Promise.all([end(), waits])
+  })
+
   it('to release warns, and what the request comes to stands', async () => {
     const warnings = await warningsOf(async () => {
       const release = (): Promise<never> => Promise.reject(new Error('connection reset'))

@@ -106,6 +106,25 @@ describe('a cycle in the order graph', () => {
   })
 })
 
+describe('a search in the order graph', () => {
+  it('counts each look at a gate as a step', () => {
+    const gates = new Set(Array.from({ length: 100 }, (_, i) => `gate ${i}`))
+    const edge = (from: number, to: number): OrderEdge => {
+      const [held, wanted] = [`node ${from}`, `node ${to}`]
+      const told = { heldAs: held, wantedAs: wanted, label: '' }
+      return { held, wanted, ...told, gates, heldShared: false, wantedShared: false }
+    }
+    let looks = 0
+    const edgesFrom = (node: string): OrderEdge[][] => {
+      looks++
+      const at = Number(node.slice('node '.length))
+      return [[edge(at, at + 1), edge(at, at + 2)]]
+    }
+    assert.equal(cycleThrough(edge(0, 1), edgesFrom, { steps: 10_000 }), undefined)
+    assert.ok(looks <= 100, `${looks} looks`)
+  })
+})
+
 describe('the order graph', () => {
   it('knows a lock for a gate that is held alone on every edge, and no longer where it was not', () => {
     const graph = new OrderGraph()

@@ -104,4 +104,34 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.match(stderr, /behind I \(.*1000 wait for it/)
     assert.ok(stderr.split('\n').length < 15, stderr)
   })
+
+  it('a manager that the program has dropped is reported, and no other is kept for long', () => {
+    const { stderr, stdout } = runAlone(`
+      const { LockManager } = lockwise
+      const never = () => new Promise(() => {})
+      const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+      const contend = async (end) => {
+        const locks = new LockManager({ longWaitMs: Infinity })
+        const first = locks.request('a', { label: 'H' }, end)
+        const waits = locks.request('a', { label: 'w' }, () => {})
+        if (end !== never) await Promise.all([first, waits])
+        return locks
+      }
+      const dropped = new WeakRef(await contend(() => {}))
+      const again = await contend(() => {})
+      contend(never)
+      for (let i = 0; i < 500 && dropped.deref(); i++) {
+        await pause(10)
+        gc()
+      }
+      console.log(dropped.deref())
+      await pause(500)
+      void again.request('b', { label: 'I' }, never)
+      void again.request('b', { label: 'v' }, () => {})`)
+    assert.equal(stdout, 'undefined\n')
+    assert.equal(warnings(stderr), 1)
+    assert.match(stderr, /2 requests wait for locks/)
+    assert.match(stderr, /w has waited for 'a'/)
+    assert.match(stderr, /v has waited for 'b'/)
+  })
 })

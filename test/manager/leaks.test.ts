@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm'
 import { leakedText } from '../../src/explain/index.ts'
 import { type Guard, type LeakedReport, LockManager } from '../../src/index.ts'
 import { mustBePlain } from '../core/reports.ts'
-import { pause } from './tools.ts'
+import { pause, warningsOf } from './tools.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -56,6 +56,33 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
     await leak(locks, 500)
     await collectUntil(() => labels.size === 500)
     assert.equal(labels.size, 500)
+  })
+
+  it('is one of few warnings where many come from one line, and listeners hear of each', async () => {
+    for (const cls of ['a:', 'a']) {
+      const locks = new LockManager({ places: 'always' })
+      let heard = 0
+      const stop = locks.on('leaked', () => heard++)
+      const leakMany = async (): Promise<void> => {
+        for (let i = 0; i < 120; i++) await locks.acquire(`${cls}${i} ${heard}`)
+      }
+      await leakMany()
+      await collectUntil(() => heard === 120)
+      assert.equal(heard, 120)
+      stop()
+      const warnings = await warningsOf(async () => {
+        let isTold = false
+        const hear = ({ message }: Error): void => {
+          if (/There were 100 of these lines/.test(message)) isTold = true
+        }
+        process.on('warning', hear)
+        await leakMany()
+        await collectUntil(() => isTold)
+        process.off('warning', hear)
+      })
+      assert.equal(warnings.length, cls === 'a:' ? 3 : 6)
+      assert.match(warnings[0] ?? '', /was garbage-collected without release/)
+    }
   })
 
   it('is not reported if it was released or stolen, and no guard is that is referred to', async () => {

@@ -80,6 +80,44 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await Promise.all(all)
     }))
 
+  it('is reported once for locks that have one holder and one oldest waiter, each time', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ longWaitMs: 1000 })
+      const names = Array.from({ length: 200 }, (_, i) => `b:${i}`)
+      const end = await held(locks, ['a', ...names], 'H')
+      const all = [locks.request(names, { label: 'w' }, () => {})]
+      await tick(1100)
+      assert.deepEqual(seen(), ['b:0: w of 1, H'])
+      // Younger waiters change nothing; another oldest waiter does.
+      all.push(locks.request(names.slice(100), { label: 'younger' }, () => {}))
+      all.push(locks.request('a', { label: 'other' }, () => {}))
+      await tick(900)
+      assert.deepEqual(seen(), [])
+      await tick(300)
+      assert.deepEqual(seen().sort(), ['a: other of 1, H', 'b:0: w of 1, H'])
+      await end()
+      await Promise.all(all)
+      await tick(10_000)
+      assert.deepEqual(seen(), [])
+    }))
+
+  it('is reported for each lock of one waiter that has other holders', () =>
+    withFakeClock(async (tick) => {
+      const { locks, seen } = watched({ longWaitMs: 1000 })
+      const both = { mode: 'shared' } as const
+      const end = gate()
+      const all = [
+        locks.request(['a', 'b', 'c', 'd'], { label: 'H', ...both }, () => end.opened),
+        locks.request(['c', 'd'], { label: 'I', ...both }, () => end.opened),
+        locks.request('e', { label: 'J' }, () => end.opened),
+        locks.request(['a', 'b', 'c', 'd', 'e'], { label: 'w' }, () => {}),
+      ]
+      await tick(1100)
+      assert.deepEqual(seen(), ['a: w of 1, H', 'c: w of 1, H,I', 'e: w of 1, J'])
+      end.open()
+      await Promise.all(all)
+    }))
+
   it('is reported for each stuck lock, and again when another holder is as long in the way', () =>
     withFakeClock(async (tick) => {
       const { locks, seen } = watched({ longWaitMs: 1000 })

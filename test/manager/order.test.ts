@@ -6,6 +6,7 @@ import { possibleDeadlockText } from '../../src/explain/index.ts'
 import {
   defineOrder,
   exclusive,
+  type Guard,
   LockManager,
   LockOrderError,
   LockUsageError,
@@ -13,7 +14,8 @@ import {
   shared,
   type WantedLock,
 } from '../../src/index.ts'
-import { holder, settle } from './tools.ts'
+import { itIfProved } from './if-proved.ts'
+import { holder, pause, settle } from './tools.ts'
 
 /** Possible deadlocks that a program makes. */
 async function seen(
@@ -275,6 +277,79 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
       await nest('b', 'a')
     })
     assert.equal(later.length, 1)
+  })
+
+  it('is not recorded for a request with more than 100 locks around it', async () => {
+    const deep = async (around: number): Promise<number> => {
+      const gates = Array.from({ length: around - 1 }, (_, i) => `gate:${i}`)
+      const reports = await seen(async (_locks, nest) => {
+        await nest(gates, 'a', 'b')
+        await nest('b', 'a')
+      })
+      return reports.length
+    }
+    assert.equal(await deep(100), 1)
+    assert.equal(await deep(101), 0)
+    const names = Array.from({ length: 1000 }, (_, i) => `level ${i}`)
+    assert.deepEqual(await seen((_locks, nest) => nest(...names)), [])
+    const guards = await seen(async (locks, nest) => {
+      await locks.request('outer', async () => {
+        const held = await Promise.all(names.map((name) => locks.acquire(name)))
+        await locks.request('a', () => {})
+        for (const guard of held) guard.release()
+      })
+      await nest('a', 'outer')
+    })
+    assert.deepEqual(guards, [])
+  })
+
+  it('counts the guards of a context that are taken one after the other', async () => {
+    const reports = await seen(async (locks, nest) => {
+      const helper = async (name: string): Promise<Guard> => await locks.acquire(name)
+      await locks.request('outer', async () => {
+        const guard = await helper('a')
+        await Promise.all([locks.request('b', () => {}), locks.request('c', () => {})])
+        guard.release()
+      })
+      await nest('b', 'a')
+      await nest('c', 'a')
+    })
+    assert.deepEqual(
+      reports.map(({ cycle }) => cycle.map(({ held }) => held)),
+      [
+        ['b', 'a'],
+        ['c', 'a'],
+      ],
+    )
+  })
+
+  itIfProved('leaves out the guards of the branches of a context', async () => {
+    const reports = await seen(async (locks) => {
+      const use = async (name: string, afterMs: number): Promise<void> => {
+        await pause(afterMs)
+        const guard = await locks.acquire(name)
+        await pause(20)
+        guard.release()
+      }
+      await locks.request('outer', () => Promise.all([use('a', 0), use('b', 10)]))
+      await locks.request('another', () => Promise.all([use('b', 0), use('a', 10)]))
+    })
+    assert.deepEqual(reports, [])
+  })
+
+  it('leaves out a guard that no code has yet', async () => {
+    const reports = await seen(async (locks) => {
+      const cross = async (first: string, second: string): Promise<unknown> =>
+        locks.request(`${first} and ${second}`, async () => {
+          const guards: Promise<Guard>[] = [locks.acquire(first)]
+          await undefined
+          guards.push(locks.acquire(second))
+          for (const guard of await Promise.all(guards)) guard.release()
+        })
+      await cross('a', 'b')
+      await cross('b', 'a')
+    })
+    assert.deepEqual(reports, [])
   })
 
   it('is made of what did happen, not of modes that were never seen together', async () => {

@@ -50,6 +50,36 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     process.off('warning', onWarning)
   })
 
+  it('of possible deadlocks of one line a handful, though each pair of names is a pair of classes', async () => {
+    const locks = new LockManager()
+    const warnings = await warningsOf(async () => {
+      for (let i = 0; i < 300; i++) {
+        const nest = (outer: string, inner: string): Promise<void> =>
+          locks.request(outer, () => locks.request(inner, () => {}))
+        await nest(`from-${i}`, `to-${i}`)
+        await nest(`to-${i}`, `from-${i}`)
+      }
+    })
+    assert.equal(warnings.length, 6)
+    assert.match(warnings[5] ?? '', /of these call sites there were 100 more cycles/)
+  })
+
+  it('of holdings that outlast their warnAfterMs a handful for one line', async () => {
+    for (const name of ['account:', 'account']) {
+      const locks = new LockManager({ warnAfterMs: 1, places: 'always' })
+      const warnings = await warningsOf(async () => {
+        const end = gate()
+        const hold = (i: number): Promise<void> => locks.request(name + i, () => end.opened)
+        const all = Array.from({ length: 120 }, (_, i) => hold(i))
+        await pause(50)
+        end.open()
+        await Promise.all(all)
+      })
+      assert.equal(warnings.length, name === 'account:' ? 3 : 6)
+      assert.match(warnings.at(-1) ?? '', /There were 100 of these lines so far/)
+    }
+  })
+
   it('to the console where the process cannot write it, and no request fails for that', async () => {
     const locks = new LockManager({ deadlockAfterMs: 1000, trackOrder: false })
     const { emitWarning } = process

@@ -313,6 +313,20 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
+  it('takes options that do not say which there are', async () => {
+    const locks = new LockManager()
+    const throws = (): never => assert.fail('asked for the names of all options')
+    const options = new Proxy({ mode: 'shared' } as const, {
+      ownKeys: throws,
+      getPrototypeOf: throws,
+      getOwnPropertyDescriptor: throws,
+    })
+    // Of many requests only a sample is looked at.
+    for (let i = 0; i < 64; i++) {
+      assert.equal(await locks.request('a', options, (lock) => lock?.mode), 'shared')
+    }
+  })
+
   it('query() lists the holders and the waiters, in order', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, ['b', 'a'])

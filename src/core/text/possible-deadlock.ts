@@ -28,7 +28,7 @@ export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport)
   )
   if (similar > 0) {
     lines.push(
-      `Since the first report of these call sites and classes there were ${similar} more cycles of them; ` +
+      `Since the first report of these call sites there were ${similar} more cycles of them; ` +
         `the next report comes when there are ${similar * 10}.`,
     )
   }
