@@ -20,7 +20,8 @@ export function original(name: string, on: object = globalThis): unknown {
 }
 
 const clock = original('performance') as typeof performance
-const readClock = clock.now
+/** As its prototype has it: a fake clock, or the program, may have put another one on the object itself. */
+const readClock = (Object.getPrototypeOf(clock) as Partial<typeof clock>).now ?? clock.now
 const setTimer = original('setTimeout') as (work: () => void, ms: number) => unknown
 const setRepeated = original('setInterval') as typeof setTimer
 const clearRepeated = original('clearInterval') as (timer: unknown) => void

@@ -49,7 +49,7 @@
 
 import { heirOf } from './abandoned.ts'
 import { DEAD_SLOT, FREE_SLOT, TASK_SLOT, THREAD_SLOT } from './layout.ts'
-import { hasEnded, onThreadEnd } from './lifelines.ts'
+import { hasEnded, hasEndedLately, type Lifeline, onThreadEnd } from './lifelines.ts'
 import {
   changeKind,
   kindIn,
@@ -65,17 +65,23 @@ import type { Table } from './table.ts'
 
 /**
  * Asks whether the thread of an owner, or that of its heir, has ended. If so, clears up after it, and
- * after all others that have ended: they are rarely alone.
+ * after all others that have ended: they are rarely alone. `ask` is {@link hasEnded} for those that ask
+ * once, and not again and again.
  *
  * @throws LockUsageError if nobody is this owner: the table is damaged.
  */
-export function noticeEndOf(table: Table, owner: Owner, id: number): void {
+export function noticeEndOf(
+  table: Table,
+  owner: Owner,
+  id: number,
+  ask: (lifeline: Lifeline) => boolean = hasEndedLately,
+): void {
   if (id === 0) return
   for (const one of [id, heirOf(table, id)]) {
     if (one === 0) continue
     // By its number, which no other thread ever has: the slot may be another's by now.
     const lifeline = lifelineOf(table, leaderOf(table, one))
-    if (!lifeline || !hasEnded(lifeline)) continue
+    if (!lifeline || !ask(lifeline)) continue
     clearUpAfter(table, owner, endedTags(table).add(lifeline.tag))
     return
   }

@@ -14,16 +14,25 @@
  * Invariant A lifeline is said to have ended only if the system says so. Every other error (no descriptor
  *           left, no permission, no `/proc` any more) means that it is not known to have ended: a live
  *           thread that passes for dead would lose its locks.
- * Cost      asking is one or two system calls, some microseconds. The first means needs no descriptor,
- *           the second one for each worker.
+ * Cost      asking is one or two system calls, some microseconds. A thread whose tasks wait in their thousands
+ *           asks about each other thread some twenty times a second, and not for each of them. The first means
+ *           needs a descriptor for a moment, to read when the thread started; the second one for each worker.
  * Limits    Where neither of the first two can be had, the third is left, which needs a parent that has
- *           loaded this file and lets its event loop run: the thread warns once. The second does not see
- *           the end of workers made with `trackUnmanagedFds: false`. The main thread ends last.
+ *           loaded this file and lets its event loop run: the thread warns once. Workers made with
+ *           `trackUnmanagedFds: false` have not the second: their files stay open. The main thread ends last.
  */
 
 import { builtin } from '../../core/builtin.ts'
-import { emitWarning } from '../../core/emit-warning.ts'
+import { elapsedMs } from '../../core/clock.ts'
+import { writeWarning } from '../../core/emit-warning.ts'
 import { LockUsageError } from '../../core/errors.ts'
+import {
+  closesFiles,
+  type DescriptorSystem,
+  hasCode,
+  isFileClosed,
+  openFile,
+} from './lifeline-file.ts'
 
 /** A thread as others can watch it. */
 export interface Lifeline {
@@ -52,24 +61,13 @@ interface Node {
   readonly os: { tmpdir(): string }
 }
 
-interface FileSystem {
-  openSync(path: string, flags: string): number
-  unlinkSync(path: string): void
-  ftruncateSync(descriptor: number, length: number): void
-  fstatSync(descriptor: number): FileStatus
+interface FileSystem extends DescriptorSystem {
   statSync(path: string): unknown
   readlinkSync(path: string): string
   readFileSync(path: string, encoding: 'latin1'): string
 }
 
-interface FileStatus {
-  readonly ino: number
-  readonly mtimeMs: number
-  readonly size: number
-}
-
 interface NodeProcess {
-  readonly pid: number
   readonly versions?: { readonly node?: string }
   on?(event: 'worker', listener: (worker: StartedWorker) => void): void
 }
@@ -79,14 +77,20 @@ interface StartedWorker {
   once(event: 'exit', listener: () => void): void
 }
 
-/** Files of lifelines are shorter than this. Where a file system has no holes, they take that space. */
-const MAX_FILE_BYTES = 2 ** 20
 /** Where the start time stands in `stat` behind the thread's name: field 22 of all, the name is field 2. */
 const START_FIELD = 19
+/**
+ * A thread that was seen alive is taken to live for so long. Half of the time between two looks of one waiter
+ * (LONGEST_SLEEP_MS in wait.ts): a thread in which only one waits asks the system at each look.
+ */
+const RECENT_MS = 50
 
 const { process } = globalThis as { readonly process?: NodeProcess }
 const node = loadNode()
-let own: Lifeline | undefined
+/** Read when this file is loaded, where it can be: later there may be no descriptor left. */
+let own = node && ownSystemThread(node)
+/** When the threads of lifelines, by their tags, were last seen alive: those of the last RECENT_MS, the oldest first. */
+const seenMs = new Map<number, number>()
 
 /** This thread's lifeline. Warns, once, where this thread can have none. */
 export function ownLifeline(): Lifeline {
@@ -96,20 +100,54 @@ export function ownLifeline(): Lifeline {
         'it could not see a thread end that holds locks',
     )
   }
-  if (own) return own
-  const tag = node?.threads.threadId ?? Math.floor(Math.random() * 2 ** 28)
-  const means = isWorker() ? (findSystemThread() ?? openFile()) : undefined
-  own = { tag, ...(means ?? { kind: NO_LIFELINE, number: 0, made: 0 }) }
-  if (!means && isWorker()) warn()
+  own ??= (node && ownSystemThread(node)) ?? ownOther()
+  // Without the start time, another thread that gets this one's system number would pass for it.
+  if (node && own.kind === SYSTEM_THREAD && own.made === 0) {
+    own = { ...own, made: startOf(node.fs, own.number) }
+  }
   return own
+}
+
+/** This thread's lifeline where it is not the system thread. */
+function ownOther(): Lifeline {
+  const tag = node?.threads.threadId ?? Math.floor(Math.random() * 2 ** 28)
+  const none = { tag, kind: NO_LIFELINE, number: 0, made: 0 }
+  if (!isWorker()) return none
+  if (!node) return warned(none, 'this runtime has no means for that')
+  if (!closesFiles(node.fs)) {
+    const kept = 'its files stay open when it ends (trackUnmanagedFds: false)'
+    return warned(none, `/proc/thread-self cannot be read, and ${kept}`)
+  }
+  const folder = node.os.tmpdir()
+  const file = openFile(node.fs, folder)
+  if (file) return { tag, ...file }
+  return warned(none, `neither can /proc/thread-self be read nor a file be made in ${folder}`)
 }
 
 /** Whether the thread of a lifeline is known to have ended. */
 export function hasEnded(lifeline: Lifeline): boolean {
   if (lifeline.kind === NO_LIFELINE || !node) return false
-  return lifeline.kind === SYSTEM_THREAD
-    ? hasThreadEnded(node.fs, lifeline)
-    : isFileClosed(node.fs, lifeline)
+  const ask = lifeline.kind === SYSTEM_THREAD ? hasThreadEnded : isFileClosed
+  if (!ask(node.fs, lifeline)) return false
+  seenMs.delete(lifeline.tag)
+  return true
+}
+
+/**
+ * The same for those who ask again and again: false, without asking the system, for a thread that was seen
+ * alive within RECENT_MS.
+ */
+export function hasEndedLately(lifeline: Lifeline): boolean {
+  const { tag } = lifeline
+  const at = elapsedMs()
+  for (const [old, ms] of seenMs) {
+    if (at - ms < RECENT_MS) break
+    seenMs.delete(old)
+  }
+  if (seenMs.has(tag)) return false
+  if (hasEnded(lifeline)) return true
+  seenMs.set(tag, at)
+  return false
 }
 
 /** Calls `listener` with the number of every thread that this one starts, when that one has ended. */
@@ -125,7 +163,7 @@ function hasThreadEnded(fs: FileSystem, { number, made }: Lifeline): boolean {
   try {
     fs.statSync(`/proc/self/task/${number}`)
   } catch (error) {
-    return isOneOf(error, 'ENOENT', 'ESRCH') && canReadProc(fs)
+    return hasCode(error, 'ENOENT', 'ESRCH') && canReadProc(fs)
   }
   const start = startOf(fs, number)
   return made !== 0 && start !== 0 && start !== made
@@ -141,25 +179,14 @@ function canReadProc(fs: FileSystem): boolean {
   }
 }
 
-function isFileClosed(fs: FileSystem, { kind, number, made }: Lifeline): boolean {
+function ownSystemThread({ fs, threads }: Node): Lifeline | undefined {
+  if (threads.isMainThread) return undefined
   try {
-    const status = fs.fstatSync(kind - 1)
-    return status.ino !== number || markOf(status) !== made
-  } catch (error) {
-    return isOneOf(error, 'EBADF')
-  }
-}
-
-type Means = Omit<Lifeline, 'tag'>
-
-function findSystemThread(): Means | undefined {
-  if (!node) return undefined
-  try {
-    const link = node.fs.readlinkSync('/proc/thread-self')
+    const link = fs.readlinkSync('/proc/thread-self')
     const number = Number(/\/task\/(\d+)$/.exec(link)?.[1])
     // Others look here, by way of the process.
-    node.fs.statSync(`/proc/self/task/${number}`)
-    return { kind: SYSTEM_THREAD, number, made: startOf(node.fs, number) }
+    fs.statSync(`/proc/self/task/${number}`)
+    return { tag: threads.threadId, kind: SYSTEM_THREAD, number, made: startOf(fs, number) }
   } catch {
     return undefined
   }
@@ -177,43 +204,19 @@ function startOf(fs: FileSystem, number: number): number {
   }
 }
 
-function openFile(): Means | undefined {
-  if (!node) return undefined
-  const { fs, os, threads } = node
-  try {
-    const path = `${os.tmpdir()}/lockwise-${process?.pid}-${threads.threadId}-${Math.random()}`
-    const descriptor = fs.openSync(path, 'wx')
-    fs.unlinkSync(path)
-    fs.ftruncateSync(descriptor, Math.floor(Math.random() * MAX_FILE_BYTES))
-    const status = fs.fstatSync(descriptor)
-    return { kind: descriptor + 1, number: status.ino, made: markOf(status) }
-  } catch {
-    return undefined
-  }
-}
-
-/** One number for the time and the length of a file. */
-function markOf({ mtimeMs, size }: FileStatus): number {
-  return mtimeMs + size
-}
-
-function isOneOf(error: unknown, ...codes: readonly string[]): boolean {
-  return codes.includes((error as { readonly code?: string } | null)?.code ?? '')
-}
-
 function isWorker(): boolean {
   return node ? !node.threads.isMainThread : 'WorkerGlobalScope' in globalThis
 }
 
-function warn(): void {
-  const reason = node
-    ? `neither can /proc/thread-self be read nor a file be made in ${node.os.tmpdir()}`
-    : 'this runtime has no means for that'
-  emitWarning(
+/** Warns, and returns the lifeline. */
+function warned(lifeline: Lifeline, reason: string): Lifeline {
+  // At once: the warnings of the process would be written when the main thread runs its event loop, if ever.
+  writeWarning(
     'lockwise/threads: other threads cannot see whether this one has ended: ' +
       `${reason}. If it ends while it holds locks, threads that block for them wait until the thread ` +
       'that started it runs its event loop, and may wait forever',
   )
+  return lifeline
 }
 
 function loadNode(): Node | undefined {

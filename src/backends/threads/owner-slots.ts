@@ -2,6 +2,7 @@
 
 import { elapsedMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
+import type { ThreadHolder } from '../../core/report.ts'
 import { holdersText } from '../../core/report-text.ts'
 import { isLeftBehind } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
@@ -48,11 +49,11 @@ export function registerThread(table: Table, label: string | undefined): Owner {
   )
 }
 
-/** Clears up after all threads that have ended. */
+/** Clears up after all threads that have ended. Asks the system about each thread once. */
 export function noticeEnds(table: Table, owner: Owner): void {
-  for (const id of ownersIn(table)) {
-    if (leaderOf(table, id) !== owner.id) noticeEndOf(table, owner, id)
-  }
+  const leaders = new Set(ownersIn(table).map((id) => leaderOf(table, id)))
+  leaders.delete(owner.id)
+  for (const id of leaders) noticeEndOf(table, owner, id, hasEnded)
 }
 
 /** Calls `fn` with the slot that a thread without one uses to clear up; `undefined` if it cannot be had. */
@@ -83,11 +84,16 @@ export function comesFree(table: Table, id: number): boolean {
   return kind !== DEAD_SLOT || !isLeftBehind(table, id)
 }
 
-/** All owners, as a sentence's part. */
-export function inUse(table: Table, owners: readonly number[]): string {
-  const used = describeHolders(table, undefined, owners)
+/** All owners: some of them described, and all as a sentence's part. */
+export interface InUse {
+  readonly holders: readonly ThreadHolder[]
+  readonly text: string
+}
+
+export function inUse(table: Table, owners: readonly number[]): InUse {
+  const holders = describeHolders(table, undefined, owners)
   const all = owners.length === 1 ? 'its one owner is' : `all its ${owners.length} owners are`
-  return `${all} in use: ${holdersText(used, owners.length)}`
+  return { holders, text: `${all} in use: ${holdersText(holders, owners.length)}` }
 }
 
 /** The threads that ended and left locks, so that their slots stay in use, and what to do; '' for none. */

@@ -5,6 +5,7 @@ import type { AbandonedLocks } from '../../core/report.ts'
 import { heirIndex, isLeft, isLeftBehind } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
 import { ABANDONED, DEAD_SLOT, SOUND_SLOT } from './layout.ts'
+import { hasEnded } from './lifelines.ts'
 import { changeKind, kindIn, kindOf, labelOf, leaderOf, type Owner, stateOf } from './owners.ts'
 import { locksLeft, sweep } from './sweep.ts'
 import { addressOf, describeLocks, numberOf, ownerIn, stripesText, type Table } from './table.ts'
@@ -53,7 +54,7 @@ export function inherit(
 /** Frees an abandoned lock, and all others that its thread left: they are sound, says the caller. */
 export function recover(table: Table, owner: Owner, lock: number, caller: Caller): void {
   const at = addressOf(table, lock) >> 2
-  noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)))
+  noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)), hasEnded)
   if (!isLeft(table, Atomics.load(table.words, at))) {
     const holder = ownerIn(Atomics.load(table.words, at))
     const held = holder === 0 ? '' : `: ${labelOf(table, holder)} holds it`

@@ -1,4 +1,9 @@
-/** Registers owners in free slots, and gives the slots back. */
+/**
+ * Registers owners in free slots, and gives the slots back.
+ *
+ * Cost      while slots are free, some hundred nanoseconds: the thread tries the slots that it gave back itself,
+ *           and then goes on behind the last slot that it found. It looks at all slots only where none is free.
+ */
 
 import { LockUsageError } from '../../core/errors.ts'
 import { show } from '../../core/format.ts'
@@ -25,6 +30,31 @@ export interface OwnerKind {
   readonly under?: number
 }
 
+/** The slots of a table as one thread knows them. */
+interface KnownSlots {
+  /** The slots that this thread gave back. Another thread may have them by now. */
+  readonly freed: number[]
+  /** The search for a free slot begins here. */
+  next: number
+  onFreed: (() => void) | undefined
+}
+
+const known = new WeakMap<Table, KnownSlots>()
+
+function slotsOf(table: Table): KnownSlots {
+  let slots = known.get(table)
+  if (!slots) {
+    slots = { freed: [], next: 1, onFreed: undefined }
+    known.set(table, slots)
+  }
+  return slots
+}
+
+/** Calls `listener` whenever this thread has given back a slot of a table. */
+export function onFreed(table: Table, listener: () => void): void {
+  slotsOf(table).onFreed = listener
+}
+
 /** Registers an owner in a free slot; `undefined` when all are in use. */
 export function tryRegisterOwner(
   table: Table,
@@ -34,7 +64,15 @@ export function tryRegisterOwner(
   if (label !== undefined && typeof label !== 'string') {
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
-  for (let id = 1; id <= table.layout.owners; id++) {
+  const slots = slotsOf(table)
+  for (let id = slots.freed.pop(); id !== undefined; id = slots.freed.pop()) {
+    const owner = tryRegisterAt(table, id, label, is)
+    if (owner) return owner
+  }
+  const { owners } = table.layout
+  for (let looks = 0; looks < owners; looks++) {
+    const id = slots.next
+    slots.next = id < owners ? id + 1 : 1
     const owner = tryRegisterAt(table, id, label, is)
     if (owner) return owner
   }
@@ -49,8 +87,9 @@ export function tryRegisterAt(
   is: OwnerKind,
 ): Owner | undefined {
   const { words, floats } = table
-  const { tag, ...lifeline } = ownLifeline()
   const slot = slotOf(table, id)
+  if (Atomics.load(words, (slot + SLOT.kind) >> 2) !== FREE_SLOT) return undefined
+  const { tag, ...lifeline } = ownLifeline()
   const kind = (tag << TAG_SHIFT) | is.kind
   if (Atomics.compareExchange(words, (slot + SLOT.kind) >> 2, FREE_SLOT, kind) !== FREE_SLOT) {
     return undefined
@@ -77,4 +116,9 @@ export function tryRegisterAt(
 /** Gives the slot back; the owner must hold nothing and wait for nothing. */
 export function releaseOwner(table: Table, owner: Owner): void {
   Atomics.store(table.words, (owner.slot + SLOT.kind) >> 2, FREE_SLOT)
+  // The guest's slot is not one of those.
+  if (owner.id > table.layout.owners) return
+  const slots = slotsOf(table)
+  slots.freed.push(owner.id)
+  slots.onFreed?.()
 }

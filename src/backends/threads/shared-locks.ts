@@ -111,6 +111,8 @@ export class SharedLocks {
   }
 
   private constructor(table: Table, options: OpenOptions) {
+    // JavaScript does not know that it is private.
+    if (!(table as Table | undefined)?.layout) throw notMade(new.target)
     const { label, onOwnerDied, onLongWait, longWaitMs = LONG_WAIT_MS } = options
     const { layout } = table
     mustBeListener('onOwnerDied', onOwnerDied)
@@ -438,4 +440,13 @@ export class SharedLocks {
       caller,
     )
   }
+}
+
+/** The error of `new SharedLocks(…)`. */
+function notMade(caller: Caller): LockUsageError {
+  return new LockUsageError(
+    'new SharedLocks: make a table with SharedLocks.create(options), or open one in another thread ' +
+      'with SharedLocks.open(handle)',
+    caller,
+  )
 }

@@ -16,14 +16,13 @@
 import { newAsyncContext } from '../../core/async-context.ts'
 import { canProve, REQUEST } from '../../core/await-chain.ts'
 import { stackBeginningAt } from '../../core/call-site.ts'
-import { pauseFor } from '../../core/clock.ts'
 import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { stackAt } from './caller-stack.ts'
 import { firstTaken, locksHeld } from './held-list.ts'
 import { TASK_SLOT } from './layout.ts'
 import { noticeEnds } from './owner-slots.ts'
-import { OwnerWait } from './owner-wait.ts'
+import { OwnerQueue } from './owner-wait.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
 import { publishHolding } from './published-wait.ts'
@@ -36,14 +35,12 @@ import { inFrame, proveWaits } from './task-proof.ts'
 import { takeForTask } from './task-waiter.ts'
 import type { Terms } from './wait.ts'
 
-/** Where all owners are in use, a new holding looks again this often. */
-const RETRY_MS = 10
-
 /** The asynchronous holdings of one thread. */
 export class Tasks {
   readonly #table: Table
   readonly #thread: Owner
   readonly #onOwnerDied: OnOwnerDied | undefined
+  readonly #owners: OwnerQueue
   readonly #running = new Set<Task>()
   /** Holdings asked for that have not ended, those without an owner yet included. */
   #asked = 0
@@ -52,6 +49,7 @@ export class Tasks {
   constructor(table: Table, thread: Owner, onOwnerDied: OnOwnerDied | undefined) {
     this.#table = table
     this.#thread = thread
+    this.#owners = new OwnerQueue(table, thread, () => this.#tryRegister(undefined, false))
     this.#onOwnerDied = onOwnerDied
   }
 
@@ -158,45 +156,39 @@ export class Tasks {
 
   async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {
     const [parent] = surrounding(this.#table, outer)
-    let wait: OwnerWait | undefined
-    let isNoticed = false
-    try {
-      for (;;) {
-        const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
-        const owner = this.#tryRegister(parent, acrossEventLoop)
-        if (owner) {
-          if (parent || acrossEventLoop) void canProve()
-          this.#begun++
-          const around = { outer, parent, running: this.#running }
-          return beginTask({ table: this.#table, owner, ...around }, lender)
-        }
-        if (parent || acrossEventLoop) {
-          if (!isNoticed) {
-            isNoticed = true
-            noticeEnds(this.#table, this.#thread)
-            continue
-          }
-          throw new LockUsageError(
-            `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
-              'cannot wait for one: create the table with more owners',
-          )
-        }
-        wait ??= new OwnerWait(this.#table, this.#thread, terms)
-        wait.look()
-        await pauseFor(RETRY_MS)
-      }
-    } finally {
-      wait?.end()
-    }
+    // Judged here alone: what the thread holds while this call waits is other code's.
+    const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
+    const isNested = parent !== undefined || acrossEventLoop
+    const owner = isNested
+      ? this.#mustRegister(parent, acrossEventLoop)
+      : (this.#owners.tryTake() ?? (await this.#owners.wait(terms)))
+    if (isNested) void canProve()
+    const around = { outer, parent, running: this.#running }
+    return beginTask({ table: this.#table, owner, ...around }, lender)
+  }
+
+  /** Registers the owner of a nested holding, which cannot wait for one: those around it may have them all. */
+  #mustRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner {
+    const owner = this.#tryRegister(parent, acrossEventLoop)
+    if (owner) return owner
+    noticeEnds(this.#table, this.#thread)
+    const freed = this.#tryRegister(parent, acrossEventLoop)
+    if (freed) return freed
+    throw new LockUsageError(
+      `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
+        'cannot wait for one: create the table with more owners',
+    )
   }
 
   #tryRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
-    return tryRegisterOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
+    const owner = tryRegisterOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
       kind: TASK_SLOT,
       thread: this.#thread.id,
       parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
       under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
     })
+    if (owner) this.#begun++
+    return owner
   }
 
   async #take(task: Task, lock: number, mode: LockMode, terms: Terms): Promise<void> {

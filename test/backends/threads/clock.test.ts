@@ -2,10 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import FakeTimers, { type Clock } from '@sinonjs/fake-timers'
 import { LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { runNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+const clockUrl = new URL('../../../src/core/clock.js', import.meta.url).href
 
 for (const memory of ['wasm', 'buffer'] as const) {
   describe(`under fake timers (${memory})`, { timeout: 20_000 }, () => {
@@ -49,5 +53,22 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await next, 'held')
       await task
     })
+  })
+}
+
+for (const [name, fake] of [
+  ['fake timers', "(await import('@sinonjs/fake-timers')).default.install()"],
+  ['another performance.now', 'performance.now = () => 5'],
+] as const) {
+  it(`the clock moves on where ${name} came before lockwise`, () => {
+    const program = `
+      ${fake}
+      const { elapsedMs } = await import(${JSON.stringify(clockUrl)})
+      const begun = elapsedMs()
+      for (let i = 0; i < 1e7 && elapsedMs() === begun; i++);
+      console.log(elapsedMs() > begun)`
+    const cwd = fileURLToPath(new URL('.', import.meta.url))
+    const { stdout } = runNode(['--input-type=module', '--eval', program], { cwd })
+    assert.equal(stdout, 'true\n')
   })
 }

@@ -1,6 +1,7 @@
 /** How the end of a thread is seen, where a test can make it certain. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import fs, {
   closeSync,
   existsSync,
@@ -15,10 +16,12 @@ import fs, {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { clearUp, noticeEndOf } from '../../../src/backends/threads/deaths.ts'
 import { DEAD_SLOT, SLOT, TAG_SHIFT, THREAD_SLOT } from '../../../src/backends/threads/layout.ts'
 import {
   hasEnded,
+  hasEndedLately,
   type Lifeline,
   NO_LIFELINE,
   ownLifeline,
@@ -29,7 +32,9 @@ import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.t
 import { createTable } from '../../../src/backends/threads/table.ts'
 import type { LayoutOptions } from '../../../src/backends/threads/table-layout.ts'
 
-/** The lifeline that is a file: how lifelines.ts reads it. */
+const lifelines = new URL('../../../src/backends/threads/lifelines.js', import.meta.url).href
+
+/** The lifeline that is a file: how lifeline-file.ts reads it. */
 function fileLifeline(descriptor: number): Lifeline {
   const { ino, mtimeMs, size } = fstatSync(descriptor)
   return { tag: 1, kind: descriptor + 1, number: ino, made: mtimeMs + size }
@@ -84,6 +89,34 @@ describe('a system thread', { skip: !existsSync('/proc/thread-self') }, () => {
       assert.equal(hasEnded({ ...living, made: 1 }), false)
       test.mock.method(fs, 'statSync', fails)
       assert.equal(hasEnded({ ...living, number: 2 ** 30 }), false)
+    })
+  }
+
+  it('is asked for seldom by those who ask again and again, and at once by others', (test) => {
+    const { mock } = test.mock.method(fs, 'statSync')
+    const one = { ...living, tag: 2 }
+    for (let i = 0; i < 50; i++) assert.equal(hasEndedLately(one), false)
+    assert.ok(mock.callCount() < 10, `asked ${mock.callCount()} times`)
+    const ended = { ...one, number: 2 ** 30 }
+    assert.equal(hasEnded(ended), true)
+    assert.equal(hasEndedLately(ended), true)
+  })
+
+  for (const when of ['later', 'before'] as const) {
+    it(`has its start time in its lifeline, where descriptors are left only ${when}`, async () => {
+      const program = `
+        const fs = require('node:fs')
+        const { readFileSync } = fs
+        const fails = () => { throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' }) }
+        if ('${when}' === 'later') fs.readFileSync = fails
+        import(${JSON.stringify(lifelines)}).then(({ ownLifeline }) => {
+          if ('${when}' === 'later') ownLifeline()
+          fs.readFileSync = '${when}' === 'later' ? readFileSync : fails
+          require('node:worker_threads').parentPort.postMessage(ownLifeline())
+        })`
+      const [{ kind, made }] = await once(new Worker(program, { eval: true }), 'message')
+      assert.equal(kind, SYSTEM_THREAD)
+      assert.notEqual(made, 0)
     })
   }
 

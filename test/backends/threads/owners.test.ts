@@ -298,6 +298,15 @@ function describeErrors(create: Create): void {
     locks.close()
   })
 
+  it('say how to make a table, for the constructor', () => {
+    const Constructor = SharedLocks as unknown as new (...given: unknown[]) => SharedLocks
+    const { handle } = create()
+    for (const given of [[], [{ count: 4 }], [handle, {}], [null, {}]]) {
+      const message = /SharedLocks\.create\(options\).*SharedLocks\.open\(handle\)/
+      assert.throws(() => new Constructor(...given), { ...usage, message })
+    }
+  })
+
   it('shows a bigint as one', () => {
     assert.throws(() => create().lock(3n as never), { ...usage, message: /not 3n$/ })
   })

@@ -18,6 +18,7 @@ import { publishWait } from '../../../src/backends/threads/published-wait.ts'
 import { readersOf, tryEnter } from '../../../src/backends/threads/readers.ts'
 import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { addressOf, createTable, type Table } from '../../../src/backends/threads/table.ts'
+import { operationsOf } from './operations.ts'
 
 const COUNT = 20_000
 const DEAD = 77
@@ -46,25 +47,6 @@ function take(table: Table, owner: Owner, lock: number): void {
 function hold(table: Table, owner: Owner, lock: number): void {
   take(table, owner, lock)
   pushHeld(table, owner, addressOf(table, lock))
-}
-
-/** How many operations on shared memory a call needs, those without `Atomics` not counted. */
-function operationsOf(call: () => void): number {
-  const real = globalThis.Atomics
-  let operations = 0
-  const counted = new Proxy(real, {
-    get: (_, name: keyof Atomics) => {
-      operations++
-      return real[name]
-    },
-  })
-  Object.assign(globalThis, { Atomics: counted })
-  try {
-    call()
-  } finally {
-    Object.assign(globalThis, { Atomics: real })
-  }
-  return operations
 }
 
 describe('a sweep', () => {

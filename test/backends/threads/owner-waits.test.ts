@@ -1,0 +1,168 @@
+/** Waits for one of the table's owners: their order, their ends, and what they cost. */
+
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { describe, it, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { TASK_SLOT } from '../../../src/backends/threads/layout.ts'
+import { type Owner, ownersIn } from '../../../src/backends/threads/owners.ts'
+import { releaseOwner, tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
+import { createTable } from '../../../src/backends/threads/table.ts'
+import { gate, settle } from '../../manager/tools.ts'
+import { countOperations, operationsOf } from './operations.ts'
+import { setFlag } from './programs.ts'
+import { flagIsSet, inThread, newFlags } from './threads.ts'
+
+const OWNERS = 20
+
+/**
+ * A table in which asynchronous holdings have all owners but that of the thread, until `open` is called. The
+ * test's end calls it too: else a test that fails would wait forever.
+ */
+async function newFullTable(
+  test: TestContext,
+  owners = OWNERS,
+): Promise<{
+  locks: SharedLocks
+  open: () => void
+  holdings: Promise<unknown>
+}> {
+  const locks = SharedLocks.create({ count: owners + 4, owners, label: 'main' })
+  const { opened, open } = gate()
+  test.after(open)
+  const holding = (_: unknown, lock: number): Promise<void> => locks.holdAsync(lock, () => opened)
+  const holdings = Promise.all(Array.from({ length: owners - 1 }, holding))
+  await settle()
+  return { locks, open, holdings }
+}
+
+/** Counts how often the system is asked about threads. */
+function countLookups(test: TestContext): () => number {
+  const { mock: stat } = test.mock.method(fs, 'statSync')
+  const { mock: fstat } = test.mock.method(fs, 'fstatSync')
+  return () => stat.callCount() + fstat.callCount()
+}
+
+describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
+  it('get the owners that this thread gives back at once, in the order of the calls', async (test) => {
+    const { locks, open, holdings } = await newFullTable(test, 3)
+    const begun: number[] = []
+    const waiting = Array.from({ length: 30 }, (_, i) =>
+      locks.holdAsync(3 + (i % 2), () => void begun.push(i)),
+    )
+    await settle()
+    assert.deepEqual(begun, [])
+    // No timer of a poller runs before the microtasks do.
+    open()
+    for (let i = 0; i < 2000; i++) await undefined
+    assert.ok(begun.length >= 10, `${begun.length} began`)
+    await Promise.all([...waiting, holdings])
+    assert.deepEqual(
+      begun,
+      begun.map((_, i) => i),
+    )
+    locks.close()
+  })
+
+  it('look at the owners together, not each for itself', async (test) => {
+    const { locks, open, holdings } = await newFullTable(test)
+    const begun = performance.now()
+    const stop = countOperations()
+    const waiting = Array.from({ length: 400 }, () => locks.holdAsync(OWNERS, () => {}))
+    await sleep(150)
+    const operations = stop()
+    const rounds = (performance.now() - begun) / 10 + 2
+    // Each round looks at all owners some times over.
+    assert.ok(operations < rounds * OWNERS * 20, `${operations} operations in ${rounds} rounds`)
+    open()
+    await Promise.all([...waiting, holdings])
+  })
+
+  it('ask the system about another thread once for all of them', async (test) => {
+    const locks = SharedLocks.create({ count: 4, owners: 3 })
+    const flags = newFlags()
+    test.after(() => setFlag(flags, 1, 1))
+    const other = inThread(locks, 'holdUntilTold', { flags, indices: [] })
+    await flagIsSet(flags, 0)
+    const { opened, open } = gate()
+    test.after(open)
+    const holding = locks.holdAsync(0, () => opened)
+    await settle()
+    const lookups = countLookups(test)
+    const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
+    await sleep(150)
+    assert.ok(lookups() < 20, `${lookups()} lookups`)
+    open()
+    setFlag(flags, 1, 1)
+    await Promise.all([...waiting, holding, other])
+  })
+
+  it('are not refused for what the thread locks while they wait', async (test) => {
+    const { locks, open, holdings } = await newFullTable(test, 2)
+    const waiting = locks.holdAsync(2, () => 'held')
+    await settle()
+    locks.lock(3)
+    await sleep(40)
+    locks.unlock(3)
+    open()
+    assert.equal(await waiting, 'held')
+    await holdings
+  })
+
+  it('name the holders of all owners when their time is over', async (test) => {
+    const { locks, open, holdings } = await newFullTable(test, 3)
+    for (const timeoutMs of [0, 15]) {
+      const late = [1, 2].map(() => locks.holdAsync(3, { timeoutMs }, assert.fail))
+      for (const each of late) {
+        await assert.rejects(each, ({ code, holders, message }: LockTimeoutError) => {
+          assert.equal(code, 'LOCK_TIMEOUT')
+          assert.match(message, new RegExp(`waited ${timeoutMs} ms`))
+          const labels = holders?.map(({ label }) => label)
+          assert.deepEqual(labels, ['main', 'main (task 1)', 'main (task 2)'])
+          return true
+        })
+      }
+    }
+    open()
+    await holdings
+  })
+})
+
+it('tasks that wait for one lock ask the system about its holder once for all of them', async (test) => {
+  const locks = SharedLocks.create({ count: 4, owners: 300 })
+  const flags = newFlags()
+  test.after(() => setFlag(flags, 1, 1))
+  const holder = inThread(locks, 'holdUntilTold', { flags, indices: [1] })
+  await flagIsSet(flags, 0)
+  const lookups = countLookups(test)
+  const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
+  await sleep(250)
+  assert.ok(lookups() < 40, `${lookups()} lookups`)
+  setFlag(flags, 1, 1)
+  await Promise.all([...waiting, holder])
+})
+
+it('the search for a free owner does not begin anew with each one', () => {
+  const owners = 2000
+  const table = createTable({ count: 2, owners }, 'buffer')
+  const register = (): Owner => {
+    const owner = tryRegisterOwner(table, 'a task', { kind: TASK_SLOT })
+    assert.ok(owner)
+    return owner
+  }
+  let all: Owner[] = []
+  const filling = operationsOf(() => {
+    all = Array.from({ length: owners }, register)
+  })
+  assert.ok(filling < owners * 20, `${filling} operations`)
+  assert.equal(tryRegisterOwner(table, 'one more', { kind: TASK_SLOT }), undefined)
+  const changing = operationsOf(() => {
+    for (const owner of all) {
+      releaseOwner(table, owner)
+      assert.equal(register().id, owner.id)
+    }
+  })
+  assert.ok(changing < owners * 20, `${changing} operations`)
+  assert.equal(ownersIn(table).length, owners)
+})
