@@ -83,7 +83,8 @@ export class Nesting {
   guardIn(holder: Request, request: Request): void {
     if (!holder.nested?.delete(request)) return
     holder.guards = (holder.guards ?? new Set()).add(request)
-    this.#detector.guarded(request)
+    // The detector hears of the others when their await chain has been read (outcomes.ts).
+    if (!request.details?.resolve || request.options.owner) this.#detector.guarded(request)
   }
 
   /** A request ends: its unfinished nested requests, and its guards, move to the enclosing holder. */

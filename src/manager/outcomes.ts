@@ -181,7 +181,10 @@ export class Outcomes {
     // An async function that returns the caller's promise is linked to it two microtasks later.
     for (let i = 0; i < 3; i++) await undefined
     showAwaits(request)
-    if (guard.held) withDetails(request).chain = readAwaitChain('frames')
+    if (guard.held) {
+      withDetails(request).chain = readAwaitChain('frames')
+      this.#detector.guarded(request)
+    }
     settle.resolve(guard)
   }
 }
