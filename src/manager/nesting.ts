@@ -44,6 +44,13 @@ export function isNestedIn(request: Request, holder: Request): boolean {
   return at === holder
 }
 
+/** How many holders are around a request. */
+export function depthOf({ holder }: Request): number {
+  let depth = 0
+  for (let at = holder; at; at = at.holder) depth++
+  return depth
+}
+
 /** Enters a request into what its holder waits for. An owner's holder is in what is around it. */
 export function nestIn(holder: Request, request: Request): void {
   holder.nested = (holder.nested ?? new Set()).add(request)

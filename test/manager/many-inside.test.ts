@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { LockManager } from '../../src/index.ts'
+import { itIfProved } from './if-proved.ts'
 import { gate, rounds, settle, watched } from './tools.ts'
 
 const COUNT = 200
@@ -159,4 +160,19 @@ describe('requests that waited for a guard of a branch', { timeout: 60_000 }, ()
       await root
     })
   }
+})
+
+describe('requests deep inside each other', { timeout: 120_000 }, () => {
+  itIfProved('are proved to wait, however deep', async () => {
+    const { locks, kinds } = watched()
+    const depth = 3600
+    const go = async (i: number): Promise<unknown> => {
+      if (i === depth) return await locks.request('0', () => {})
+      return await locks.request(`${i}`, async () => {
+        return await go(i + 1)
+      })
+    }
+    await assert.rejects(go(0), { name: 'DeadlockError' })
+    assert.deepEqual(kinds, ['deadlock'])
+  })
 })
