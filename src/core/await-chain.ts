@@ -38,8 +38,10 @@ export const REQUEST: string = `lockwise request ${Math.random().toString(36).sl
 const MAX_IDLE = 1024
 /** So many calls of ours stand between REQUEST and the program: the public method. */
 const METHODS = 1
-/** A reading goes through at most so many calls. */
+/** A reading goes through at most so many calls: a chain of promises that wait for themselves has no end. */
 const MAX_CALLS = 10_000
+/** And through so many more for each holder around the request. */
+const MAX_CALLS_OF_HOLDER = 10
 
 const idle: Frame[] = []
 let made = 0
@@ -75,13 +77,19 @@ function newFrame(id: number): Frame {
   return frame
 }
 
-/** Reads the chain from inside the microtask that was started by what is waited for. */
-export function readAwaitChain(what: 'frames' | 'frames and text'): AwaitChain | undefined {
+/**
+ * Reads the chain from inside the microtask that was started by what is waited for. `holders`: how many are
+ * around the request.
+ */
+export function readAwaitChain(
+  what: 'frames' | 'frames and text',
+  holders = 0,
+): AwaitChain | undefined {
   let restore = (): void => {}
   try {
     const { stackTraceLimit, prepareStackTrace } = Error
     restore = () => Object.assign(Error, { stackTraceLimit, prepareStackTrace })
-    Error.stackTraceLimit = MAX_CALLS
+    Error.stackTraceLimit = MAX_CALLS + MAX_CALLS_OF_HOLDER * holders
     Error.prepareStackTrace = framesIn
     const read: unknown = new Error('await chain').stack
     Error.prepareStackTrace = prepareStackTrace

@@ -4,8 +4,9 @@
  */
 
 import { findPath } from '../graph/path.ts'
-import { isEndLikely, isEndProved, isWaitProved, waitingInside } from './proof.ts'
+import { isEndLikely, isEndProved, isLeftBehind, isWaitProved, waitingInside } from './proof.ts'
 import type { Request } from './request.ts'
+import { codeOf, isDoubtful } from './wait-graph.ts'
 
 /** A request that waits, and the holding in its way that the next one keeps from ending. */
 export interface Link {
@@ -15,6 +16,9 @@ export interface Link {
 
 /** A cycle: the end of each link's blocker waits for the next link's request. */
 export type Cycle = readonly Link[]
+
+/** Whether an edge of a graph leads from a holding to a request that waits. */
+export type LeadsTo = (holding: Request, waiting: Request) => boolean
 
 /** The cycle along a path whose last node leads to its first. Holdings between two are left out. */
 export function cycleAlong(path: readonly Request[]): Cycle {
@@ -65,15 +69,51 @@ export function involvedIn(cycle: Cycle): Set<Request> {
   return involved
 }
 
-/** A cycle of a graph through a request, or through one that waits inside its callback. */
+/**
+ * A cycle of a graph through a request, or through one that waits inside its callback. `leadsTo` answers for
+ * one edge of that graph: a holder may have thousands of others.
+ */
 export function cycleThrough(
   request: Request,
   edges: (from: Request) => Iterable<Request>,
+  leadsTo: LeadsTo,
 ): Cycle | undefined {
   const starts = request.state === 'waiting' ? [request] : waitingInside(request)
   for (const start of starts) {
-    const path = findPath(start, (node) => node === start, edges)
-    if (path) return cycleAlong(path.slice(0, -1))
+    if (!isLedTo(start, leadsTo)) continue
+    const path = findPath(start, (node) => leadsTo(node, start), edges)
+    if (path) return cycleAlong(path)
   }
   return undefined
+}
+
+/** Whether `provedWaitsFor` leads from a holding to a request that waits. */
+export function leadsByProof(holding: Request, waiting: Request): boolean {
+  return isEndProved(holding, waiting) && isWaitingInside(codeOf(holding), waiting)
+}
+
+/** Whether `likelyWaitsFor` leads from a holding to a request that waits. */
+export function leadsLikely(holding: Request, waiting: Request): boolean {
+  if (leadsByProof(holding, waiting)) return true
+  const { holder, isAwaited } = waiting
+  if (codeOf(holding) !== holder || !isAwaited || !holder?.nested?.has(waiting)) return false
+  return !isDoubtful(holding) && !isLeftBehind(waiting)
+}
+
+/** Whether `waitingInside` lists a request. */
+function isWaitingInside(code: Request | undefined, waiting: Request): boolean {
+  for (let at = waiting; at.isAwaited; ) {
+    const { holder } = at
+    if (!holder?.nested?.has(at)) return false
+    if (holder === code) return true
+    if (holder.state === 'waiting' || holder.isGuard) return false
+    at = holder
+  }
+  return false
+}
+
+/** Whether the end of any code around a request waits for it: else it is in no cycle, however much it waits for. */
+function isLedTo(waiting: Request, leadsTo: LeadsTo): boolean {
+  for (let at = waiting.holder; at; at = at.holder) if (leadsTo(at, waiting)) return true
+  return false
 }

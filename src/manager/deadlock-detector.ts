@@ -4,6 +4,7 @@
  * Steps      1. An edge can close a cycle when somebody subscribes to a nested request's promise, when a
  *               guard is granted or left to other code, and when a cycle has opened. A search that costs
  *               little says whether one may have closed.
+ *               A guard that a branch may have is looked at after the turn (branch-guards.ts).
  *            2. If so, the requests that are involved read their await chains (proof.ts), still in this
  *               turn of the event loop.
  *            3. A cycle of the proved graph is a deadlock. A cycle of the wait-for graph that is not proved
@@ -17,16 +18,18 @@
  *            finds something.
  */
 
+import { canProve, provesWaits } from '../core/await-chain.ts'
 import { findPath, reachable } from '../graph/path.ts'
+import { BranchGuards } from './branch-guards.ts'
 import { afterThisTurn } from './clock.ts'
-import { cycleAlong, cycleThrough } from './cycle.ts'
+import { cycleAlong, cycleThrough, leadsByProof, leadsLikely } from './cycle.ts'
 import { soon } from './deferred.ts'
 import { withDetails } from './details.ts'
 import { FoundCycles, type FoundCyclesOptions } from './found-cycles.ts'
-import { likelyWaitsFor, prove, provedWaitsFor } from './proof.ts'
+import { canProveEnd, likelyWaitsFor, prove, provedWaitsFor } from './proof.ts'
 import { Rearranger } from './queue-rearrangement.ts'
-import type { Request } from './request.ts'
-import { codeOf, type WaitGraph } from './wait-graph.ts'
+import { liveHolder, type Request } from './request.ts'
+import { codeOf, isDoubtful, type WaitGraph } from './wait-graph.ts'
 
 /** How a request is looked at: in the turn in which a cycle may have closed, after it, or at last. */
 type Look = 'at once' | 'after the turn' | 'after deadlockAfterMs'
@@ -36,10 +39,11 @@ export class DeadlockDetector {
   readonly #graph: WaitGraph
   readonly #found: FoundCycles
   readonly #rearranger: Rearranger
+  readonly #branchGuards: BranchGuards
   readonly #deadlockAfterMs: number
   /** Whether what is likely counts as proved. */
   readonly #isLikelyEnough: boolean
-  /** Those that may close cycles now. */
+  /** Those that may close cycles now, and guards: what their contexts await may. */
   readonly #toCheck = new Set<Request>()
   /** Those that are looked at again after this turn. */
   readonly #afterTurn = new Set<Request>()
@@ -49,6 +53,7 @@ export class DeadlockDetector {
     this.#graph = graph
     this.#deadlockAfterMs = deadlockAfterMs
     this.#isLikelyEnough = options.deadlockVictims === 'likely'
+    this.#branchGuards = new BranchGuards(graph, (guard) => this.#canClose(guard))
     this.#found = new FoundCycles(options, (request) => this.#checkAfterTurn(request))
     this.#rearranger = new Rearranger(graph, deadlockAfterMs, (request) => {
       void this.#checkAll(new Set([request]), 'after deadlockAfterMs')
@@ -71,13 +76,13 @@ export class DeadlockDetector {
 
   /** A guard is out, or out in another context than before: its release waits for what the code there awaits. */
   guarded(guard: Request): void {
-    if (this.#graph.isAnyInTheWay([guard])) this.#checkSoon(codeOf(guard)?.nested ?? [])
+    if (this.#graph.isAnyInTheWay([guard])) this.#checkSoon([guard])
   }
 
   /** It waits no longer, or holds no longer: every cycle it was in is open. */
   ended(request: Request): void {
     if (this.#rearranger.isAny) this.#rearranger.cancel(request)
-    if (this.#found.isAny) this.#checkSoon(this.#found.openCyclesOf(request))
+    if (this.#found.isAny) this.#openCyclesOf(request)
   }
 
   /**
@@ -86,8 +91,24 @@ export class DeadlockDetector {
    */
   handedOn(nested: Request): void {
     withDetails(nested).leftBehind = 'left behind'
-    this.#checkSoon(this.#found.openCyclesOf(nested))
+    this.#openCyclesOf(nested)
     if (this.#graph.mayClose(nested)) this.#checkSoon([nested])
+  }
+
+  #openCyclesOf(request: Request): void {
+    const { closedBy, blockers } = this.#found.openCyclesOf(request)
+    this.#checkSoon(closedBy)
+    // One request may have stood in them for all that wait for a branch guard.
+    for (const blocker of blockers) {
+      if (blocker.isGuard && !this.#canClose(blocker)) this.#checkSoon([blocker])
+    }
+    const isGuard = blockers.has(request) && request.callback === undefined
+    if (isGuard) this.#checkSoon(liveHolder(request.holder)?.nested ?? [])
+  }
+
+  /** Whether a guard can close a cycle that is more than suspected. */
+  #canClose(guard: Request): boolean {
+    return canProveEnd(guard) || (this.#isLikelyEnough && !isDoubtful(guard))
   }
 
   /** When all has happened that happens now: of many that are stolen from at once, all have ended. */
@@ -99,14 +120,20 @@ export class DeadlockDetector {
   }
 
   #checkAfterTurn(request: Request): void {
-    if (this.#afterTurn.size === 0) {
-      afterThisTurn(() => void this.#checkAll(this.#afterTurn, 'after the turn'))
-    }
+    if (this.#afterTurn.size === 0) this.#lookAfterTurn()
     this.#afterTurn.add(request)
+  }
+
+  #lookAfterTurn(): void {
+    afterThisTurn(() => void this.#checkAll(this.#afterTurn, 'after the turn'))
   }
 
   /** Checks the requests, the oldest first, and empties the set. */
   async #checkAll(requests: Set<Request>, look: Look): Promise<void> {
+    // Before that is known, no guard can close a cycle that is proved.
+    if (!provesWaits()) await canProve()
+    if (look === 'after the turn') this.#branchGuards.putBack(requests)
+    else if (look === 'at once' && this.#branchGuards.takeFrom(requests)) this.#lookAfterTurn()
     const all = [...requests]
       .filter((request) => this.#graph.mayClose(request))
       .sort((a, b) => a.id - b.id)
@@ -120,7 +147,7 @@ export class DeadlockDetector {
   #check(request: Request, look: Look): void {
     const holder = request.holder
     if (holder === undefined || !this.#graph.mayClose(request)) return
-    const proved = cycleThrough(request, this.#provedWaitsFor)
+    const proved = cycleThrough(request, this.#provedWaitsFor, leadsByProof)
     if (proved) {
       this.#found.report(proved, request, true)
       return
@@ -142,7 +169,8 @@ export class DeadlockDetector {
   /** A cycle is there that is not proved. */
   #suspect(path: readonly Request[], request: Request, look: Look): void {
     const likely =
-      this.#isLikelyEnough && cycleThrough(request, (node) => likelyWaitsFor(this.#graph, node))
+      this.#isLikelyEnough &&
+      cycleThrough(request, (node) => likelyWaitsFor(this.#graph, node), leadsLikely)
     if (likely) {
       this.#found.report(likely, request, true)
       return

@@ -118,14 +118,22 @@ export class FoundCycles {
     return reportOf(cycle, victimOf(cycle), hasVictim, places, graph)
   }
 
-  /** A request ends, or is left to other code: its cycles are open. Returns the requests that closed them. */
-  openCyclesOf(request: Request): Request[] {
+  /**
+   * A request ends, or is left to other code: its cycles are open. Returns the requests that closed them, and the
+   * holdings that were in the way in them.
+   */
+  openCyclesOf(request: Request): {
+    readonly closedBy: Request[]
+    readonly blockers: Set<Request>
+  } {
     const closedBy: Request[] = []
+    const blockers = new Set<Request>()
     for (const standing of this.#standing.of(request)) {
       this.#standing.remove(standing)
       closedBy.push(...standing.closedBy)
+      for (const { blocker } of standing.cycle) blockers.add(blocker)
     }
-    return closedBy
+    return { closedBy, blockers }
   }
 
   /**

@@ -44,6 +44,13 @@ export function isNestedIn(request: Request, holder: Request): boolean {
   return at === holder
 }
 
+/** How many holders are around a request. */
+export function depthOf({ holder }: Request): number {
+  let depth = 0
+  for (let at = holder; at; at = at.holder) depth++
+  return depth
+}
+
 /** Enters a request into what its holder waits for. An owner's holder is in what is around it. */
 export function nestIn(holder: Request, request: Request): void {
   holder.nested = (holder.nested ?? new Set()).add(request)
@@ -83,7 +90,8 @@ export class Nesting {
   guardIn(holder: Request, request: Request): void {
     if (!holder.nested?.delete(request)) return
     holder.guards = (holder.guards ?? new Set()).add(request)
-    this.#detector.guarded(request)
+    // The detector hears of the others when their await chain has been read (outcomes.ts).
+    if (!request.details?.resolve || request.options.owner) this.#detector.guarded(request)
   }
 
   /** A request ends: its unfinished nested requests, and its guards, move to the enclosing holder. */

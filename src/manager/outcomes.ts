@@ -16,7 +16,7 @@ import type { DeadlockDetector } from './deadlock-detector.ts'
 import { newPromise, reactTo, rejecterOfLast, resolverOfLast, soon, take } from './deferred.ts'
 import { newDetails, type Settle, withDetails } from './details.ts'
 import type { Guard } from './guard.ts'
-import { isInOtherManager } from './nesting.ts'
+import { depthOf, isInOtherManager } from './nesting.ts'
 import type { Request } from './request.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
@@ -129,7 +129,7 @@ export class Outcomes {
       const { details } = request
       if (details?.isChainWanted) {
         details.isChainWanted = false
-        details.chain = readAwaitChain('frames and text')
+        details.chain = readAwaitChain('frames and text', depthOf(request))
       }
       if (request.state !== 'waiting') break
       turn = newPromise()
@@ -181,7 +181,10 @@ export class Outcomes {
     // An async function that returns the caller's promise is linked to it two microtasks later.
     for (let i = 0; i < 3; i++) await undefined
     showAwaits(request)
-    if (guard.held) withDetails(request).chain = readAwaitChain('frames')
+    if (guard.held) {
+      withDetails(request).chain = readAwaitChain('frames', depthOf(request))
+      this.#detector.guarded(request)
+    }
     settle.resolve(guard)
   }
 }

@@ -100,7 +100,7 @@ export function isEndLikely(holding: Request, waiting: Request): boolean {
 }
 
 /** Whether nobody has subscribed to a request since the callback ended in which it was made. */
-function isLeftBehind(request: Request): boolean {
+export function isLeftBehind(request: Request): boolean {
   return request.details?.leftBehind === 'left behind'
 }
 
@@ -125,6 +125,16 @@ export function waitingInside(code: Request): Request[] {
 export function isWaitProved(waiting: Request, blocker: Request): boolean {
   const beside = madeBesideGuard(waiting, blocker)
   return beside === undefined || isOfOneOwner(beside, blocker)
+}
+
+/**
+ * Whether the end of a guard can be proved to wait for anything: not where it may be another branch of its
+ * context that has the guard.
+ */
+export function canProveEnd(guard: Request): boolean {
+  const code = codeOf(guard)
+  if (code === undefined || (code.isOwner && code.details?.hasBranches)) return false
+  return isSequential(guard, code)
 }
 
 /** Whether the end of a holding is proved to wait for a request. */

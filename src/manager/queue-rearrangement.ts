@@ -72,7 +72,8 @@ export class Rearranger {
     const starts = request.state === 'waiting' ? [request] : waitingInside(request)
     const proved = starts.filter((waiting) => isProvedToWait(holder, waiting))
     if (proved.length === 0) return NOBODY
-    const isEnd = (node: Request): boolean => codeOf(node) === holder || proved.includes(node)
+    const ends = new Set(proved)
+    const isEnd = (node: Request): boolean => codeOf(node) === holder || ends.has(node)
     const waitsFor: Edges = (node) => provedWaitsFor(this.#graph, node)
     const standsBehind: Edges = (node) => provedStandsBehind(this.#graph, node)
     return rearrange(this.#graph, proved, isEnd, waitsFor, standsBehind)
