@@ -5,7 +5,7 @@
 
 import { findPath } from '../graph/path.ts'
 import { isEndLikely, isEndProved, isLeftBehind, isWaitProved, waitingInside } from './proof.ts'
-import type { Request } from './request.ts'
+import { liveHolder, type Request } from './request.ts'
 import { codeOf, isDoubtful } from './wait-graph.ts'
 
 /** A request that waits, and the holding in its way that the next one keeps from ending. */
@@ -25,6 +25,13 @@ export function cycleAlong(path: readonly Request[]): Cycle {
   return path
     .map((waiting, i) => ({ waiting, blocker: path[(i + 1) % path.length] as Request }))
     .filter(({ waiting }) => waiting.state === 'waiting')
+}
+
+/** The victim of a cycle, whichever search found it: the youngest request. */
+export function victimOf(cycle: Cycle): Request {
+  const waiting = cycle.map((link) => link.waiting).filter((one) => liveHolder(one.holder))
+  // There is one: only through a nested request that waits does a cycle leave a holder.
+  return waiting.reduce((a, b) => (a.id > b.id ? a : b))
 }
 
 /** Identifies a cycle, wherever it begins. */

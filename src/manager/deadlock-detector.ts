@@ -82,7 +82,7 @@ export class DeadlockDetector {
   /** It waits no longer, or holds no longer: every cycle it was in is open. */
   ended(request: Request): void {
     if (this.#rearranger.isAny) this.#rearranger.cancel(request)
-    if (this.#found.isAny) this.#openCyclesOf(request)
+    if (this.#found.isAny) this.#dropCyclesOf(request)
   }
 
   /**
@@ -91,12 +91,12 @@ export class DeadlockDetector {
    */
   handedOn(nested: Request): void {
     withDetails(nested).leftBehind = 'left behind'
-    this.#openCyclesOf(nested)
+    this.#dropCyclesOf(nested)
     if (this.#graph.mayClose(nested)) this.#checkSoon([nested])
   }
 
-  #openCyclesOf(request: Request): void {
-    const { closedBy, blockers } = this.#found.openCyclesOf(request)
+  #dropCyclesOf(request: Request): void {
+    const { closedBy, blockers } = this.#found.dropCyclesOf(request)
     this.#checkSoon(closedBy)
     // One request may have stood in them for all that wait for a branch guard.
     for (const blocker of blockers) {
@@ -149,7 +149,7 @@ export class DeadlockDetector {
     if (holder === undefined || !this.#graph.mayClose(request)) return
     const proved = cycleThrough(request, this.#provedWaitsFor, leadsByProof)
     if (proved) {
-      this.#found.report(proved, request, true)
+      this.#found.add(proved, request, true)
       return
     }
     const isEnd = (node: Request): boolean => codeOf(node) === holder
@@ -172,13 +172,13 @@ export class DeadlockDetector {
       this.#isLikelyEnough &&
       cycleThrough(request, (node) => likelyWaitsFor(this.#graph, node), leadsLikely)
     if (likely) {
-      this.#found.report(likely, request, true)
+      this.#found.add(likely, request, true)
       return
     }
     const cycle = cycleAlong(path)
     const isKnown = this.#isLikelyEnough || this.#found.isKnown(cycle)
     if (look === 'at once' && !isKnown) this.#checkAfterTurn(request)
-    else this.#found.report(cycle, request, false)
+    else this.#found.add(cycle, request, false)
   }
 
   /** The requests that were moved may close cycles that are not proved. */

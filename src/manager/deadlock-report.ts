@@ -1,33 +1,25 @@
-/** Chooses the victim of a cycle of requests, and makes the cycle's report, as plain data. */
+/** Makes the report of a cycle of requests, as plain data. */
 
 import type { DeadlockHeldLock, DeadlockMember, DeadlockReport } from '../core/report.ts'
 import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
-import { type Cycle, isProved, nextOf } from './cycle.ts'
+import { type Cycle, isProved, nextOf, victimOf } from './cycle.ts'
 import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
-import { liveHolder, type Request } from './request.ts'
 import { locksOf, type WaitGraph } from './wait-graph.ts'
 
 /** A member of a report names this many blockers. */
 const MAX_BLOCKERS = 10
 
-/** The victim of a cycle, whichever search found it: the youngest request. */
-export function victimOf(cycle: Cycle): Request {
-  const waiting = cycle.map((link) => link.waiting).filter((one) => liveHolder(one.holder))
-  // There is one: only through a nested request that waits does a cycle leave a holder.
-  return waiting.reduce((a, b) => (a.id > b.id ? a : b))
-}
-
 /** The report of a cycle, the victim first. */
 export function reportOf(
   cycle: Cycle,
-  victim: Request,
   hasVictim: boolean,
   places: Places,
   graph: WaitGraph,
 ): DeadlockReport {
   const at = now()
+  const victim = victimOf(cycle)
   const first = cycle.findIndex(({ waiting }) => waiting === victim)
   const links = [...cycle.slice(first), ...cycle.slice(0, first)]
   const members = links.map(({ waiting, blocker }, i): DeadlockMember => {

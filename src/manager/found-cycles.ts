@@ -1,7 +1,7 @@
 /**
  * The cycles that the detector has found: reported, looked at again while they stand, and rejected.
  *
- * Steps      1. A cycle is reported once as suspected, and once as a deadlock.
+ * Steps      1. A cycle is reported as suspected, or as a deadlock; and again when its proof is there, or is gone.
  *            2. A deadlock that has stood for `deadlockAfterMs`, and is proved once more, has a victim.
  *            3. A suspected cycle is looked at again, at growing intervals: it may be proved later.
  * Invariant  Only a cycle whose every holder is proved to wait has a victim, unless `deadlockVictims` is
@@ -12,8 +12,8 @@ import { stackBeginningAt } from '../core/call-site.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
 import { reportAfter, reportIdlyAfter } from './clock.ts'
-import { type Cycle, isLikely, isProved } from './cycle.ts'
-import { reportOf, victimOf } from './deadlock-report.ts'
+import { type Cycle, isLikely, isProved, victimOf } from './cycle.ts'
+import { reportOf } from './deadlock-report.ts'
 import type { Places } from './places.ts'
 import { prove } from './proof.ts'
 import type { Reports } from './reports.ts'
@@ -59,13 +59,13 @@ export class FoundCycles {
     return this.#standing.get(cycle) !== undefined
   }
 
-  /** Reports a cycle, unless it stands and was reported as this before. */
-  report(cycle: Cycle, closedBy: Request, isDeadlock: boolean): void {
+  /** Reports a cycle, unless it stands and was reported as this before; and looks at it again later. */
+  add(cycle: Cycle, closedBy: Request, isDeadlock: boolean): void {
     const known = this.#standing.get(cycle)
     known?.closedBy.add(closedBy)
     if (known && (known.isDeadlock || !isDeadlock)) return
     const standing = known ?? this.#standing.add(cycle, closedBy)
-    this.#tell(standing, isDeadlock ? 'deadlock' : 'suspected')
+    this.#report(standing, isDeadlock ? 'deadlock' : 'suspected')
     // Proved later, it has stood for long enough.
     if (isDeadlock && (known?.looks || this.#options.deadlockAfterMs === 0)) this.#reject(standing)
     else if (!known) this.#lookLater(standing)
@@ -89,22 +89,24 @@ export class FoundCycles {
     await prove(cycle.map((link) => link.waiting))
     if (!this.#standing.has(standing)) return
     if (isProved(cycle) || (this.#options.deadlockVictims === 'likely' && isLikely(cycle))) {
-      if (!standing.isDeadlock) this.#tell(standing, 'deadlock')
+      if (!standing.isDeadlock) this.#report(standing, 'deadlock')
       this.#reject(standing)
       return
     }
-    if (standing.isDeadlock) this.#tell(standing, 'suspected')
+    if (standing.isDeadlock) this.#report(standing, 'suspected')
     this.#lookLater(standing)
     // Another cycle through the same requests may be proved by now. All that are due are looked at together.
     for (const request of closedBy) this.#checkAgain(request)
   }
 
-  #tell(standing: StandingCycle, kind: 'deadlock' | 'suspected'): void {
+  #report(standing: StandingCycle, kind: 'deadlock' | 'suspected'): void {
     standing.isDeadlock = kind === 'deadlock'
     this.#options.reports[kind](this.#reportOf(standing))
   }
 
+  /** With `deadlockAfterMs: Infinity` a deadlock is only reported. */
   #reject(standing: StandingCycle): void {
+    if (this.#options.deadlockAfterMs === Number.POSITIVE_INFINITY) return
     const victim = victimOf(standing.cycle)
     const error = new DeadlockError(this.#reportOf(standing))
     const place = this.#options.places.of(victim)
@@ -115,14 +117,14 @@ export class FoundCycles {
   #reportOf({ cycle, isDeadlock }: StandingCycle): DeadlockReport {
     const { graph, places, deadlockAfterMs } = this.#options
     const hasVictim = isDeadlock && deadlockAfterMs !== Number.POSITIVE_INFINITY
-    return reportOf(cycle, victimOf(cycle), hasVictim, places, graph)
+    return reportOf(cycle, hasVictim, places, graph)
   }
 
   /**
    * A request ends, or is left to other code: its cycles are open. Returns the requests that closed them, and the
    * holdings that were in the way in them.
    */
-  openCyclesOf(request: Request): {
+  dropCyclesOf(request: Request): {
     readonly closedBy: Request[]
     readonly blockers: Set<Request>
   } {

@@ -50,6 +50,21 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     )
   })
 
+  it('a deadlock that is proved only then has no victim with deadlockAfterMs: Infinity', () => {
+    const { stdout } = runAlone(`
+      const locks = new lockwise.LockManager({ deadlockAfterMs: Infinity })
+      for (const kind of ['suspected', 'deadlock'])
+        locks.on(kind, ({ hasVictim }) => console.log(kind, hasVictim))
+      const work = (own, other) => locks.request(own, async () => {
+        const wanted = locks.request(other, () => {}).then(() => {})
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        await wanted
+      }).catch((error) => console.log(error.name))
+      work('a', 'b')
+      work('b', 'a')`)
+    assert.equal(stdout, 'suspected false\ndeadlock false\n')
+  })
+
   it('nothing is said where nothing waits, or guards are only held', () => {
     const { stderr } = runAlone(`
       const { locks } = lockwise
