@@ -164,6 +164,7 @@ export class PlanAcquirer {
       if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
       if (this.#repairs.repairIfLeft(lock, seen)) continue
       if (!mayBlock) throw mustNotBlock()
+      this.#repairs.refuseToWait(lock)
       this.#tasks.refuseToBlock(lock)
       refuseOwnThread(this.#table, this.#owner, lock, seen)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false

@@ -127,7 +127,8 @@ export class SharedLocks {
     this.#unlock2 = kernel.unlock2
     this.#lockAll = kernel.lockAll
     this.#unlockAll = kernel.unlockAll
-    const tasks = new Tasks(table, owner, onOwnerDied)
+    const repairs = new Repairs(table, owner, onOwnerDied)
+    const tasks = new Tasks(table, owner, repairs)
     const waiter = new ThreadWaiter(table, owner)
     const reads = layout.reentrant ? new ReentrantReads(owner) : undefined
     const releaser = new Releaser(table, owner, kernel, tasks, waiter, reads)
@@ -142,7 +143,7 @@ export class SharedLocks {
       waiter,
       releaser,
       reads,
-      repairs: new Repairs(table, owner, onOwnerDied),
+      repairs,
     })
     this.#count = layout.count
     watch(table, owner)

@@ -27,9 +27,9 @@ import { OwnerWait } from './owner-wait.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
 import { publishHolding } from './published-wait.ts'
-import { inherit, type OnOwnerDied } from './recovery.ts'
 import { refuse } from './refusals.ts'
 import { tryRegisterOwner } from './register-owner.ts'
+import type { Repairs } from './repairs.ts'
 import type { Table } from './table.ts'
 import { beginTask, lends, settle, surrounding, type Task } from './task.ts'
 import { inFrame, proveWaits } from './task-proof.ts'
@@ -43,16 +43,16 @@ const RETRY_MS = 10
 export class Tasks {
   readonly #table: Table
   readonly #thread: Owner
-  readonly #onOwnerDied: OnOwnerDied | undefined
+  readonly #repairs: Repairs
   readonly #running = new Set<Task>()
   /** Holdings asked for that have not ended, those without an owner yet included. */
   #asked = 0
   #begun = 0
 
-  constructor(table: Table, thread: Owner, onOwnerDied: OnOwnerDied | undefined) {
+  constructor(table: Table, thread: Owner, repairs: Repairs) {
     this.#table = table
     this.#thread = thread
-    this.#onOwnerDied = onOwnerDied
+    this.#repairs = repairs
   }
 
   static {
@@ -98,7 +98,7 @@ export class Tasks {
       const result = context ? context.run(task, fn) : fn()
       return await (this.#table.layout.order === 'free' ? inFrame(task, result) : result)
     } catch (error) {
-      throw isGranted ? error : beginningAt(error, stack)
+      throw isGranted || this.#repairs.hasThrown(error) ? error : beginningAt(error, stack)
     } finally {
       if (task) settle(task)
     }
@@ -204,7 +204,7 @@ export class Tasks {
     const table = this.#table
     const prove = (): void => proveWaits(task)
     while (!(await takeForTask({ table, owner, lock, mode, terms, prove }))) {
-      inherit(table, owner, lock, this.#onOwnerDied)
+      this.#repairs.repair(owner, lock)
     }
   }
 }
