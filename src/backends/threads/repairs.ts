@@ -5,7 +5,7 @@
  *           are on no list of its own: it must not wait for one of them, nor (order 'ascending') below the highest.
  */
 
-import { LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { type Caller, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
 import { isLeft } from './abandoned.ts'
 import type { Owner } from './owners.ts'
@@ -66,10 +66,11 @@ export class Repairs {
   }
 
   /** Throws while `onOwnerDied` runs in this thread. */
-  refuseIfRunning(): void {
+  refuseIfRunning(caller: Caller): void {
     if (this.#running.length === 0) return
     throw new LockUsageError(
       'close: onOwnerDied is repairing what another thread left; close the table when it has returned',
+      caller,
     )
   }
 

@@ -17,7 +17,7 @@ import { newAsyncContext } from '../../core/async-context.ts'
 import { canProve, REQUEST } from '../../core/await-chain.ts'
 import { stackBeginningAt } from '../../core/call-site.ts'
 import { pauseFor } from '../../core/clock.ts'
-import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
+import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { stackAt } from './caller-stack.ts'
 import { firstTaken, locksHeld } from './held-list.ts'
@@ -127,10 +127,11 @@ export class Tasks {
   }
 
   /** Throws while asynchronous holdings of this thread run. */
-  refuseIfBusy(): void {
+  refuseIfBusy(caller: Caller): void {
     if (this.#asked === 0) return
     throw new LockUsageError(
       `close: ${this.#asked} holdAsync of ${this.#thread.label} have not ended; await them first`,
+      caller,
     )
   }
 
