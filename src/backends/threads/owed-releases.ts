@@ -7,6 +7,8 @@
  *           2. Then it is done, with all others that are noted, if the call stack has room for it.
  *           3. If not, it stays noted. The next release after an error does it, and so does the next call of this
  *              thread that holds locks by a plan, or finds one busy.
+ * Limits    Code that V8 has optimised can find no room to enter `releasePairAfter` (release.ts), before it notes
+ *           anything: then a pair at the end of the call stack stays held. holdPair has no room for a note of its own (inlining.test.ts).
  * Invariant A release that follows an error begins only where the call stack has room for all of it.
  * Cost      calls that neither throw nor find a lock busy pay nothing, or one look at a field; an error costs some
  *           two microseconds more.

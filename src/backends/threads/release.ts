@@ -24,6 +24,9 @@ import type { Tasks } from './tasks.ts'
 import type { ThreadWaiter } from './thread-waiter.ts'
 import { wake } from './wait.ts'
 
+/** Whether V8 has compiled `releasePairAfter` in this thread. */
+let isCompiled = false
+
 /** The releases of one thread. */
 export class Releaser extends OwedReleases {
   readonly #table: Table
@@ -50,7 +53,11 @@ export class Releaser extends OwedReleases {
     this.#tasks = tasks
     this.#waiter = waiter
     this.#reads = reads
-    // Compiles it now: there may be no room for that when it is needed. This thread holds nothing yet.
+    // Compiles what `holdPair` releases with: there may be no room for that when it is needed. This thread holds
+    // nothing yet, so neither call changes anything.
+    kernel.unlock2(0, 0)
+    if (isCompiled) return
+    isCompiled = true
     this.releasePairAfter(undefined, 0, 0)
   }
 
