@@ -109,6 +109,8 @@ export interface ThreadHolder {
   readonly isSeen: boolean
   /** The call stack at which an asynchronous holding asked for its locks; absent where it was not kept. */
   readonly heldAt?: string
+  /** The label of the ended thread that left the lock, where this holder's `onOwnerDied` repairs it. */
+  readonly repairs?: string
   /** Its own wait; `null` where it does not wait. */
   readonly waits: ThreadWait | null
 }

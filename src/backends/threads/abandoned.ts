@@ -13,6 +13,11 @@ export function heirIndex(table: Table, leader: number): number {
   return (slotOf(table, leader) + SLOT.heir) >> 2
 }
 
+/** The owner that repairs what the owner in a lock word left; 0 where nobody does. */
+export function heirIn(table: Table, word: number): number {
+  return (word & ABANDONED) === 0 ? 0 : heirOf(table, ownerIn(word))
+}
+
 /** Whether a lock word says that its owner died, and nobody has repaired what it left, or is at it. */
 export function isLeft(table: Table, word: number): boolean {
   if ((word & ABANDONED) === 0) return false

@@ -16,6 +16,7 @@ import { lastTaken } from './held-list.ts'
 import { HolderChecks } from './holder-checks.ts'
 import { ALL_DONE, HIGH_BUSY, type Kernel } from './kernel.ts'
 import { LINK_OFFSET } from './layout.ts'
+import type { Owed } from './owed-releases.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn, planFor, planForPair, planForShared } from './plan.ts'
 import { waitsForOf } from './published-wait.ts'
@@ -70,9 +71,9 @@ export class PlanAcquirer {
 
   /**
    * Takes a plan's locks, of which the first `done` are held already, by waiting wherever one cannot be
-   * had at once.
+   * had at once. Answers true.
    */
-  takeAll(plan: LockPlan, terms: Terms, done = 0): void {
+  takeAll(plan: LockPlan, terms: Terms, done = 0): true {
     const { locks } = plan
     let taken = done
     try {
@@ -84,9 +85,13 @@ export class PlanAcquirer {
           this.#waiter.backOff()
         }
       }
+      return true
     } catch (error) {
-      this.#releaser.releaseAll(plan, taken)
-      throw this.#beginningAt(error, terms.caller)
+      const releaser = this.#releaser
+      const release: Owed = () => releaser.releaseAll(plan, taken)
+      release.before = releaser.last
+      releaser.last = release
+      throw this.#beginningAt(releaser.releaseAfter(error), terms.caller)
     }
   }
 
@@ -101,8 +106,10 @@ export class PlanAcquirer {
     this.takeAll(planForPair(this.#table, a, b), { caller }, answer === HIGH_BUSY ? 1 : 0)
   }
 
-  /** Takes every lock of the table, where the kernel has taken those before `busy` and met this one. */
-  takeEvery(busy: number, caller: Caller): void {
+  /**
+   * Takes every lock of the table, where the kernel has taken those before `busy` and met this one. Answers true.
+   */
+  takeEvery(busy: number, caller: Caller): true {
     let taken = busy
     try {
       for (;;) {
@@ -112,14 +119,17 @@ export class PlanAcquirer {
           taken = 0
           this.#waiter.backOff()
         }
-        if (taken === this.#table.layout.lockCount) return
+        if (taken === this.#table.layout.lockCount) return true
         const next = this.#kernel.lockAll(taken)
-        if (next === ALL_DONE) return
+        if (next === ALL_DONE) return true
         taken = next
       }
     } catch (error) {
-      this.#releaser.releaseDownFrom(taken - 1)
-      throw this.#beginningAt(error, caller)
+      const releaser = this.#releaser
+      const release: Owed = () => releaser.releaseDownFrom(taken - 1)
+      release.before = releaser.last
+      releaser.last = release
+      throw this.#beginningAt(releaser.releaseAfter(error), caller)
     }
   }
 
@@ -129,8 +139,11 @@ export class PlanAcquirer {
     try {
       while (taken < plan.locks.length && this.#tryOne(plan, taken, { caller })) taken++
     } catch (error) {
-      this.#releaser.releaseAll(plan, taken)
-      throw this.#beginningAt(error, caller)
+      const releaser = this.#releaser
+      const release: Owed = () => releaser.releaseAll(plan, taken)
+      release.before = releaser.last
+      releaser.last = release
+      throw this.#beginningAt(releaser.releaseAfter(error), caller)
     }
     if (taken === plan.locks.length) return true
     this.#releaser.releaseAll(plan, taken)
@@ -138,15 +151,16 @@ export class PlanAcquirer {
   }
 
   /** Throws while this thread waits for a lock, as in `onLongWait`, or `onOwnerDied` runs in it. */
-  refuseIfBusy(): void {
+  refuseIfBusy(caller: Caller): void {
     const word = waitsForOf(this.#table, this.#owner.id)
     if (word !== 0) {
       throw new LockUsageError(
         `close: ${this.#owner.label} waits for lock ${numberOf(this.#table, word)}; close the table ` +
           'when that call has returned, not in onLongWait',
+        caller,
       )
     }
-    this.#repairs.refuseIfRunning()
+    this.#repairs.refuseIfRunning(caller)
   }
 
   /**
@@ -158,12 +172,14 @@ export class PlanAcquirer {
   #takeOne(lock: number, plan: LockPlan, taken: number, terms: Terms): boolean {
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
+    this.#releaser.release()
     refuse(this.#table, this.#owner, lock, plan, terms)
     for (;;) {
       const seen = this.#wordOf(lock)
       if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
       if (this.#repairs.repairIfLeft(lock, seen)) continue
       if (!mayBlock) throw mustNotBlock()
+      this.#repairs.refuseToWait(lock)
       this.#tasks.refuseToBlock(lock)
       refuseOwnThread(this.#table, this.#owner, lock, seen)
       if (this.#waiter.metBusyLock() && this.#holdsOnly(taken)) return false

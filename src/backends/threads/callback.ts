@@ -1,6 +1,9 @@
 /** The callback of a blocking call: what it may return, and how its locks are released. */
 
-import { LockUsageError } from '../../core/errors.ts'
+import { stackBeginningAt } from '../../core/call-site.ts'
+import { LockUsageError, LockwiseError } from '../../core/errors.ts'
+import { stackAt } from './caller-stack.ts'
+import type { Owed, OwedReleases } from './owed-releases.ts'
 
 /**
  * The result that the callback of a blocking call may return: no promise, for the locks are released before
@@ -13,19 +16,41 @@ export type Settled<Result> =
 
 /** The result of a blocking callback; a promise is refused, for the locks are released before it settles. */
 export function settled<Result>(result: Settled<Result>): Result {
-  if (typeof result === 'object') mustNotBePromise(result)
+  if (typeof result === 'object' || typeof result === 'function') mustNotBePromise(result)
   return result as Result
 }
 
-/** Calls a blocking call's function, and releases its locks. If both throw, the function's error is thrown. */
-export function called<Result>(fn: () => Settled<Result>, release: () => void): Result {
+/**
+ * Takes locks, calls a blocking call's function, and releases them. If both throw, the function's error is thrown.
+ * Where `take` answers false, it calls nothing and returns `undefined`.
+ *
+ * The call that takes the locks needs at least as much of the call stack as the release: both begin here.
+ */
+export function called<Result>(
+  owed: OwedReleases,
+  take: () => boolean,
+  fn: () => Settled<Result>,
+  release: Owed,
+): Result | undefined {
+  if (!take()) return undefined
   let result: Result
   try {
     result = settled(fn())
   } catch (error) {
-    throw releaseAfter(error, release)
+    release.before = owed.last
+    owed.last = release
+    throw owed.releaseAfter(error)
   }
-  release()
+  try {
+    owed.release()
+    release()
+  } catch (error) {
+    // An error of ours says which locks were not held: all others are released.
+    if (error instanceof LockwiseError) throw error
+    release.before = owed.last
+    owed.last = release
+    throw error
+  }
   return result
 }
 
@@ -33,17 +58,9 @@ function mustNotBePromise(result: object | null): void {
   if (typeof (result as { then?: unknown } | null)?.then !== 'function') return
   // The caller gets an error instead of it, and cannot hear of its rejection.
   Promise.resolve(result).catch(() => {})
-  throw new LockUsageError(
+  const error = new LockUsageError(
     'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',
   )
-}
-
-/** Releases locks after a callback threw; returns its error, which hides one that the release throws. */
-export function releaseAfter(error: unknown, release: () => void): unknown {
-  try {
-    release()
-  } catch {
-    // The cause is in the callback's error; this one would hide it.
-  }
-  return error
+  error.stack = stackBeginningAt(error, stackAt(undefined))
+  throw error
 }

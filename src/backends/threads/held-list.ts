@@ -38,9 +38,12 @@ export function pushHeld(table: Table, owner: Owner, word: number): void {
 
 /** Takes a lock, or the owner's node, off an owner's list, wherever it stands there. */
 export function removeHeld(table: Table, owner: Owner, word: number): void {
-  const { words } = table
+  const { words, layout } = table
   let at = (owner.slot + SLOT.top) >> 2
-  for (const taken of entriesOf(table, owner.id)) {
+  // A plain loop: this is a long way where locks are released in the order in which they were taken.
+  for (let count = 0; words[at] !== 0; count++) {
+    if (count > layout.lockCount) throw damaged(`the locks of owner ${owner.id} are a ring`)
+    const taken = words[at] as number
     if (taken === word) {
       words[at] = words[(word + LINK_OFFSET) >> 2] as number
       return
@@ -102,11 +105,12 @@ export function locksHeld(table: Table, owner: Owner): number[] {
 
 /** Whether one of this thread's own owners holds this lock or a higher one. Order 'ascending' only. */
 export function holdsFrom(table: Table, owner: Owner, lock: number): boolean {
-  const from = addressOf(table, lock)
-  const top = lastTaken(table, owner)
-  // Without shared ones, what was taken last is the highest.
-  if (owner.shared.size === 0) return top >= from
+  // The exclusive lock that was taken last is the highest of them; the node may stand before it.
+  let highest = lastTaken(table, owner)
+  if (highest === nodeOf(table, owner.id)) {
+    highest = table.words[(highest + LINK_OFFSET) >> 2] as number
+  }
+  if (highest >= addressOf(table, lock)) return true
   for (const shared of owner.shared) if (shared >= lock) return true
-  for (const alone of listOf(table, owner.id)) if (alone >= from) return true
   return false
 }

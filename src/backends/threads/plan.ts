@@ -74,13 +74,17 @@ export function makePlan(
 function listOf(wanted: unknown, caller: Caller): Iterable<unknown> {
   if (typeof wanted === 'number') return [wanted]
   if (typeof wanted === 'object' && wanted !== null) {
-    if (Symbol.iterator in wanted) return wanted as Iterable<unknown>
+    if (isIterable(wanted)) return wanted
     if ('name' in wanted && 'mode' in wanted) return [wanted]
   }
   throw new LockUsageError(
     `expected a lock number or an array of them, not ${show(wanted)}`,
     caller,
   )
+}
+
+function isIterable(wanted: object): wanted is Iterable<unknown> {
+  return typeof (wanted as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
 }
 
 /** A lock and its mode; whatever is no lock is its own name, and refused for that. */

@@ -4,9 +4,19 @@ import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.t
 import type { AbandonedLocks } from '../../core/report.ts'
 import { heirIndex, isLeft, isLeftBehind } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
-import { ABANDONED, DEAD_SLOT, SOUND_SLOT } from './layout.ts'
+import { DEAD_SLOT, SOUND_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
-import { changeKind, kindIn, kindOf, labelOf, leaderOf, type Owner, stateOf } from './owners.ts'
+import {
+  changeKind,
+  kindIn,
+  kindOf,
+  labelOf,
+  leaderOf,
+  type Owner,
+  stateOf,
+  tagOf,
+} from './owners.ts'
+import { hasPendingWriter } from './readers.ts'
 import { locksLeft, sweep } from './sweep.ts'
 import { addressOf, describeLocks, numberOf, ownerIn, stripesText, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
@@ -34,7 +44,8 @@ export function inherit(
     const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
     if (!isLeft(table, word)) return undefined
     const leader = leaderOf(table, ownerIn(word))
-    if (onOwnerDied) Atomics.store(table.words, heirIndex(table, leader), owner.id)
+    if (!onOwnerDied) return describeOnce(table, leader)
+    Atomics.store(table.words, heirIndex(table, leader), owner.id)
     return describe(table, leader)
   })
   if (!abandoned) return
@@ -76,15 +87,27 @@ export function leftBehind(table: Table): AbandonedLocks[] {
   return left.filter(({ locks }) => locks.length > 0)
 }
 
-/** Describes a dead thread, and the locks that it left. */
+/** What errors of this thread say that a dead thread left, by its state, in which its number never comes again. */
+const described = new WeakMap<Table, { readonly state: number; readonly left: AbandonedLocks }>()
+
+/** Describes a dead thread as {@link describe} does, once for all waiters that its death refuses. */
+function describeOnce(table: Table, leader: number): AbandonedLocks {
+  const known = described.get(table)
+  const state = stateOf(table, leader)
+  if (known?.state === state && known.left.thread === leader) return known.left
+  const left = describe(table, leader)
+  described.set(table, { state, left })
+  return left
+}
+
+/** Describes a dead thread, and the locks that it left, whether a sweep has marked all of them or not. */
 function describe(table: Table, leader: number): AbandonedLocks {
   const locks: number[] = []
+  const tag = tagOf(table, leader)
   for (let id = 1; id <= table.layout.owners; id++) {
-    if (kindOf(table, id) !== DEAD_SLOT || leaderOf(table, id) !== leader) continue
+    if (tagOf(table, id) !== tag || leaderOf(table, id) !== leader) continue
     for (const word of locksLeft(table, id)) {
-      if ((Atomics.load(table.words, word >> 2) & ABANDONED) !== 0) {
-        locks.push(numberOf(table, word))
-      }
+      if (!hasPendingWriter(Atomics.load(table.words, word >> 2))) locks.push(numberOf(table, word))
     }
   }
   locks.sort((a, b) => a - b)

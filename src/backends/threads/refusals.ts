@@ -1,11 +1,11 @@
 /** Why a request cannot be had, or a lock not freed: the errors, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
-import { heirOf } from './abandoned.ts'
+import { heirIn } from './abandoned.ts'
 import { stackAt } from './caller-stack.ts'
 import { describeSelfDeadlock } from './deadlock-report.ts'
 import { holdsFrom, locksHeld } from './held-list.ts'
-import { ABANDONED, FREE_SLOT, SHARED } from './layout.ts'
+import { FREE_SLOT, SHARED } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
 import { kindOf, labelOf, leaderOf, type Owner, tagOf } from './owners.ts'
 import type { LockPlan } from './plan.ts'
@@ -62,7 +62,7 @@ function orderError(
 
 /** Throws where a thread has opened the table more than once, and would wait for itself. */
 export function refuseOwnThread(table: Table, owner: Owner, lock: number, seen: number): void {
-  const holder = ownerIn(seen)
+  const holder = heirIn(table, seen) || ownerIn(seen)
   if (holder !== 0) refuseOwn(table, owner, lock, holder)
   else if (seen === SHARED) {
     for (const reader of readersOf(table, lock)) refuseOwn(table, owner, lock, reader)
@@ -81,7 +81,8 @@ function refuseOwn(table: Table, owner: Owner, lock: number, id: number): void {
 
 /** Throws where `onOwnerDied` asks for what it has: a lock of the dead thread whose locks it repairs. */
 export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: number): void {
-  if ((seen & ABANDONED) === 0 || heirOf(table, ownerIn(seen)) !== owner.id) return
+  const heir = heirIn(table, seen)
+  if (heir === 0 || leaderOf(table, heir) !== owner.id) return
   throw new LockUsageError(
     `lock ${lock} was left by ${labelOf(table, ownerIn(seen))}, and onOwnerDied has it already: repair ` +
       'what it guards without asking for it',

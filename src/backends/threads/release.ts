@@ -10,10 +10,10 @@
 
 import type { Caller } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
-import { releaseAfter } from './callback.ts'
 import { intend, lastTaken, removeHeld } from './held-list.ts'
 import { ALL_DONE, type Kernel, NOT_ON_TOP, notOnTop } from './kernel.ts'
 import { WAKE_ALL } from './layout.ts'
+import { type Owed, OwedReleases } from './owed-releases.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn, planForPair } from './plan.ts'
 import { leave } from './readers.ts'
@@ -24,8 +24,11 @@ import type { Tasks } from './tasks.ts'
 import type { ThreadWaiter } from './thread-waiter.ts'
 import { wake } from './wait.ts'
 
+/** Whether V8 has compiled `releasePairAfter` in this thread. */
+let isCompiled = false
+
 /** The releases of one thread. */
-export class Releaser {
+export class Releaser extends OwedReleases {
   readonly #table: Table
   readonly #owner: Owner
   readonly #kernel: Kernel
@@ -43,12 +46,19 @@ export class Releaser {
     waiter: ThreadWaiter,
     reads: ReentrantReads | undefined,
   ) {
+    super()
     this.#table = table
     this.#owner = owner
     this.#kernel = kernel
     this.#tasks = tasks
     this.#waiter = waiter
     this.#reads = reads
+    // Compiles what `holdPair` releases with: there may be no room for that when it is needed. This thread holds
+    // nothing yet, so neither call changes anything.
+    kernel.unlock2(0, 0)
+    if (isCompiled) return
+    isCompiled = true
+    this.releasePairAfter(undefined, 0, 0)
   }
 
   /**
@@ -90,12 +100,14 @@ export class Releaser {
 
   /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
   finish(lock: number, answer: number, caller: Caller): void {
+    this.release()
     if (!this.#finishOne(lock, answer)) throw this.#notHeld([lock], caller)
     this.#letWokenGoFirst()
   }
 
   /** Finishes what the kernel's `unlock2` left of the locks of two records. */
   finishPair(a: number, b: number, answer: number, caller: Caller): void {
+    this.release()
     const plan = planForPair(this.#table, a, b)
     const [low, high] = plan.locks as readonly [low: number, high?: number]
     if (answer === NOT_ON_TOP) {
@@ -112,7 +124,10 @@ export class Releaser {
 
   /** Releases the locks of two records after their callback threw; returns the error to be thrown. */
   releasePairAfter(error: unknown, a: number, b: number): unknown {
-    return releaseAfter(error, () => this.releaseAll(planForPair(this.#table, a, b)))
+    const release: Owed = () => this.releaseAll(planForPair(this.#table, a, b))
+    release.before = this.last
+    this.last = release
+    return this.releaseAfter(error)
   }
 
   /** Throws unless this thread holds the locks of both records. */

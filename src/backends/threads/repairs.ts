@@ -1,19 +1,25 @@
-/** The repairs of one thread: it calls `onOwnerDied` where it meets a lock whose owner died. */
+/**
+ * The repairs of one thread and its tasks: it calls `onOwnerDied` where one of them meets a lock whose owner died.
+ *
+ * Invariant While `onOwnerDied` runs, all locks that the dead thread left count as held by this thread, though they
+ *           are on no list of its own: it must not wait for one of them, nor (order 'ascending') below the highest.
+ */
 
-import { LockUsageError } from '../../core/errors.ts'
+import { type Caller, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
 import { isLeft } from './abandoned.ts'
 import type { Owner } from './owners.ts'
 import { inherit, type OnOwnerDied } from './recovery.ts'
 import { refuseRepaired } from './refusals.ts'
-import type { Table } from './table.ts'
+import { describeLocks, stripesText, type Table } from './table.ts'
 
-/** The repairs of one thread. Its tasks make theirs by themselves (tasks.ts). */
+/** The repairs of one thread and its tasks. */
 export class Repairs {
   readonly #table: Table
   readonly #owner: Owner
   readonly #onOwnerDied: OnOwnerDied | undefined
-  #running = 0
+  /** What is being repaired: a repair can meet the locks of another dead thread. */
+  readonly #running: AbandonedLocks[] = []
   #lastError: unknown
 
   constructor(table: Table, owner: Owner, onOwnerDied: OnOwnerDied | undefined) {
@@ -30,23 +36,41 @@ export class Repairs {
    */
   repairIfLeft(lock: number, seen: number): boolean {
     if (!isLeft(this.#table, seen)) {
-      if (this.#running > 0) refuseRepaired(this.#table, this.#owner, lock, seen)
+      if (this.#running.length > 0) refuseRepaired(this.#table, this.#owner, lock, seen)
       return false
     }
-    this.#running++
-    try {
-      inherit(this.#table, this.#owner, lock, this.#onOwnerDied)
-    } finally {
-      this.#running--
-    }
+    this.repair(this.#owner, lock)
     return true
   }
 
+  /** Repairs an abandoned lock for this thread or one of its tasks, unless another thread is at it. */
+  repair(owner: Owner, lock: number): void {
+    inherit(this.#table, owner, lock, this.#onOwnerDied)
+  }
+
+  /**
+   * Throws where `onOwnerDied` would wait below a lock that it repairs: a thread that holds the wanted lock can
+   * wait for that one. It may take a lower lock that is free: it waits for nothing then.
+   */
+  refuseToWait(wanted: number): void {
+    if (this.#running.length === 0 || this.#table.layout.order === 'free') return
+    for (const { label, locks } of this.#running) {
+      const highest = locks.at(-1) ?? -1
+      if (wanted > highest) continue
+      throw new LockOrderError(
+        `${this.#owner.label} would wait for lock ${wanted} while its onOwnerDied repairs ${describeLocks(locks)}, ` +
+          `which ${label} left: this table takes locks in ascending order only${stripesText(this.#table)}. In ` +
+          `onOwnerDied, wait only for locks above ${highest}, use tryHold, or create the table with order: 'free'`,
+      )
+    }
+  }
+
   /** Throws while `onOwnerDied` runs in this thread. */
-  refuseIfRunning(): void {
-    if (this.#running === 0) return
+  refuseIfRunning(caller: Caller): void {
+    if (this.#running.length === 0) return
     throw new LockUsageError(
       'close: onOwnerDied is repairing what another thread left; close the table when it has returned',
+      caller,
     )
   }
 
@@ -56,11 +80,14 @@ export class Repairs {
   }
 
   #call(onOwnerDied: OnOwnerDied, abandoned: AbandonedLocks): unknown {
+    this.#running.push(abandoned)
     try {
       return onOwnerDied(abandoned)
     } catch (error) {
       this.#lastError = error
       throw error
+    } finally {
+      this.#running.pop()
     }
   }
 }

@@ -10,6 +10,7 @@ import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { show } from '../../core/format.ts'
 import { PlanAcquirer } from './acquire-plan.ts'
 import { called, type Settled, settled } from './callback.ts'
+import { beginningAbove } from './caller-stack.ts'
 import { unwatch, watch } from './deaths.ts'
 import { locksHeld } from './held-list.ts'
 import {
@@ -129,7 +130,8 @@ export class SharedLocks {
     this.#unlock2 = kernel.unlock2
     this.#lockAll = kernel.lockAll
     this.#unlockAll = kernel.unlockAll
-    const tasks = new Tasks(table, owner, onOwnerDied)
+    const repairs = new Repairs(table, owner, onOwnerDied)
+    const tasks = new Tasks(table, owner, repairs)
     const waiter = new ThreadWaiter(table, owner)
     const reads = layout.reentrant ? new ReentrantReads(owner) : undefined
     const releaser = new Releaser(table, owner, kernel, tasks, waiter, reads)
@@ -144,7 +146,7 @@ export class SharedLocks {
       waiter,
       releaser,
       reads,
-      repairs: new Repairs(table, owner, onOwnerDied),
+      repairs,
     })
     this.#count = layout.count
     watch(table, owner)
@@ -156,13 +158,17 @@ export class SharedLocks {
    * @throws LockUsageError for an option out of its range.
    */
   static create(options: SharedLocksOptions): SharedLocks {
-    mustBeObject('create', options)
-    CREATE_OPTIONS.mustKnow(options, 'create')
-    const { memory = 'wasm' } = options
-    if (memory !== 'wasm' && memory !== 'buffer') {
-      throw new LockUsageError(`memory must be 'wasm' or 'buffer', not ${show(memory)}`)
+    try {
+      mustBeObject('create', options)
+      CREATE_OPTIONS.mustKnow(options, 'create')
+      const { memory = 'wasm' } = options
+      if (memory !== 'wasm' && memory !== 'buffer') {
+        throw new LockUsageError(`memory must be 'wasm' or 'buffer', not ${show(memory)}`)
+      }
+      return new SharedLocks(createTable(options, memory), options)
+    } catch (error) {
+      throw beginningAbove(error, SharedLocks.create)
     }
-    return new SharedLocks(createTable(options, memory), options)
   }
 
   /**
@@ -171,9 +177,13 @@ export class SharedLocks {
    * @throws LockUsageError if `handle` is not a table's, or all its owners are in use.
    */
   static open(handle: SharedLocksHandle, options: OpenOptions = {}): SharedLocks {
-    mustBeObject('open', options)
-    OPEN_OPTIONS.mustKnow(options, 'open')
-    return new SharedLocks(openTable(handle), options)
+    try {
+      mustBeObject('open', options)
+      OPEN_OPTIONS.mustKnow(options, 'open')
+      return new SharedLocks(openTable(handle), options)
+    } catch (error) {
+      throw beginningAbove(error, SharedLocks.open)
+    }
   }
 
   /**
@@ -230,7 +240,7 @@ export class SharedLocks {
    * `recordBytes - 8` bytes, and what lies behind them is the next record's lock: leave it alone.
    */
   view<View>(View: RecordView<View>): View {
-    return viewRecords(this.#table, View)
+    return viewRecords(this.#table, View, this.view)
   }
 
   /**
@@ -276,8 +286,12 @@ export class SharedLocks {
   ): Result {
     const { terms, fn } = parseCall(rest, this.hold)
     const plan = this.#plan(wanted, this.hold)
-    this.#acquirer.takeAll(plan, terms)
-    return called(fn, () => this.#releaser.releaseAll(plan, plan.locks.length, this.hold))
+    return called(
+      this.#releaser,
+      () => this.#acquirer.takeAll(plan, terms),
+      fn,
+      () => this.#releaser.releaseAll(plan, plan.locks.length, this.hold),
+    ) as Result
   }
 
   /**
@@ -288,8 +302,12 @@ export class SharedLocks {
   tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
     mustBeFunction(fn, this.tryHold)
-    if (!this.#acquirer.tryTakeAll(plan, this.tryHold)) return undefined
-    return called(fn, () => this.#releaser.releaseAll(plan, plan.locks.length, this.tryHold))
+    return called(
+      this.#releaser,
+      () => this.#acquirer.tryTakeAll(plan, this.tryHold),
+      fn,
+      () => this.#releaser.releaseAll(plan, plan.locks.length, this.tryHold),
+    )
   }
 
   /**
@@ -299,12 +317,18 @@ export class SharedLocks {
   holdAll<Result>(fn: () => Settled<Result>): Result {
     refuseClosed(this.#count, this.holdAll)
     mustBeFunction(fn, this.holdAll)
-    const busy = this.#lockAll(0)
-    if (busy !== ALL_DONE) this.#acquirer.takeEvery(busy, this.holdAll)
-    return called(fn, () => {
-      const answer = this.#unlockAll(this.lockCount - 1)
-      if (answer !== ALL_DONE) this.#releaser.releaseEvery(answer, this.holdAll)
-    })
+    return called(
+      this.#releaser,
+      () => {
+        const busy = this.#lockAll(0)
+        return busy === ALL_DONE || this.#acquirer.takeEvery(busy, this.holdAll)
+      },
+      fn,
+      () => {
+        const answer = this.#unlockAll(this.lockCount - 1)
+        if (answer !== ALL_DONE) this.#releaser.releaseEvery(answer, this.holdAll)
+      },
+    ) as Result
   }
 
   /**
@@ -419,20 +443,23 @@ export class SharedLocks {
    */
   close(): void {
     if (this.#count === 0) return
+    this.#releaser.release()
     const held = locksHeld(this.#table, this.#owner)
     if (held.length > 0) {
       throw new LockUsageError(
         `close: ${this.label} still holds ${describeLocks(held)}; unlock first`,
+        this.close,
       )
     }
-    this.#tasks.refuseIfBusy()
-    this.#acquirer.refuseIfBusy()
+    this.#tasks.refuseIfBusy(this.close)
+    this.#acquirer.refuseIfBusy(this.close)
     this.#count = 0
     unwatch(this.#owner)
     releaseOwner(this.#table, this.#owner)
   }
 
   #plan(wanted: WantedLocks, caller: Caller): LockPlan {
+    this.#releaser.release()
     return makePlan(
       wanted,
       () => this.#count,

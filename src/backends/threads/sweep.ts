@@ -75,11 +75,13 @@ function distrust(
   dead: ReadonlyMap<number, number>,
   waits: ReadonlySet<number>,
 ): void {
+  const left = new Map<number, ReadonlySet<number>>()
   for (const word of waits) {
     const id = ownerIn(Atomics.load(table.words, word >> 2))
-    if (dead.has(id) && !locksLeft(table, id).includes(word)) {
-      table.words[intentIndex(table, id)] = UNLISTED
-    }
+    if (!dead.has(id)) continue
+    const listed = left.get(id) ?? new Set(locksLeft(table, id))
+    left.set(id, listed)
+    if (!listed.has(word)) table.words[intentIndex(table, id)] = UNLISTED
   }
 }
 

@@ -49,7 +49,8 @@ export interface OpenOptions {
    * Repairs what a thread left that ended while it held locks: called with all of that thread's locks
    * held, inside whatever call of this thread met one of them. When it returns, all of them are free
    * and the call goes on; when it throws, they stay abandoned and the call throws the same. Must not
-   * be asynchronous. Default: none, and the call throws `OwnerDiedError`.
+   * be asynchronous, must not ask for these locks, and under order `'ascending'` must not wait for a lower one
+   * than the highest of them. Default: none, and the call throws `OwnerDiedError`.
    */
   readonly onOwnerDied?: OnOwnerDied | undefined
   /**

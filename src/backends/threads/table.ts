@@ -1,6 +1,6 @@
 /** The memory of one lock table as every thread of it sees it, and the handle by which it travels. */
 
-import { LockUsageError } from '../../core/errors.ts'
+import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { DATA_OFFSET, NODE_BYTES, OWNER_SHIFT, PAGE_BYTES } from './layout.ts'
 import {
   damaged,
@@ -162,11 +162,14 @@ export function stripesText({ layout: { count, lockCount } }: Table): string {
 }
 
 /** A typed array over the users' bytes, from record 0 to the last. */
-export function viewRecords<View>(table: Table, View: RecordView<View>): View {
+export function viewRecords<View>(table: Table, View: RecordView<View>, caller: Caller): View {
   const { recordsBase, recordsLength } = table.layout
   const bytes = View?.BYTES_PER_ELEMENT
   if (typeof View !== 'function' || !(bytes <= DATA_OFFSET)) {
-    throw new LockUsageError('view takes the constructor of a typed array, such as Float64Array')
+    throw new LockUsageError(
+      'view takes the constructor of a typed array, such as Float64Array',
+      caller,
+    )
   }
   return new View(table.buffer, recordsBase, Math.floor(recordsLength / bytes))
 }

@@ -16,7 +16,7 @@
 import { newAsyncContext } from '../../core/async-context.ts'
 import { canProve, REQUEST } from '../../core/await-chain.ts'
 import { stackBeginningAt } from '../../core/call-site.ts'
-import { LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
+import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { stackAt } from './caller-stack.ts'
 import { firstTaken, locksHeld } from './held-list.ts'
@@ -26,9 +26,9 @@ import { OwnerQueue } from './owner-wait.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
 import { publishHolding } from './published-wait.ts'
-import { inherit, type OnOwnerDied } from './recovery.ts'
 import { refuse } from './refusals.ts'
 import { tryRegisterOwner } from './register-owner.ts'
+import type { Repairs } from './repairs.ts'
 import type { Table } from './table.ts'
 import { beginTask, lends, settle, surrounding, type Task } from './task.ts'
 import { inFrame, proveWaits } from './task-proof.ts'
@@ -39,18 +39,18 @@ import type { Terms } from './wait.ts'
 export class Tasks {
   readonly #table: Table
   readonly #thread: Owner
-  readonly #onOwnerDied: OnOwnerDied | undefined
+  readonly #repairs: Repairs
   readonly #owners: OwnerQueue
   readonly #running = new Set<Task>()
   /** Holdings asked for that have not ended, those without an owner yet included. */
   #asked = 0
   #begun = 0
 
-  constructor(table: Table, thread: Owner, onOwnerDied: OnOwnerDied | undefined) {
+  constructor(table: Table, thread: Owner, repairs: Repairs) {
     this.#table = table
     this.#thread = thread
     this.#owners = new OwnerQueue(table, thread, () => this.#tryRegister(undefined, false))
-    this.#onOwnerDied = onOwnerDied
+    this.#repairs = repairs
   }
 
   static {
@@ -96,7 +96,7 @@ export class Tasks {
       const result = context ? context.run(task, fn) : fn()
       return await (this.#table.layout.order === 'free' ? inFrame(task, result) : result)
     } catch (error) {
-      throw isGranted ? error : beginningAt(error, stack)
+      throw isGranted || this.#repairs.hasThrown(error) ? error : beginningAt(error, stack)
     } finally {
       if (task) settle(task)
     }
@@ -125,10 +125,11 @@ export class Tasks {
   }
 
   /** Throws while asynchronous holdings of this thread run. */
-  refuseIfBusy(): void {
+  refuseIfBusy(caller: Caller): void {
     if (this.#asked === 0) return
     throw new LockUsageError(
       `close: ${this.#asked} holdAsync of ${this.#thread.label} have not ended; await them first`,
+      caller,
     )
   }
 
@@ -196,7 +197,7 @@ export class Tasks {
     const table = this.#table
     const prove = (): void => proveWaits(task)
     while (!(await takeForTask({ table, owner, lock, mode, terms, prove }))) {
-      inherit(table, owner, lock, this.#onOwnerDied)
+      this.#repairs.repair(owner, lock)
     }
   }
 }

@@ -83,13 +83,14 @@ export function holdersText(
 }
 
 function holderText(holder: ThreadHolder): string {
-  const { label, thread, heldMs, isSeen, heldAt, waits } = holder
+  const { label, thread, heldMs, isSeen, heldAt, repairs, waits } = holder
   const parts = label === `thread ${thread}` ? [] : [`thread ${thread}`]
   if (heldMs !== undefined) {
     parts.push(
       `${isSeen ? 'seen holding it' : 'holds it'}${modeText(holder)} for ${duration(heldMs)}`,
     )
   }
+  if (repairs !== undefined) parts.push(`repairs what ${repairs} left`)
   if (heldAt !== undefined) parts.push(`asked for ${siteOf(heldAt)}`)
   if (waits) parts.push(waitText(waits))
   return parts.length === 0 ? label : `${label} (${parts.join(', ')})`

@@ -10,7 +10,7 @@ import { gate } from '../../manager/tools.ts'
 import { flagIsSet, newFlags, startThread } from './threads.ts'
 
 /** The error of a call, which must begin in `askedHere` with the name and message of the error. */
-async function beginsAtCaller(call: () => Promise<unknown>, code: string): Promise<void> {
+async function beginsAtCaller(call: () => unknown, code: string): Promise<void> {
   async function askedHere(): Promise<void> {
     await call()
   }
@@ -57,6 +57,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const locks = create()
         await beginsAtCaller(() => locks.holdAsync(4, assert.fail), 'LOCK_USAGE')
         await beginsAtCaller(() => locks.holdAsync('1' as never, assert.fail), 'LOCK_USAGE')
+        const iterator = { [Symbol.iterator]: 5 } as never
+        await beginsAtCaller(() => locks.holdAsync(iterator, assert.fail), 'LOCK_USAGE')
         await beginsAtCaller(() => locks.holdAsync(1, undefined as never), 'LOCK_USAGE')
       })
 
@@ -86,7 +88,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     })
   }
 
-  it(`a blocking call leaves what onOwnerDied throws as it is (${memory})`, async () => {
+  it(`a call leaves what onOwnerDied throws as it is (${memory})`, async () => {
     const others = SharedLocks.create({ count: 4, memory })
     let stack: string | undefined
     const onOwnerDied = (): void => {
@@ -106,6 +108,43 @@ for (const memory of ['wasm', 'buffer'] as const) {
     assert.throws(() => locks.hold(1, assert.fail), isAsItWas)
     assert.throws(() => locks.tryHold(1, assert.fail), isAsItWas)
     assert.throws(() => locks.holdAll(assert.fail), isAsItWas)
+    await assert.rejects(locks.holdAsync(1, assert.fail), isAsItWas)
+  })
+
+  it(`errors of create, open, view and close begin at the caller (${memory})`, async () => {
+    const locks = SharedLocks.create({ count: 4, memory, owners: 1 })
+    const usage = (call: () => unknown): Promise<void> => beginsAtCaller(call, 'LOCK_USAGE')
+    await usage(() => SharedLocks.create({ count: -1, memory }))
+    await usage(() => SharedLocks.create({ count: 4, memory, label: 5 as never }))
+    await usage(() => SharedLocks.create({ count: 4, memory: 'none' as never }))
+    await usage(() => SharedLocks.open({} as never))
+    await usage(() => SharedLocks.open(locks.handle))
+    await usage(() => locks.view(5 as never))
+    locks.lock(1)
+    await usage(() => locks.close())
+    locks.unlock(1)
+    const holding = locks.holdAsync(1, () => usage(() => locks.close())).catch(() => {})
+    await usage(() => locks.close())
+    await holding
+  })
+
+  it(`the error for a callback that returned a promise begins at the caller (${memory})`, async () => {
+    const locks = SharedLocks.create({ count: 4, memory })
+    const callable = Object.assign(() => {}, {
+      // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested
+      then: (resolve: (value: number) => void) => resolve(1),
+    })
+    for (const result of [Promise.resolve(), Promise.reject(new Error('no one hears')), callable]) {
+      const fn = (): never => result as never
+      for (const call of [
+        () => locks.hold(1, fn),
+        () => locks.tryHold(1, fn),
+        () => locks.holdPair(1, 2, fn),
+        () => locks.holdAll(fn),
+      ]) {
+        await beginsAtCaller(call, 'LOCK_USAGE')
+      }
+    }
   })
 
   it(`an error against the order begins at the caller (${memory})`, async () => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
   type AbandonedLocks,
+  type LockTimeoutError,
   OwnerDiedError,
   SharedLocks,
   type SharedLocksOptions,
@@ -273,6 +274,75 @@ function describeRepair(create: Create): void {
       assert.match(`${said[2]}`, /^close: onOwnerDied is repairing/)
       locks.close()
     }
+  })
+
+  it('refuses a repair that asks for what it has, also where an asynchronous holding met it', async () => {
+    const locks: SharedLocks = create({
+      onOwnerDied: ({ locks: left }) => locks.hold(left, { timeoutMs: 300 }, assert.fail),
+    })
+    await endHolding(locks, 2)
+    await assert.rejects(locks.holdAsync([2], assert.fail), {
+      ...usage,
+      message: /^lock 2 was left by the dead one, and onOwnerDied has it already/,
+    })
+  })
+
+  it('refuses a repair that asks for what it has through another opening of the table', async () => {
+    const locks = create({ onOwnerDied: () => other.hold(2, { timeoutMs: 300 }, assert.fail) })
+    const other = SharedLocks.open(locks.handle)
+    await endHolding(locks, 2)
+    assert.throws(() => locks.hold(2, assert.fail), { ...usage, message: /more than once/ })
+  })
+
+  for (const order of ['ascending', 'free'] as const) {
+    it(`lets a repair wait below what it repairs only without an order (${order})`, async () => {
+      const answers: unknown[] = []
+      const locks: SharedLocks = create({
+        order,
+        onOwnerDied: () => {
+          for (const lock of [4, 3, 7]) {
+            try {
+              answers.push(locks.hold(lock, { timeoutMs: 20 }, () => lock))
+            } catch (error) {
+              answers.push((error as { code: string }).code)
+            }
+          }
+          answers.push(locks.tryHold(4, () => true))
+        },
+      })
+      const flags = newFlags()
+      const other = inThread(locks, 'holdUntilTold', { flags, indices: [4] })
+      await flagIsSet(flags, 0)
+      await endHolding(locks, 5)
+      locks.hold(5, () => {})
+      await endHolding(locks, 5)
+      await locks.holdAsync(5, () => {})
+      const busy = order === 'free' ? 'LOCK_TIMEOUT' : 'LOCK_ORDER'
+      assert.deepEqual(answers, [busy, 3, 7, undefined, busy, 3, 7, undefined])
+      setFlag(flags, 1, 1)
+      await other
+    })
+  }
+
+  it('names the recovering owner to those that wait for its repair', async () => {
+    const locks = create()
+    await endHolding(locks, 2, 5)
+    const flags = newFlags()
+    const { worker, answer } = startThread(locks, 'repairForEver', { flags, index: 5 })
+    await flagIsSet(flags, 0)
+    assert.throws(
+      () => locks.hold(2, { timeoutMs: 20 }, assert.fail),
+      (error: LockTimeoutError) => {
+        const [holder, ...others] = error.holders ?? []
+        assert.deepEqual([holder?.repairs, holder?.waits, others], ['the dead one', null, []])
+        assert.match(
+          error.message,
+          new RegExp(`held by ${holder?.label} \\(repairs what the dead one left\\)`),
+        )
+        return holder?.label !== 'the dead one'
+      },
+    )
+    await Promise.all([worker.terminate(), assert.rejects(answer)])
   })
 
   it('survives the end of the recovering owner', async () => {

@@ -16,8 +16,10 @@ import { SYSTEM_THREAD } from '../../../src/backends/threads/lifelines.ts'
 import { kindOf, type Owner } from '../../../src/backends/threads/owners.ts'
 import { publishWait } from '../../../src/backends/threads/published-wait.ts'
 import { readersOf, tryEnter } from '../../../src/backends/threads/readers.ts'
+import { inherit } from '../../../src/backends/threads/recovery.ts'
 import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { addressOf, createTable, type Table } from '../../../src/backends/threads/table.ts'
+import type { OwnerDiedError } from '../../../src/core/errors.ts'
 import { operationsOf } from './operations.ts'
 
 const COUNT = 20_000
@@ -131,5 +133,44 @@ describe('a sweep', () => {
     clearUp(table, us, DEAD)
     for (const lock of [3, 4]) assert.equal(wordOf(table, lock), dead.me | ABANDONED)
     assert.notEqual(kindOf(table, dead.id), FREE_SLOT)
+  })
+
+  it('looks at what a dead owner held once, however many of its locks are waited for', () => {
+    const operations = [1, 10].map((waits) => {
+      const { table, us, newOwner } = newTable()
+      const dead = newOwner(DEAD)
+      for (let lock = 0; lock < 1000; lock++) hold(table, dead, lock)
+      for (let lock = 0; lock < waits; lock++) {
+        const waiter = newOwner(DEAD + 1)
+        publishWait(table, waiter, { lock, mode: 'exclusive', sinceMs: 0, stack: '' })
+      }
+      return operationsOf(() => clearUp(table, us, DEAD))
+    })
+    const [one = 0, ten = 0] = operations
+    assert.ok(ten < one * 1.2, `${one} operations for one waiter, ${ten} for ten`)
+  })
+
+  it('describes what a dead thread left once, however many owners it refuses', () => {
+    const { table, us, newOwner } = newTable()
+    const refused = (lock: number, left: readonly number[]): number =>
+      operationsOf(() => {
+        assert.throws(
+          () => inherit(table, us, lock, undefined),
+          (error: OwnerDiedError) => assert.deepEqual(error.abandoned?.locks, left) === undefined,
+        )
+      })
+    const dead = newOwner(DEAD)
+    const left = Array.from({ length: 1000 }, (_, lock) => lock)
+    for (const lock of left) hold(table, dead, lock)
+    clearUp(table, us, DEAD)
+    refused(3, left)
+    const operations = refused(4, left)
+    assert.ok(operations < 100, `${operations} operations`)
+    inherit(table, us, 5, () => {})
+    const next = newOwner(DEAD + 1)
+    assert.equal(next.id, dead.id)
+    hold(table, next, 7)
+    clearUp(table, us, DEAD + 1)
+    refused(7, [7])
   })
 })
