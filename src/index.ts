@@ -48,9 +48,9 @@ export {
   type OrderedLockManager,
   type OrderedRequests,
 } from './manager/define-order.ts'
-export type { LockEvents } from './manager/events.ts'
 export type { DeadlockVictims } from './manager/found-cycles.ts'
 export { Guard } from './manager/guard.ts'
+export type { LockEvents } from './manager/listeners.ts'
 export { Lock } from './manager/lock.ts'
 export { LockManager } from './manager/lock-manager.ts'
 export { locks } from './manager/locks.ts'

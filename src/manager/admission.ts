@@ -10,10 +10,10 @@ import type { LateRequests } from './late-requests.ts'
 import type { Losses } from './losses.ts'
 import { nestIn } from './nesting.ts'
 import type { OrderChecker } from './order-checker.ts'
-import { hasWaiting } from './owners.ts'
 import type { Places } from './places.ts'
 import { type Request, stopBy } from './request.ts'
 import { isAborted, reasonOf } from './signals.ts'
+import { hasWaiting } from './task-owners.ts'
 import type { Watchdog } from './watchdog.ts'
 
 /** The engine, as far as it ends requests. */

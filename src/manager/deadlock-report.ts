@@ -1,11 +1,11 @@
 /** Makes the report of a cycle of requests, as plain data. */
 
 import type { DeadlockHeldLock, DeadlockMember, DeadlockReport } from '../core/report.ts'
-import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import { type Cycle, isProved, nextOf, victimOf } from './cycle.ts'
 import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
+import { describeHolder } from './root-holders.ts'
 import { locksOf, type WaitGraph } from './wait-graph.ts'
 
 /** A member of a report names this many blockers. */

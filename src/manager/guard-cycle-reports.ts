@@ -5,11 +5,11 @@
 
 import type { Backend } from '../backends/backend.ts'
 import type { GuardCycleMember, SlowWaitReport } from '../core/report.ts'
-import type { RootHolders } from './blockers.ts'
 import { describeGuardCycle, type GuardLink, isStanding, keyOfGuardCycle } from './guard-cycle.ts'
-import { GuardCycleSearch } from './guard-cycles.ts'
+import { GuardCycleSearch } from './guard-cycle-search.ts'
 import type { Places } from './places.ts'
 import type { Request } from './request.ts'
+import type { RootHolders } from './root-holders.ts'
 
 /** A cycle that was reported and stands, and the lock in whose report it was. */
 interface Reported {

@@ -2,9 +2,9 @@
 
 import type { Blocker } from '../backends/backend.ts'
 import type { GuardCycleMember } from '../core/report.ts'
-import { describeHolder } from './blockers.ts'
 import type { Places } from './places.ts'
 import type { Request } from './request.ts'
+import { describeHolder } from './root-holders.ts'
 import { FIT, type Fit } from './task-evidence.ts'
 
 /** A root holder that is a request of the same manager. */

@@ -8,7 +8,7 @@ import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { siteText } from '../core/report-text.ts'
 import { now } from './clock.ts'
-import { type Losable, lostSignalOf } from './lost.ts'
+import { type Losable, lostSignalOf } from './lost-signal.ts'
 import { webTypeError } from './web-errors.ts'
 
 /** The holding that a guard stands for. */

@@ -5,7 +5,7 @@ import { inspectAs } from '../core/inspect.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import { shapeAsIdl } from './idl.ts'
-import { type Losable, lostSignalOf } from './lost.ts'
+import { type Losable, lostSignalOf } from './lost-signal.ts'
 import { webTypeError } from './web-errors.ts'
 
 /** The holding that a lock stands for. */

@@ -17,13 +17,13 @@
 import type { Backend, Blocker, LockState } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
 import type { RootHolder } from '../core/report.ts'
-import type { RootHolders } from './blockers.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { GuardCycleReports } from './guard-cycle-reports.ts'
-import type { GuardCycleSearch } from './guard-cycles.ts'
+import type { GuardCycleSearch } from './guard-cycle-search.ts'
 import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
+import type { RootHolders } from './root-holders.ts'
 import { isSame, type Stuck, type StuckNow, Told } from './stuck-locks.ts'
 
 /** Two looks are apart for at least a millisecond for each so many waiters. */

@@ -2,7 +2,7 @@
 
 import type { Loss } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
-import { reportLost } from './lost.ts'
+import { reportLost } from './lost-signal.ts'
 import type { Places } from './places.ts'
 import { goneFrom, stolen } from './refusals.ts'
 import type { Request } from './request.ts'

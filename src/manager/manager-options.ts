@@ -1,10 +1,10 @@
 /** The options of a lock manager, checked. */
 
 import type { Backend } from '../backends/backend.ts'
+import { DeclaredOrder } from '../core/declared-order.ts'
 import { LockUsageError } from '../core/errors.ts'
 import { show } from '../core/format.ts'
 import { OptionNames } from '../core/option-names.ts'
-import { DeclaredOrder } from '../core/order.ts'
 import { toMs } from './arguments.ts'
 import type { EngineOptions } from './engine-parts.ts'
 import type { DeadlockVictims } from './found-cycles.ts'

@@ -7,8 +7,8 @@
 
 import { withDetails } from './details.ts'
 import { Guard, holdingOf } from './guard.ts'
-import { isIdle } from './owners.ts'
 import { liveHolder, type Request } from './request.ts'
+import { isIdle } from './task-owners.ts'
 
 /**
  * The live holders whose code a holder's code is in, itself first, and `undefined` for code in none. It ends

@@ -2,6 +2,7 @@
 
 import type { Other } from '../backends/backend.ts'
 import { callSite, stackBeginningAt } from '../core/call-site.ts'
+import type { DeclaredOrder } from '../core/declared-order.ts'
 import {
   type Caller,
   LockLostError,
@@ -11,7 +12,6 @@ import {
 } from '../core/errors.ts'
 import { brief, listed, quoted, visible } from '../core/format.ts'
 import { classOf } from '../core/names.ts'
-import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import type { RootHolder } from '../core/report.ts'
 import {
@@ -22,10 +22,10 @@ import {
   upgradeAdvice,
   upgradesIn,
 } from '../core/report-text.ts'
-import { describeHolder } from './blockers.ts'
 import { now } from './clock.ts'
 import type { Places } from './places.ts'
 import { Request } from './request.ts'
+import { describeHolder } from './root-holders.ts'
 import type { HeldLock } from './wait-graph.ts'
 
 /** For `acquire()` with `ifAvailable`. */

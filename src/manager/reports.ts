@@ -6,7 +6,7 @@ import type {
   PossibleDeadlockReport,
   SlowReport,
 } from '../core/report.ts'
-import { Listeners, type LockEvents } from './events.ts'
+import { Listeners, type LockEvents } from './listeners.ts'
 import { SeldomWarned } from './seldom.ts'
 import { warn } from './warn.ts'
 

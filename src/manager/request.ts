@@ -22,7 +22,7 @@ import type { Carried } from './context.ts'
 import type { Details } from './details.ts'
 import type { Guard } from './guard.ts'
 import { linesOf } from './kept-stack.ts'
-import type { Failure } from './lost.ts'
+import type { Failure } from './lost-signal.ts'
 
 /** See the table above. */
 export type State = 'outside' | 'waiting' | 'granted' | 'holding' | 'ended'
@@ -114,7 +114,7 @@ export class Request implements BackendRequest, Carried {
     return this.callback === undefined && this.state === 'holding'
   }
 
-  /** Whether it stands for the code of an owner, and holds no lock itself; see owners.ts. */
+  /** Whether it stands for the code of an owner, and holds no lock itself; see task-owners.ts. */
   get isOwner(): boolean {
     return this.callback === ownersCode
   }

@@ -4,8 +4,8 @@
  */
 
 import type { Backend } from '../backends/backend.ts'
+import type { DeclaredOrder } from '../core/declared-order.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
-import type { DeclaredOrder } from '../core/order.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import type { LockManagerSnapshot } from '../core/snapshot.ts'
 import {
@@ -21,10 +21,10 @@ import type { Guard } from './guard.ts'
 import type { CheckedOptions } from './manager-options.ts'
 import { holderInScope } from './nesting.ts'
 import { overview } from './overview.ts'
-import { Owners } from './owners.ts'
 import { againstOrder } from './refusals.ts'
 import type { Request } from './request.ts'
 import type { ScopeCalls } from './scope.ts'
+import { Owners } from './task-owners.ts'
 import { locksOf } from './wait-graph.ts'
 import { type Compare, toNames, toPlan } from './wanted.ts'
 

@@ -13,10 +13,10 @@
  * ask for it at one call site, too.
  */
 
-import { isSameTask, type StackRelation, stackRelation } from './call-stacks.ts'
 import { contextsOf, isNestedIn } from './nesting.ts'
 import type { Places } from './places.ts'
 import { liveHolder, type Request } from './request.ts'
+import { isSameTask, type StackRelation, stackRelation } from './stack-relation.ts'
 
 /** How well a guard fits the task of a waiting request; smaller is better. */
 export const FIT = { certain: 0, label: 1, function: 2, possible: 3 } as const

@@ -6,16 +6,16 @@
 import type { Backend } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
 import { namesIn } from '../core/plan.ts'
-import { RootHolders } from './blockers.ts'
 import { callAfter, now, reportIdlyAfter } from './clock.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import { watchEmptyLoop } from './empty-loop.ts'
+import { ManagerWaits } from './empty-loop-waits.ts'
 import { LongWaits } from './long-waits.ts'
 import type { Places } from './places.ts'
 import { endOf, notAvailable, timedOut } from './refusals.ts'
 import type { Reports } from './reports.ts'
 import { type Request, stopBy } from './request.ts'
-import { ManagerWaits } from './waiting.ts'
+import { RootHolders } from './root-holders.ts'
 
 /** Options of a {@link Watchdog}. Times are in milliseconds; `LockManagerOptions` explains them. */
 export interface WatchdogOptions {

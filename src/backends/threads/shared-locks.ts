@@ -42,7 +42,7 @@ import { recover } from './recovery.ts'
 import { ReentrantReads } from './reentrant-reads.ts'
 import { releaseOwner } from './register-owner.ts'
 import { Releaser } from './release.ts'
-import { Repairs } from './repairs.ts'
+import { Repairs } from './running-repairs.ts'
 import {
   createTable,
   describeLocks,

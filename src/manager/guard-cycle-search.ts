@@ -17,11 +17,11 @@
 
 import type { Backend, Blocker } from '../backends/backend.ts'
 import { findPath, reachable } from '../graph/path.ts'
-import type { RootHolders } from './blockers.ts'
 import type { GuardLink, Root } from './guard-cycle.ts'
 import { assign, coreOf, type Edge } from './guard-edges.ts'
 import type { Places } from './places.ts'
 import { Request } from './request.ts'
+import type { RootHolders } from './root-holders.ts'
 import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard, type Waiting } from './task-evidence.ts'
 
 /** A search looks at this many waiting requests, the oldest, and at this many holdings. */

@@ -3,12 +3,12 @@
 import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
 import { guardCycleText, waitText } from '../core/report-text.ts'
-import type { RootHolders } from './blockers.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import type { Waits } from './empty-loop.ts'
 import type { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { Places } from './places.ts'
 import { Request } from './request.ts'
+import type { RootHolders } from './root-holders.ts'
 
 /** A warning names this many requests behind the same holders. */
 const MAX_ALIKE = 3
