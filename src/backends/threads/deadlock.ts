@@ -28,32 +28,40 @@ import { heirOf } from './abandoned.ts'
 import { describeDeadlock } from './deadlock-report.ts'
 import { noticeEndOf } from './deaths.ts'
 import { hasShared, listOf } from './held-list.ts'
-import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
+import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT, WAITER } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
+  isProvedSince,
   kindIn,
   kindOf,
   leaderOf,
   lifelineOf,
   type Owner,
   parentOf,
-  proofOf,
-  setProof,
   stateOf,
   tagIn,
   tagOf,
+  wantProof,
 } from './owners.ts'
 import { endWait, epochOf, waitsForOf } from './published-wait.ts'
 import { ownerIn, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
 
+/** The epoch of a task's wait, and its proof word, when a proof was asked for. */
+interface Asked {
+  readonly epoch: number
+  readonly proof: number
+}
+
 /** The state of one wait's search for a deadlock, from look to look. */
 export interface Search {
-  /** The tasks whose parents were to be proved to wait for them, and the epochs of their waits then. */
-  readonly asked: Map<number, number>
-  /** Whether there is a cycle that is not proved. */
+  /** The tasks whose parents the last look wanted proved to wait for them. */
+  readonly asked: Map<number, Asked>
+  /** Whether there is a cycle that is not certain. */
   isSuspected: boolean
+  /** The cycle that the last look found proved, if it did. */
+  proved: readonly Step[] | undefined
   /** How many owners the last look went through. */
   steps: number
 }
@@ -67,8 +75,9 @@ export function findDeadlock(
   owner: Owner,
   search: Search,
 ): DeadlockReport | undefined {
-  const { asked } = search
+  const { asked, proved } = search
   search.isSuspected = false
+  search.proved = undefined
   search.steps = 0
   if (!isWaitedFor(table, owner)) return undefined
   const children = childrenIn(table)
@@ -76,10 +85,13 @@ export function findDeadlock(
   const loose = walk(table, owner.id, children, () => true, seen)
   search.steps = seen.size
   if (!loose) return undefined
-  const isProved: Counts = (child) =>
-    asked.get(child) === epochOf(table, child) && proofOf(table, child) === PROVED
+  const isProved: Counts = (child) => {
+    const then = asked.get(child)
+    return then?.epoch === epochOf(table, child) && isProvedSince(table, child, then.proof)
+  }
   const certain = walk(table, owner.id, children, isProved)
-  const found = certain && confirm(table, owner, certain, isProved)
+  const isCertain = certain && (!needsProof(table, certain) || (proved && agree(proved, certain)))
+  const found = isCertain ? confirm(table, owner, certain, isProved) : undefined
   if (found?.report) return found.report
   if (found) {
     // Not under the table lock, which the sweep takes. From now on no path leads through the dead one.
@@ -87,6 +99,7 @@ export function findDeadlock(
     return findDeadlock(table, owner, search)
   }
   askForProofs(table, owner.id, children, asked)
+  search.proved = certain
   search.isSuspected = true
   return undefined
 }
@@ -140,6 +153,7 @@ function askForProofs(
   children: Children,
   asked: Search['asked'],
 ): void {
+  asked.clear()
   const wanted = new Set<number>()
   const noteAll: Counts = (child) => {
     wanted.add(child)
@@ -150,11 +164,8 @@ function askForProofs(
     for (const { next } of edgesOf(table, id, children, noteAll)) reached.add(next)
   }
   for (const child of wanted) {
-    const epoch = epochOf(table, child)
-    if (asked.get(child) === epoch && proofOf(table, child) !== NOT_PROVED) continue
-    asked.set(child, epoch)
-    setProof(table, child, WANTED)
-    // Awake, it looks whether a proof is wanted.
+    asked.set(child, { epoch: epochOf(table, child), proof: wantProof(table, child) })
+    // Awake, it looks whether a proof is wanted. Where it does not wait, a task nested in it does.
     const word = waitsForOf(table, child)
     if (word !== 0) Atomics.notify(table.words, word >> 2)
   }
@@ -191,6 +202,14 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
     }
   }
   return false
+}
+
+/** Whether a path leads from a parent to its task. */
+function needsProof(table: Table, steps: readonly Step[]): boolean {
+  return steps.some(({ id, word }, i) => {
+    const next = (steps[i + 1] ?? steps[0])?.id
+    return word === 0 && next !== undefined && parentOf(table, next) === id
+  })
 }
 
 /** Whether two walks took the same path, by the same unbroken waits. */

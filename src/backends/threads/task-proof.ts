@@ -8,12 +8,12 @@
  */
 
 import { awaitInFrame, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
-import { NOT_PROVED, PROVED } from './layout.ts'
-import { setProof } from './owners.ts'
+import { beginProof, giveVerdict } from './owners.ts'
 import type { Task } from './task.ts'
 
 /** Publishes which of the code around a waiting task waits for it now. Called while the task waits. */
 export function proveWaits(task: Task): void {
+  beginProof(task.table, task.owner)
   const chain = provesWaits() ? readAwaitChain('frames') : undefined
   if (chain === undefined) return
   let isReached = true
@@ -25,8 +25,8 @@ export function proveWaits(task: Task): void {
       ? parent.settled || chain.frames.has(parent.frame)
       : chain.isAwaitedAtRoot
     // Another task nested in the child can prove what this one cannot.
-    if (isReached && isInChain) setProof(task.table, child.owner.id, PROVED)
-    else if (child === task) setProof(task.table, child.owner.id, NOT_PROVED)
+    if (isReached && isInChain) giveVerdict(task.table, child.owner, true)
+    else if (child === task) giveVerdict(task.table, child.owner, false)
     isReached = isInChain
   }
 }

@@ -33,7 +33,7 @@ export const FIRST_SLEEP_MS = 1
 /** A wait that is over looks so often whether its lock is free just now: some ten microseconds. */
 const LAST_LOOKS = 2000
 
-/** A suspected deadlock is looked for again after twice this time, then after longer and longer times. */
+/** A suspected deadlock is looked for again after this time, then after longer and longer times. */
 const FIRST_LOOK_MS = 1
 const MOST_DOUBLINGS = 10
 /** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
@@ -70,9 +70,11 @@ export class Wait {
   readonly #watch: WaitWatch
   #isPublished = false
   #isChecked = false
-  readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
+  readonly #search: Search = { asked: new Map(), isSuspected: false, proved: undefined, steps: 0 }
   /** How often a suspected deadlock was looked for. */
   #looks = 0
+  /** When it is looked for again, and not before: proofs that are asked for wake others that suspect one. */
+  #nextLookMs = 0
   /** How many sleeps there were since a deadlock was looked for. */
   #sleeps = 0
   /** Whether the last sleep ended by time. */
@@ -120,12 +122,15 @@ export class Wait {
   /** Throws if the wait is a deadlock's victim; it has ended then. */
   refuseDeadlock(): void {
     const search = this.#search
-    if (!this.#mayDeadlock || (this.#isChecked && !search.isSuspected)) return
+    if (!this.#mayDeadlock) return
+    if (search.isSuspected ? elapsedMs() < this.#nextLookMs : this.#isChecked) return
     this.#isChecked = true
     this.#sleeps = 0
     const report = findDeadlock(this.#table, this.#owner, search)
     if (report) throw new DeadlockError(report)
-    this.#looks = search.isSuspected ? this.#looks + 1 : 0
+    const pauseMs = FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS)
+    if (search.isSuspected) this.#nextLookMs = elapsedMs() + pauseMs
+    if (!search.proved) this.#looks = search.isSuspected ? this.#looks + 1 : 0
   }
 
   /**
@@ -164,7 +169,7 @@ export class Wait {
   sleepMs(longestMs: number): number {
     const { untilMs } = this.#terms
     const most = this.#search.isSuspected
-      ? Math.min(longestMs, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
+      ? Math.min(longestMs, Math.max(FIRST_LOOK_MS, this.#nextLookMs - elapsedMs()))
       : longestMs
     return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - elapsedMs()))
   }
