@@ -31,7 +31,6 @@ import { hasShared, listOf } from './held-list.ts'
 import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT, WAITER } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
-  isProvedSince,
   kindIn,
   kindOf,
   leaderOf,
@@ -41,68 +40,37 @@ import {
   stateOf,
   tagIn,
   tagOf,
-  wantProof,
 } from './owners.ts'
-import { endWait, epochOf, waitsForOf } from './published-wait.ts'
+import { endWait, waitsForOf } from './published-wait.ts'
+import type { Search } from './suspects.ts'
 import { ownerIn, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
-import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
-
-/** The epoch of a task's wait, and its proof word, when a proof was asked for. */
-interface Asked {
-  readonly epoch: number
-  readonly proof: number
-}
-
-/** The state of one wait's search for a deadlock, from look to look. */
-export interface Search {
-  /** The tasks whose parents the last look wanted proved to wait for them. */
-  readonly asked: Map<number, Asked>
-  /** Whether there is a cycle that is not certain. */
-  isSuspected: boolean
-  /** The cycle that the last look found proved, if it did. */
-  proved: readonly Step[] | undefined
-  /** How many owners the last look went through. */
-  steps: number
-}
+import { type Counts, childrenIn, type Step, walk } from './wait-graph.ts'
 
 /**
- * Looks for a cycle through `owner`, which has published its wait. If there is a certain one, the owner is
- * its victim: its wait is given up and the report returned.
+ * Looks for a cycle through `owner`, which has published its wait. If there is one that needs no proof, the owner
+ * is its victim: its wait is given up, and the report is in the search. If there is another one, it is suspected.
  */
-export function findDeadlock(
-  table: Table,
-  owner: Owner,
-  search: Search,
-): DeadlockReport | undefined {
-  const { asked, proved } = search
-  search.isSuspected = false
-  search.proved = undefined
+export function findDeadlock(table: Table, search: Search): void {
+  const { owner } = search
   search.steps = 0
-  if (!isWaitedFor(table, owner)) return undefined
+  if (!isWaitedFor(table, owner)) return
   const children = childrenIn(table)
   const seen = new Set<number>()
   const loose = walk(table, owner.id, children, () => true, seen)
   search.steps = seen.size
-  if (!loose) return undefined
-  const isProved: Counts = (child) => {
-    const then = asked.get(child)
-    return then?.epoch === epochOf(table, child) && isProvedSince(table, child, then.proof)
-  }
-  const certain = walk(table, owner.id, children, isProved)
-  const isCertain = certain && (!needsProof(table, certain) || (proved && agree(proved, certain)))
-  const found = isCertain ? confirm(table, owner, certain, isProved) : undefined
-  if (found?.report) return found.report
-  if (found) {
+  if (!loose) return
+  const certain = walk(table, owner.id, children, needsNoProof)
+  const found = certain && confirm(table, owner, certain, needsNoProof)
+  if (found?.report) search.report = found.report
+  else if (found) {
     // Not under the table lock, which the sweep takes. From now on no path leads through the dead one.
     noticeEndOf(table, owner, found.ended)
-    return findDeadlock(table, owner, search)
-  }
-  askForProofs(table, owner.id, children, asked)
-  search.proved = certain
-  search.isSuspected = true
-  return undefined
+    findDeadlock(table, search)
+  } else search.isSuspected = true
 }
+
+const needsNoProof: Counts = () => false
 
 /** A certain cycle, or a member of it whose thread has ended. */
 type Found =
@@ -110,7 +78,7 @@ type Found =
   | { readonly report?: undefined; readonly ended: number }
 
 /** Walks until two walks agree, and all members lived between them: then the cycle is certain. */
-function confirm(
+export function confirm(
   table: Table,
   owner: Owner,
   seen: readonly Step[],
@@ -146,36 +114,11 @@ function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | u
   return undefined
 }
 
-/** Has the threads of all tasks that the owner may wait through prove that their parents wait for them. */
-function askForProofs(
-  table: Table,
-  start: number,
-  children: Children,
-  asked: Search['asked'],
-): void {
-  asked.clear()
-  const wanted = new Set<number>()
-  const noteAll: Counts = (child) => {
-    wanted.add(child)
-    return true
-  }
-  const reached = new Set([start])
-  for (const id of reached) {
-    for (const { next } of edgesOf(table, id, children, noteAll)) reached.add(next)
-  }
-  for (const child of wanted) {
-    asked.set(child, { epoch: epochOf(table, child), proof: wantProof(table, child) })
-    // Awake, it looks whether a proof is wanted. Where it does not wait, a task nested in it does.
-    const word = waitsForOf(table, child)
-    if (word !== 0) Atomics.notify(table.words, word >> 2)
-  }
-}
-
 /**
  * Whether somebody may wait for a lock of this owner, or of one that waits with it: its parents, and for a
  * thread its tasks. If not, no cycle goes through it, and who waits for one of them later looks then.
  */
-function isWaitedFor(table: Table, owner: Owner): boolean {
+export function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table
   const tag = tagOf(table, owner.id)
   const lenders = new Set<number>()
@@ -204,16 +147,8 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
   return false
 }
 
-/** Whether a path leads from a parent to its task. */
-function needsProof(table: Table, steps: readonly Step[]): boolean {
-  return steps.some(({ id, word }, i) => {
-    const next = (steps[i + 1] ?? steps[0])?.id
-    return word === 0 && next !== undefined && parentOf(table, next) === id
-  })
-}
-
 /** Whether two walks took the same path, by the same unbroken waits. */
-function agree(a: readonly Step[], b: readonly Step[]): boolean {
+export function agree(a: readonly Step[], b: readonly Step[]): boolean {
   return (
     a.length === b.length &&
     a.every((step, i) => {

@@ -91,7 +91,7 @@ export class Tasks {
       const plan = this.#withoutHeld(whole, outer)
       const relied = plan === whole ? undefined : this.#lenderOf(whole, outer)
       const refusal = this.#refuse(plan, outer, terms)
-      if (refusal) await refusal
+      if (refusal !== undefined) await refusal
       task = await this.#begin(outer, terms, relied)
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
       isGranted = true

@@ -159,6 +159,25 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await side, 'done')
     })
 
+    it('are looked for once for all tasks of a thread that suspect one', async (test) => {
+      const locks = create()
+      const tasks = 100
+      const { ready, answer } = await crossing(locks)
+      const notify = test.mock.method(Atomics, 'notify')
+      const side: Promise<string>[] = []
+      await locks.holdAsync([A], async () => {
+        for (let i = 0; i < tasks; i++) side.push(locks.holdAsync([B], () => 'done'))
+        ready()
+        await sleep(300)
+      })
+      const wakeUps = notify.mock.callCount()
+      notify.mock.restore()
+      assert.equal(await answer, 'held')
+      assert.equal((await Promise.all(side)).length, tasks)
+      // By each for itself, there were that many for each look.
+      assert.ok(wakeUps < tasks ** 2 / 2, `${wakeUps} wake-ups`)
+    })
+
     it('are none where the holding between is not awaited', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
