@@ -5,9 +5,8 @@
  *           data, print later. The double reading is ours.
  * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for what it
  *              holds, and what its parents hold, no cycle can go through it.
- *           2. Else it walks the graph from itself. If the way back needs a parent that is not proved to wait
- *              for its task, the waiter asks the threads of all such tasks for a proof, sleeps for a moment
- *              and walks again (wait.ts). Only what was proved after it asked counts.
+ *           2. Else it walks the graph from itself. If every path back leads through a parent that need not
+ *              wait for its task, the waiter only suspects a deadlock, and proofs are asked for (suspects.ts).
  *           3. Back at itself by certain edges: it takes the table lock, so that one cycle elects one
  *              victim.
  *           4. It walks again until two walks in a row agree in every owner, wait and epoch, and the thread

@@ -4,7 +4,7 @@
  *
  * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
  * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
- * only suspected is looked for again after short sleeps: proofs may come.
+ * only suspected is looked for again after short sleeps, once for all waits of a thread (suspects.ts).
  */
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
