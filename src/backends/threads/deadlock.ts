@@ -41,10 +41,22 @@ import {
   tagOf,
 } from './owners.ts'
 import { endWait, waitsForOf } from './published-wait.ts'
-import type { Search } from './suspects.ts'
 import { ownerIn, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 import { type Counts, childrenIn, type Step, walk } from './wait-graph.ts'
+
+/** One wait's search for a deadlock. */
+export interface Search {
+  readonly owner: Owner
+  /** The address of the lock that it waits for. */
+  readonly word: number
+  /** Whether it is among the suspects (suspects.ts). */
+  isSuspected: boolean
+  /** The deadlock whose victim it is. The published wait has ended then. */
+  report: DeadlockReport | undefined
+  /** How many owners its last look by itself went through. */
+  steps: number
+}
 
 /**
  * Looks for a cycle through `owner`, which has published its wait. If there is one that needs no proof, the owner

@@ -13,7 +13,7 @@
 
 import { elapsedMs } from '../../core/clock.ts'
 import type { DeadlockReport } from '../../core/report.ts'
-import { agree, confirm } from './deadlock.ts'
+import { agree, confirm, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { isProvedSince, leaderOf, type Owner, parentOf, wantProof } from './owners.ts'
 import { epochOf, waitsForOf } from './published-wait.ts'
@@ -26,19 +26,6 @@ const FIRST_PAUSE_MS = 1
 const MOST_DOUBLINGS = 7
 /** A round costs some 30 microseconds for each owner: so it takes a tenth of the time at most. */
 const OWNERS_PER_MS = 4
-
-/** One wait's search for a deadlock. */
-export interface Search {
-  readonly owner: Owner
-  /** The address of the lock that it waits for. */
-  readonly word: number
-  /** Whether it is among the suspects. */
-  isSuspected: boolean
-  /** The deadlock whose victim it is. The published wait has ended then. */
-  report: DeadlockReport | undefined
-  /** How many owners its last look by itself went through. */
-  steps: number
-}
 
 /** The epoch of a task's wait, and its proof word, when a proof was asked for. */
 interface Asked {
