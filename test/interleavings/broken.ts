@@ -38,10 +38,10 @@ export const broken: readonly Broken[] = [
     what: 'second read left out',
     changes: [
       // A look whether anybody waits, and one that finds a suspected deadlock, are readings, too.
-      ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return undefined;', ''],
+      ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return;', ''],
       [
         'deadlock.js',
-        'const certain = walk(table, owner.id, children, isProved);',
+        'const certain = walk(table, owner.id, children, needsNoProof);',
         'const certain = loose;',
       ],
       [
@@ -79,10 +79,10 @@ export const broken: readonly Broken[] = [
     changes: [
       ['deadlock.js', ' && step.epoch === other.epoch', ''],
       // With these readings beside, the fault takes more preemptions than can be explored.
-      ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return undefined;', ''],
+      ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return;', ''],
       [
         'deadlock.js',
-        'const certain = walk(table, owner.id, children, isProved);',
+        'const certain = walk(table, owner.id, children, needsNoProof);',
         'const certain = loose;',
       ],
     ],

@@ -58,8 +58,8 @@
 import type { LockMode } from '../../core/modes.ts'
 import { isLeft } from './abandoned.ts'
 import { intend, pushHeld } from './held-list.ts'
-import { SHARED, WAITER, WAKE_ALL, WANTED } from './layout.ts'
-import { type Owner, proofOf } from './owners.ts'
+import { SHARED, WAITER, WAKE_ALL } from './layout.ts'
+import { isProofWanted, type Owner } from './owners.ts'
 import {
   admitWriter,
   isOpen,
@@ -272,7 +272,7 @@ class Acquisition {
     wait.refuseDeadlock()
     const end = yield { at, value, mostMs: wait.sleepMs(longestMs) }
     wait.slept(end)
-    if (this.#prove && proofOf(this.#table, this.#owner.id) === WANTED) this.#prove()
+    if (this.#prove && isProofWanted(this.#table, this.#owner)) this.#prove()
     wait.refuseLate()
     return end
   }

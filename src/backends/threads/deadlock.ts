@@ -5,9 +5,8 @@
  *           data, print later. The double reading is ours.
  * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for what it
  *              holds, and what its parents hold, no cycle can go through it.
- *           2. Else it walks the graph from itself. If the way back needs a parent that is not proved to wait
- *              for its task, the waiter asks the threads of all such tasks for a proof, sleeps for a moment
- *              and walks again (wait.ts). Only what was proved after it asked counts.
+ *           2. Else it walks the graph from itself. If every path back leads through a parent that need not
+ *              wait for its task, the waiter only suspects a deadlock, and proofs are asked for (suspects.ts).
  *           3. Back at itself by certain edges: it takes the table lock, so that one cycle elects one
  *              victim.
  *           4. It walks again until two walks in a row agree in every owner, wait and epoch, and the thread
@@ -28,7 +27,7 @@ import { heirOf } from './abandoned.ts'
 import { describeDeadlock } from './deadlock-report.ts'
 import { noticeEndOf } from './deaths.ts'
 import { hasShared, listOf } from './held-list.ts'
-import { DEAD_SLOT, NOT_PROVED, PROVED, TASK_SLOT, THREAD_SLOT, WAITER, WANTED } from './layout.ts'
+import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT, WAITER } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
   kindIn,
@@ -37,59 +36,52 @@ import {
   lifelineOf,
   type Owner,
   parentOf,
-  proofOf,
-  setProof,
   stateOf,
   tagIn,
   tagOf,
 } from './owners.ts'
-import { endWait, epochOf, waitsForOf } from './published-wait.ts'
+import { endWait, waitsForOf } from './published-wait.ts'
 import { ownerIn, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
-import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
+import { type Counts, childrenIn, type Step, walk } from './wait-graph.ts'
 
-/** The state of one wait's search for a deadlock, from look to look. */
+/** One wait's search for a deadlock. */
 export interface Search {
-  /** The tasks whose parents were to be proved to wait for them, and the epochs of their waits then. */
-  readonly asked: Map<number, number>
-  /** Whether there is a cycle that is not proved. */
+  readonly owner: Owner
+  /** The address of the lock that it waits for. */
+  readonly word: number
+  /** Whether it is among the suspects (suspects.ts). */
   isSuspected: boolean
-  /** How many owners the last look went through. */
+  /** The deadlock whose victim it is. The published wait has ended then. */
+  report: DeadlockReport | undefined
+  /** How many owners its last look by itself went through. */
   steps: number
 }
 
 /**
- * Looks for a cycle through `owner`, which has published its wait. If there is a certain one, the owner is
- * its victim: its wait is given up and the report returned.
+ * Looks for a cycle through `owner`, which has published its wait. If there is one that needs no proof, the owner
+ * is its victim: its wait is given up, and the report is in the search. If there is another one, it is suspected.
  */
-export function findDeadlock(
-  table: Table,
-  owner: Owner,
-  search: Search,
-): DeadlockReport | undefined {
-  const { asked } = search
-  search.isSuspected = false
+export function findDeadlock(table: Table, search: Search): void {
+  const { owner } = search
   search.steps = 0
-  if (!isWaitedFor(table, owner)) return undefined
+  if (!isWaitedFor(table, owner)) return
   const children = childrenIn(table)
   const seen = new Set<number>()
   const loose = walk(table, owner.id, children, () => true, seen)
   search.steps = seen.size
-  if (!loose) return undefined
-  const isProved: Counts = (child) =>
-    asked.get(child) === epochOf(table, child) && proofOf(table, child) === PROVED
-  const certain = walk(table, owner.id, children, isProved)
-  const found = certain && confirm(table, owner, certain, isProved)
-  if (found?.report) return found.report
-  if (found) {
+  if (!loose) return
+  const certain = walk(table, owner.id, children, needsNoProof)
+  const found = certain && confirm(table, owner, certain, needsNoProof)
+  if (found?.report) search.report = found.report
+  else if (found) {
     // Not under the table lock, which the sweep takes. From now on no path leads through the dead one.
     noticeEndOf(table, owner, found.ended)
-    return findDeadlock(table, owner, search)
-  }
-  askForProofs(table, owner.id, children, asked)
-  search.isSuspected = true
-  return undefined
+    findDeadlock(table, search)
+  } else search.isSuspected = true
 }
+
+const needsNoProof: Counts = () => false
 
 /** A certain cycle, or a member of it whose thread has ended. */
 type Found =
@@ -97,7 +89,7 @@ type Found =
   | { readonly report?: undefined; readonly ended: number }
 
 /** Walks until two walks agree, and all members lived between them: then the cycle is certain. */
-function confirm(
+export function confirm(
   table: Table,
   owner: Owner,
   seen: readonly Step[],
@@ -133,38 +125,11 @@ function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | u
   return undefined
 }
 
-/** Has the threads of all tasks that the owner may wait through prove that their parents wait for them. */
-function askForProofs(
-  table: Table,
-  start: number,
-  children: Children,
-  asked: Search['asked'],
-): void {
-  const wanted = new Set<number>()
-  const noteAll: Counts = (child) => {
-    wanted.add(child)
-    return true
-  }
-  const reached = new Set([start])
-  for (const id of reached) {
-    for (const { next } of edgesOf(table, id, children, noteAll)) reached.add(next)
-  }
-  for (const child of wanted) {
-    const epoch = epochOf(table, child)
-    if (asked.get(child) === epoch && proofOf(table, child) !== NOT_PROVED) continue
-    asked.set(child, epoch)
-    setProof(table, child, WANTED)
-    // Awake, it looks whether a proof is wanted.
-    const word = waitsForOf(table, child)
-    if (word !== 0) Atomics.notify(table.words, word >> 2)
-  }
-}
-
 /**
  * Whether somebody may wait for a lock of this owner, or of one that waits with it: its parents, and for a
  * thread its tasks. If not, no cycle goes through it, and who waits for one of them later looks then.
  */
-function isWaitedFor(table: Table, owner: Owner): boolean {
+export function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table
   const tag = tagOf(table, owner.id)
   const lenders = new Set<number>()
@@ -194,7 +159,7 @@ function isWaitedFor(table: Table, owner: Owner): boolean {
 }
 
 /** Whether two walks took the same path, by the same unbroken waits. */
-function agree(a: readonly Step[], b: readonly Step[]): boolean {
+export function agree(a: readonly Step[], b: readonly Step[]): boolean {
   return (
     a.length === b.length &&
     a.every((step, i) => {

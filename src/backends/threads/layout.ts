@@ -132,7 +132,10 @@ export const SLOT = {
   waitsShared: 236,
   /** The number of the thread whose lifeline stands here: written after it, so that both are of one owner. */
   lifelineTag: 248,
-  /** For a nested task: whether its parent is proved to wait for it (NOT_PROVED and so on). */
+  /**
+   * For a nested task: the last verdict whether its parent waits for it (PROVED), whether a new one is
+   * wanted (WANTED, set by any owner), and how many verdicts there were, in units of VERDICT.
+   */
   proof: 252,
   stack: 256,
 } as const
@@ -154,10 +157,12 @@ export const TASK_SLOT = 2
 export const DEAD_SLOT = 3
 /** Its thread ended, and an heir has said that what it left is sound: the locks that carry it are to be freed. */
 export const SOUND_SLOT = 4
-/** Nothing is known of a parent's wait; it is proved; or somebody wants it proved anew. */
+/** The proof word of a new owner. */
 export const NOT_PROVED = 0
+/** The bits of a proof word: the parent was found to wait; a new verdict is wanted; one verdict more. */
 export const PROVED = 1
 export const WANTED = 2
+export const VERDICT = 4
 
 /** Above the kind stands the system's number of the thread, never used twice in a process. */
 export const TAG_SHIFT = 3

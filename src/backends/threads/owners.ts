@@ -7,7 +7,16 @@
  * ended, others write it too (deaths.ts).
  */
 
-import { FREE_SLOT, HEADER_BYTES, LABEL_BYTES, NOT_PROVED, SLOT, TAG_SHIFT } from './layout.ts'
+import {
+  FREE_SLOT,
+  HEADER_BYTES,
+  LABEL_BYTES,
+  PROVED,
+  SLOT,
+  TAG_SHIFT,
+  VERDICT,
+  WANTED,
+} from './layout.ts'
 import type { Lifeline } from './lifelines.ts'
 import { readText } from './slot-text.ts'
 import type { Table } from './table.ts'
@@ -109,17 +118,47 @@ export function parentOf(table: Table, id: number): number {
 
 /** Nests a task in another owner, or in none. Only its own thread does. */
 export function nestIn(table: Table, owner: Owner, parent: number): void {
-  setProof(table, owner.id, NOT_PROVED)
+  giveVerdict(table, owner, false)
   Atomics.store(table.words, (owner.slot + SLOT.parent) >> 2, parent)
 }
 
-/** Whether a task's parent is proved to wait for it: NOT_PROVED and so on. */
-export function proofOf(table: Table, id: number): number {
-  return Atomics.load(table.words, (slotOf(table, id) + SLOT.proof) >> 2)
+/** Wants it proved anew that a task's parent waits for it. Returns the proof word, for {@link isProvedSince}. */
+export function wantProof(table: Table, id: number): number {
+  return Atomics.or(table.words, proofAt(table, id), WANTED)
 }
 
-export function setProof(table: Table, id: number, proof: number): void {
-  Atomics.store(table.words, (slotOf(table, id) + SLOT.proof) >> 2, proof)
+/** Whether a proof is wanted that no {@link beginProof} has begun. */
+export function isProofWanted(table: Table, owner: Owner): boolean {
+  return (Atomics.load(table.words, proofAt(table, owner.id)) & WANTED) !== 0
+}
+
+/** Says that a proof is under way: only one that is wanted from now on asks for another. */
+export function beginProof(table: Table, owner: Owner): void {
+  Atomics.and(table.words, proofAt(table, owner.id), ~WANTED)
+}
+
+/** Publishes whether a task's parent waits for it now. Only its own thread does. */
+export function giveVerdict(table: Table, owner: Owner, isProved: boolean): void {
+  const at = proofAt(table, owner.id)
+  const verdict = isProved ? PROVED : 0
+  // Only WANTED can change meanwhile, and stays.
+  for (let seen = Atomics.load(table.words, at); ; ) {
+    const given = ((seen + VERDICT) & ~PROVED) | verdict
+    const found = Atomics.compareExchange(table.words, at, seen, given)
+    if (found === seen) return
+    seen = found
+  }
+}
+
+/** Whether the last verdict is that a task's parent waits for it, and was given after the word was `since`. */
+export function isProvedSince(table: Table, id: number, since: number): boolean {
+  const proof = Atomics.load(table.words, proofAt(table, id))
+  const mask = ~(PROVED | WANTED)
+  return (proof & PROVED) !== 0 && (((proof & mask) - (since & mask)) | 0) > 0
+}
+
+function proofAt(table: Table, id: number): number {
+  return (slotOf(table, id) + SLOT.proof) >> 2
 }
 
 /** The entry of its thread's list that was held when a task was asked for, see `SLOT.under`. */

@@ -32,7 +32,18 @@ export function refuse(
     const stack = terms.stack ?? stackAt(terms.caller)
     throw new DeadlockError(describeSelfDeadlock(table, owner, lock, isReader, stack))
   }
-  if (table.layout.order === 'ascending' && holdsFrom(table, owner, lock)) {
+  refuseBelow(table, owner, lock, plan, lock)
+}
+
+/** Throws where an owner must not ask for a lock of a plan, because it holds one from `lowest` up. */
+export function refuseBelow(
+  table: Table,
+  owner: Owner,
+  lock: number,
+  plan: LockPlan,
+  lowest: number,
+): void {
+  if (table.layout.order === 'ascending' && holdsFrom(table, owner, lowest)) {
     throw orderError(table, owner, lock, plan)
   }
 }

@@ -21,7 +21,7 @@ const DEFAULT_OWNERS = 128
 /** A record of this many bytes has a cache line to itself on today's processors. */
 const LINE_BYTES = 64
 const MAGIC = 0x6c6f636b
-const VERSION = 6
+const VERSION = 7
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
 
 /** Where everything of one table lies. */

@@ -7,13 +7,17 @@
  * to wait. Where that has started other code and not awaited it, and that has the locks, it errs.
  */
 
-import { awaitInFrame, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
-import { NOT_PROVED, PROVED } from './layout.ts'
-import { setProof } from './owners.ts'
+import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
+import { beginProof, giveVerdict, type Owner } from './owners.ts'
+import type { LockPlan } from './plan.ts'
+import { refuse } from './refusals.ts'
+import type { Table } from './table.ts'
 import type { Task } from './task.ts'
+import type { Terms } from './wait.ts'
 
 /** Publishes which of the code around a waiting task waits for it now. Called while the task waits. */
 export function proveWaits(task: Task): void {
+  beginProof(task.table, task.owner)
   const chain = provesWaits() ? readAwaitChain('frames') : undefined
   if (chain === undefined) return
   let isReached = true
@@ -25,10 +29,25 @@ export function proveWaits(task: Task): void {
       ? parent.settled || chain.frames.has(parent.frame)
       : chain.isAwaitedAtRoot
     // Another task nested in the child can prove what this one cannot.
-    if (isReached && isInChain) setProof(task.table, child.owner.id, PROVED)
-    else if (child === task) setProof(task.table, child.owner.id, NOT_PROVED)
+    if (isReached && isInChain) giveVerdict(task.table, child.owner, true)
+    else if (child === task) giveVerdict(task.table, child.owner, false)
     isReached = isInChain
   }
+}
+
+/**
+ * Throws where a holding is asked for a lock that its thread holds across its event loop, and the thread's
+ * outermost code awaits it. Where other code does, that need not be the code that holds the lock.
+ */
+export async function refuseAtRoot(
+  table: Table,
+  thread: Owner,
+  lock: number,
+  plan: LockPlan,
+  terms: Terms,
+): Promise<void> {
+  if (!(await canProve()) || !readAwaitChain('frames')?.isAwaitedAtRoot) return
+  refuse(table, thread, lock, plan, terms)
 }
 
 /**

@@ -26,12 +26,12 @@ import { OwnerQueue } from './owner-wait.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
 import { publishHolding } from './published-wait.ts'
-import { refuse } from './refusals.ts'
+import { holdsAlone, refuse, refuseBelow } from './refusals.ts'
 import { tryRegisterOwner } from './register-owner.ts'
 import type { Repairs } from './running-repairs.ts'
 import type { Table } from './table.ts'
 import { beginTask, lends, settle, surrounding, type Task } from './task.ts'
-import { inFrame, proveWaits } from './task-proof.ts'
+import { inFrame, proveWaits, refuseAtRoot } from './task-proof.ts'
 import { takeForTask } from './task-waiter.ts'
 import type { Terms } from './wait.ts'
 
@@ -88,7 +88,8 @@ export class Tasks {
     try {
       const plan = this.#withoutHeld(whole, outer)
       const relied = plan === whole ? undefined : this.#lenderOf(whole, outer)
-      this.#refuse(plan, outer, terms)
+      const refusal = this.#refuse(plan, outer, terms)
+      if (refusal !== undefined) await refusal
       task = await this.#begin(outer, terms, relied)
       for (const lock of plan.locks) await this.#take(task, lock, modeIn(plan, lock), terms)
       isGranted = true
@@ -147,12 +148,21 @@ export class Tasks {
     return around.findLast((task) => plan.locks.some((lock) => lends(task, plan, lock)))
   }
 
-  /** Throws where a holding must not be asked for, because of those around it. */
-  #refuse(plan: LockPlan, outer: Task | undefined, terms: Terms): void {
+  /**
+   * Throws where a holding must not be asked for, because of those around it, or of higher locks that its
+   * thread holds. Where that holds the wanted one, the promise says later.
+   */
+  #refuse(plan: LockPlan, outer: Task | undefined, terms: Terms): Promise<void> | undefined {
     const [wanted] = plan.locks
-    if (wanted === undefined || this.#table.layout.order === 'free') return
-    const around = [this.#thread, ...[...surrounding(this.#table, outer)].map((task) => task.owner)]
-    for (const owner of around.reverse()) refuse(this.#table, owner, wanted, plan, terms)
+    const [table, thread] = [this.#table, this.#thread]
+    if (wanted === undefined || table.layout.order === 'free') return undefined
+    for (const { owner } of [...surrounding(table, outer)].reverse()) {
+      refuse(table, owner, wanted, plan, terms)
+    }
+    refuseBelow(table, thread, wanted, plan, wanted + 1)
+    const isReader = thread.shared.has(wanted) && !plan.shared.has(wanted)
+    if (!isReader && !holdsAlone(table, thread, wanted)) return undefined
+    return refuseAtRoot(table, thread, wanted, plan, terms)
   }
 
   async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {

@@ -42,8 +42,8 @@ export function childrenIn(table: Table): Children {
 }
 
 /**
- * The path from `start` back to itself, depth first; `undefined` if there is none. `seen` collects the owners
- * that it reached.
+ * The path from `start` back to itself, depth first; or any cycle that it leads to. `undefined` if there is none.
+ * `seen` collects the owners that it reached; for any cycle, `start` is one of them.
  */
 export function walk(
   table: Table,
@@ -51,6 +51,7 @@ export function walk(
   children: Children,
   counts: Counts,
   seen: Set<number> = new Set(),
+  what: 'back' | 'any cycle' = 'back',
 ): Step[] | undefined {
   const steps: Step[] = []
   const open = [edgesOf(table, start, children, counts)]
@@ -63,7 +64,11 @@ export function walk(
     }
     const { step, next } = value
     if (next === start) return [...steps, step]
-    if (seen.has(next)) continue
+    if (seen.has(next)) {
+      const at = what === 'any cycle' ? steps.findIndex(({ id }) => id === next) : -1
+      if (at >= 0) return [...steps.slice(at), step]
+      continue
+    }
     seen.add(next)
     steps.push(step)
     open.push(edgesOf(table, next, children, counts))

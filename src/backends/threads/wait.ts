@@ -4,20 +4,21 @@
  *
  * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
  * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
- * only suspected is looked for again after short sleeps: proofs may come.
+ * only suspected is looked for again after short sleeps, once for all waits of a thread (suspects.ts).
  */
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
 import { type Caller, DeadlockError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
 import { stackAt } from './caller-stack.ts'
-import { findDeadlock, type Search } from './deadlock.ts'
+import { findDeadlock, isWaitedFor, type Search } from './deadlock.ts'
 import { noticeEndOf } from './deaths.ts'
 import { FREE_SLOT, HEADER, WAKE_ALL } from './layout.ts'
 import { WaitWatch } from './long-waits.ts'
 import { kindOf, type Owner } from './owners.ts'
 import { endWait, publishWait } from './published-wait.ts'
 import { isOpen, readersOf } from './readers.ts'
+import { type Suspects, suspectsWith } from './suspects.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 import { damaged } from './table-layout.ts'
 import { timedOut } from './time-limit.ts'
@@ -33,9 +34,6 @@ export const FIRST_SLEEP_MS = 1
 /** A wait that is over looks so often whether its lock is free just now: some ten microseconds. */
 const LAST_LOOKS = 2000
 
-/** A suspected deadlock is looked for again after twice this time, then after longer and longer times. */
-const FIRST_LOOK_MS = 1
-const MOST_DOUBLINGS = 10
 /** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
 const STEPS_PER_SLEEP = 32
 
@@ -70,9 +68,9 @@ export class Wait {
   readonly #watch: WaitWatch
   #isPublished = false
   #isChecked = false
-  readonly #search: Search = { asked: new Map(), isSuspected: false, steps: 0 }
-  /** How often a suspected deadlock was looked for. */
-  #looks = 0
+  readonly #search: Search
+  /** Those that look for a deadlock with it, once it suspects one. */
+  #suspects: Suspects | undefined
   /** How many sleeps there were since a deadlock was looked for. */
   #sleeps = 0
   /** Whether the last sleep ended by time. */
@@ -86,6 +84,8 @@ export class Wait {
     this.#lock = lock
     this.#mode = mode
     this.#terms = terms
+    const word = addressOf(table, lock)
+    this.#search = { owner, word, isSuspected: false, report: undefined, steps: 0 }
     this.#mayDeadlock = table.layout.order === 'free'
     this.#stack = this.#mayDeadlock ? (terms.stack ?? stackAt(terms.caller)) : ''
     this.#watch = new WaitWatch(table, owner, this.#sinceMs, lock)
@@ -96,6 +96,7 @@ export class Wait {
   publish(): void {
     this.#isPublished = true
     this.#isChecked = false
+    this.#search.report = undefined
     publishWait(this.#table, this.#owner, {
       lock: this.#lock,
       mode: this.#mode,
@@ -109,6 +110,7 @@ export class Wait {
     if (!this.#isPublished) return
     this.#isPublished = false
     this.#watch.end()
+    this.#suspects?.remove(this.#search)
     endWait(this.#table, this.#owner)
   }
 
@@ -119,13 +121,22 @@ export class Wait {
 
   /** Throws if the wait is a deadlock's victim; it has ended then. */
   refuseDeadlock(): void {
+    if (!this.#mayDeadlock) return
     const search = this.#search
-    if (!this.#mayDeadlock || (this.#isChecked && !search.isSuspected)) return
+    if (search.isSuspected) this.#suspects?.look()
+    else if (!this.#isChecked) this.#lookForDeadlock()
+    if (search.report) throw new DeadlockError(search.report)
+  }
+
+  /** Looks by itself, unless other waits of its thread suspect a deadlock: then one search is enough for all. */
+  #lookForDeadlock(): void {
+    const [table, owner, search] = [this.#table, this.#owner, this.#search]
     this.#isChecked = true
     this.#sleeps = 0
-    const report = findDeadlock(this.#table, this.#owner, search)
-    if (report) throw new DeadlockError(report)
-    this.#looks = search.isSuspected ? this.#looks + 1 : 0
+    this.#suspects ??= suspectsWith(table, owner)
+    if (this.#suspects.areNone) findDeadlock(table, search)
+    else search.isSuspected = isWaitedFor(table, owner)
+    if (search.isSuspected) this.#suspects.add(search)
   }
 
   /**
@@ -163,9 +174,8 @@ export class Wait {
   /** How long to sleep within the time limit, and `longestMs` at most. */
   sleepMs(longestMs: number): number {
     const { untilMs } = this.#terms
-    const most = this.#search.isSuspected
-      ? Math.min(longestMs, FIRST_LOOK_MS * 2 ** Math.min(this.#looks, MOST_DOUBLINGS))
-      : longestMs
+    const pauseMs = this.#search.isSuspected ? this.#suspects?.pauseMs : undefined
+    const most = Math.min(longestMs, pauseMs ?? longestMs)
     return untilMs === undefined ? most : Math.max(0, Math.min(most, untilMs - elapsedMs()))
   }
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
+import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { outputOfNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
@@ -100,6 +100,49 @@ for (const memory of ['wasm', 'buffer'] as const) {
         locks.holdAsync([6], () => sleep(5)),
         locks.holdAsync([2], () => sleep(5)),
       ])
+    })
+
+    it('waits for a lock that other code of its thread holds', async () => {
+      const locks = create()
+      for (const [take, leave] of [
+        [() => locks.lock(2), () => locks.unlock(2)],
+        [() => locks.lockShared(2), () => locks.unlockShared(2)],
+      ] as const) {
+        const order: string[] = []
+        take()
+        const waits = (async () => {
+          await locks.holdAsync([2], { timeoutMs: 5000 }, () => order.push('held'))
+        })()
+        await sleep(5)
+        order.push('released')
+        leave()
+        await waits
+        assert.deepEqual(order, ['released', 'held'])
+      }
+    })
+
+    it('refuses a lock of its thread where the outermost code awaits it, and never a lower one', async () => {
+      const locks = create()
+      locks.lock(2)
+      const codes: string[] = []
+      try {
+        await locks.holdAsync([2, 3], { timeoutMs: 5000 }, assert.fail)
+      } catch (error) {
+        codes.push((error as DeadlockError).code)
+      }
+      await assert.rejects(locks.holdAsync([1], assert.fail), { code: 'LOCK_ORDER' })
+      locks.lock(3)
+      await assert.rejects(locks.holdAsync([2], assert.fail), { code: 'LOCK_ORDER' })
+      locks.unlock(3)
+      locks.unlock(2)
+      assert.deepEqual(codes, ['LOCK_DEADLOCK'])
+    })
+
+    it('shares a lock with its thread', async () => {
+      const locks = create()
+      locks.lockShared(2)
+      assert.equal(await locks.holdAsync([shared(2)], { timeoutMs: 5000 }, () => 'held'), 'held')
+      locks.unlockShared(2)
     })
 
     it('keeps to the order through a holding of another table', async () => {

@@ -4,10 +4,20 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
-import { LINK_OFFSET, SLOT } from '../../../src/backends/threads/layout.ts'
+import { LINK_OFFSET, SLOT, TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
-import { lifelineOf, ownersIn, slotOf } from '../../../src/backends/threads/owners.ts'
+import {
+  beginProof,
+  giveVerdict,
+  isProofWanted,
+  isProvedSince,
+  lifelineOf,
+  ownersIn,
+  slotOf,
+  wantProof,
+} from '../../../src/backends/threads/owners.ts'
 import { waitsForOf } from '../../../src/backends/threads/published-wait.ts'
+import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { addressOf, nodeOf, openTable } from '../../../src/backends/threads/table.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
@@ -27,6 +37,35 @@ for (const memory of ['wasm', 'buffer'] as const) {
     await flagIsSet(flags, 0)
     return { ready: () => setFlag(flags, 1, 1), answer }
   }
+
+  describe(`proofs of a wait (${memory})`, () => {
+    it('count if they were given after they were asked for, and each time anew', () => {
+      const table = openTable(create().handle)
+      const task = tryRegisterOwner(table, 'task', { kind: TASK_SLOT })
+      assert.ok(task)
+      const first = wantProof(table, task.id)
+      giveVerdict(table, task, true)
+      assert.ok(isProvedSince(table, task.id, first))
+      const second = wantProof(table, task.id)
+      assert.ok(!isProvedSince(table, task.id, second))
+      giveVerdict(table, task, false)
+      assert.ok(!isProvedSince(table, task.id, second))
+      giveVerdict(table, task, true)
+      assert.ok(isProvedSince(table, task.id, second))
+    })
+
+    it('stay wanted where that was so after the last one had begun', () => {
+      const table = openTable(create().handle)
+      const task = tryRegisterOwner(table, 'task', { kind: TASK_SLOT })
+      assert.ok(task)
+      wantProof(table, task.id)
+      beginProof(table, task)
+      assert.ok(!isProofWanted(table, task))
+      wantProof(table, task.id)
+      giveVerdict(table, task, true)
+      assert.ok(isProofWanted(table, task))
+    })
+  })
 
   describe(`deadlocks of nested asynchronous holdings (${memory})`, { timeout: 60_000 }, () => {
     const forms: readonly [string, (nested: Promise<string>) => Promise<unknown>][] = [
@@ -72,6 +111,40 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([await own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
+    it('are found where the code around awaits a holding between only when others wait already', async () => {
+      const locks = create()
+      const { ready, answer } = await crossing(locks)
+      const code = (error: DeadlockError): string => error.code
+      const outer = locks.holdAsync([A], async () => {
+        const between = locks.holdAsync([C], async () => {
+          await locks.holdAsync([B], { timeoutMs: 5000 }, () => {})
+          return 'held'
+        })
+        ready()
+        await sleep(150)
+        return await between
+      })
+      assert.deepEqual([await outer.catch(code), await answer].sort(), ['LOCK_DEADLOCK', 'held'])
+    })
+
+    it('are none where the code around waited for the nested holding once, and has gone on', async () => {
+      const locks = create()
+      let ask: Promise<string> | undefined
+      const first = locks.holdAsync([A], async () => {
+        const nested = locks.holdAsync([B], { timeoutMs: 5000 }, () => 'held')
+        await Promise.race([nested, sleep(50)])
+        await sleep(200)
+        return nested
+      })
+      const second = locks.holdAsync([B], async () => {
+        ask = locks.holdAsync([A], { timeoutMs: 5000 }, () => 'held')
+        await sleep(100)
+        await Promise.race([ask, sleep(50)])
+      })
+      await second
+      assert.deepEqual([await first, await ask], ['held', 'held'])
+    })
+
     it('are none where no code awaits the nested holding', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
@@ -84,6 +157,25 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
+    })
+
+    it('are looked for once for all tasks of a thread that suspect one', async (test) => {
+      const locks = create()
+      const tasks = 100
+      const { ready, answer } = await crossing(locks)
+      const notify = test.mock.method(Atomics, 'notify')
+      const side: Promise<string>[] = []
+      await locks.holdAsync([A], async () => {
+        for (let i = 0; i < tasks; i++) side.push(locks.holdAsync([B], () => 'done'))
+        ready()
+        await sleep(300)
+      })
+      const wakeUps = notify.mock.callCount()
+      notify.mock.restore()
+      assert.equal(await answer, 'held')
+      assert.equal((await Promise.all(side)).length, tasks)
+      // By each for itself, there were that many for each look.
+      assert.ok(wakeUps < tasks ** 2 / 2, `${wakeUps} wake-ups`)
     })
 
     it('are none where the holding between is not awaited', async () => {
