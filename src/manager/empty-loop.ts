@@ -8,7 +8,8 @@
  * that none wait, and lets go of it.
  *
  * Cost: for the first request of a manager that waits, and again for the first after a look that found none, one
- * entry in a map and a timer. A look costs a step for each lock at most.
+ * entry in a map and a timer. A look costs a step for each lock at most, and comes once more for each manager
+ * whenever their number has doubled.
  */
 
 import { emitWarning } from '../core/emit-warning.ts'
@@ -44,7 +45,17 @@ const MAX_LINES = 20
 /** A manager is looked at after so many milliseconds, and then after twice as many each time, up to the most. */
 const [FIRST_LOOK_MS, MOST_MS] = [1000, 60_000]
 
-const managers = new Map<number, Waits>()
+/** With so many managers they are looked at at once: a program can make many before a timer comes. */
+const MAX_UNSEEN = 1000
+
+/** A manager that is kept in memory. */
+interface Kept {
+  readonly waits: Waits
+  readonly forgotten: () => void
+}
+
+const managers = new Map<number, Kept>()
+let nextSweep = MAX_UNSEEN
 let managersSeen = 0
 let isListening = false
 /** The waits of the last warning. */
@@ -58,12 +69,14 @@ export function watchEmptyLoop(waits: Waits, forgotten: () => void): void {
   const { process } = globalThis as { readonly process?: Process }
   if (process?.on === undefined) return
   const number = ++managersSeen
-  managers.set(number, waits)
+  managers.set(number, { waits, forgotten })
+  if (managers.size >= nextSweep) {
+    for (const each of [...managers.keys()]) mustStay(each)
+    nextSweep = Math.max(MAX_UNSEEN, 2 * managers.size)
+  }
   const lookAfter = (ms: number): void => {
     reportIdlyAfter(ms, () => {
-      if (waits.isAnyWaiting()) return lookAfter(Math.min(2 * ms, MOST_MS))
-      managers.delete(number)
-      forgotten()
+      if (mustStay(number)) lookAfter(Math.min(2 * ms, MOST_MS))
     })
   }
   lookAfter(FIRST_LOOK_MS)
@@ -72,11 +85,21 @@ export function watchEmptyLoop(waits: Waits, forgotten: () => void): void {
   process.on('beforeExit', loopIsEmpty)
 }
 
+/** Whether requests of a manager wait; lets go of it where none do. */
+function mustStay(number: number): boolean {
+  const kept = managers.get(number)
+  if (kept === undefined) return false
+  if (kept.waits.isAnyWaiting()) return true
+  managers.delete(number)
+  kept.forgotten()
+  return false
+}
+
 function loopIsEmpty(): void {
   const waiting: Waits[] = []
   const keys: string[] = []
   let count = 0
-  for (const [number, waits] of managers) {
+  for (const [number, { waits }] of managers) {
     const ids = waits.waiting()
     if (ids.length === 0) continue
     waiting.push(waits)

@@ -50,6 +50,14 @@ describe('memory', { timeout: 300_000 }, () => {
         await locks.request(name, () => locks.request(`${name.slice(0, -1)}:`, () => {}))
       }
     },
+    'ten thousand managers, in each of which a request has waited': async () => {
+      for (let i = 0; i < 10_000; i++) {
+        const locks = newManager()
+        const first = locks.request('a', () => {})
+        await locks.request('a', () => {})
+        await first
+      }
+    },
     'a hundred thousand waiters': async (locks) => {
       const end = gate()
       const all = Array.from({ length: 100_000 }, () => locks.request('a', () => end.opened))
