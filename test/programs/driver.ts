@@ -186,7 +186,7 @@ class Run {
     }
   }
 
-  /** Advances time until no cycle is left, then ends all holders. Everything must have settled then. */
+  /** Advances time and ends holders until no request is left. Everything must have settled then. */
   async #endAll(): Promise<void> {
     const model = this.#model
     for (let turns = 0; model.alive.length > 0; turns++) {
