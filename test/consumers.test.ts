@@ -1,6 +1,6 @@
 /**
- * The declarations as their users compile them: the type tests against the package, with the oldest and
- * the newest TypeScript that are supported, and nothing skipped.
+ * The declarations as users compile them: the type tests against the package, with the oldest and the newest
+ * supported TypeScript, and no checks skipped.
  */
 
 import assert from 'node:assert/strict'
@@ -32,7 +32,7 @@ await defineOrder('customer', 'account').request('account:7', () => {})
 SharedLocks.create({ count: 4 }).close()
 `
 
-/** Against the order, and why the compiler says so. */
+/** Requests that violate the order, and the compiler's explanation of each. */
 const refused: readonly [request: string, why: string][] = [
   ["'account:2'", "'account' is held: take all of one class in one request"],
   [
@@ -78,7 +78,7 @@ describe('the declarations', { timeout: 300_000 }, () => {
   }
 })
 
-/** What the compiler says of a program that uses the package. */
+/** The compiler's output for a program that uses the package. */
 function compile(compiler: string, source: string, options: object): string {
   const folder = mkdtempSync(join(root, 'node_modules', '.consumer-'))
   try {

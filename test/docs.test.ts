@@ -1,4 +1,4 @@
-/** The documentation names what there is. */
+/** The documentation names only what exists. */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** The examples in TypeScript of the README and the docs: compiled against the built types, then run. */
+/** The TypeScript examples of the README and the docs: compiled against the built types, then run. */
 
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { runNode } from './spawn.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** What each example writes. */
+/** The output of each example. */
 const outputs = {
   'README.md': ['report\n', 'true\na teller\n'],
   'docs/async.md': [

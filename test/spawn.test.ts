@@ -1,4 +1,4 @@
-/** Processes that tests start: the terminal and the test runner change nothing of them. */
+/** Processes that tests start: the terminal and the test runner do not change their output. */
 
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { neutralEnv, outputOfNode, runNode, runShell } from './spawn.ts'
 
 const sources = fileURLToPath(new URL('../../test/', import.meta.url))
-/** These start processes that are no part of `npm test`, or browsers. */
+/** These start browsers, or processes that are not part of `npm test`. */
 const OTHERS = ['spawn.ts', 'runtimes/run.ts', 'runtimes/chromium.ts']
 
 describe('processes that tests start', () => {

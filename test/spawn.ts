@@ -1,24 +1,24 @@
 /**
- * Starts processes for tests, all with one neutral environment: what they write must not depend on the
- * terminal, the test runner or the settings of the person who runs the tests. (Node's test runner sets
- * `FORCE_COLOR` for its children when it writes to a terminal, and `NODE_TEST_CONTEXT` always.)
+ * Starts processes for tests, all with one neutral environment: their output must not depend on the terminal,
+ * the test runner or the user's settings. (Node's test runner sets `FORCE_COLOR` for its children when it
+ * writes to a terminal, and always sets `NODE_TEST_CONTEXT`.)
  */
 
 import { execFile, spawnSync } from 'node:child_process'
 import { promisify } from 'node:util'
 
-/** How a process is started. */
+/** The options of a process. */
 export interface SpawnOptions {
   readonly cwd?: string
   /** Set in addition to the neutral environment. */
   readonly env?: Readonly<Record<string, string>>
-  /** The text that it reads from stdin. Default: nothing. */
+  /** The text on its stdin. Default: empty. */
   readonly input?: string
-  /** It is ended after this many milliseconds. Default 300,000. */
+  /** It is killed after this many milliseconds. Default 300,000. */
   readonly timeoutMs?: number
 }
 
-/** How a process ended. */
+/** The result of a process that has ended. */
 export interface Ended {
   /** Its exit status; `null` if a signal ended it, or it could not be started. */
   readonly status: number | null
@@ -33,7 +33,7 @@ const NOT_NEUTRAL =
 const MAX_OUTPUT_BYTES = 2 ** 26
 const TIMEOUT_MS = 300_000
 
-/** The environment of a process that a test starts; coverage goes on in it. */
+/** The environment of a process that a test starts. Coverage continues in it. */
 export function neutralEnv(more: SpawnOptions['env'] = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !NOT_NEUTRAL.test(name))
   return { ...Object.fromEntries(kept), ...more }
@@ -60,12 +60,12 @@ export function runNode(args: readonly string[], options?: SpawnOptions): Ended 
   return run(process.execPath, args, options)
 }
 
-/** Runs a shell's command to its end; the arguments are `$0`, `$1` and so on in it. */
+/** Runs a shell command to its end; the arguments are `$0`, `$1` and so on in it. */
 export function runShell(command: string, args: readonly string[], options?: SpawnOptions): Ended {
   return run('sh', ['-c', command, ...args], options)
 }
 
-/** Runs this Node while the test goes on; rejects if it fails. */
+/** Runs this Node asynchronously; rejects if it fails. */
 export function outputOfNode(
   args: readonly string[],
   { env, timeoutMs = TIMEOUT_MS, ...options }: Omit<SpawnOptions, 'input'> = {},

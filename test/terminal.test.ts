@@ -1,6 +1,6 @@
 /**
- * Tests that read what other processes write, once more in a pseudo-terminal: there Node's test runner
- * asks all that it starts for colours.
+ * Runs the tests that read the output of other processes again, in a pseudo-terminal. There, Node's test
+ * runner asks all that it starts for colours.
  */
 
 import assert from 'node:assert/strict'
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { run } from './spawn.ts'
 
 const folder = fileURLToPath(new URL('./', import.meta.url))
-/** Left out: they take a minute each, and their processes are started in the same way. */
+/** Left out: each takes a minute, and starts its processes in the same manner. */
 const LEFT_OUT = ['terminal.test.js', 'bench/small.test.js', 'consumers.test.js']
 
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })

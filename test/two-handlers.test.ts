@@ -1,4 +1,4 @@
-/** The example of two HTTP handlers: what they answer with an owner, and what is reported without. */
+/** The example of two HTTP handlers: their responses with an owner, and the report without one. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -1,4 +1,4 @@
-/** The types that users rely on: checked by the compiler, so the test itself only has to be there. */
+/** The types that users rely on. The compiler checks them, so the test only has to exist. */
 
 import { it } from 'node:test'
 import { expectTypeOf } from 'expect-type'
@@ -29,7 +29,7 @@ it('types are as documented', () => {
     .toEqualTypeOf<number | WantedLock<number> | Iterable<number | WantedLock<number>>>()
 })
 
-// Compiled, never called: arguments are checked against the function that gets them.
+// Compiled, never called: arguments are checked against the function that receives them.
 export function wrongArguments(
   locks: SharedLocks,
   move: (from: number, label: string) => boolean,
@@ -55,7 +55,7 @@ export function wrongArguments(
   expectTypeOf(locks.holdAll((): boolean | undefined => true)).toEqualTypeOf<boolean | undefined>()
   // @ts-expect-error: numbers, not names
   locks.lock('account:7')
-  // @ts-expect-error: numbers, not names, in whatever mode
+  // @ts-expect-error: numbers, not names, in any mode
   locks.hold([shared('account:7')], () => 'x')
 }
 
@@ -69,7 +69,7 @@ export async function asyncCallbacks(
   locks.hold([3], async () => 3)
   // @ts-expect-error: not with an async callback
   locks.hold([3], { timeoutMs: 5 }, async () => {})
-  // @ts-expect-error: nor where it may return a promise
+  // @ts-expect-error: nor with a callback that may return a promise
   locks.hold(3, maybe)
   // @ts-expect-error: not with an async callback
   locks.tryHold([3], async () => 3)
@@ -105,22 +105,22 @@ async function orderTypes(id: number, text: string): Promise<void> {
   await bank.request(`customer:${id}`, async (_lock, inside) => {
     await inside.request(['account:1', shared(`account:${id}`)], async (_accounts, deeper) => {
       expectTypeOf(await deeper.request('audit', () => 1)).toEqualTypeOf<number>()
-      // @ts-expect-error: 'account' does not stand above what is held
+      // @ts-expect-error: 'account' does not rank above what is held
       await deeper.request('account:3', () => 1)
     })
     await inside.request('audit:1', async (_audit, none) => {
-      // @ts-expect-error: nothing stands above it
+      // @ts-expect-error: nothing ranks above 'audit'
       await none.request('audit:2', () => 1)
     })
-    // @ts-expect-error: of equal rank
+    // @ts-expect-error: equal rank
     await inside.request('customer:8', () => 1)
-    // @ts-expect-error: of equal rank, in whatever mode
+    // @ts-expect-error: equal rank, in any mode
     await inside.acquire(shared('customer:8'))
-    // @ts-expect-error: one of them is
+    // @ts-expect-error: one of them has equal rank
     inside.tryAcquire(['account:1', `customer:${id}`])
-    // @ts-expect-error: no class of the order
+    // @ts-expect-error: not a class of the order
     await inside.request('nobody:1', () => 1)
-    // @ts-expect-error: any class
+    // @ts-expect-error: the type allows any class
     await inside.request(text, () => 1)
   })
   await bank.request(['account:1', 'customer:1'], () => 1)

@@ -1,4 +1,4 @@
-/** What a transfer keeps for an audit, while audits end and begin at any moment. */
+/** The notes that a transfer keeps for an audit, while audits end and begin at any moment. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -10,7 +10,7 @@ import {
   moveSlowly,
 } from '../../src/bank/accounts.ts'
 
-/** Memory of two accounts in which the audit's number is another one at every reading. */
+/** Memory of two accounts in which each read of the audit's number gives the next of `running`. */
 function accountsDuringAudits(...running: number[]): Accounts {
   const memory = new Float64Array(24)
   memory[8] = 100

@@ -1,4 +1,4 @@
-/** The bank in one thread: transfers, refusals, audits, misuse; under every strategy. */
+/** The bank in one thread: transfers, refusals, audits and misuse, under every strategy. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -1,10 +1,10 @@
 /**
- * V8 must compile the bank's hot loop (src/bank/draw.ts) as one piece. It inlines called functions only
- * while all of them together stay within 920 bytes of bytecode. The random numbers of a transfer need
- * 174 of these. V8 counts the next function by a factor of 1.2, with all that is inlined in it already
- * (`max_inlined_bytecode_size_cumulative`, `reserve_inline_budget_scale_factor`). Before, a transfer was
- * a little larger: the function that V8 compiled first decided whether it was inlined, and a fifth of
- * the speed depended on it.
+ * V8 must compile the bank's hot loop (src/bank/draw.ts) as one piece. It inlines called functions only while
+ * all of them together stay within 920 bytes of bytecode. The random numbers of a transfer need 174 of these.
+ * V8 multiplies the size of the next function, with all that is already inlined in it, by 1.2
+ * (`max_inlined_bytecode_size_cumulative`, `reserve_inline_budget_scale_factor`). A transfer was once a
+ * little larger. Then the function that V8 compiled first decided whether it was inlined, and a fifth of the
+ * speed depended on that.
  */
 
 import assert from 'node:assert/strict'
@@ -12,7 +12,7 @@ import { test } from 'node:test'
 import { outputOfNode } from '../spawn.ts'
 
 const ROOM = (920 - 174) / 1.2
-/** A transfer, and everything it calls where nothing stands in its way. */
+/** A transfer, and everything it calls if it need not wait. */
 const CALLED = ['transfer', 'mustBeTransfer', 'holdPair', 'isPair', 'settled', 'move']
 
 const index = new URL('../../src/bank/index.js', import.meta.url)

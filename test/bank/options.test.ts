@@ -1,4 +1,4 @@
-/** The options of a bank and of its runs: each bad value is refused at once, each good edge value runs. */
+/** The options of a bank and of its runs: each bad value is refused at once, each valid edge value runs. */
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
@@ -29,13 +29,13 @@ const runs: Record<string, (options: unknown) => Promise<RunResult>> = {
   runBankOnTasks: (options) => runBankOnTasks(options as TaskRunOptions),
 }
 
-/** Values that are no number in any range. */
+/** Values that are not a number in any range. */
 const NO_NUMBERS = [Number.NaN, null, '3', true, {}, [2], () => 2, 2n, Infinity, 1.5, -1, 2 ** 53]
 const NO_FLAGS = [null, 0, 1, 'true', {}]
 const NO_OBJECTS = [null, 1, 'text', true, () => {}]
 const NO_FUNCTIONS = [null, 1, 'text', {}]
 
-/** A forged signal has a printer that throws. */
+/** Avoids the printer of a forged signal, which throws. */
 function plain(value: unknown): string {
   return inspect(value, { customInspect: false })
 }
@@ -48,7 +48,7 @@ function ordersOf(from: number, to: number, amount: number): Orders {
   return orders
 }
 
-/** An option of both kinds of runs, and values that it does not take. */
+/** The options of both kinds of runs, each with values that it refuses. */
 const bad: Record<string, readonly unknown[]> = {
   strategy: [undefined, null, 'x', '', 'constructor', 'toString', '__proto__', 1, ['ordered'], {}],
   balances: [
@@ -99,7 +99,7 @@ const bad: Record<string, readonly unknown[]> = {
   transfers: [1],
 }
 
-/** Instead of `generate`. */
+/** Used instead of `generate`. */
 const badOrders: readonly unknown[] = [
   ...NO_OBJECTS,
   {},
@@ -125,7 +125,7 @@ describe('bad options', { timeout: 60_000 }, () => {
     options: unknown,
   ): Promise<void> {
     const before = started
-    // Not rejects(): a call that throws at once would pass it.
+    // Not rejects(): it would accept a call that throws at once.
     const promise = run(options)
     await assert.rejects(promise, (error: Error & { code?: string }) => {
       assert.equal(error.code, 'LOCK_USAGE', `${plain(options)}: ${error.stack}`)

@@ -1,4 +1,4 @@
-/** The bank on threads: what each strategy comes to, exactly once, under audits and deadlocks. */
+/** The bank on threads: the outcome of each strategy, exactly once, under audits and deadlocks. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -1,4 +1,4 @@
-/** The bank on tasks: what each strategy comes to on one event loop. */
+/** The bank on tasks: the outcome of each strategy on one event loop. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -115,7 +115,7 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
     const signal = AbortSignal.abort()
     const ended = await runBankOnTasks({ ...lecture, strategy: 'ordered', signal })
     assert.deepEqual([ended.transfers, ended.complete], [0, false])
-    // Those that are refused wait for nothing, and let nothing else happen either.
+    // Refused transfers wait for nothing, so they do not let other work run either.
     const controller = new AbortController()
     setImmediate(() => controller.abort())
     const count = 1_000_000

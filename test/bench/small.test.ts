@@ -1,4 +1,4 @@
-/** The benchmarks in their small size, so that they cannot rot. What they measure here means nothing. */
+/** The benchmarks in their small size, so that they keep working. Their measurements here mean nothing. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -7,7 +7,7 @@ import { outputOfNode } from '../spawn.ts'
 
 const program = fileURLToPath(new URL('../../bench/run.js', import.meta.url))
 
-/** What must stand in the answer to each question. */
+/** The text that the answer to each question must contain. */
 const QUESTIONS: Record<string, RegExp[]> = {
   languages: [/without audits[\s\S]*\| 1 {7}\| +6 \|/, /with audits[\s\S]*\| 6 {7}\| +65,536 \|/],
   lecture: [/\| program/],
@@ -26,7 +26,7 @@ describe('the benchmarks', { timeout: 300_000 }, () => {
     it(`answer about ${question}`, async (t) => {
       const { stdout, stderr } = await outputOfNode([program, '--small', '--only', question])
       for (const part of expected) assert.match(stdout, part)
-      // A language whose compiler is not here is left out; say so where the tests are read.
+      // A language whose compiler is missing is left out. This shows it in the test output.
       for (const line of stderr.split('\n')) if (line.includes('LEFT OUT')) t.diagnostic(line)
     })
   }

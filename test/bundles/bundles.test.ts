@@ -1,7 +1,7 @@
 /**
- * Every entry of the package in a bundle: as ES modules and CommonJS for Node, as a module and as a
- * script for browsers. Each is built, and run: in the machine's Chromium if there is one, otherwise in a
- * context that has nothing of Node.
+ * Every entry of the package in a bundle: as ES modules and CommonJS for Node, as a module and as a script
+ * for browsers. Each is built and run: in the machine's Chromium if there is one, otherwise in a context
+ * without Node's globals.
  */
 
 import assert from 'node:assert/strict'
@@ -59,7 +59,7 @@ describe('bundles', { timeout: 300_000 }, () => {
   }
 })
 
-/** The output of a program of this Node; the bundle lies where nothing of the package is beside it. */
+/** The output of a program under this Node. The bundle lies in a folder without the package. */
 function outputOf(args: readonly string[]): string {
   const { stdout, stderr } = runNode(args)
   assert.equal(stderr, '')
@@ -84,7 +84,7 @@ async function bundle(
     outfile,
     write: false,
     metafile: true,
-    // As in a program where the package is installed.
+    // As in a program in which the package is installed.
     preserveSymlinks: true,
     logLevel: 'silent',
   })

@@ -1,6 +1,6 @@
 /**
- * Runs a bundle in a context that has JavaScript's and the web's globals and nothing of Node, and ends
- * when it has written its line: `node --experimental-vm-modules like-a-browser.js FILE esm|iife`.
+ * Runs a bundle in a context that has the globals of JavaScript and the web but none of Node, and exits once
+ * the bundle has written its line: `node --experimental-vm-modules like-a-browser.js FILE esm|iife`.
  */
 
 import { readFileSync } from 'node:fs'
@@ -52,7 +52,7 @@ function isTimer(name: string): boolean {
   return /^(set|clear)/.test(name)
 }
 
-/** As a browser's own functions do, it throws when it is called as a method of another object. */
+/** Makes a function throw, as a browser's own do, when it is called as a method of another object. */
 function ofWindow(own: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
   return function (this: unknown, ...args: unknown[]) {
     if (this !== undefined && this !== vm.runInContext('globalThis', context)) {
@@ -62,7 +62,7 @@ function ofWindow(own: (...args: unknown[]) => unknown): (...args: unknown[]) =>
   }
 }
 
-/** A browser's page does not end by itself either. */
+/** Exits because a browser's page does not end by itself either. */
 function writeAndEnd(text: string): void {
   process.stdout.write(`${text}\n`, () => process.exit())
 }

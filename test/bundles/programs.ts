@@ -1,6 +1,6 @@
-/** A program for each entry of the package, to be bundled: it writes one line, `ok` where all is well. */
+/** A program to bundle for each entry of the package. It writes one line: `ok` if all is well. */
 
-/** Runs `main`, and writes what it answers; nothing here may need a module of its own. */
+/** Runs `main`, and writes its result. This code must not import any module. */
 const MAIN = `
 main().then((text) => console.log(text), (error) => console.log(String(error?.stack ?? error)))
 `
@@ -73,7 +73,7 @@ async function main() {
 }
 `
 
-/** By the name under which the program imports it. */
+/** The programs, by the name under which each imports its entry. */
 export const programs: Readonly<Record<string, string>> = {
   lockwise: LOCKWISE + MAIN,
   'lockwise/threads': THREADS + MAIN,

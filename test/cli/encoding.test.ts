@@ -1,4 +1,6 @@
-/** CSV files in another encoding: the encoding, the line and the byte are named, and what to do. */
+/**
+ * CSV files in another encoding: the error names the encoding, the line and the byte, and says what to do.
+ */
 
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,11 +19,11 @@ const TEXT = 'account,balance\nMüller,1.00\nAgnès,2.00\n'
 const littleEndian = Buffer.from(TEXT, 'utf16le')
 const bigEndian = Buffer.from(TEXT, 'utf16le').swap16()
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
-/** Rows up to a place in the file; then a letter of Latin-1 that is no UTF-8, on line 3. */
+/** Rows up to an offset in the file, then on line 3 a Latin-1 letter that is not valid UTF-8. */
 const upTo = (place: number): Buffer =>
   latin1(`account,balance\nA,1\n${'x'.repeat(place - 20)}\xfc,2\n`)
 
-/** Files, and what must be said of them, behind their name. */
+/** Files, with the error text that must follow their name, and the advice. */
 const files: Record<string, readonly [bytes: Buffer, said: string, advice: RegExp]> = {
   'UTF-16 LE with a mark': [
     Buffer.concat([Buffer.from([0xff, 0xfe]), littleEndian]),

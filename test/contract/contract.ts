@@ -1,4 +1,4 @@
-/** The contract of backends: one suite, run by a file of a few lines for each backend. */
+/** The contract of backends: one suite, which a short test file for each backend runs. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -12,13 +12,13 @@ import {
   shared,
 } from '../../src/index.ts'
 
-/** A backend to be tested. */
+/** A backend to test. */
 export interface Tested {
   readonly name: string
   make(): Backend
 }
 
-/** Runs the suite. What a backend says that it does not support is skipped, by its own name. */
+/** Runs the suite. Tests of what a backend does not support, by its own `supports`, are skipped. */
 export function contractOf({ name, make }: Tested): void {
   const { supports, tryAcquire } = make()
   const manager = (options: LockManagerOptions = {}): LockManager =>
@@ -225,7 +225,7 @@ export function contractOf({ name, make }: Tested): void {
         const ending = await late.catch((error: Error) => error.message)
         assert.ok(ending === 'granted' || ending === 'no more', ending)
         await released
-        // A grant that was on its way has been released.
+        // If a grant was on its way, its lock has been released.
         await locks.request('a', { timeoutMs: 1000 }, () => {})
       }
       await isIdle(locks)
@@ -385,18 +385,18 @@ export function contractOf({ name, make }: Tested): void {
   })
 }
 
-/** Fails unless nobody holds or waits any more. */
+/** Asserts that there are no holders and no waiters. */
 async function isIdle(locks: LockManager): Promise<void> {
   const { held, pending } = await locks.query()
   assert.deepEqual([held, pending], [[], []])
 }
 
-/** Waits until something is so; the test's own time limit ends it. */
+/** Waits until a condition holds; the test's own time limit ends it. */
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await pause(2)
 }
 
-/** Numbers from 0 to 1, the same for the same seed. */
+/** Random numbers from 0 to 1, the same for the same seed. */
 function randomNumbers(seed: number): () => number {
   let state = seed
   return () => {

@@ -1,4 +1,6 @@
-/** Backends that fail, answer too late or not at all: no request hangs, and nothing is held by nobody. */
+/**
+ * Backends that fail, or answer too late or never: no request hangs, and no lock stays held without a holder.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -8,7 +10,7 @@ import { LockManager, type LockManagerOptions, type SlowReport } from '../../src
 import { warningsOf } from '../manager/tools.ts'
 import { ToyBackend } from './toy-backend.ts'
 
-/** A manager whose backend has some members of its own, and a lock that is held. */
+/** Returns a manager whose backend has some of its members replaced, and holds a lock. */
 async function managerOf(
   members: object,
   options: LockManagerOptions = {},
@@ -52,7 +54,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     locks.on('slow', (report) => reports.push(report))
     const lock = toy.lock.bind(toy)
     let reads = 0
-    // The first look finds nobody that waits.
+    // The first read finds no waiters.
     toy.lock = (name) => ({
       ...lock(name),
       get waiting() {

@@ -1,4 +1,4 @@
-/** The local backend keeps the contract of backends. */
+/** Runs the contract of backends on the local backend. */
 
 import { LocalBackend } from '../../src/backends/local/local-backend.ts'
 import { contractOf } from './contract.ts'

@@ -1,9 +1,9 @@
 /**
- * A backend as remote ones are: a store that answers late, grants in its own time, can lose a lock, and finds
- * deadlocks by itself. It shows what the port asks of a backend, in as few lines as possible.
+ * A backend like a remote one: its store answers late, grants asynchronously, can lose a lock, and detects
+ * deadlocks itself. It shows what the port requires of a backend, in as few lines as possible.
  *
- * The store keeps one list of entries, in the sequence in which they came. An entry is granted when no entry
- * before it is in its way; an entry that its holder waits for passes those that wait for that holder.
+ * The store keeps one list of entries, in order of arrival. An entry is granted when no earlier entry
+ * conflicts with it. A nested entry is inserted before those that wait for its holder.
  */
 
 import type {
@@ -25,7 +25,7 @@ interface Entry {
   isGranted: boolean
 }
 
-/** Each message takes so many milliseconds. */
+/** The latency of each message, in milliseconds. */
 const LATENCY_MS = 1
 
 export class ToyBackend implements Backend {
@@ -33,9 +33,9 @@ export class ToyBackend implements Backend {
   #host: BackendHost | undefined
   /** The store. */
   readonly #entries: Entry[] = []
-  /** Requests that were asked for, and neither failed nor left. */
+  /** Requests that were made and have neither failed nor been released. */
   readonly #asked = new Set<BackendRequest>()
-  /** Requests that were cancelled or released before their message had arrived. */
+  /** Requests that were cancelled or released before their message arrived. */
   readonly #gone = new Set<BackendRequest>()
 
   attach(host: BackendHost): void {
@@ -78,7 +78,7 @@ export class ToyBackend implements Backend {
 
   async blockers(request: BackendRequest, name?: string): Promise<Blocker[]> {
     const entry = this.#entryOf(request)
-    // An entry in the way that waits has all that it waits for before it: so this is the whole chain.
+    // A waiting entry comes after all that it waits for, so this is the whole chain.
     const chain = entry ? this.#inTheWay(entry) : []
     for (const one of chain) chain.push(...this.#inTheWay(one).filter((by) => !chain.includes(by)))
     const wanted = chain.flatMap((one) => namesIn(one.request.plan)).concat(namesIn(request.plan))
@@ -160,12 +160,12 @@ export class ToyBackend implements Backend {
     this.#grant()
   }
 
-  /** Grants what can be granted; the messages arrive late. */
+  /** Grants the entries that can be granted; the messages arrive late. */
   #grant(): void {
     for (const entry of this.#entries) {
       if (entry.isGranted || this.#inTheWay(entry).length > 0) continue
       entry.isGranted = true
-      // It may have been cancelled meanwhile, and its release is on its way then.
+      // It may have been cancelled meanwhile. Then its release is on its way.
       later(() => {
         if (this.#entryOf(entry.request) && !this.#gone.has(entry.request)) entry.request.granted()
       })
@@ -181,7 +181,7 @@ export class ToyBackend implements Backend {
     if (at >= 0) this.#entries.splice(at, 1)
   }
 
-  /** The entries before one that want a lock of its own. */
+  /** The earlier entries that request one of the same locks. */
   #inTheWay(entry: Entry): Entry[] {
     const names = namesIn(entry.request.plan)
     const before = this.#entries.slice(0, this.#entries.indexOf(entry))
@@ -190,7 +190,7 @@ export class ToyBackend implements Backend {
     )
   }
 
-  /** At the end; or, inside of a holder, before the first that waits for that holder. */
+  /** The index of a new entry: the end, or for a nested one, before the first that waits for its holder. */
   #placeOf(request: BackendRequest): number {
     const holders = around(request)
     const first = this.#entries.findIndex(
@@ -204,7 +204,7 @@ export class ToyBackend implements Backend {
     const cycle = this.#cycleFrom(request)
     const host = this.#host
     if (cycle === undefined || host === undefined) return
-    // Nobody is rejected then; a report would come at once.
+    // In that case no request is rejected, and a report would come at once.
     if (host.deadlockAfterMs === Number.POSITIVE_INFINITY) return
     setTimeout(async () => {
       const proofs = await Promise.all(cycle.map((waiting) => host.prove(waiting)))
@@ -220,7 +220,7 @@ export class ToyBackend implements Backend {
     }, host.deadlockAfterMs)
   }
 
-  /** The waiting requests that wait for each other through the holders around them, this one first. */
+  /** The waiting requests that wait for each other through the holders around them, `start` first. */
   #cycleFrom(start: BackendRequest): BackendRequest[] | undefined {
     const cycle = [start]
     for (const waiting of cycle) {

@@ -1,4 +1,4 @@
-/** A backend that answers late keeps the contract, and every member of the port is used. */
+/** Runs the contract on a backend that answers late, and checks that every member of the port is used. */
 
 import assert from 'node:assert/strict'
 import { after, it } from 'node:test'
@@ -66,7 +66,7 @@ after(() => {
   )
 })
 
-/** The same backend; the names of the members that are used come into a set. */
+/** Wraps a backend so that the names of the members that are used are added to a set. */
 function recording(backend: ToyBackend, names: Set<string>): Backend {
   const watched = <Target extends object>(target: Target, prefix: string): Target =>
     new Proxy(target, {

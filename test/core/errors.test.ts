@@ -1,4 +1,4 @@
-/** Errors: their names and codes, and what a deadlock's says. */
+/** Errors: their names and codes, and the text of a deadlock's. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

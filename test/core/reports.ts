@@ -1,4 +1,4 @@
-/** Parts of reports that are made by hand, and what must hold for every report. */
+/** Hand-made parts of reports, and a check that must hold for every report. */
 
 import assert from 'node:assert/strict'
 import type {
@@ -10,12 +10,12 @@ import type {
   RequestedLock,
 } from '../../src/index.ts'
 
-/** A lock as it is asked for. */
+/** A requested lock. */
 export function wanted(name: LockLabel, mode: LockMode = 'exclusive'): RequestedLock {
   return { name, mode, units: 1 }
 }
 
-/** A lock that is held exclusively, unless the rest says otherwise. */
+/** A lock that is held exclusively, unless `rest` says otherwise. */
 export function held(
   name: LockLabel,
   label: string,
@@ -24,7 +24,7 @@ export function held(
   return { ...wanted(name), label, ...rest }
 }
 
-/** A lock that a request holds, since a time that is known. */
+/** A lock that a request holds, since a known time. */
 export function holder(
   name: LockLabel,
   label: string,
@@ -33,7 +33,7 @@ export function holder(
   return { sinceMs: 0, heldMs: 1500, ...held(name, label, rest) }
 }
 
-/** A report must be plain data: the same after a clone and as JSON, with nothing undefined in it. */
+/** Asserts that a report is plain data: the same after a clone and as JSON, with no `undefined` in it. */
 export function mustBePlain(report: Report): void {
   assert.equal(report.version, 1)
   assert.deepEqual(undefinedIn(report), [])

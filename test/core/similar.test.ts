@@ -1,4 +1,4 @@
-/** Reports that are alike: how they are counted. */
+/** How similar reports are counted. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

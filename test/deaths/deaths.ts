@@ -1,6 +1,6 @@
 /**
- * Kills tellers in the middle of their transfers while others transfer and audit: does the bank lose
- * anything, does anybody hang?
+ * Kills tellers in the middle of their transfers while others transfer and audit. Checks that the bank loses
+ * nothing and no teller hangs.
  */
 
 import { once } from 'node:events'
@@ -9,38 +9,38 @@ import { Worker } from 'node:worker_threads'
 import { Bank, lectureBalances, type StrategyName } from '../../src/bank/index.ts'
 import type { SurvivorEnd, TellerData } from './teller.ts'
 
-/** What to do. */
+/** The parameters of a run. */
 export interface DeathsOptions {
   readonly strategy: StrategyName
   readonly accounts: number
   readonly kills: number
-  /** Whether those who meet what the dead left undo it. */
+  /** Whether threads that find what the dead left undo it. */
   readonly repairs: boolean
   /** Called after each kill. */
   readonly onKill?: (kills: number) => void
 }
 
-/** What it came to. */
+/** The result of a run. */
 export interface DeathsResult {
   readonly kills: number
-  /** Of those: how many were seen to hold locks just before. */
+  /** Victims that were seen to hold locks just before. */
   readonly holding: number
   readonly transfers: number
   readonly audits: number
   readonly failedAudits: number
-  /** Half transfers found and undone. */
+  /** Half-done transfers that were found and undone. */
   readonly undone: number
-  /** How often a call was told of a dead owner. */
+  /** The number of calls that reported a dead owner. */
   readonly told: number
   readonly totalBefore: number
   readonly totalAfter: number
   readonly seconds: number
 }
 
-/** What a teller does with its life. */
+/** The work of the tellers that survive. */
 export const ROLES = ['transfers', 'audits'] as const
 
-/** Indices of the words that all share. */
+/** Indices of the words that all threads share. */
 export const WORD = { stop: 0, holds: 1, freeze: 2 } as const
 
 export async function runDeaths(options: DeathsOptions): Promise<DeathsResult> {
@@ -66,7 +66,7 @@ export async function runDeaths(options: DeathsOptions): Promise<DeathsResult> {
   let holding = 0
   for (let kill = 0; kill < kills; kill++) {
     Atomics.store(words, WORD.holds, 0)
-    // In turn: one that stands still with a lock taken, one wherever it is, one with a transfer half done.
+    // In turn: one that stops with a lock taken, one at any point, one with a transfer half done.
     Atomics.store(words, WORD.freeze, kill % 3 === 0 ? 1 : 0)
     const victim = start(kill % 3 === 2 && repairs ? 'is killed half way' : 'is killed', 100 + kill)
     const ended = once(victim, 'exit')
@@ -95,7 +95,7 @@ export async function runDeaths(options: DeathsOptions): Promise<DeathsResult> {
   }
 }
 
-/** Meets whatever is left, and says how much of it was half done. */
+/** Visits every account, and returns the number of half-done transfers that were undone. */
 function undoneBy(bank: Bank): number {
   for (let account = 1; account < bank.count; account++) bank.transfer(account, 0, 0)
   return bank.undone

@@ -1,6 +1,6 @@
 /**
- * A program of settings.ts: the main thread blocks for a lock whose holder ends, again and again, and
- * prints as JSON how often it was told and how long that took. Its argument is how it does that.
+ * A program of settings.ts: the main thread repeatedly blocks on a lock whose holder ends. Prints as JSON how
+ * many deaths were reported and how long that took. Its argument is a {@link HolderOptions} as JSON.
  */
 
 import { closeSync, openSync } from 'node:fs'
@@ -12,22 +12,22 @@ import {
   type SharedLocksHandle,
 } from '../../src/backends/threads/index.ts'
 
-/** How the program does it. */
+/** The options of the program. */
 export interface HolderOptions {
   readonly deaths: number
   readonly memory: 'wasm' | 'buffer'
-  /** Node is not to close the files of a worker that has ended. */
+  /** Whether Node closes the files of a worker that has ended. Default true. */
   readonly trackUnmanagedFds?: boolean
-  /** The process has no file descriptor left when the holder opens the table, and while it is waited for. */
+  /** Whether the process has no file descriptor left while the holder opens the table and ends. */
   readonly noDescriptors?: boolean
 }
 
-/** The result of one run: how soon its deaths were seen. */
+/** The result of one run: how soon the deaths were seen. */
 export interface HolderResult {
   readonly seen: number
-  /** From the moment before the end of the holder. */
+  /** In milliseconds, from the moment before the end of the holder. */
   readonly timesMs: readonly number[]
-  /** The first other thing that happened. */
+  /** The first other result of a request. */
   readonly otherwise?: string
 }
 

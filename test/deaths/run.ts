@@ -1,7 +1,7 @@
 /**
- * Kills many threads and prints what it came to: `npm run deaths`, or `-- KILLS`; `--settings`
- * measures instead how soon 100 (or `KILLS`) deaths are seen in settings.ts's settings, on all runtimes
- * or with `--runtime NAME` on those.
+ * Kills many threads and prints the results: `npm run deaths`, or `-- KILLS`. With `--settings`, measures
+ * instead how soon 100 (or `KILLS`) deaths are seen in the settings of settings.ts, on all runtimes, or on
+ * those that `--runtime NAME` selects.
  */
 
 import { parseArgs } from 'node:util'
@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
 if (values.settings) {
   process.exit(measureSettings(Number(positionals[0] ?? 100), values.runtime) ? 0 : 1)
 }
-/** So long the killing wherever they are goes on. */
+/** The duration of the torture, per kill. */
 const SECONDS_PER_KILL = 0.06
 const kills = Number(positionals[0] ?? 1000)
 let sound = true
@@ -29,7 +29,7 @@ for (const [strategy, accounts, repairs] of [
   ['ordered', 20, true],
   ['ordered', 1024, true],
   ['striped', 1024, true],
-  // Each kill can leave two accounts abandoned for good: there must be others left to take.
+  // Each kill can leave two accounts abandoned forever, so there must be enough others.
   ['ordered', 4 * kills, false],
 ] as const) {
   const result = await runDeaths({
@@ -49,7 +49,7 @@ for (const [strategy, accounts, repairs] of [
   console.log(`  ${seconds.toFixed(1)} s`)
   if (repairs && (failedAudits > 0 || totalBefore !== totalAfter)) sound = false
 }
-// Order 'free', readers and tasks, killed wherever they are.
+// Order 'free', readers and tasks, killed at any point.
 for (const memory of ['wasm', 'buffer'] as const) {
   const seed = Date.now() % 1e6
   const options = { seconds: kills * SECONDS_PER_KILL, threads: 4, locks: 5, memory, seed }

@@ -1,4 +1,4 @@
-/** A thread that blocks sees the death of a holder, whatever is in the way; or the holder has warned. */
+/** A blocked thread sees the death of a holder in every setting, or the holder has printed a warning. */
 
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
@@ -68,7 +68,7 @@ describe('a death while the main thread blocks', { timeout: 300_000, skip }, () 
   }
 })
 
-/** Restricts a program: its main thread blocks while a worker opens a table and ends with a lock. */
+/** Runs a restricted program: its main thread blocks while a worker opens a table and ends holding a lock. */
 function runBlocking(allowed: readonly string[], trackUnmanagedFds: boolean): Ended {
   const worker = `
     const { workerData: { handle, flag } } = process.getBuiltinModule('node:worker_threads')

@@ -1,7 +1,7 @@
 /**
- * Settings in which the death of a thread must be seen by one that blocks: everything that could be in
- * the way of its lifeline. As a program it measures them all, on several runtimes:
- * `npm run deaths -- --settings`.
+ * Settings in which a blocking thread must see the death of another: each contains something that could keep
+ * it from the dead thread's lifeline. As a program, it measures all of them on several runtimes: `npm run
+ * deaths -- --settings`.
  */
 
 import { fileURLToPath } from 'node:url'
@@ -13,18 +13,18 @@ export interface Setting {
   readonly name: string
   readonly options?: Partial<HolderOptions>
   readonly env?: Readonly<Record<string, string>>
-  /** Before the program, in the same shell. */
+  /** A command that runs before the program, in the same shell. */
   readonly shell?: string
-  /** Node is to restrict what the program may do. */
+  /** Whether Node restricts what the program may do. */
   readonly isRestricted?: true
 }
 
-/** A runtime: how its command begins, and which of npm's packages has it, if it is not this Node. */
+/** A runtime: the start of its command, and the npm package that has it unless it is this Node. */
 interface Runtime {
   readonly name: string
   readonly npm?: string
   readonly command: string
-  /** The flag that restricts a program; absent where there is none. */
+  /** The flag that restricts a program; undefined if there is none. */
   readonly restrict?: string
 }
 
@@ -39,7 +39,7 @@ export const SETTINGS: readonly Setting[] = [
   { name: '--permission, reading only', isRestricted: true },
 ]
 
-/** This Node. */
+/** The Node that runs this. */
 export const THIS_NODE: Runtime & { readonly restrict: string } = {
   name: `Node ${process.versions.node}`,
   command: `'${process.execPath}'`,
@@ -59,7 +59,7 @@ const RUNTIMES: readonly Runtime[] = [
   { name: 'Deno 2', npm: 'deno@2', command: 'deno run -A' },
 ]
 
-/** Runs the program in a setting; `undefined` where the runtime has no such setting. */
+/** Runs the program in a setting; `undefined` if the runtime has no such setting. */
 export function runSetting(
   { command, npm, restrict }: Runtime,
   { options, env, shell = '', isRestricted }: Setting,
@@ -73,7 +73,7 @@ export function runSetting(
   return runShell('npx --yes "--package=$0" -c "$1"', [npm, run], settings)
 }
 
-/** The output of the program. */
+/** Parses the output of the program. */
 export function resultOf({ stdout, stderr }: Ended): HolderResult {
   try {
     return JSON.parse(stdout) as HolderResult
@@ -82,7 +82,7 @@ export function resultOf({ stdout, stderr }: Ended): HolderResult {
   }
 }
 
-/** Measures all settings, and prints a line for each. False if a death was missed. */
+/** Measures all settings, and prints a line for each. Returns false if a death was missed. */
 export function measureSettings(deaths: number, wanted: string): boolean {
   let isSound = true
   for (const runtime of RUNTIMES.filter(({ name }) => name.includes(wanted))) {

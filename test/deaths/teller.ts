@@ -7,7 +7,7 @@ import { Bank, type BankHandle } from '../../src/bank/index.ts'
 import { OwnerDiedError } from '../../src/index.ts'
 import { WORD } from './deaths.ts'
 
-/** What a teller is started with. */
+/** The start data of a teller. */
 export interface TellerData {
   readonly bank: BankHandle
   readonly words: Int32Array
@@ -16,7 +16,7 @@ export interface TellerData {
   readonly total: number
 }
 
-/** What a teller that was not killed says in the end. */
+/** The final counts of a teller that was not killed. */
 export interface SurvivorEnd {
   readonly transfers: number
   readonly audits: number
@@ -30,7 +30,7 @@ const bank = Bank.open(handle, {
   label: `${role} ${seed}`,
   ...(role === 'is killed' && { onTake: holds }),
 })
-// Between debit and credit a victim sleeps: that is where many of them die.
+// A victim sleeps between debit and credit, so many victims die there.
 bank.slowly = role === 'is killed'
 if (role === 'is killed half way') standStillHalfWay()
 const end = { transfers: 0, audits: 0, failedAudits: 0, undone: 0, told: 0 }
@@ -61,7 +61,7 @@ function audit(): void {
   end.audits++
 }
 
-/** Debits one account, and never comes to credit the other. (Account 0 can be too poor for that.) */
+/** Debits one account and stops before it credits the other. (It avoids account 0, which can be too poor.) */
 function standStillHalfWay(): void {
   const locks = SharedLocks.open(handle.locks)
   const accounts = new Proxy(locks.view(Float64Array), {
@@ -78,13 +78,13 @@ function standStillHalfWay(): void {
     try {
       locks.holdPair(1, 2, moveNoted, accounts, 1, 2, 1)
     } catch (error) {
-      // What another victim left there, others repair.
+      // Others repair what another victim left there.
       if (!(error instanceof OwnerDiedError)) throw error
     }
   }
 }
 
-/** This teller holds a lock: says so, and stands still if it is to. */
+/** Reports that this teller holds a lock, and stops if `freeze` is set. */
 function holds(): void {
   Atomics.store(words, WORD.holds, 1)
   if (Atomics.load(words, WORD.freeze) === 1) Atomics.wait(words, WORD.freeze, 1)

@@ -1,14 +1,14 @@
-/** Looks whether a sweep left anything of the dead: what only the dead owner's list could have named. */
+/** Checks whether a sweep missed anything of a dead owner: something that only its list could have named. */
 
 import { ABANDONED, DEAD_SLOT, FREE_SLOT } from '../../src/backends/threads/layout.ts'
 import { kindOf } from '../../src/backends/threads/owners.ts'
 import { readersOf } from '../../src/backends/threads/readers.ts'
 import { addressOf, ownerIn, type Table } from '../../src/backends/threads/table.ts'
 
-/** Others are at work meanwhile: what is seen so often in a row is no moment of theirs. */
+/** Other threads work meanwhile. A fault seen this often in a row is not a transient state. */
 const LOOKS = 5
 
-/** The fault of a table whose dead have been swept, while others use it; `undefined` for nothing. */
+/** The fault of a table whose dead have been swept, while others use it; `undefined` if there is none. */
 export function unsweptIn(table: Table): string | undefined {
   for (let lock = 0; lock < table.layout.lockCount; lock++) {
     let what = unsweptAt(table, lock)

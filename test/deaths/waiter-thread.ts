@@ -4,7 +4,7 @@ import { workerData } from 'node:worker_threads'
 import { SharedLocks, type SharedLocksHandle } from '../../src/backends/threads/index.ts'
 import { WORD } from './waiters.ts'
 
-/** What the thread is started with. */
+/** The start data of the thread. */
 export interface WaiterData {
   readonly handle: SharedLocksHandle
   readonly words: Int32Array
@@ -17,7 +17,7 @@ const locks = SharedLocks.open(handle, { onOwnerDied: () => {} })
 if (role === 'is killed') {
   locks.lock(0)
   locks.unlock(0)
-  // Woken, and through with it before it was killed: then it was killed too late to matter.
+  // This victim got the lock before it was killed, so its death no longer matters.
   Atomics.wait(words, WORD.survivor, Atomics.load(words, WORD.survivor))
 }
 Atomics.store(words, WORD.survivor, locks.thread)

@@ -1,6 +1,6 @@
 /**
- * Kills threads that wait for a lock, or that were woken a moment ago and have not got it yet, while
- * another waits behind them: does that one ever wait for good?
+ * Kills threads that wait for a lock, or that were just woken and have not got it yet, while another waits
+ * behind them. Checks that this other thread never hangs.
  */
 
 import { once } from 'node:events'
@@ -12,20 +12,20 @@ import { slotOf } from '../../src/backends/threads/owners.ts'
 import { openTable, type Table } from '../../src/backends/threads/table.ts'
 import type { WaiterData } from './waiter-thread.ts'
 
-/** What it came to. */
+/** The result of a run. */
 export interface WaitersResult {
-  /** Killed while they slept on the lock; and after they had been woken. */
+  /** Victims killed while they slept on the lock, and after they had been woken. */
   readonly waiting: number
   readonly justWoken: number
-  /** From the moment the lock was free to the moment the one behind had it. */
+  /** From the moment the lock was released to the moment the thread behind had it. */
   readonly longestMs: number
   readonly medianMs: number
 }
 
-/** The one behind hangs when it has not got the lock in this time. */
+/** The thread behind hangs if it does not get the lock in this time. */
 const HANG_MS = 10_000
 
-/** Indices of the words that all share. */
+/** Indices of the words that all threads share. */
 export const WORD = { survivor: 0, asked: 1, got: 2 } as const
 
 export async function runWaiters(
@@ -33,7 +33,7 @@ export async function runWaiters(
   memory: 'wasm' | 'buffer',
   onKill?: (kills: number) => void,
 ): Promise<WaitersResult> {
-  // A victim may have got the lock before it was killed: there is nothing to repair.
+  // A victim may have got the lock before it was killed. There is nothing to repair.
   const locks = SharedLocks.create({ count: 1, memory, owners: 4, onOwnerDied: () => {} })
   const table = openTable(locks.handle)
   const words = new Int32Array(new SharedArrayBuffer(16))
@@ -77,7 +77,7 @@ export async function runWaiters(
   return { ...counts, longestMs: times.at(-1) ?? 0, medianMs: times[times.length >> 1] ?? 0 }
 }
 
-/** Whether an owner has published that it waits. */
+/** Whether an owner has published a wait. */
 function waits(table: Table, id: number): boolean {
   return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2) !== 0
 }

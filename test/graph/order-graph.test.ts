@@ -1,4 +1,4 @@
-/** The order graph: which cycles are told, against every way there is, and what it costs at most. */
+/** The order graph: the cycles it reports, compared with all paths, and its maximum cost. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -18,7 +18,7 @@ function names(cls: string, count: number, from = 0): WantedLock<string>[] {
   return Array.from({ length: count }, (_, i) => exclusive(`${cls}:${from + i}`))
 }
 
-/** One more sighting; how many cycles it closed. */
+/** Records one request. Returns the number of cycles that it closed. */
 function see(
   graph: OrderGraph,
   held: readonly WantedLock<string>[],
@@ -53,7 +53,7 @@ describe('a cycle in the order graph', () => {
     { minLength: 1, maxLength: 9 },
   )
 
-  /** Whether all on it could wait for each other. */
+  /** Whether all requests on it could wait for each other. */
   function isCycle(way: readonly OrderEdge[]): boolean {
     const isClosed = way.every((edge, i) => {
       const next = way[(i + 1) % way.length] as OrderEdge
@@ -65,7 +65,7 @@ describe('a cycle in the order graph', () => {
     return isClosed && isSimple && gates.length === 0
   }
 
-  /** All ways that begin with those, and come to no node twice. */
+  /** All paths that begin with `way` and visit no node twice. */
   function* allWays(way: OrderEdge[], all: readonly OrderEdge[]): Generator<OrderEdge[]> {
     yield way
     for (const edge of all) {

@@ -1,4 +1,4 @@
-/** Ways in a directed graph, against the plainest ways to say the same, in random graphs. */
+/** Paths in a directed graph, compared with the simplest search for them, in random graphs. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -7,7 +7,7 @@ import { canReach, findPath, isJoined, reachable } from '../../src/graph/path.ts
 
 const NODES = 7
 
-/** From each node to others; not to itself, as in a wait-for graph. */
+/** The edges of each node; none to itself, as in a wait-for graph. */
 const graphs = fc
   .array(fc.uniqueArray(fc.nat(NODES - 1), { maxLength: 3 }), {
     minLength: NODES,
@@ -15,7 +15,7 @@ const graphs = fc
   })
   .map((rows) => rows.map((row, node) => row.filter((other) => other !== node)))
 
-/** What can be reached in one step or more. */
+/** The nodes reachable in one step or more. */
 function reachedFrom(graph: number[][], start: number): Set<number> {
   const reached = new Set(graph[start])
   for (const node of reached) for (const other of graph[node] ?? []) reached.add(other)
@@ -86,7 +86,7 @@ describe('ways in a graph', () => {
         looked++
         return node === ends ? [] : [node + Math.sign(ends)]
       }
-    // Ahead all is positive, behind all is negative: they never meet.
+    // Ahead all nodes are positive, behind all are negative, so the searches never meet.
     for (const [ahead, behind] of [
       [100_000, -3],
       [3, -100_000],

@@ -1,13 +1,13 @@
-/** The code broken on purpose, a line at a time: the explorer must find each. */
+/** The explorer must find each of these deliberate faults in the code. */
 
 import type { Change } from './code.ts'
 
-/** One fault, and the situation in which it must be found. */
+/** One fault, and the situation in which the explorer must find it. */
 export interface Broken {
   readonly what: string
   readonly changes: readonly Change[]
   readonly situation: string
-  /** It takes longer to find than a test should. */
+  /** Set if the search takes longer than a test should. */
   readonly long?: true
 }
 
@@ -37,7 +37,7 @@ export const broken: readonly Broken[] = [
   {
     what: 'second read left out',
     changes: [
-      // A look whether anybody waits, and one that finds a suspected deadlock, are readings, too.
+      // The check for waiters and the one that finds a suspected deadlock are readings too.
       ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return;', ''],
       [
         'deadlock.js',
@@ -78,7 +78,7 @@ export const broken: readonly Broken[] = [
     what: 'epoch left out',
     changes: [
       ['deadlock.js', ' && step.epoch === other.epoch', ''],
-      // With these readings beside, the fault takes more preemptions than can be explored.
+      // With these additional readings, the fault takes more preemptions than can be explored.
       ['deadlock.js', 'if (!isWaitedFor(table, owner))\n        return;', ''],
       [
         'deadlock.js',
@@ -120,7 +120,7 @@ export const broken: readonly Broken[] = [
     what: 'waiting readers of which one is woken',
     changes: [
       ['acquire.js', "prove || mode === 'shared' ? WAITER | WAKE_ALL : WAITER", 'WAITER'],
-      // A reader that comes in late wakes all, too.
+      // A reader that enters late also wakes all.
       ['readers.js', 'Atomics.notify(table.words, addressOf(table, lock) >> 2);\n}\n', '}\n'],
     ],
     situation: 'a writer leaves while two readers come, one lock',

@@ -1,7 +1,4 @@
-/**
- * The locks' own code for the explorer: the built files, in a copy of their own, so that a copy can be
- * broken on purpose.
- */
+/** Copies of the built lock code for the explorer. A copy can be broken on purpose. */
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,20 +11,20 @@ import type { Table } from '../../src/backends/threads/table.ts'
 import type * as layout from '../../src/backends/threads/table-layout.ts'
 import type { Explorer } from './explorer.ts'
 
-/** A change of the code: in a file of src/backends/threads, this text is replaced by that one. */
+/** A change of the code: in a file of src/backends/threads, `to` replaces `from`. */
 export type Change = readonly [file: string, from: string, to: string]
 
-/** What the explorer needs of the code. */
+/** The parts of the code that the explorer needs. */
 export interface Code {
   /** Opens a table over the explorer's memory, as the thread that runs. */
   open(explorer: Explorer<unknown>, options: TableOptions & OpenOptions): SharedLocks
-  /** Clears up after a thread, as its parent does. */
+  /** Cleans up after a dead thread, as its parent does. */
   clearUp(locks: SharedLocks, thread: number): void
   /** Removes the copy. */
   remove(): void
 }
 
-/** A small table. */
+/** The options of a small table. */
 export interface TableOptions {
   readonly order: 'ascending' | 'free'
   readonly count: number
@@ -35,8 +32,8 @@ export interface TableOptions {
 }
 
 /**
- * Not explored, in every copy: how often to spin, whom Node would tell of a thread's end, and a
- * death where there can be none.
+ * Left out of the exploration, in every copy: the number of spins, the thread to which Node reports the end
+ * of a thread, and deaths where none are possible.
  */
 const ALWAYS: readonly Change[] = [
   // No thread ends between the two (deaths.ts): a plain access is one step with the operation before it.
@@ -51,28 +48,28 @@ const ALWAYS: readonly Change[] = [
   ],
   ['acquire.js', 'const SPINS = 40;', 'const SPINS = 1;'],
   ['table-lock.js', 'const SPINS = 1000;', 'const SPINS = 2;'],
-  // Other ended threads are seen by the same look: explored once, by the death that was asked for.
+  // The same check finds other ended threads. Only the death that was asked for is explored.
   ['deaths.js', 'endedTags(table).add(lifeline.tag)', 'new Set([lifeline.tag])'],
-  // A thread of the explorer opens the table anew in each state, and can hold locks there.
+  // In each state, a thread of the explorer opens the table anew and can hold locks there.
   ['release.js', 'kernel.unlock2(0, 0);', ''],
   ['release.js', 'this.releasePairAfter(undefined, 0, 0);', ''],
   ['shared-locks.js', 'watch(table, owner);', 'this.model = { table, owner };'],
 ]
 
 /**
- * A first sleep that is long: a short one makes up for store buffers (acquire.ts). Where the memory has none,
+ * Makes the first sleep long. A short one compensates for store buffers (acquire.ts). Where memory has none,
  * it only multiplies the states.
  */
 export const NO_SHORT_SLEEP: readonly Change[] = [
   ['wait.js', 'const FIRST_SLEEP_MS = 1;', 'const FIRST_SLEEP_MS = 100;'],
 ]
 
-/** `unlock2` of kernel.wat, which frees a pair by stores: the same algorithm in the other kernel's place. */
+/** `unlock2` of kernel.wat, which unlocks a pair by stores: the same algorithm in the `Atomics` kernel. */
 export const FREED_BY_STORES: readonly Change[] = freedBy(
   'Atomics.store(words, high >> 2, 0); Atomics.store(words, low >> 2, 0)',
 )
 
-/** `unlock2TotalStoreOrder` of kernel.wat. A plain load is as an atomic one on an x86. */
+/** `unlock2TotalStoreOrder` of kernel.wat. On an x86, a plain load is like an atomic one. */
 export const FREED_BY_PLAIN_STORES: readonly Change[] = freedBy(
   'words[high >> 2] = 0; words[low >> 2] = 0',
 )
@@ -94,7 +91,7 @@ function freedBy(stores: string): readonly Change[] {
   ]
 }
 
-/** The model of lifelines.ts: the explorer knows who has died. */
+/** The model of lifelines.ts: the explorer knows which threads have died. */
 const LIFELINES = `
 let explorer
 export const explored = (by) => { explorer = by }
@@ -104,7 +101,7 @@ export const hasEndedLately = hasEnded
 export const onThreadEnd = () => {}
 `
 
-/** Loads a copy of the code, with these changes; each must fit exactly one place. */
+/** Loads a copy of the code with these changes. The text of each change must occur exactly once. */
 export async function loadCode(changes: readonly Change[] = []): Promise<Code> {
   const folder = mkdtempSync(join(tmpdir(), 'lockwise-code-'))
   cpSync(fileURLToPath(new URL('../../src', import.meta.url)), folder, { recursive: true })

@@ -1,4 +1,6 @@
-/** Explores everything, and prints what it came to: `npm run explore`, or `-- WORD` for some of it. */
+/**
+ * Explores all situations and faults, and prints the results: `npm run explore`, or `-- WORD` for some of it.
+ */
 
 import { broken } from './broken.ts'
 import { loadCode } from './code.ts'
@@ -33,7 +35,7 @@ for (const { what, changes, situation } of broken.filter((each) => each.what.inc
     ? `${result.fault.what}, in ${result.fault.way.length} steps`
     : 'NOTHING'
   console.log(`${what} (${situation})\n  ${found}; ${numbers(result)}`)
-  // Under a sequence of landing stores the way says more than the fault.
+  // For a sequence of landing stores, the path says more than the fault.
   if (what.startsWith('x86')) console.log(['', ...(result.fault?.way ?? [])].join('\n    '))
 }
 process.exitCode = faults === 0 ? 0 : 1

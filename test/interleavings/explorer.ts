@@ -1,82 +1,82 @@
 /**
  * Runs the locks' own code through every interleaving of its memory operations.
  *
- * Source    stateless model checking, as in CDSChecker (B. Norris and B. Demsky, 2013) and Rust's loom;
- *           states seen already are cut as in an explicit-state model checker.
- * Steps     1. The memory port of the locks is `Atomics` and the table's typed arrays. Here both are
- *              models, and nothing in the code knows of it.
- *           2. The state of a thread is the list of what its operations have answered so far. A step
- *              runs the thread from its beginning, gives it these answers again, lets it do one more
+ * Source    Stateless model checking, as in CDSChecker (B. Norris and B. Demsky, 2013) and Rust's loom.
+ *           States already seen are pruned as in an explicit-state model checker.
+ * Steps     1. The memory port of the locks is `Atomics` and the table's typed arrays. Here both are models,
+ *              and the code does not notice.
+ *           2. The state of a thread is the list of the results of its operations so far. A step runs the
+ *              thread from its beginning and replays these results. It then lets the thread do one more
  *              operation on the model's memory, and stops it before the next.
- *           3. From the first state on every thread that can go on makes a step, layer by layer. Two
- *              ways to the same memory and the same answers are one state.
- *           4. On request memory is that of an x86 (P. Sewell and others, "x86-TSO", 2010): a plain
- *              store waits in its thread's buffer, first in, first out, and lands at any moment. Its
- *              own thread reads it from there. Whatever changes a word by `Atomics`, sleeps or wakes
- *              needs the thread's buffer to be empty.
- * Limits    Memory is sequentially consistent, or an x86's. An access without `Atomics` happens together
- *           with the operation before it. A nap is over at once. A long sleep ends by a wake-up, or by
- *           time as often as the set-up allows: a state in which all who live sleep is a fault, though a
- *           real sleep is bounded. A thread that has looked at the same words eight times stands still
+ *           3. From the first state on, every thread that can continue makes a step, layer by layer. Two
+ *              paths to the same memory and the same results are one state.
+ *           4. On request, memory is that of an x86 (P. Sewell and others, "x86-TSO", 2010). A plain store
+ *              waits in its thread's buffer, first in, first out, and lands at any moment. Its own thread
+ *              reads it from there. Every operation that changes a word by `Atomics`, sleeps or wakes needs
+ *              the thread's buffer to be empty.
+ * Limits    Memory is sequentially consistent, or that of an x86. An access without `Atomics` happens
+ *           together with the operation before it. A sleep below 1 ms ends at once. A long sleep ends by a
+ *           wake-up, or by timeout as often as the setup allows. A state in which all live threads sleep is a
+ *           fault, although a real sleep is bounded. A thread that has read the same words eight times stops
  *           until memory changes.
- * Time      The model knows one thing of it: a short sleep outlasts every store that was in a buffer when
- *           it began. On an x86 it ends by a wake-up, or at any moment after these have landed. Where
- *           memory is sequentially consistent it is over at once.
- * Cost      some ten microseconds a step.
+ * Time      The model knows one fact about time: a short sleep outlasts every store that was in a buffer when
+ *           it began. On an x86 it ends by a wake-up, or at any moment after these stores have landed. Where
+ *           memory is sequentially consistent, it ends at once.
+ * Cost      Some ten microseconds a step.
  */
 
-/** What is explored. */
+/** The threads to explore, and the bounds of the exploration. */
 export interface Setup<Context> {
-  /** Makes what a thread works with: all threads one after the other, before the exploration begins. */
+  /** Makes the context of a thread. It runs for all threads in turn, before the exploration begins. */
   readonly begin: (me: number) => Context
   readonly threads: readonly ((context: Context, world: World, me: number) => void)[]
   /** Threads that may die at any step. */
   readonly mortal?: readonly number[]
-  /** How many of them may. Default 1. */
+  /** The maximum number of threads that die. Default 1. */
   readonly deaths?: number
-  /** How many sleeps of each thread may end by time. Default 0. */
+  /** The number of sleeps of each thread that may end by timeout. Default 0. */
   readonly timeouts?: number
   /**
-   * How often at most a thread is left that could go on (a preemption). Default: any number. Where there
-   * are too many ways, those with few preemptions are the ones to look at (M. Musuvathi and S. Qadeer,
+   * The maximum number of preemptions: switches from a thread that could continue. Default: unlimited. Where
+   * there are too many paths, those with few preemptions are the ones to explore (M. Musuvathi and S. Qadeer,
    * "Iterative context bounding", 2007).
    */
   readonly preemptions?: number
-  /** Words that only one thread ever changes or waits for: to it they are as accesses without `Atomics`. */
+  /** Words that only one thread ever changes or waits for. To it they are like accesses without `Atomics`. */
   readonly isPrivate?: (index: number) => boolean
-  /** Words to which a plain store goes through an x86's store buffer. Default: none. */
+  /** Words for which a plain store goes through an x86's store buffer. Default: none. */
   readonly isBuffered?: (index: number) => boolean
-  /** Looks at what was said of each thread in the end; throws if that is wrong. */
+  /** Checks the final outcomes of the threads; throws if they are wrong. */
   readonly end?: (outcomes: readonly string[]) => void
 }
 
-/** What a thread sees of the model, beside the memory. */
+/** The operations that the model offers a thread, besides the memory. */
 export interface World {
-  /** Is at work behind locks: nobody else may be. */
+  /** Works behind locks: no other thread may be inside. */
   inside(locks: readonly number[]): void
-  /** Looks at what locks guard: nobody may be at work behind them. */
+  /** Reads the data that locks guard: no thread may be writing there. */
   looks(locks: readonly number[]): void
-  /** Repairs what a dead thread left: nobody alive may be behind these locks. */
+  /** Repairs what a dead thread left: no live thread may be behind these locks. */
   repairs(locks: readonly number[]): void
-  /** Notes a number for all to see. */
+  /** Stores a number that all threads can read. */
   note(place: number, value: number): void
   noted(place: number): number
-  /** Stands still until a number other than 0 is noted there. */
+  /** Blocks until the number noted at `place` is not 0. */
   awaitNote(place: number): void
-  /** Stands still until so many have died, and answers who was the last of them. */
+  /** Blocks until `count` threads have died, and returns the last of them. */
   awaitDeath(count: number): number
-  /** What is in the end to be said of this thread. */
+  /** Sets the final outcome of this thread. */
   outcome(text: string): void
   fault(text: string): never
 }
 
-/** What an exploration came to. */
+/** The result of an exploration. */
 export interface Explored {
   readonly states: number
-  /** Ways from the beginning to an end. */
+  /** The number of paths from the beginning to an end. */
   readonly schedules: number
   readonly seconds: number
-  /** What went wrong first, and a shortest way there. */
+  /** The first fault, and a shortest path to it. */
   readonly fault: { readonly what: string; readonly way: readonly string[] } | undefined
 }
 
@@ -90,31 +90,34 @@ interface ThreadState {
   readonly answers: readonly Answer[]
   readonly hash: number
   readonly status: Status
-  /** The operation that it is about to do. */
+  /** The operation that the thread is about to do. */
   readonly pending: string
-  /** The word on which it sleeps. */
+  /** The word on which the thread sleeps. */
   readonly sleepsAt: number
-  /** In a short sleep: how many stores of each thread are still to land that were buffered when it began. */
+  /**
+   * In a short sleep: the number of stores of each thread that were buffered when it began and have not
+   * landed.
+   */
   readonly outlasts: readonly number[] | undefined
-  /** Its plain stores that have not landed, the oldest first. */
+  /** The plain stores of the thread that have not landed, the oldest first. */
   readonly buffer: readonly Store[]
   readonly timeouts: number
   readonly outcome: string
-  /** Its operations since memory changed. */
+  /** The operations of the thread since memory last changed. */
   readonly looks: readonly string[]
 }
 
 interface State {
   readonly memory: Int32Array
   readonly threads: readonly ThreadState[]
-  /** In the sequence in which they fell asleep. */
+  /** The sleeping threads, in the order in which they fell asleep. */
   readonly sleepers: readonly number[]
   readonly dead: readonly number[]
-  /** Who made the last step, and how often one was left that could have gone on. */
+  /** The thread that made the last step, and the number of preemptions so far. */
   readonly last: number
   readonly preemptions: number
   readonly trace: Trace | undefined
-  /** How many ways lead here. */
+  /** The number of paths that lead here. */
   paths: number
 }
 
@@ -123,34 +126,34 @@ interface Trace {
   readonly text: string
 }
 
-/** Leaves the code where it stands. */
+/** Thrown to leave the code at its current operation. */
 const SUSPEND = new Error('suspended')
 
-/** Something is wrong with the code that is explored. */
+/** An error in the code that is explored. */
 class Fault extends Error {
   trace: Trace | undefined
 }
 
-/** Cells of the model's memory: all indices that are used get one. */
+/** The size of the model's memory: each index that is used gets a cell. */
 const CELLS = 256
-/** Who is at work behind a lock is noted by a number below this; who looks, by a bit from here up. */
+/** A number below this notes the writer behind a lock; bits from here up note the readers. */
 const LEAST_READER = 8
 const AWAITS_DEATH = 'awaits death '
 const AWAITS_NOTE = 'awaits note '
-/** So many identical looks, and a thread only goes round. */
+/** After this many identical reads, a thread is only looping. */
 const ROUNDS = 8
-/** Shorter waits are naps. */
+/** Shorter sleeps end at once. */
 const SHORT_SLEEP_MS = 1
-/** Shorter sleeps are short ones. */
+/** Shorter sleeps are "short sleeps". */
 const LONG_SLEEP_MS = 50
-/** The operations that an x86 performs only when the thread's stores have landed. */
+/** The operations that an x86 performs only after the thread's stores have landed. */
 const LOCKED = /^(and|or|add|exchange|store|compareExchange|notify|wait) /
 
 export class Explorer<Context> {
   readonly #setup: Setup<Context>
   readonly #cells = new Map<number, number>()
 
-  // The run of one thread that is going on.
+  // The current run of one thread.
   #me = 0
   #state: State | undefined
   #answers: Answer[] = []
@@ -177,7 +180,7 @@ export class Explorer<Context> {
   /** The model of the table's float64s. */
   readonly floats: Float64Array = this.#array(1e9) as unknown as Float64Array
 
-  /** The thread that runs. */
+  /** The thread that is running. */
   get me(): number {
     return this.#me
   }
@@ -188,7 +191,6 @@ export class Explorer<Context> {
     return this.#operation(`is ${thread} dead?`, dead) === 1
   }
 
-  /** Explores everything. */
   explore(): Explored {
     const real = { Atomics: globalThis.Atomics, performance: globalThis.performance }
     const { stackTraceLimit } = Error
@@ -285,7 +287,7 @@ export class Explorer<Context> {
       } else if (buffer.length > 0 && LOCKED.test(pending)) continue
       else if (!goesRound(looks) && !this.#standsStill(pending, state)) moves.push([i, 'step'])
     }
-    // Where nobody can go on, a death is no help.
+    // Where no thread can continue, a death does not help.
     if (moves.length === 0 || state.dead.length === (this.#setup.deaths ?? 1)) return moves
     for (const i of this.#setup.mortal ?? []) {
       const status = state.threads[i]?.status
@@ -294,7 +296,7 @@ export class Explorer<Context> {
     return moves
   }
 
-  /** Whether a thread about to do this waits for something that has not happened yet. */
+  /** Whether a thread about to do this operation waits for something that has not happened yet. */
   #standsStill(pending: string, { dead, memory }: State): boolean {
     if (pending.startsWith(AWAITS_DEATH))
       return Number(pending.slice(AWAITS_DEATH.length)) > dead.length
@@ -317,7 +319,7 @@ export class Explorer<Context> {
     }
   }
 
-  /** Lets a thread go on for some operations; without end, through its `begin` only. */
+  /** Lets a thread do some operations; if their number is infinite, only its `begin`. */
   #run(state: State, me: number, operations: number, timedOut = false): State {
     const before = state.threads[me] as ThreadState
     this.#me = me
@@ -372,7 +374,7 @@ export class Explorer<Context> {
     }
   }
 
-  /** The oldest store in a thread's buffer lands. */
+  /** Lets the oldest store in a thread's buffer land. */
   #land(state: State, from: number): State {
     const { buffer } = state.threads[from] as ThreadState
     const [index, value] = buffer[0] as Store
@@ -390,13 +392,15 @@ export class Explorer<Context> {
     return { ...state, memory, threads, trace }
   }
 
-  /** Whether a step of this thread leaves another one that could go on. */
+  /** Whether a step of this thread preempts another one that could continue. */
   #preempts(state: State, me: number): boolean {
     if (this.#setup.preemptions === undefined || state.last === me) return false
     return this.#possible(state).some(([thread, move]) => thread === state.last && move === 'step')
   }
 
-  /** Runs the thread that is on until it stands before an operation that it may not do: has it ended? */
+  /**
+   * Runs the current thread until it reaches an operation that it may not do. Returns whether it has ended.
+   */
   #perform(onlyBegin: boolean, trace: Trace): boolean {
     try {
       const context = this.#setup.begin(this.#me)
@@ -409,7 +413,7 @@ export class Explorer<Context> {
     }
   }
 
-  /** One operation: its old answer, or a new one by `act`, or the end of this run. */
+  /** Performs one operation: replays its old result, gets a new one by `act`, or ends this run. */
   #operation(text: string, act: () => Answer): Answer {
     if (this.#suspended) throw SUSPEND
     if (this.#answered < this.#answers.length) return this.#answers[this.#answered++] as Answer
@@ -422,7 +426,7 @@ export class Explorer<Context> {
     return this.#answer(act())
   }
 
-  /** An operation on a word; on a private one, together with the operation before it. */
+  /** Performs an operation on a word; on a private word, together with the operation before it. */
   #access(index: number, text: string, act: () => Answer): Answer {
     if (!this.#setup.isPrivate?.(index)) return this.#operation(text, act)
     if (this.#suspended) throw SUSPEND
@@ -430,7 +434,7 @@ export class Explorer<Context> {
     return this.#answer(act())
   }
 
-  /** An access without `Atomics`. */
+  /** Performs an access without `Atomics`. */
   #plain(index: number, value?: number): number {
     if (this.#suspended) throw SUSPEND
     if (this.#answered < this.#answers.length) return this.#answers[this.#answered++] as number
@@ -441,7 +445,9 @@ export class Explorer<Context> {
     return this.#answer(this.#read(index)) as number
   }
 
-  /** A word as the thread sees it: its own last store that has not landed, or what memory has. */
+  /**
+   * The value of a word as the thread sees it: its own last store that has not landed, or the one in memory.
+   */
   #read(index: number): number {
     const own = this.#buffer.findLast(([at]) => at === index)
     return own ? own[1] : (this.#memory[this.#cell(index)] as number)
@@ -479,7 +485,7 @@ export class Explorer<Context> {
     })
   }
 
-  /** What programs see. */
+  /** The operations that the explored threads use. */
   readonly world: World = {
     inside: (locks) => {
       for (const lock of locks) this.#enter(lock, this.#plain(placeOf(lock)))
@@ -532,7 +538,7 @@ export class Explorer<Context> {
     throw new Fault(`${other} and ${this.#me} are both behind lock ${lock}`)
   }
 
-  /** Of those behind a lock, the readers without those that have died. */
+  /** Removes the dead readers from those noted behind a lock. */
   #alive(others: number): number {
     let alive = others
     for (let reader = 0; LEAST_READER << reader <= others; reader++) {
@@ -583,7 +589,7 @@ export class Explorer<Context> {
     return woken.length
   }
 
-  /** To fall asleep is one operation, to be awake again another. */
+  /** Falling asleep is one operation, waking up is another. */
   #wait(index: number, expected: number, ms: number): Answer {
     const fell = this.#operation(
       `wait ${index}, ${expected}${ms < LONG_SLEEP_MS ? ' briefly' : ''}`,
@@ -619,12 +625,12 @@ function die(state: State, thread: number): State {
   }
 }
 
-/** Where the model keeps what no typed array has. */
+/** The index at which the model keeps values that no typed array has. */
 function placeOf(number: number): number {
   return -1 - number
 }
 
-/** Whether the last looks are the same ones again and again. */
+/** Whether the last reads repeat the same sequence again and again. */
 function goesRound(looks: readonly string[]): boolean {
   for (let period = 1; ROUNDS * period <= looks.length; period++) {
     const tail = looks.slice(-ROUNDS * period)
@@ -645,7 +651,7 @@ function wayOf(trace: Trace | undefined): string[] {
   return way
 }
 
-/** Two hashes of 32 and 21 bits in one number. */
+/** Combines two hashes of 32 and 21 bits in one number. */
 function mix(hash: number, answer: Answer): number {
   let high = Math.floor(hash / 2 ** 21) | 0
   let low = hash % 2 ** 21

@@ -1,4 +1,6 @@
-/** Explores the locks' own code, and the same code broken on purpose; explore.ts has what takes longer. */
+/**
+ * Explores the locks' code, and the same code broken on purpose. explore.ts has the cases that take longer.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

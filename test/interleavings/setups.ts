@@ -1,4 +1,4 @@
-/** What is explored: threads over one small table, and what must hold in the end. */
+/** The situations to explore: threads on one small table, and what must hold in the end. */
 
 import assert from 'node:assert/strict'
 import type { SharedLocks } from '../../src/backends/threads/index.ts'
@@ -20,13 +20,13 @@ type Thread = Setup<SharedLocks>['threads'][number]
 /** One situation. */
 export interface Situation {
   readonly name: string
-  /** What is shown by it. */
+  /** The property that it shows. */
   readonly shows: string
-  /** Some take longer than a test should: only the whole run has them. */
+  /** Set if it takes longer than a test should: only `npm run explore` runs it. */
   readonly long?: true
-  /** What of the code stands for something else. */
+  /** The changes of the code for this situation. */
   readonly changes: readonly Change[]
-  /** How many preemptions are explored at most; absent where all are. */
+  /** The maximum number of preemptions to explore; undefined: all of them. */
   readonly preemptions?: number | undefined
   explorer(code: Code): Explorer<SharedLocks>
 }
@@ -36,9 +36,9 @@ interface Options {
   readonly order?: 'ascending' | 'free'
   readonly count?: number
   readonly repairs?: boolean
-  /** On an x86: a pair is freed by plain stores, which wait in store buffers. */
+  /** On an x86: a pair is unlocked by plain stores, which wait in store buffers. */
   readonly x86?: boolean
-  /** What each thread holds at the beginning, alone and shared. */
+  /** The locks that each thread holds at the beginning, exclusive and shared. */
   readonly holding?: (me: number) => readonly number[]
   readonly reading?: (me: number) => readonly number[]
 }
@@ -71,13 +71,13 @@ function situation(
       const explorer: Explorer<SharedLocks> = new Explorer<SharedLocks>({
         threads: setup.mortal ? [...threads, clearsUp(code, setup.deaths ?? 1)] : threads,
         ...setup,
-        // Without deadlocks and deaths to look for, nobody looks into another's slot.
+        // Without deadlocks and deaths to detect, no thread reads the slot of another.
         ...(order === 'ascending' &&
           !setup.mortal &&
           !setup.timeouts && {
             isPrivate: (index: number) => index * 4 >= HEADER_BYTES && index * 4 < locksBase,
           }),
-        // A thread's list is read by itself alone, so what it stores there need not wait.
+        // Only the thread itself reads its list, so its stores there need no buffer.
         ...(x86 && {
           isBuffered: (index: number) =>
             index * 4 >= locksBase &&
@@ -102,7 +102,7 @@ function situation(
   }
 }
 
-/** Takes two locks in one request, works behind them, frees them. */
+/** Takes two locks in one request, works behind them, unlocks them. */
 const pair =
   (a: number, b: number): Thread =>
   (locks, world) => {
@@ -122,7 +122,7 @@ const one =
     world.outcome('done')
   }
 
-/** Takes one lock together with others who look at what it guards. */
+/** Takes one lock shared, and reads what it guards. */
 const reads =
   (a: number): Thread =>
   (locks, world) => {
@@ -132,7 +132,7 @@ const reads =
     world.outcome('done')
   }
 
-/** Looks at what a lock guards that it holds shared, and leaves it. */
+/** Reads what a lock guards that the thread holds shared, and unlocks it. */
 const leaves =
   (a: number): Thread =>
   (locks, world) => {
@@ -141,7 +141,7 @@ const leaves =
     world.outcome('done')
   }
 
-/** Works behind a lock that it holds, and frees it. */
+/** Works behind a lock that the thread holds, and unlocks it. */
 const frees =
   (a: number): Thread =>
   (locks, world) => {
@@ -150,7 +150,7 @@ const frees =
     world.outcome('done')
   }
 
-/** Holds one lock shared and wants another alone. */
+/** Holds one lock shared and requests another exclusively. */
 const readsAndTakes =
   (first: number, second: number): Thread =>
   (locks, world, me) => {
@@ -172,7 +172,7 @@ const readsAndTakes =
     locks.unlockShared(first)
   }
 
-/** Takes one lock, then another inside; gives up when it is a deadlock's victim. */
+/** Takes one lock, then another inside; gives up if it is a deadlock's victim. */
 const nested =
   (first: number, second: number): Thread =>
   (locks, world, me) => {
@@ -194,7 +194,7 @@ const nested =
     locks.unlock(first)
   }
 
-/** Takes one lock and frees it, then another. */
+/** Takes one lock and unlocks it, then another. */
 const inSequence =
   (first: number, second: number): Thread =>
   (locks, world, me) => {
@@ -202,7 +202,7 @@ const inSequence =
     one(second)(locks, world, me)
   }
 
-/** Works behind a pair of locks that it holds, and frees them. */
+/** Works behind a pair of locks that the thread holds, and unlocks them. */
 const freesPair =
   (a: number, b: number): Thread =>
   (locks, world) => {
@@ -211,7 +211,7 @@ const freesPair =
     world.outcome('done')
   }
 
-/** Wakes one that sleeps on a lock, at any moment and for no reason. One of three threads. */
+/** Wakes a thread that sleeps on a lock, at any moment and without reason. It assumes three threads. */
 const wakesSpuriously =
   (a: number): Thread =>
   (_, world) => {
@@ -220,7 +220,7 @@ const wakesSpuriously =
     world.outcome('done')
   }
 
-/** Does one after the other. */
+/** Runs one program after the other. */
 const andThen =
   (first: Thread, second: Thread): Thread =>
   (locks, world, me) => {
@@ -228,7 +228,7 @@ const andThen =
     second(locks, world, me)
   }
 
-/** Whether a request was granted; if not, why stands in the outcome. */
+/** Whether a request was granted; if not, the outcome says why. */
 function taken(world: World, request: () => void, whenDeadlocked: () => void = () => {}): boolean {
   try {
     request()
@@ -242,7 +242,7 @@ function taken(world: World, request: () => void, whenDeadlocked: () => void = (
   }
 }
 
-/** A victim's lock must be in the hands of one who asks for another inside: what {@link nested} notes. */
+/** Checks that another thread holds the victim's lock and has a nested request: {@link nested} notes it. */
 function mustBeBlocked(world: World, me: number, lock: number): void {
   for (let other = 0; other < 3; other++) {
     if (other !== me && world.noted(other) === 1 + lock) return
@@ -250,10 +250,10 @@ function mustBeBlocked(world: World, me: number, lock: number): void {
   world.fault(`${me} is told of a deadlock, but nobody holds lock ${lock} and asks for more`)
 }
 
-/** Where the parent notes that it has cleared up, or that nobody died. */
+/** The note that says: the parent has cleaned up, or no thread has died. */
 const CLEARED_UP = 5
 
-/** What the parent of those who die does. */
+/** The program of the parent of the threads that die. */
 const clearsUp =
   (code: Code, deaths: number): Thread =>
   (locks, world) => {
@@ -395,7 +395,7 @@ export const situations: readonly Situation[] = [
         world.note(1, 1 + 1)
         if (taken(world, () => locks.lock(2))) locks.unlock(2)
         world.note(1, 0)
-        // Now the ring is open, and closes again behind it.
+        // The ring is open now, and closes again behind this thread.
         world.note(3, 1)
         world.awaitNote(4)
         locks.unlock(1)
@@ -433,7 +433,7 @@ export const situations: readonly Situation[] = [
         world.note(CLEARED_UP, 1)
       },
       (locks, world, me) => {
-        // The dead one's place is free now, if the sweep did not find what it held.
+        // The slot of the dead thread is free now, even if the sweep did not find what it held.
         world.awaitNote(CLEARED_UP)
         one(0)(locks, world, me)
       },

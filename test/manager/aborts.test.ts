@@ -1,4 +1,7 @@
-/** Aborts: heard whatever other listeners of the signal do, and before anything else can be seen. */
+/**
+ * Aborts: the manager sees them whatever other listeners of the signal do, and before they have any other
+ * visible effect.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -8,7 +11,7 @@ import { holder, settle, state } from './tools.ts'
 const no = (): never => assert.fail('called')
 const free = { held: [], pending: [] }
 
-/** A signal whose `abort` event is stopped by a listener that came before ours. */
+/** A signal with an earlier listener that stops its `abort` event. */
 function stopped(): { readonly signal: AbortSignal; abort(reason: unknown): void } {
   const controller = new AbortController()
   controller.signal.addEventListener('abort', (event) => event.stopImmediatePropagation())
@@ -36,7 +39,8 @@ describe('an abort', { timeout: 60_000 }, () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const { signal } = controller
-    // Granted at once, and nothing listened before: then a listener comes, and then others wait.
+    // This request is granted at once, so the manager does not listen yet. Then another listener is added,
+    // and only then do requests wait.
     await locks.request('a', { signal }, () => {})
     signal.onabort = (event) => event.stopImmediatePropagation()
     for (let i = 0; i < 2; i++) {

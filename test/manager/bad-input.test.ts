@@ -1,4 +1,4 @@
-/** Bad input: one clear error, and no lock taken. */
+/** Bad input causes one clear error, and takes no lock. */
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
@@ -10,7 +10,7 @@ const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unk
 const acquire = locks.acquire.bind(locks) as (...args: unknown[]) => Promise<unknown>
 const no = (): never => assert.fail('called')
 
-/** A proxy of which nothing can be read. */
+/** A proxy that throws on every access. */
 function revoked(): unknown {
   const { proxy, revoke } = Proxy.revocable([], {})
   revoke()
@@ -361,7 +361,7 @@ describe('bad input', { timeout: 60_000 }, () => {
         manager.request('a', () => 'waited'),
         manager.request('b', async () => 'b'),
       )
-      // Its callback has returned a promise by then.
+      // The callback has returned a promise by then.
       await settle()
     } finally {
       globalThis.Promise = Original
@@ -399,7 +399,7 @@ describe('bad input', { timeout: 60_000 }, () => {
   it('is reported with a stack that begins at the call', async () => {
     const firstCall = (error: unknown): true => {
       assert.ok(error instanceof LockUsageError)
-      // Bun has left the caller by then.
+      // On Bun, the caller has left the stack by then.
       const begin =
         'Bun' in globalThis ? /bad-input\.test/ : /^LockUsageError: .*\n.*bad-input\.test/
       assert.match(error.stack ?? '', begin)

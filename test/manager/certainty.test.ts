@@ -1,11 +1,11 @@
-/** Which deadlocks have a victim: those that are proved, and no others. */
+/** Deadlocks have a victim if they are proved, and only then. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager } from '../../src/index.ts'
 import { gate, pause, rounds, settle, state, watched } from './tools.ts'
 
-/** Holds `b`, and asks for `a` when that is held. */
+/** Holds `b`, and requests `a` once that is held. */
 function holdsBWantsA(locks: LockManager, held: Promise<void>): Promise<string> {
   return locks.request('b', async () => {
     await held
@@ -13,7 +13,7 @@ function holdsBWantsA(locks: LockManager, held: Promise<void>): Promise<string> 
   })
 }
 
-/** Holds a guard of `a` until it is to be released. */
+/** Holds a guard of `a` until `release` resolves. */
 async function holdsA(locks: LockManager, held: () => void, release: Promise<void>): Promise<void> {
   const guard = await locks.acquire('a')
   held()
@@ -88,7 +88,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     await rounds()
     assert.deepEqual(kinds, ['suspected'])
     later.open()
-    // Later looks do not keep the process alive.
+    // The detector's later checks do not keep the process alive.
     const alive = setInterval(() => {}, 1000)
     await assert.rejects(result, DeadlockError)
     clearInterval(alive)
@@ -227,7 +227,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     const [inB, end] = [gate(), gate()]
     const suspect = locks.request('b', async () => {
       await settle()
-      // Nobody waits for it: only suspected, so that all in the cycle read their chains.
+      // No code awaits this request. So the cycle is only suspected, and all in it read their await chains.
       void (async () => await locks.request('a', () => {}))()
       inB.open()
       await end.opened
@@ -360,7 +360,7 @@ describe('a wait queue', { timeout: 30_000 }, () => {
     const holder = locks.request('a', { mode: 'shared' }, async () => {
       await queued.opened
       const nested = locks.request('a', { mode: 'shared' }, () => {})
-      // With two reactions it is not proved that the holder waits for it.
+      // Two reactions hide whether the holder waits for it.
       nested.catch(() => {})
       void nested.then(() => {})
       await nested

@@ -1,4 +1,4 @@
-/** Programs that a test runs in a process of their own. */
+/** Programs that a test runs in a separate process. */
 
 import { type Ended, runNode } from '../spawn.ts'
 

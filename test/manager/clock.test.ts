@@ -1,4 +1,4 @@
-/** Time limits under timers that a test has put in place of the real ones, and taken away again. */
+/** Time limits under timers that a test has mocked, and restored again. */
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
@@ -58,11 +58,11 @@ it('no wait or holding seems to have begun before the event loop was blocked', a
     setTimeout: (work: () => void, ms: number) => (ms === 10 ? timers.push(work) : {}),
   })
   try {
-    // What the tests before have read.
+    // Lets the time that earlier tests have read expire.
     await pause(20)
     const locks = new LockManager()
     await locks.request('warm-up', () => {})
-    // The program computes for so long, and then takes a lock: both in one turn of the event loop.
+    // The program computes for this long, and then takes a lock in the same turn of the event loop.
     at += 1500
     const { end } = await holder(locks, 'a')
     for (const timer of timers) timer()

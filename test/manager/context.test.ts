@@ -1,4 +1,7 @@
-/** Who is asking, where the runtime knows: alone in its file, for the first request of a process is special. */
+/**
+ * The requester, where the runtime knows it. It has its own file because the first request of a process is
+ * special.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -15,7 +18,7 @@ describe('the context of a holder', () => {
       const end = gate()
       const done = locks.request('first', () => end.opened)
       await settle()
-      // Nested, this would be a deadlock: the lock is its own holder's.
+      // Nested, this would be a deadlock: its own holder holds the lock.
       const suspected: unknown[] = []
       locks.on('deadlock', (report) => suspected.push(report))
       const again = locks.request('first', { timeoutMs: 1 }, () => {})
@@ -82,7 +85,7 @@ describe('the context of a holder', () => {
         await assert.rejects(outer.acquire('b'), LockOrderError)
         assert.throws(() => outer.tryAcquire('b'), LockOrderError)
       })
-      // The inner one has ended.
+      // The inner holder has ended.
       await outer.request('b', () => {})
     })
   })
@@ -97,7 +100,7 @@ describe('the context of a holder', () => {
       await end.opened
     })
     await locks.request('a', async (_lock, outer) => {
-      // In the callback of a holder that `other` does not hold for, and that is not inside it.
+      // The holder of this callback is neither the holder of `other` nor nested in it.
       await locks.request('c', { detached: true }, async () => {
         await outer.request('b:2', () => {})
         await (other as Scope).request('c:2', () => {})

@@ -9,7 +9,7 @@ import { runNode } from '../spawn.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-/** Two packages that each have a copy of the built package of their own. */
+/** Two packages, each with its own copy of the built package. */
 const folder = mkdtempSync(join(root, 'node_modules', '.copies-'))
 for (const user of ['one', 'two']) {
   const copy = join(folder, user, 'node_modules/lockwise')
@@ -19,7 +19,7 @@ for (const user of ['one', 'two']) {
   writeFileSync(join(folder, user, 'index.mjs'), "export * from 'lockwise'\n")
 }
 
-/** Runs a program in a process of its own; what it wrote. */
+/** Runs a program in its own process, and returns its output. */
 function run(program: string, ...args: string[]): { readonly out: string; readonly err: string } {
   const file = join(folder, 'program.mjs')
   writeFileSync(file, program)

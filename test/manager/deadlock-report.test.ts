@@ -7,7 +7,7 @@ import { mustBePlain } from '../core/reports.ts'
 import { gate, settle, watched } from './tools.ts'
 
 describe('the report of a deadlock between requests', { timeout: 20_000 }, () => {
-  /** Two holders that each want another lock of the other, and a third one that shares the first lock. */
+  /** Two holders that each request another lock of the other, and a third one that shares the first lock. */
   async function crossed(): Promise<DeadlockReport> {
     const { locks, reports } = watched({ deadlockVictims: 'likely', places: 'always' })
     const [end, shared] = [gate(), gate()]

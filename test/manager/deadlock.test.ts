@@ -1,4 +1,4 @@
-/** Nested requests that wait for each other: found, reported, and broken by one victim. */
+/** Nested requests that wait for each other: found, reported, and resolved by one victim. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -14,7 +14,9 @@ import {
 import { itIfProved } from './if-proved.ts'
 import { gate, holder, locksInTheWay, pause, settle, state } from './tools.ts'
 
-/** Two tasks that nest two locks in opposite order, each with the other's first lock taken. */
+/**
+ * Two tasks that nest two locks in opposite order. Each requests its second lock after both hold their first.
+ */
 function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
   const [one, two] = [gate(), gate()]
   const task = (label: string, first: string, second: string, own = one, other = two) =>
@@ -201,7 +203,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   it('is reported with the user’s own calls, whatever their files are called', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const code = '(locks) => function start() { return locks.request("a", () => start()) }'
-    // biome-ignore lint/security/noGlobalEval: the one way to name a file that there is none of
+    // biome-ignore lint/security/noGlobalEval: only eval can name a source file that does not exist
     const make = globalThis.eval(`${code}\n//# sourceURL=/game/manager/engine.js`)
     const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
     await assert.rejects(make(locks)(), DeadlockError)
@@ -213,7 +215,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     'is told with the place of another lock where none was kept, and says so',
     async () => {
       const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-      // Not all call stacks are kept of so many requests within one tick of the clock.
+      // The manager does not keep all call stacks of this many requests within one tick of the clock.
       for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
       const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
       await opposite(locks)
@@ -238,7 +240,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     await locks.request('a', async () => {
       void locks.request('a', () => steps.push('nobody waited'))
       const caught = locks.request('a', () => steps.push('only caught')).catch(() => {})
-      // To look at it is not to wait for it.
+      // Inspecting a promise is not waiting for it.
       assert.match(inspect(caught), /pending/)
       detached = locks.request('a', { detached: true }, () => steps.push('detached'))
       void detached.then(() => steps.push('told'))
@@ -489,7 +491,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     await locks.request('outer', async (_lock, outer) => {
       const guard = await outer.request('inner', async (_inner, inside) => {
         const held = await inside.acquire('a')
-        // Waited for, but not by the callback.
+        // Awaited, but not by the callback.
         void inside.request('b', () => {}).then(() => {})
         crosses = b.inside.request('a', () => 'a')
         void crosses.then(b.end)

@@ -1,4 +1,4 @@
-/** All durations of one report are those of one moment, also where the clock goes on while it is made. */
+/** All durations of one report refer to one moment, even if the clock advances while the report is made. */
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -17,7 +17,7 @@ const real = { ...runtime }
 describe('the durations of one report', { timeout: 20_000 }, () => {
   beforeEach(() => {
     let ms = Date.now()
-    // Each call of the clock takes 7 ms.
+    // Each call advances the clock by 7 ms.
     runtime.now = () => {
       ms += 7
       return ms
@@ -25,7 +25,7 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
   })
   afterEach(async () => {
     Object.assign(runtime, real)
-    // The coarse clock asks for the time again.
+    // Lets the coarse clock read the time again.
     await pause(30)
   })
 

@@ -11,7 +11,7 @@ const FORGOTTEN = `
     await locks.request('a', { label: 'step 2' }, () => {})
   }`
 
-/** How many times the loop was reported as empty. */
+/** The number of reports of an empty event loop. */
 function warnings(stderr: string): number {
   return stderr.split('LockwiseWarning: The event loop has run empty').length - 1
 }

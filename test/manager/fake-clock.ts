@@ -1,9 +1,9 @@
-/** A clock of the tests' own in the place of the runtime's. */
+/** A clock that replaces the runtime's in tests. */
 
 import { mock } from 'node:test'
 import { runtime } from '../../src/manager/clock.ts'
 
-/** Lets `work` decide what time it is. The runtime's clock is put back in its place afterwards. */
+/** Runs `work` with a `tick` that advances the time. Restores the runtime's clock afterwards. */
 export async function withFakeClock(
   work: (tick: (ms: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
@@ -11,7 +11,7 @@ export async function withFakeClock(
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() })
   Object.assign(runtime, { setTimeout, clearTimeout, now: Date.now })
   const tick = async (ms: number): Promise<void> => {
-    // First the coarse clock's timer: if it is late, the event loop seems to have been blocked.
+    // The coarse clock's timer runs first. If it is late, the event loop seems to have been blocked.
     mock.timers.tick(Math.min(ms, 10))
     if (ms > 10) mock.timers.tick(ms - 10)
     // Reports reach their listeners in microtasks.
@@ -21,7 +21,7 @@ export async function withFakeClock(
     await tick(20)
     await work(tick)
   } finally {
-    // The coarse clock asks for the time again.
+    // Lets the coarse clock read the time again.
     mock.timers.tick(20)
     mock.timers.reset()
     Object.assign(runtime, real)

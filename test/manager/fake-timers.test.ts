@@ -1,4 +1,4 @@
-/** Fake timers of a test runner, with everything faked, change nothing of deadlocks and reports. */
+/** A test runner's fake timers, with everything faked, change nothing about deadlocks and reports. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -7,7 +7,7 @@ import { runNode } from '../spawn.ts'
 const lockwise = new URL('../../src/index.js', import.meta.url).href
 const fakeTimers = import.meta.resolve('@sinonjs/fake-timers')
 
-/** Runs a program after fake timers are in place, which are put there before or after lockwise is loaded. */
+/** Runs a program under fake timers, which are installed before or after lockwise is loaded. */
 function run(order: 'before' | 'after', work: string): { stdout: string; stderr: string } {
   const load = `const { LockManager } = await import(${JSON.stringify(lockwise)})`
   const install = `

@@ -1,5 +1,5 @@
 /**
- * The forms of awaiting, one by one: what the detector learns of each on the runtime at hand. For tests and
+ * The forms of awaiting, one by one: what the detector learns of each on the current runtime. For tests and
  * for the table that `npm run runtimes` prints.
  */
 
@@ -10,11 +10,11 @@ import { gate, holder, pause, settle } from './tools.ts'
 /** A form as a row of the table. */
 export interface Row {
   readonly name: string
-  /** The verdict of V8's async stack traces. */
+  /** The verdict by V8's async stack traces. */
   readonly onV8: Verdict
-  /** Whether that changes while the request waits. */
+  /** Whether the verdict changes while the request waits. */
   readonly changes?: boolean
-  /** The callback. Its promise does not settle before `tools.over` or the request does. */
+  /** The callback. Its promise settles only after `tools.over` or the request does. */
   run(tools: RowTools): unknown
 }
 
@@ -22,7 +22,7 @@ export interface Row {
 interface RowTools extends FormTools {
   /** Makes a detached request instead. */
   askDetached(): Promise<unknown>
-  /** Opens when the verdict is known. */
+  /** Resolves when the verdict is known. */
   readonly over: Promise<void>
 }
 
@@ -144,8 +144,8 @@ const MORE: readonly Row[] = [
 export const ROWS: readonly Row[] = [...OF_PROGRAMS, ...MORE]
 
 /**
- * The detector's verdict on a row's code. Two holders wait for each other; the other one returns its own
- * nested request, so that its wait is proved on every runtime. `closedBy`: the one that waits last.
+ * The detector's verdict on a row's code. Two holders wait for each other. The other one returns its own
+ * nested request, so its wait is proved on every runtime. `closedBy` waits last.
  */
 export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Verdict> {
   const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
@@ -186,7 +186,7 @@ export async function verdictsOfAll(): Promise<Record<string, Verdict>> {
   return verdicts
 }
 
-/** Lets the detector look: it does so in the turns that follow, and by timers that are due sooner. */
+/** Lets the detector run: it does so in the following turns, and by timers that are due before the end. */
 async function looks(): Promise<void> {
   await settle()
   await pause(10)

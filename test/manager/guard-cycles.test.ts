@@ -9,7 +9,7 @@ import { runAlone } from './child.ts'
 import { withFakeClock } from './fake-clock.ts'
 import { gate, holder, settle, waitIn } from './tools.ts'
 
-/** The first report of a long wait after some work, with the guards to release. */
+/** The first report of a long wait after `work`, which returns the guards to release. */
 async function reportAfter(
   work: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
 ): Promise<SlowWaitReport> {
@@ -18,7 +18,7 @@ async function reportAfter(
   return report
 }
 
-/** A task's work: it takes the first lock, waits in `meet` for the other task, and goes on to the second. */
+/** A task's work: it takes the first lock, waits in `meet` for the other task, and then takes the second. */
 type Work = (
   locks: LockManager,
   [first, second]: readonly [string, string],
@@ -42,7 +42,7 @@ async function reportOfTwo(work: Work): Promise<SlowWaitReport> {
   })
 }
 
-/** All reports of long waits after some work, and then some time. */
+/** All reports of long waits after `work` and some time. */
 async function reportsAfter(
   work: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
   wait: (tick: (ms: number) => Promise<void>) => Promise<void> = async (tick) => {
@@ -62,7 +62,7 @@ async function reportsAfter(
   return reports
 }
 
-/** Does nothing when its guard comes but release it. */
+/** Acquires a guard and releases it at once. */
 async function passThrough(locks: LockManager, name: string, label: string): Promise<void> {
   const guard = await locks.acquire(name, { label })
   guard.release()
@@ -219,7 +219,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
         for (const apartMs of [0, 20]) {
           const reports = await reportsAfter(async (locks, tick) => {
             const guards: Guard[] = []
-            // As an event: code after an `await` could be that of one task that goes on.
+            // Starts each as an event: code after an `await` could belong to one continuing task.
             const start = (work: typeof one, name: string): void => {
               setImmediate(() => {
                 void work(locks, name, options).then((guard) => guards.push(guard))

@@ -12,7 +12,7 @@ import { pause, warningsOf } from './tools.ts'
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-/** Collects garbage until something is so, for some seconds at most. */
+/** Collects garbage until a condition holds, for some seconds at most. */
 async function collectUntil(isSo: () => boolean): Promise<void> {
   for (let i = 0; i < 200 && !isSo(); i++) {
     await pause(10)
@@ -20,7 +20,7 @@ async function collectUntil(isSo: () => boolean): Promise<void> {
   }
 }
 
-/** Guards that nothing refers to. */
+/** Acquires guards and drops all references to them. */
 async function leak(locks: LockManager, count: number): Promise<void> {
   for (let i = 0; i < count; i++)
     await locks.acquire([`a:${i}`, `b:${i}`], { label: `leaker ${i}` })

@@ -1,4 +1,7 @@
-/** Requests that a callback has started and not waited for, after its end: which deadlocks through it are proved. */
+/**
+ * Requests that a callback has made and not awaited, after its end: the deadlocks through them that are
+ * proved.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -6,7 +9,7 @@ import type { LockManager } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
 import { pause, rounds, watched } from './tools.ts'
 
-/** A callback that holds `first`, and asks for `second` after some milliseconds. */
+/** A callback that holds `first`, and requests `second` after some milliseconds. */
 function opposite(
   locks: LockManager,
   first: string,

@@ -7,7 +7,7 @@ import { LockManager, type LockManagerOptions, type SlowWaitReport } from '../..
 import { withFakeClock } from './fake-clock.ts'
 import { gate, settle } from './tools.ts'
 
-/** A manager, the reports of its waits, and what they name. */
+/** A manager, the reports of its waits, and the names in them. */
 function watched(options: LockManagerOptions = {}): {
   readonly locks: LockManager
   readonly reports: SlowWaitReport[]
@@ -26,7 +26,7 @@ function watched(options: LockManagerOptions = {}): {
   return { locks, reports, seen }
 }
 
-/** A request that holds until the answer is called. */
+/** Makes a request that holds until the returned function is called. */
 async function held(
   locks: LockManager,
   names: string | string[],
@@ -72,7 +72,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
       const end = await held(locks, 'a', 'H')
       const all = [locks.request('a', { label: 'first' }, () => {})]
       for (let i = 0; i < 500; i++) all.push(locks.request(['a', `b:${i}`], () => {}))
-      // These wait behind one that waits for 'a'.
+      // These wait behind a request that waits for 'a'.
       for (let i = 0; i < 500; i++) all.push(locks.request(`b:${i}`, () => {}))
       await tick(1100)
       assert.deepEqual(seen(), ['a: first of 501, H'])
@@ -88,7 +88,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
       const all = [locks.request(names, { label: 'w' }, () => {})]
       await tick(1100)
       assert.deepEqual(seen(), ['b:0: w of 1, H'])
-      // Younger waiters change nothing; another oldest waiter does.
+      // Younger waiters change nothing; a different oldest waiter does.
       all.push(locks.request(names.slice(100), { label: 'younger' }, () => {}))
       all.push(locks.request('a', { label: 'other' }, () => {}))
       await tick(900)

@@ -9,12 +9,12 @@ import { gate, rounds, settle, watched } from './tools.ts'
 
 const COUNT = 200
 
-/** Starts work so many times, side by side. */
+/** Starts work COUNT times, side by side. */
 function sideBySide(work: (i: number) => unknown): Promise<unknown[]> {
   return Promise.all(Array.from({ length: COUNT }, (_, i) => work(i)))
 }
 
-/** How many stacks are read while work is under way. */
+/** The number of stacks read during `work`. */
 async function readingsOf(work: () => Promise<unknown>): Promise<number> {
   let readings = 0
   let prepare: unknown
@@ -34,7 +34,7 @@ async function readingsOf(work: () => Promise<unknown>): Promise<number> {
   return readings
 }
 
-/** How many steps through sets are made while work is under way. */
+/** The number of iteration steps through sets during `work`. */
 async function stepsOf(work: () => Promise<unknown>): Promise<number> {
   const iterators = Object.getPrototypeOf(new Set().values()) as { next: () => unknown }
   const { next } = iterators
@@ -62,7 +62,7 @@ async function guarded(
   guard.release()
 }
 
-/** Programs in which so many branches take one lock in turn. */
+/** Programs in which COUNT branches take one lock in turn. */
 const BRANCHES: Readonly<Record<string, (locks: LockManager) => Promise<unknown>>> = {
   'by a guard': (locks) =>
     locks.request('root', () => sideBySide(() => guarded(locks, undefined, () => null))),

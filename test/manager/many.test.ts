@@ -1,4 +1,4 @@
-/** Many names in one request: granted whole or not at all, in one order, first come, first served. */
+/** Many names in one request: granted all or none, in one order, first come, first served. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -1,4 +1,4 @@
-/** After whatever was asked for, the manager is as small as before. */
+/** The manager uses no more memory after any kind of work than before. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -10,7 +10,10 @@ import { gate, pause, startOneAnother } from './tools.ts'
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-/** Bytes in use, when all that can be collected was: the least of several, for compilers come and go. */
+/**
+ * Bytes in use after all garbage was collected. The minimum of several readings, because compilers also
+ * allocate.
+ */
 async function heapUsed(): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < 6; i++) {
@@ -27,7 +30,7 @@ function newManager(): LockManager {
   return locks
 }
 
-/** In a call of its own: a function that goes on keeps whatever it had in hand. */
+/** Runs `work` in a separate call, because a running function keeps its temporaries alive. */
 async function elsewhere(work: (locks: LockManager) => Promise<unknown>): Promise<void> {
   await work(newManager())
 }
@@ -94,7 +97,7 @@ describe('memory', { timeout: 300_000 }, () => {
         signal.addEventListener('abort', () => {})
         const first = locks.request('a', { signal }, () => {})
         await Promise.all([first, locks.request('a', { signal }, () => {})])
-        // Signals that follow others are cleared away between turns only.
+        // Signals that follow others are cleared away only between turns.
         if (i % 100 === 0) await pause(0)
       }
     },
@@ -130,7 +133,7 @@ describe('memory', { timeout: 300_000 }, () => {
 
   for (const [what, work] of Object.entries(works)) {
     it(`is given back after ${what}`, async () => {
-      // Once elsewhere, for all that is made once: compiled code, the strings of names.
+      // A first run elsewhere creates what is created only once: compiled code, the strings of names.
       await elsewhere(work)
       const before = await heapUsed()
       const locks = newManager()
@@ -152,7 +155,7 @@ describe('memory', { timeout: 300_000 }, () => {
         else done.open()
       })
     }
-    // The first time for all that is made once.
+    // The first run creates what is created only once.
     for (const length of [20_000, 10, 20_000]) {
       done = gate()
       left = length

@@ -6,7 +6,7 @@ import type { LockEvent } from '../../src/core/events.ts'
 import { LockManager, shared } from '../../src/index.ts'
 import { observe } from '../../src/manager/lock-manager.ts'
 
-/** A manager and what its observer gets, each event as a line. */
+/** A manager, and the events that its observer gets, also as lines. */
 function observed(): { locks: LockManager; events: LockEvent[]; lines(): string[] } {
   const locks = new LockManager()
   const events: LockEvent[] = []

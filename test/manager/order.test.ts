@@ -1,4 +1,4 @@
-/** Orders: a declared one that is kept, and one that is only seen. */
+/** Lock orders: a declared one that is enforced, and one that is only observed. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -17,7 +17,7 @@ import {
 import { itIfProved } from './if-proved.ts'
 import { holder, pause, settle } from './tools.ts'
 
-/** Possible deadlocks that a program makes. */
+/** The possible deadlocks that a program causes. */
 async function seen(
   program: (
     locks: LockManager,
@@ -63,7 +63,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
         )
         assert.throws(() => bank.tryAcquire('customer:1'), LockOrderError)
         await assert.rejects(bank.acquire('customer:1'), LockOrderError)
-        // No code here waits for the detached request: it holds only what it has asked for itself.
+        // No code here waits for the detached request, so it holds only what it requested itself.
         await bank.request('customer:9', { detached: true }, (_other, beside) =>
           (beside as unknown as LockManager).request('account:9', () => 'detached'),
         )
@@ -140,7 +140,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
         bank.request('customer:7', () => 'never'),
         /'account:1' is held by transfer \(exclusively for .* at .*order\.test.*'customer:7' first; or.*detached: true$/,
       )
-      // An owner’s code belongs where it runs.
+      // The code of an owner belongs to the callback in which it runs.
       await assert.rejects(
         bank.request('customer:7', { owner: {} }, () => 'never'),
         /'account:1' is held by transfer .*, or 'customer:7' first$/,
@@ -164,7 +164,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
 
 describe('an order that is only seen', { timeout: 60_000 }, () => {
   it('is reported when it contradicts itself, with both call sites, though nothing hung', async () => {
-    // Awaited: what JavaScriptCore calls last in a function it calls in its place.
+    // Awaited, because in a tail call JavaScriptCore replaces the caller's frame.
     const reports = await seen(async (locks) => {
       await locks.request('customer:1', { label: 'open' }, async () => {
         await locks.request('account:1', () => {})

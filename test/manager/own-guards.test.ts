@@ -6,7 +6,7 @@ import { type Guard, LockManager } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
 import { rounds, settle, watched } from './tools.ts'
 
-/** Forms of asking for `c` in a callback that has a guard of it. */
+/** Forms of requesting `c` in a callback that has a guard of it. */
 const FORMS: Readonly<Record<string, (locks: LockManager) => Promise<unknown>>> = {
   'in its own callback': async (locks) => await locks.request('c', () => 'granted'),
   'in the callback of a nested request': async (locks) =>

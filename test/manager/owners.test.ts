@@ -1,4 +1,4 @@
-/** Owners: guards and requests of one task, where no callback says that they belong together. */
+/** Owners: guards and requests of one task, where no callback shows that they belong together. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -210,7 +210,8 @@ describe('an owner', { timeout: 30_000 }, () => {
       ])
       assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
       assert.deepEqual(kinds, ['deadlock'])
-      // Its guard is waited for too, by what it waits for there.
+      // Here the cycle leads through the owner's guard: `other` waits for it, and the owner waits for
+      // `other`.
       const [held, asked] = [gate(), gate()]
       const other = locks.request('b', async () => {
         held.open()

@@ -1,4 +1,4 @@
-/** Which forms of awaiting prove that a holder's callback waits. */
+/** The forms of awaiting that prove that a holder's callback waits. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

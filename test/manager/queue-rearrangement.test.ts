@@ -1,5 +1,5 @@
 /**
- * Nested requests and those that wait before them: what must not become a deadlock, and what is one.
+ * Nested requests and the requests that wait before them: what must not become a deadlock, and what is one.
  * These requests are made and awaited outside of their holders' callbacks, so that no wait is proved.
  */
 
@@ -104,7 +104,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
       () => {},
     )
     await settle()
-    // The cycle stands. From now on `both` waits for a guard of `a` too.
+    // The cycle exists. From here on, `both` also waits for a guard of the holder of `a`.
     void c.end()
     await settle()
     controller.abort()
@@ -135,7 +135,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     await settle()
     const first = d.inside.request('a', () => steps.push('first'))
     const second = d.inside.request('a', () => steps.push('second'))
-    // Awaited the other way round.
+    // Awaited in the reverse order.
     const done = [second.then(() => {}), first.then(() => {})]
     await settle()
     ;(await guard).release()

@@ -1,11 +1,11 @@
-/** A stolen lock: its holder learns that, by whom, and can stop. */
+/** A stolen lock: its holder learns of it and who stole it, and can stop. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, type Lock, LockLostError, LockManager } from '../../src/index.ts'
 import { gate, settle, state } from './tools.ts'
 
-/** A holder, and what its callback got. */
+/** A holder, and the arguments of its callback. */
 async function victimOf(
   locks: LockManager,
   name: string,
@@ -67,7 +67,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     await steal(locks, 'a')
     const error = (await done.catch((reason) => reason)) as DOMException & { cause: Error }
     assert.match(error.stack ?? '', /^AbortError: .*\n.*\bvictimOf\b.*stolen\.test/)
-    // Bun has left the caller by then, and begins with a call of ours.
+    // On Bun, the caller has left the stack by then. The stack begins with a call inside lockwise.
     const begin =
       'Bun' in globalThis ? /\bsteal\b/ : /^LockLostError: .*\n.*\bsteal\b.*stolen\.test/
     assert.match(error.cause.stack ?? '', begin)
@@ -90,7 +90,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     assert.deepEqual([lock.held, signal.aborted], [true, false])
     const heard: string[] = []
     signal.addEventListener('abort', () => {
-      // Belongs to no holder: the thief's lock would make this a deadlock.
+      // This request belongs to no holder. Inside the thief's holder it would be a deadlock.
       heard.push('abort')
       void locks.request('thief', () => heard.push('granted'))
     })

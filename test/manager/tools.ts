@@ -13,12 +13,12 @@ import {
   type SlowWaitReport,
 } from '../../src/index.ts'
 
-/** Lets everything happen that is under way. */
+/** Lets all pending work run. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await setImmediate()
 }
 
-/** The event loop goes round ten times, timers included: a victim is rejected after one. */
+/** Lets the event loop run ten times, timers included: a victim is rejected after one. */
 export async function rounds(): Promise<void> {
   for (let i = 0; i < 10; i++) await pause(1)
 }
@@ -41,13 +41,13 @@ export function watched(options: ConstructorParameters<typeof LockManager>[0] = 
   return { locks, reports, kinds }
 }
 
-/** A report of a long wait, and not of a holding. */
+/** Asserts that a report is of a long wait, not of a long hold. */
 export function waitIn(report: SlowReport | undefined): SlowWaitReport {
   assert.equal(report?.state, 'waiting')
   return report as SlowWaitReport
 }
 
-/** The lock of each member of a deadlock that the member before it waits for. */
+/** For each member of a deadlock, its lock that the previous member waits for. */
 export function locksInTheWay(cycle: readonly DeadlockMember[]): DeadlockHeldLock[] {
   return cycle.map(({ holds }, i) => {
     const wanted = cycle.at(i - 1)?.waitsFor.name
@@ -55,12 +55,12 @@ export function locksInTheWay(cycle: readonly DeadlockMember[]): DeadlockHeldLoc
   })
 }
 
-/** Milliseconds. */
+/** Waits some milliseconds. */
 export function pause(ms: number): Promise<void> {
   return setTimeout(ms)
 }
 
-/** A promise, and how to settle it. */
+/** A promise, and a function that resolves it. */
 export function gate(): { readonly opened: Promise<void>; open(): void } {
   let open = (): void => {}
   const opened = new Promise<void>((resolve) => {
@@ -100,7 +100,7 @@ export async function holder(
   return { ...(given as Pick<Holder, 'lock' | 'inside'>), done, end }
 }
 
-/** Requests of which each starts the next and is not awaited by it, so many, for some names in turn. */
+/** Makes `count` requests for some names in turn. Each makes the next, and does not await it. */
 export async function startOneAnother(
   locks: LockManager,
   count: number,
@@ -117,13 +117,13 @@ export async function startOneAnother(
   await done.opened
 }
 
-/** The names that are held, and those that are waited for. */
+/** The names that are held, and those that requests wait for. */
 export async function state(locks: LockManager): Promise<{ held: string[]; pending: string[] }> {
   const { held, pending } = await locks.query()
   return { held: held.map(({ name }) => name), pending: pending.map(({ name }) => name) }
 }
 
-/** The warnings while `work` is under way, and just after it. */
+/** The warnings during `work`, and just after it. */
 export async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
   const warnings: string[] = []
   const hear = ({ name, message }: Error): void => {

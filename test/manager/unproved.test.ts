@@ -12,7 +12,7 @@ import { gate, rounds, settle, state, watched } from './tools.ts'
 /** Starts code that ends in a deadlock. `signal` aborts the requests that wait in it. */
 type Start = (locks: LockManager, signal: AbortSignal) => Promise<unknown>[]
 
-/** A function that each of `count` tasks calls; the promises resolve when the last one has called it. */
+/** Returns a function for `count` tasks to call. Its promises resolve when the last one has called it. */
 function meeting(count: number): () => Promise<void> {
   const all = gate()
   let missing = count
@@ -103,7 +103,7 @@ const PROVED: Readonly<Record<string, Start>> = {
   },
 }
 
-/** The victims among some tasks. All others must be fulfilled. */
+/** The number of victims among some tasks. All others must be fulfilled. */
 async function victimsOf(tasks: readonly Promise<unknown>[]): Promise<number> {
   const results = await Promise.allSettled(tasks)
   const reasons = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))

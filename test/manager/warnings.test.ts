@@ -1,4 +1,4 @@
-/** Warnings of the process: a manager's reports that have no listener and would not be seen otherwise. */
+/** Process warnings: a manager's reports that have no listener and would otherwise go unseen. */
 
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'

@@ -321,7 +321,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
       getPrototypeOf: throws,
       getOwnPropertyDescriptor: throws,
     })
-    // Of many requests only a sample is looked at.
+    // The manager examines only a sample of many requests.
     for (let i = 0; i < 64; i++) {
       assert.equal(await locks.request('a', options, (lock) => lock?.mode), 'shared')
     }
@@ -379,7 +379,7 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     }
     const expected = ['res exclusive', 'end', 'reader 1', 'reader 2']
     assert.deepEqual(await program({ locks: new LockManager() }), expected)
-    // Where the runtime has its own, that says the same.
+    // If the runtime has Web Locks of its own, they give the same result.
     const { navigator } = globalThis as unknown as {
       navigator?: { locks?: Pick<LockManager, 'request'> }
     }

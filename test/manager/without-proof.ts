@@ -1,6 +1,6 @@
 /**
- * Takes from V8 the async stack traces that prove waits, so that tests find the state of Bun, Firefox and
- * Safari on Node and Deno too. Must be imported before the manager, which tries its runtime only once.
+ * Turns off V8's async stack traces, which prove waits, so that tests on Node and Deno run as on Bun, Firefox
+ * and Safari. Import it before the manager, which probes its runtime only once.
  */
 
 import { setFlagsFromString } from 'node:v8'

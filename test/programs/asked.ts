@@ -1,4 +1,4 @@
-/** A request, as the naive model knows it. */
+/** A request in the naive model. */
 
 import type { LockMode } from '../../src/index.ts'
 import type { Until, Verdict } from './forms.ts'
@@ -6,13 +6,13 @@ import type { Until, Verdict } from './forms.ts'
 /** How a request ended. */
 export type Outcome = 'value' | 'thrown' | 'aborted' | 'timeout' | 'stolen' | 'deadlock' | 'null'
 
-/** The locks that are asked for, and how. */
+/** The locks that are requested, and the kind of request. */
 export interface Demand {
   readonly locks: ReadonlyMap<string, LockMode>
   readonly how: 'plain' | 'steal' | 'ifAvailable' | 'detached'
-  /** From the call on, in milliseconds. */
+  /** In milliseconds, from the call. */
   readonly timeoutMs: number | undefined
-  /** The callback takes commands, or ends at once; or there is only a guard. */
+  /** The callback takes commands, or ends at once; `guard`: there is no callback. */
   readonly onHold: 'stay' | 'return' | 'throw' | 'guard'
 }
 
@@ -20,12 +20,12 @@ export interface Demand {
 export class Asked {
   readonly id: number
   readonly demand: Demand
-  /** The holder in whose callback it was made; from the end of that one on, the next around it. */
+  /** The holder in whose callback the request was made; after its end, the next outer one. */
   parent: Asked | undefined
   readonly deadline: number
   state: 'pending' | 'holding' | 'ended' = 'pending'
   outcome: Outcome | undefined
-  /** The verdict when its promise was awaited: whether the code of its parent waits for it. */
+  /** The verdict when its promise was awaited: whether its parent's code waits for it. */
   verdict: Verdict = 'none'
   /** The code that waits for it. */
   waitedForIn: Waiting | undefined
@@ -33,21 +33,21 @@ export class Asked {
   isBranching = false
   /** Whether its promise, or its helper's, has a reaction of any kind; a second one hides both. */
   hasReaction = false
-  /** The form in which it was made, or awaited last. */
+  /** The form in which it was made, or last awaited. */
   form = ''
-  /** The wait that its callback is in, once it holds. */
+  /** The wait of its callback, while it holds. */
   waitsIn: Waiting | undefined
-  /** Whether its callback has been told to return, or to end. */
+  /** Whether its callback was commanded to return or to end. */
   isOver = false
   /** Whether nested requests were made side by side. */
   hasBranches = false
-  /** Whether its holder has ended, and nobody has subscribed to it since. */
+  /** Whether its holder has ended, and no code has subscribed to it since. */
   isLeftBehind = false
-  /** Whether there is a guard of it: a moment after the grant. */
+  /** Whether its guard exists: that is a moment after the grant. */
   isOut = false
   /**
-   * For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant; none
-   * when its holder has ended.
+   * For a guard: the holders whose code was proved to wait for it, and for nothing else, at its grant. Empty
+   * after its holder has ended.
    */
   awaitedBy: readonly Asked[] = []
 
@@ -58,7 +58,7 @@ export class Asked {
     this.deadline = now + (demand.timeoutMs ?? Number.POSITIVE_INFINITY)
   }
 
-  /** The verdict now: code that has gone on leaves its subscription behind. */
+  /** The current verdict: code that has continued leaves its subscription behind. */
   get link(): Verdict {
     return this.verdict === 'proved' && this.waitedForIn?.isOver ? 'suspected' : this.verdict
   }
@@ -75,7 +75,7 @@ export class Asked {
     return this.isOut && this.state === 'holding'
   }
 
-  /** The holder whose code is to end it, once it holds. */
+  /** The holder whose code must end it, while it holds. */
   get code(): Asked | undefined {
     if (this.state !== 'holding') return undefined
     if (!this.isGuard) return this.demand.onHold === 'guard' ? undefined : this
@@ -90,7 +90,7 @@ export class Asked {
     return around.filter(({ state }) => state !== 'ended')
   }
 
-  /** There is a guard of it now. */
+  /** Marks its guard as existing. */
   bringOut(): void {
     if (this.isOut) return
     const awaitedBy: Asked[] = []
@@ -127,7 +127,7 @@ export class Waiting {
     this.other = other
   }
 
-  /** Whether the code has gone on. */
+  /** Whether the code has continued. */
   get isOver(): boolean {
     const ends = [this.asked, ...(this.other ? [this.other] : [])].map(endOf)
     if (this.until === 'all') return ends.includes(false) || !ends.includes(undefined)

@@ -1,4 +1,4 @@
-/** The form that compilers give an `async` function for old targets: a generator that `then` drives. */
+/** The form that compilers give an `async` function for old targets: a generator driven by `then`. */
 
 /** Awaits one promise as such code does. */
 export function viaAwaiter(start: () => Promise<unknown>): Promise<unknown> {

@@ -1,43 +1,43 @@
-/** The code of the holders: makes requests and awaits them, on the real side and in the model. */
+/** The code of the holders: makes requests and awaits them, in the real manager and in the model. */
 
 import { type Asked, Waiting } from './asked.ts'
 import { type Form, type FormTools, type Limit, newLimit } from './forms.ts'
 import type { Step } from './program.ts'
 import type { Real } from './real.ts'
 
-/** A promise that was started and can be awaited later. */
+/** A promise that was created and can be awaited later. */
 interface Kept {
   readonly asked: Asked
   readonly promise: Promise<unknown>
-  /** A helper's promise: the manager does not learn of subscriptions to it. */
+  /** Set for a helper's promise: the manager does not see subscriptions to it. */
   readonly isHelper: boolean
   readonly holder: Asked
 }
 
-/** Another promise, which the driver settles. */
+/** A promise that is not a request; the driver settles it. */
 interface Other {
   readonly promise: Promise<unknown>
   readonly state: { state: 'pending' | 'value' | 'thrown' }
   settle(how: 'value' | 'thrown'): void
 }
 
-/** How the code of one program makes a request now. */
+/** Makes the request of a step, now. */
 export type Start = () => Asked
 
-/** The code of one program's holders. */
+/** The code of all holders of one program. */
 export class Code {
   readonly #realOf: (asked: Asked) => Real
   readonly #limit: Limit = newLimit()
   readonly #kept: Kept[] = []
   readonly #others = new Map<Waiting, Other>()
-  /** Nested requests that somebody has subscribed to since the last look. */
+  /** Nested requests that code has subscribed to since the last `takeSubscribed`. */
   readonly #subscribed = new Set<Asked>()
 
   constructor(realOf: (asked: Asked) => Real) {
     this.#realOf = realOf
   }
 
-  /** Has a request made in the code of a holder. */
+  /** Makes a request in the code of a holder. */
   ask(step: Extract<Step, { do: 'ask' }>, holder: Asked, start: Start): void {
     const isSide = step.isSide || !holder.takesCommands
     if (step.as === 'return' && !isSide && step.demand.onHold !== 'guard') {
@@ -47,13 +47,13 @@ export class Code {
     else this.#perform(step.form, holder, isSide, undefined, () => this.#keptOf(start(), holder))
   }
 
-  /** Has a promise awaited that was started before. */
+  /** Awaits a promise that was created before. */
   await(step: Extract<Step, { do: 'await' }>): void {
     const able = this.#kept.filter(
       ({ asked, isHelper, holder }) =>
         asked.state === 'pending' &&
         asked.parent?.state === 'holding' &&
-        // The manager cannot know that code awaits a helper that an ended callback has left behind.
+        // If an ended callback left a helper behind, the manager cannot know that code awaits it.
         (!isHelper || holder === asked.parent),
     )
     const kept = pick(able, step.which)
@@ -64,13 +64,13 @@ export class Code {
     this.#perform(step.form, holder, isSide, pick(rest, step.other), () => kept)
   }
 
-  /** Settles the other promise of some code that waits for two. */
+  /** Settles the other promise of code that waits for two. */
   settle(step: Extract<Step, { do: 'settle' }>): void {
     const pending = [...this.#others.values()].filter(({ state }) => state.state === 'pending')
     pick(pending, step.which)?.settle(step.how)
   }
 
-  /** Lets code go on that waits for nothing else any more, or all of it. */
+  /** Settles the other promise of code whose request has settled; with `isAll`, of all code. */
   settleOthers(isAll: boolean): void {
     for (const [waiting, other] of this.#others) {
       if (isAll || waiting.asked.state === 'ended' || waiting.asked.isOut) {
@@ -80,7 +80,7 @@ export class Code {
     }
   }
 
-  /** Nested requests that somebody has subscribed to since this was asked last. */
+  /** Returns the nested requests that code has subscribed to since the last call. */
   takeSubscribed(): Asked[] {
     const subscribed = [...this.#subscribed]
     this.#subscribed.clear()
@@ -131,7 +131,7 @@ export class Code {
     return { asked, promise: this.#realOf(asked).promise, isHelper: false, holder }
   }
 
-  /** Performs a form in the code of a holder. `second`: what it waits for beside the request. */
+  /** Performs a form in the code of a holder. The code waits for `second` besides the request. */
   #perform(
     form: Form,
     holder: Asked,
@@ -147,7 +147,7 @@ export class Code {
       const waiting = new Waiting(form.until, kept.asked, beside)
       if (other) this.#others.set(waiting, other)
       if (form.isBlocking && !isSide) holder.waitsIn = waiting
-      // A request that has stolen the locks of its own holder is nested in the one around that.
+      // A request that has stolen the locks of its own holder is nested in the next holder outward.
       const isOwn = kept.asked.parent === holder && !isSide
       this.#awaits(kept, form, isOwn, waiting)
       if (second && !isOne) this.#awaits(second, form, isOwn, waiting)
@@ -164,7 +164,7 @@ export class Code {
     else real.command(isSide, () => form.run(tools))
   }
 
-  /** Code awaits a promise in a form: what can be known of that. `isOwn`: the callback of its holder. */
+  /** Records that code awaits a promise in a form. `isOwn`: the code is the callback of its holder. */
   #awaits({ asked, isHelper }: Kept, form: Form, isOwn: boolean, waiting: Waiting): void {
     const isHidden = asked.hasReaction
     asked.hasReaction = true
@@ -202,7 +202,7 @@ function newOther(): Other {
   return { promise, state, settle: (how) => settle(how) }
 }
 
-/** One of some, by number; `undefined` where there are none. */
+/** Picks an element by number; `undefined` if there are none. */
 export function pick<Some>(some: readonly Some[], which: number): Some | undefined {
   return some[which % Math.max(1, some.length)]
 }

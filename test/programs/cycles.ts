@@ -1,18 +1,18 @@
-/** Does in the model what the manager does about cycles: requests are moved, and victims end. */
+/** Handles cycles in the model as the manager does: moves requests, and ends victims. */
 
 import type { Asked } from './asked.ts'
 import type { Edges } from './graph.ts'
 import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 
-/** A look at a request that will rearrange queues along edges that are not proved. */
+/** A scheduled check of a request, which will rearrange queues along unproved edges. */
 interface Look {
   readonly due: number
-  /** Its place among all timers. */
+  /** Its number among all timers. */
   readonly order: number
 }
 
-/** The order in which timers run that are due together. */
+/** The order in which timers that are due together run. */
 export type TimerOrder = 'as set' | 'victims first' | 'looks first'
 
 /** The cycles of one program. */
@@ -20,13 +20,13 @@ export class Cycles {
   readonly #model: Model
   readonly #rules: Rules
   readonly #reports: Reports
-  /** Those whose promises, awaited, have closed cycles. */
+  /** Requests whose awaited promises have closed cycles. */
   readonly #closers = new Set<Asked>()
-  /** Those whose queues were rearranged since the last look. */
+  /** Requests whose queues were rearranged since the last check. */
   readonly #moved = new Set<Asked>()
-  /** Those that are looked at again after the turn. */
+  /** Requests to check again after the turn. */
   readonly #afterTurn = new Set<Asked>()
-  /** Those whose queues are rearranged along edges that are not proved, and when. */
+  /** Requests whose queues are to be rearranged along unproved edges, and when. */
   readonly #toRearrange = new Map<Asked, Look>()
 
   constructor(model: Model, rules: Rules, reports: Reports) {
@@ -35,7 +35,7 @@ export class Cycles {
     this.#reports = reports
   }
 
-  /** Returns a function that undoes what happens from now on. */
+  /** Returns a function that undoes all later changes. */
   save(): () => void {
     const restoreReports = this.#reports.save()
     const changing = [this.#closers, this.#moved, this.#afterTurn]
@@ -52,7 +52,7 @@ export class Cycles {
     }
   }
 
-  /** Somebody has subscribed to a request, or there is a new reason to look at it. */
+  /** Checks a request that has a new subscriber, or that there is another reason to check. */
   check(asked: Asked, isLate = false): void {
     const model = this.#model
     if (!model.closesCycle(asked, 'loose', 'soft')) return
@@ -69,8 +69,7 @@ export class Cycles {
   }
 
   /**
-   * The turn is over: every cycle must be known. Those that are left only by queues are opened after
-   * `deadlockAfterMs`.
+   * Ends a turn: every cycle must be known. Cycles that only queues close are opened after `deadlockAfterMs`.
    */
   endTurn(isRace: boolean): void {
     const model = this.#model
@@ -84,7 +83,7 @@ export class Cycles {
     this.#reports.mustBeKnown(isRace, new Set(this.#toRearrange.keys()))
   }
 
-  /** Runs the timers of one turn: they look at requests, and reject victims. */
+  /** Runs the timers of one turn: they check requests, and reject victims. */
   runTimers(order: TimerOrder): void {
     const reports = this.#reports
     const { victims } = reports
@@ -104,7 +103,7 @@ export class Cycles {
     reports.rejectVictims(reports.victims)
   }
 
-  /** Guards that are out wait for what their context awaits: that closes cycles, or moves requests. */
+  /** Lets new guards wait for what their context awaits. That closes cycles, or moves requests. */
   checkGuards(): void {
     const model = this.#model
     for (const asked of model.handedOn.splice(0)) this.check(asked)
@@ -118,7 +117,7 @@ export class Cycles {
     }
   }
 
-  /** Looks at what open cycles leave behind. Returns whether anything may have moved. */
+  /** Checks what open cycles leave behind. Returns whether anything may have moved. */
   openCycles(): boolean {
     this.#reports.forgetOpen()
     const closes = (asked: Asked): boolean => this.#model.isStuck(asked)
@@ -127,7 +126,7 @@ export class Cycles {
     this.#moved.clear()
     for (const asked of moved) this.check(asked)
     for (const asked of free) {
-      // One of them can close a cycle again, through one that another of them has moved.
+      // It can close a cycle again, through a request that another one of them has moved.
       if (closes(asked)) continue
       this.#closers.delete(asked)
       this.check(asked)
@@ -136,7 +135,7 @@ export class Cycles {
   }
 
   #rearrange(asked: Asked, edges: Edges): void {
-    // Those that were moved may close cycles that are less certain.
+    // Requests that were moved may close cycles that are less certain.
     for (const moved of this.#model.rearrange(asked, edges)) this.#moved.add(moved)
   }
 }

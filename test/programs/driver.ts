@@ -1,10 +1,10 @@
 /**
- * Runs random programs on the real manager and on the naive model side by side: after each step both must
+ * Runs random programs on the real manager and on the naive model side by side. After each step both must
  * agree on which requests hold, which wait, how each one ended, and on every deadlock.
  *
- * Time stands still but for the steps that let it pass, so that timers can be made to race with grants.
- * Where two things happen in one and the same turn of the event loop, either may win, and the model
- * follows the manager; everywhere else it must be right beforehand.
+ * Time advances only in the steps that advance it, so that timers can race with grants. Where two events fall
+ *      into the same turn of the event loop, either may win, and the model follows the manager. Everywhere
+ *      else the model must be right beforehand.
  */
 
 import assert from 'node:assert/strict'
@@ -20,7 +20,7 @@ import { Real } from './real.ts'
 import { Reports } from './reports.ts'
 import type { Tally } from './tally.ts'
 
-/** Runs a program on both, and throws where they differ. `timers` has taken setTimeout's place. */
+/** Runs a program on both, and throws if they differ. `timers` replaces setTimeout. */
 export async function run(program: Program, timers: MockedTimers, tally: Tally): Promise<void> {
   await new Run(program, timers, tally).run()
 }
@@ -81,11 +81,11 @@ class Run {
     } else await this.#race(step)
   }
 
-  /** A holder ends, and some microtasks later somebody gives up who may have been granted meanwhile. */
+  /** Ends a holder; some microtasks later a waiter gives up, which may have been granted meanwhile. */
   async #race(step: Extract<Step, { do: 'race' }>): Promise<void> {
     const holder = pick(this.#endable, step.end)
     if (holder === undefined) return
-    // Whether requests move for a guard's sake before somebody gives up, or after it, is another race.
+    // Whether requests move because of a guard before or after a waiter gives up would be another race.
     if (this.#model.alive.some(({ demand, parent }) => parent && demand.onHold === 'guard')) return
     const waiter = pick(this.#abortable, step.which)
     this.#reports.beginRace()
@@ -99,14 +99,14 @@ class Run {
     }
   }
 
-  /** Has a request made: by nobody's code, or in the code of a holder. */
+  /** Makes a request, outside of all holders or in the code of one. */
   #ask(step: Extract<Step, { do: 'ask' }>): void {
     const holders = this.#model.holding.filter(({ demand }) => demand.onHold === 'stay')
     const holder = holders[step.within % (holders.length + 1)]
     const start = (): Asked => {
-      // The queue of a limiter runs in another context, where the manager finds no holder.
+      // The queue of a limiter runs in another context, in which the manager finds no holder.
       const via = step.form.name === 'limiter' ? 'own scope' : step.via
-      // Code around a detached holder does not wait for it.
+      // The holder around a detached one does not wait for it.
       const isOuter = via === 'outer scope' && holder?.isNested
       const of = isOuter ? holder.holders.at(-1) : holder
       const scope = of && via !== 'manager' ? this.#reals.get(of)?.scope : undefined
@@ -116,12 +116,11 @@ class Run {
     else this.#code.ask(step, holder, start)
   }
 
-  /** Makes a request, now. */
   #request(demand: Demand, parent: Asked | undefined, on: LockManager | Scope): Asked {
     const model = this.#model
     const asked = new Asked(model.all.length + 1, demand, parent, this.#clock.now)
     this.#reals.set(asked, new Real(on, demand, `${asked.id}`))
-    // Before code can wait for it, it is granted, or a time limit of 0 is over.
+    // Before code can wait for the request, it is granted, or its time limit of 0 has expired.
     model.ask(asked)
     model.grant()
     if (asked.state === 'pending' && demand.timeoutMs === 0) model.leave(asked, 'timeout')
@@ -141,8 +140,8 @@ class Run {
   }
 
   /**
-   * Lets two milliseconds pass. Time limits are over in the first of them, and the detector's looks are due
-   * in the second, unless `deadlockAfterMs` is 0: they never race.
+   * Advances time by two milliseconds. Time limits expire in the first; the detector's checks are due in the
+   * second, unless `deadlockAfterMs` is 0. So they never race.
    */
   async #pass(): Promise<void> {
     for (let ms = 0; ms < 2; ms++) {
@@ -152,7 +151,7 @@ class Run {
     }
   }
 
-  /** Learns how promises were settled that are settled now. */
+  /** Records the outcomes of promises that have settled. */
   async #record(): Promise<LockManagerSnapshot> {
     const snapshot = await this.#locks.query()
     const pending = new Set(snapshot.pending.map(({ label }) => label))
@@ -165,7 +164,7 @@ class Run {
     return snapshot
   }
 
-  /** Lets everything happen that is under way, and brings the model to the same state. */
+  /** Lets all pending work run, and brings the model to the same state. */
   async #adopt(): Promise<Seen> {
     for (let i = 0; i < 3; i++) await setImmediate()
     const seen = new Seen(await this.#record())
@@ -187,7 +186,7 @@ class Run {
     }
   }
 
-  /** Time passes until no cycle is left; then all end, and everything must have settled. */
+  /** Advances time and ends holders until no request is left. Everything must have settled then. */
   async #endAll(): Promise<void> {
     const model = this.#model
     for (let turns = 0; model.alive.length > 0; turns++) {
@@ -211,7 +210,7 @@ class Run {
     assert.deepEqual(await this.#locks.query(), { held: [], pending: [] })
   }
 
-  /** Guards, and holders whose callbacks do not wait for anything. */
+  /** Guards, and holders whose callbacks wait for nothing. */
   get #endable(): Asked[] {
     return this.#model.holding.filter((holder) => holder.isGuard || holder.takesCommands)
   }

@@ -1,9 +1,9 @@
 /**
- * Brings the model to where the manager must be after a step.
+ * Brings the model to the state in which the manager must be after a step.
  *
- * Two things may happen in one turn in either order: the model tries both, and must agree with the manager
- * in one. A callback that ends when what it returned has settled may end before the detector looks. And
- * of the detector's timers that are due together, one may reject a victim while others rearrange queues.
+ * Two events of one turn may happen in either order. The model tries both, and must agree with the manager in
+ * one. A callback that ends when what it returned has settled may end before the detector runs. If several
+ * timers of the detector are due together, one may reject a victim while others rearrange queues.
  */
 
 import assert from 'node:assert/strict'
@@ -14,10 +14,10 @@ import type { Model } from './model.ts'
 import type { Reports, Rules } from './reports.ts'
 import type { Tally } from './tally.ts'
 
-/** The model and the manager differ in which requests are before which: no longer comparable from there. */
+/** The model and the manager differ in the order of requests, and cannot be compared any further. */
 export class OrderDiffers extends Error {}
 
-/** The state that the manager reports: which requests hold and wait, and which stand before each. */
+/** The state that the manager reports: the requests that hold, those that wait, and the blockers of each. */
 export class Seen {
   readonly held: readonly string[]
   readonly pending: readonly string[]
@@ -31,7 +31,7 @@ export class Seen {
       .sort()
   }
 
-  /** Throws where the model differs. */
+  /** Throws if the model differs. */
   mustBe(model: Model): void {
     try {
       assert.deepEqual(this.held, idsOf(model.holding), 'which requests hold')
@@ -51,18 +51,18 @@ export class Seen {
   }
 }
 
-/** In which order things happen in one turn. */
+/** The order of events in one turn. */
 interface Order {
-  /** Whether callbacks end before the detector looks. */
+  /** Whether callbacks end before the detector runs. */
   readonly endsFirst: boolean
   readonly timers: TimerOrder
-  /** When requests end whose time is over, or that were aborted: beside all else. */
+  /** When requests end that have timed out or were aborted, relative to all else. */
   readonly losses: 'first' | 'before looks' | 'last'
-  /** Whether guards are out before cycles are looked at again that the same end has opened. */
+  /** Whether guards appear before the cycles that the same end has opened are checked again. */
   readonly guardsFirst: boolean
 }
 
-/** `queues`: only in what holds and waits, and not in the reports. */
+/** `queues`: agreement on what holds and waits, but not on the reports. */
 type Agreement = 'none' | 'queues' | 'all'
 
 const USUAL: Order = {
@@ -71,7 +71,7 @@ const USUAL: Order = {
   losses: 'before looks',
   guardsFirst: true,
 }
-/** The usual one first. */
+/** All orders, the usual one first. */
 const ORDERS: readonly Order[] = [true, false].flatMap((guardsFirst) =>
   [false, true].flatMap((endsFirst) =>
     (['as set', 'victims first', 'looks first'] as const).flatMap((timers) =>
@@ -92,9 +92,9 @@ export class Follower {
   readonly #reports: Reports
   readonly #clock: { readonly now: number }
   readonly #tally: Tally
-  /** How a request's promise was settled, as far as that was seen. */
+  /** How a request's promise was settled, if that was seen. */
   readonly #outcomeOf: (asked: Asked) => Outcome | undefined
-  /** Those that may give up in the turn in which they could be granted. */
+  /** Requests that may give up in the turn in which they could be granted. */
   readonly racing: Set<Asked> = new Set()
   /** Whether grants may have begun, and ended, before one of those gave up. */
   isRace = false
@@ -114,7 +114,7 @@ export class Follower {
     this.#outcomeOf = outcomeOf
   }
 
-  /** `subscribed`: nested requests that code has begun to await. */
+  /** Follows one step. `subscribed`: the nested requests that code has begun to await. */
   follow(seen: Seen, subscribed: readonly Asked[]): void {
     const model = this.#model
     const cycles = this.#cycles
@@ -134,7 +134,7 @@ export class Follower {
     }
     if (best !== 'all') {
       restore()
-      // If none agrees, this says where the model differs.
+      // If no order agrees, this run shows where the model differs.
       this.#run(subscribed, agreeing)
     }
     const isRace = this.isRace || this.racing.size > 0
@@ -148,7 +148,7 @@ export class Follower {
     cycles.endTurn(isRace)
   }
 
-  /** How far the model agrees with the manager, if things happen in this order. */
+  /** The degree to which the model agrees with the manager if events happen in this order. */
   #tryOut(seen: Seen, subscribed: readonly Asked[], order: Order): Agreement {
     try {
       this.#run(subscribed, order)
@@ -174,7 +174,7 @@ export class Follower {
     this.#look(order, false)
   }
 
-  /** The detector looks at what has changed, until nothing changes any more. */
+  /** Runs the detector on what has changed, until nothing changes any more. */
   #look({ endsFirst, guardsFirst }: Order, isRace: boolean): void {
     const model = this.#model
     const cycles = this.#cycles
@@ -195,7 +195,7 @@ export class Follower {
     }
   }
 
-  /** Ends those that have given up. */
+  /** Ends the requests that have given up. */
   #lose(): void {
     for (const asked of this.racing) {
       if (asked.state !== 'pending') continue

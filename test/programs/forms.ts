@@ -1,45 +1,45 @@
 /**
- * The forms in which code awaits a nested request, or does not: real code, the same for the random programs
- * and for the table of forms per runtime. Uses nothing of Node.
+ * The forms in which code awaits a nested request, or does not. It is real code, the same for the random
+ * programs and for the table of forms per runtime. Uses nothing of Node.
  */
 
 import { viaAwaiter } from './awaiter.ts'
 
 /**
- * The knowledge of the detector while a request of a form waits: that its holder's callback waits for it
- * (`proved`), that somebody does (`suspected`), or that nobody does (`none`).
+ * The detector's knowledge while a request of a form waits: its holder's callback waits for it (`proved`),
+ * some code does (`suspected`), or none does (`none`).
  */
 export type Verdict = 'proved' | 'suspected' | 'none'
 
 /** The tools of a form. */
 export interface FormTools {
-  /** Makes the request, or gives one that was started before. Each form calls this exactly once. */
+  /** Makes the request, or returns one that was made before. Each form calls this exactly once. */
   ask(): Promise<unknown>
   /** The other promise of a form with several; pending until the driver settles it. */
   readonly other: Promise<unknown>
   /** Calls `work` in a later turn of the event loop. */
   later(work: () => unknown): void
-  /** A queue of work that was started elsewhere and so runs in another asynchronous context. */
+  /** A queue of work that was created elsewhere and so runs in another asynchronous context. */
   readonly limit: Limit
 }
 
-/** Runs work in a context of its own; the promise is made where `limit` is called. */
+/** Runs work in its own context; the promise is made where `limit` is called. */
 export type Limit = (work: () => Promise<unknown>) => Promise<unknown>
 
-/** When code that waits for several promises goes on. */
+/** When code that waits for several promises continues. */
 export type Until = 'one' | 'all' | 'allSettled' | 'race' | 'any'
 
 /** A form of awaiting. */
 export interface Form {
   readonly name: string
   readonly verdict: Verdict
-  /** Whether the callback waits until the request has settled; else it goes on at once. */
+  /** Whether the callback waits until the request has settled; otherwise it continues at once. */
   readonly isBlocking: boolean
-  /** When the callback goes on, where it waits. `one`: when the request has settled. */
+  /** When the callback continues, if it waits. `one`: when the request has settled. */
   readonly until: Until
   /** Whether the stack shows that the callback waits for several promises at once. */
   readonly branches: boolean
-  /** Resolves when the callback goes on. Never rejects. */
+  /** Resolves when the callback continues. Never rejects. */
   run(tools: FormTools): unknown
 }
 
@@ -51,7 +51,7 @@ const quietly = async (promise: Promise<unknown>): Promise<void> => {
   } catch {}
 }
 
-/** Two async functions deep. */
+/** Makes the request two async functions deep. */
 async function deep(tools: FormTools): Promise<unknown> {
   const inner = async (): Promise<unknown> => {
     await null
@@ -149,7 +149,7 @@ const UNSEEN: readonly Form[] = [
   blocking('limiter', async (tools) => tools.limit(() => tools.ask()), { verdict: 'suspected' }),
 ]
 
-/** The callback goes on, though somebody has subscribed. */
+/** The callback continues, although there is a subscriber. */
 const SUSPECTED: readonly Form[] = [
   free('void helper', 'suspected', (tools) => {
     void quietly(deep(tools))
@@ -164,7 +164,7 @@ const SUSPECTED: readonly Form[] = [
   }),
 ]
 
-/** Nobody has subscribed. */
+/** There is no subscriber. */
 const NONE: readonly Form[] = [
   free('.catch only', 'none', (tools) => {
     tools.ask().catch(ignore)
@@ -174,10 +174,10 @@ const NONE: readonly Form[] = [
 /** All forms, in the order of the tables. */
 export const FORMS: readonly Form[] = [...PROVED, ...UNSEEN, ...SUSPECTED, ...NONE]
 
-/** Those that can await a request that was started before. */
+/** Forms that can await a request that was made before. */
 export const AWAITING: readonly Form[] = FORMS.filter(({ name }) => name !== 'timer')
 
-/** A limiter whose queue is emptied by code that was started when the limiter was made. */
+/** Returns a limiter whose queue is emptied by code that was started when the limiter was made. */
 export function newLimit(): Limit {
   const jobs: (() => void)[] = []
   let wake: (() => void) | undefined

@@ -1,17 +1,16 @@
 /**
- * Which of a model's requests wait for which.
+ * The wait-for graphs of a model.
  *
- * Every waiting request waits *hard* for the holders in its way, and *soft* for the requests before it.
- * A holding's waits depend on what is believed:
+ * Every waiting request waits *hard* for the holders in its way, and *soft* for the requests before it. The
+ * waits of a holder depend on the edges that are believed:
  *
- * | edges    | a holding waits for                                                                      |
- * | -------- | ---------------------------------------------------------------------------------------- |
- * | `loose`  | nested requests of its code that somebody has subscribed to                              |
- * | `likely` | the same, but only what is proved: of a guard whose code has branches; and for a request that was left behind. Nothing waits for a guard of its own code, or of code around it |
- * | `proved` | waiting requests at any depth, where each callback on the path is known to wait          |
+ * - `loose`: it waits for the nested requests of its code that have a subscriber.
+ * - `likely`: the same; only what is proved for a guard whose code has branches, and for a request that was
+ *   left behind. Nothing waits for a guard of its own code or of an outer holder's.
+ * - `proved`: it waits for waiting requests at any depth, if each callback on the path is known to wait.
  *
- * A guard is released by the code of the holder in whose callback it was asked for. Its waits are proved
- * only where that code was known to wait for the guard, and neither then nor now for anything else.
+ * The code of the holder in whose callback a guard was requested releases it. The guard's waits are proved
+ * only if that code was known to wait for the guard, and for nothing else, then and now.
  */
 
 import type { Asked } from './asked.ts'
@@ -19,19 +18,19 @@ import type { Asked } from './asked.ts'
 /** The belief about the code of holders. */
 export type Edges = 'proved' | 'likely' | 'loose'
 
-/** `soft`: also for requests that are only before it. */
+/** `soft` includes waits for requests that are only earlier in a queue. */
 export type Waits = 'hard' | 'soft'
 
 /** The graphs over one list of requests. */
 export class Graph {
-  /** In the order of the queues. */
+  /** All requests, in queue order. */
   readonly #list: readonly Asked[]
 
   constructor(list: readonly Asked[]) {
     this.#list = list
   }
 
-  /** The holders, and those that come first, that cannot hold together with a request. */
+  /** The holders and earlier waiters that cannot hold together with a request. */
   blockersOf(asked: Asked): Asked[] {
     const before = this.#list.slice(0, this.#list.indexOf(asked))
     const rivals = [...this.#holding, ...before.filter(({ state }) => state === 'pending')]
@@ -40,7 +39,7 @@ export class Graph {
     )
   }
 
-  /** Those of the blockers for one name that are nearest in its queue. */
+  /** The nearest blockers of a request in the queue of one name. */
   nearestOf(asked: Asked, name: string): Asked[] {
     const { locks } = asked.demand
     const before = this.#list.slice(0, this.#list.indexOf(asked))
@@ -54,14 +53,14 @@ export class Graph {
     return nearest
   }
 
-  /** Whether a request waits for one that is an end. */
+  /** Whether a request waits, directly or not, for one that is an end. */
   reaches(from: Asked, isEnd: (asked: Asked) => boolean, edges: Edges, waits: Waits): boolean {
     return this.reachedFrom(from, edges, waits).some((one) =>
       this.#waitsFor(one, edges, waits).some(isEnd),
     )
   }
 
-  /** A request, and all that it waits for. */
+  /** A request, and all requests that it waits for, directly or not. */
   reachedFrom(from: Asked, edges: Edges, waits: Waits): Asked[] {
     const reached = new Set([from])
     for (const one of reached) {
@@ -70,7 +69,7 @@ export class Graph {
     return [...reached]
   }
 
-  /** Whether a holding waits for a request that waits for this holding, by the request's own link. */
+  /** Whether a holder waits for a nested request that waits for this holder, by that request's own link. */
   closesCycle(asked: Asked, edges: Edges, waits: Waits): boolean {
     const ends = this.#holding.filter(
       (holding) =>
@@ -79,7 +78,7 @@ export class Graph {
     return this.reaches(asked, (other) => ends.includes(other), edges, waits)
   }
 
-  /** Whether `waiting` waits hard for a holding, and that, perhaps through others' code, for `next`. */
+  /** Whether `waiting` waits hard for a holder that waits for `next`, directly or through other holders. */
   leads(waiting: Asked, holding: Asked, next: Asked, edges: Edges): boolean {
     if (!this.#waitsFor(waiting, edges, 'hard').includes(holding)) return false
     const reached = new Set([holding])
@@ -90,7 +89,7 @@ export class Graph {
     return reached.has(next)
   }
 
-  /** Whether somebody has subscribed to a request whose holder can wait for it. */
+  /** Whether a request has a subscriber and its holder can wait for it. */
   isWaitedFor(asked: Asked): boolean {
     const { isNested, isAwaited, isGuard, state, parent } = asked
     return isNested && isAwaited && !isGuard && state !== 'ended' && parent?.state === 'holding'
@@ -114,7 +113,9 @@ export class Graph {
     return this.#alive.flatMap((nested) => this.#waitsThrough(asked, nested, edges))
   }
 
-  /** The requests that a holding waits for through a nested request of its code: that one, or those inside. */
+  /**
+   * The requests that a holder waits for through a nested request of its code: that one, or those inside it.
+   */
   #waitsThrough(holding: Asked, nested: Asked, edges: Edges): Asked[] {
     const { code } = holding
     if (code === undefined || nested.parent !== code || !this.isWaitedFor(nested)) return []
@@ -144,7 +145,9 @@ export class Graph {
   }
 }
 
-/** Whether a request waits for a guard of its own code, or of code around it: a branch may release that. */
+/**
+ * Whether a request waits for a guard of its own code or of an outer holder's, which a branch may release.
+ */
 function isOwnGuard(asked: Asked, other: Asked): boolean {
   const [code] = other.holders
   return other.isGuard && (code === undefined || asked.holders.includes(code))

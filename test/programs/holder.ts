@@ -7,7 +7,7 @@ export type Command =
   | { readonly do: 'await'; readonly ask: () => Promise<unknown> }
   | { readonly do: 'return'; readonly ask: () => Promise<unknown> }
 
-/** The error that callbacks throw when they are told to. */
+/** The error that callbacks throw on command. */
 export class Thrown extends Error {}
 
 /** Commands, first in, first out, for one reader. */
@@ -31,7 +31,7 @@ export class Mailbox {
   }
 }
 
-/** A callback. `side` gets commands that the callback does not wait for. */
+/** Runs a callback. `side` gets commands that the callback does not wait for. */
 export async function live(main: Mailbox, side: Mailbox): Promise<unknown> {
   void branch(side)
   for (;;) {
@@ -50,7 +50,7 @@ export async function live(main: Mailbox, side: Mailbox): Promise<unknown> {
   }
 }
 
-/** Started in the synchronous part of the callback. Ends with the command to end. */
+/** Runs the branch, which starts in the synchronous part of the callback and ends with the command to end. */
 async function branch(side: Mailbox): Promise<void> {
   for (;;) {
     const command = await side.next()

@@ -1,10 +1,10 @@
 /**
- * The lock manager once more, as naively as it can be said: one list of all requests, and every question
- * answered by looking at everything.
+ * A second lock manager, as naive as possible: one list of all requests, and every question is answered by a
+ * search through all of it.
  *
- * A request holds when no holder and no request before it in the list is in its way. Whether requests wait
- * for each other is a question to one of three graphs (see graph.ts). A request that waits for the holder
- * of an awaited nested request goes behind that request and behind those it waits for.
+ * A request holds when no holder and no earlier request in the list blocks it. Whether requests wait for each
+ * other is a question to one of three graphs (see graph.ts). A request that waits for the holder of an
+ * awaited nested request moves behind that request and behind those it waits for.
  */
 
 import type { Asked, Outcome } from './asked.ts'
@@ -12,17 +12,17 @@ import { areAtOdds, type Edges, Graph } from './graph.ts'
 
 /** All requests of one manager. */
 export class Model {
-  /** In the order of the calls. */
+  /** All requests, in the order of the calls. */
   readonly all: Asked[] = []
-  /** Guards that are out, or in another context than before, since the last look. */
+  /** Guards that have appeared, or whose context has changed, since the last check. */
   readonly newGuards: Asked[] = []
-  /** Awaited requests that ended holders have left to the code around them, since the last look. */
+  /** Awaited requests that ended holders have left to an outer holder since the last check. */
   readonly handedOn: Asked[] = []
-  /** In the order of the queues. */
+  /** All requests, in queue order. */
   readonly #list: Asked[] = []
   readonly #graph = new Graph(this.#list)
 
-  /** Those that have not ended. */
+  /** The requests that have not ended. */
   get alive(): Asked[] {
     return this.all.filter(({ state }) => state !== 'ended')
   }
@@ -35,7 +35,7 @@ export class Model {
     return this.all.filter(({ state }) => state === 'holding')
   }
 
-  /** Takes its place. Nothing is granted before `grant()`, except to one that steals. */
+  /** Enqueues a request. Only one that steals is granted before `grant()`. */
   ask(asked: Asked): void {
     const { locks, how } = asked.demand
     this.all.push(asked)
@@ -66,14 +66,14 @@ export class Model {
         nested.awaitedBy = []
       }
       if (nested.verdict === 'none') continue
-      // The code around may await in turn what awaited it.
+      // The outer code may await what awaited it.
       nested.verdict = 'suspected'
       nested.isLeftBehind = true
       this.handedOn.push(nested)
     }
   }
 
-  /** A nested request that is made while another one is under way shows branches. */
+  /** Marks branches: a nested request that is made while another one is pending shows them. */
   #branch(asked: Asked): void {
     const { parent } = asked
     if (!asked.isNested || parent === undefined) return
@@ -89,8 +89,8 @@ export class Model {
   }
 
   /**
-   * Moves those that wait for the holder of an awaited request behind it and those it waits for. Returns
-   * those of them that kept one of these from the head of a queue.
+   * Moves the requests that wait for the holder of an awaited request behind it and those it waits for.
+   * Returns the moved ones that kept one of these from the head of a queue.
    */
   rearrange(awaited: Asked, edges: Edges): Asked[] {
     if (!this.isWaitedFor(awaited)) return []
@@ -119,7 +119,7 @@ export class Model {
     return passed
   }
 
-  /** Whether `one` keeps a request from the head of a queue, by itself or by those before it. */
+  /** Whether `one`, or a request before it, keeps `other` from the head of a queue. */
   #isBefore(one: Asked, other: Asked): boolean {
     const upToOne = this.#list.slice(0, this.#list.indexOf(one) + 1)
     if (other.state !== 'pending' || upToOne.includes(other)) return false
@@ -131,7 +131,7 @@ export class Model {
     })
   }
 
-  /** Grants whatever can be granted. */
+  /** Grants every request that can be granted. */
   grant(): void {
     for (;;) {
       const asked = this.pending.find((one) => this.#graph.blockersOf(one).length === 0)
@@ -146,14 +146,14 @@ export class Model {
     return this.holding.find(({ demand: { onHold } }) => onHold === 'return' || onHold === 'throw')
   }
 
-  /** Ends a holder whose callback has returned a request that has ended; whether there was one. */
+  /** Ends a holder whose callback has returned a request that has ended. Returns whether there was one. */
   endReturned(): boolean {
     const done = this.holding.find(({ isOver, waitsIn }) => isOver && waitsIn?.isOver)
     if (done) this.leave(done, done.waitsIn?.asked.outcome ?? 'value')
     return done !== undefined
   }
 
-  /** Begins what was granted, and grants what that leaves unlocked, until nothing happens any more. */
+  /** Grants requests and ends callbacks that end at once, until nothing changes. */
   begin(): void {
     for (;;) {
       this.grant()
@@ -168,19 +168,19 @@ export class Model {
     return this.#graph.reaches(asked, (other) => other === asked, edges, waits)
   }
 
-  /** Whether the holder of a nested request waits for that one and so for itself. */
+  /** Whether the holder of a nested request waits for that request and so for itself. */
   closesCycle(asked: Asked, edges: Edges, waits: 'hard' | 'soft' = 'hard'): boolean {
     return this.isWaitedFor(asked) && this.#graph.closesCycle(asked, edges, waits)
   }
 
-  /** Whether a nested request closes a cycle of holders, or one is proved inside it. */
+  /** Whether a nested request closes a cycle of holders, or a proved cycle lies inside it. */
   isStuck(asked: Asked): boolean {
     if (this.closesCycle(asked, 'loose')) return true
     const inside = this.#graph.waitsInside(asked, 'loose')
     return this.isWaitedFor(asked) && inside.some((one) => this.isInCycle(one, 'proved'))
   }
 
-  /** Whether a guard is out and a request waits for one of its names. */
+  /** Whether a request waits for one of the names of a guard. */
   isInTheWay(guard: Asked): boolean {
     const names = [...guard.demand.locks.keys()]
     return guard.isGuard && names.some((name) => this.#hasWaiters(name))
@@ -191,12 +191,12 @@ export class Model {
     return waiters.some((one) => this.#graph.nearestOf(one, name).length > 0)
   }
 
-  /** Whether a request waits for one of these. */
+  /** Whether a request waits for one of the others. */
   waitsForAny(asked: Asked, others: ReadonlySet<Asked>, edges: Edges): boolean {
     return this.#graph.reachedFrom(asked, edges, 'soft').some((other) => others.has(other))
   }
 
-  /** Whether `waiting` waits for `name` because of `next`, or of one whose code waits for `next`. */
+  /** Whether `waiting` waits for `name` because of `next`, or of a holder whose code waits for `next`. */
   waitsBecauseOf(waiting: Asked, name: string, next: Asked, edges: Edges): boolean {
     return this.#graph
       .blockersOf(waiting)
@@ -208,7 +208,7 @@ export class Model {
       )
   }
 
-  /** Returns a function that undoes what happens from now on, but to `all`. */
+  /** Returns a function that undoes all later changes, except to `all`. */
   save(): () => void {
     const fields = this.all.map((asked) => ({ ...asked }))
     const list = [...this.#list]
@@ -222,7 +222,7 @@ export class Model {
     }
   }
 
-  /** Each request that waits for a name, and those that are nearest in its way there. */
+  /** Each waiting request with each of its names, and its nearest blockers there. */
   get queues(): string[] {
     return this.pending
       .flatMap((asked) =>
@@ -234,13 +234,13 @@ export class Model {
       .sort()
   }
 
-  /** Whether somebody has subscribed to a request whose holder can wait for it. */
+  /** Whether a request has a subscriber and its holder can wait for it. */
   isWaitedFor(asked: Asked): boolean {
     return this.#graph.isWaitedFor(asked)
   }
 }
 
-/** How a callback that runs to its end at once ends a request. */
+/** The outcome of a request whose callback ends at once. */
 function endOf(asked: Asked, otherwise: 'value' | 'null'): Outcome {
   return asked.demand.onHold === 'throw' ? 'thrown' : otherwise
 }

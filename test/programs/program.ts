@@ -1,22 +1,25 @@
-/** Random programs of nested requests: what each step does is in driver.ts. */
+/** Random programs of nested requests. driver.ts says what each step does. */
 
 import fc from 'fast-check'
 import type { LockMode } from '../../src/index.ts'
 import type { Demand } from './asked.ts'
 import { AWAITING, FORMS, type Form } from './forms.ts'
 
-/** One step. Numbers pick one of those that there are. */
+/** One step. Its numbers pick one of the holders, requests or promises that exist then. */
 export type Step =
   | {
       readonly do: 'ask'
       readonly demand: Demand
       readonly within: number
       readonly form: Form
-      /** `later`: its promise, or that of a helper, is kept; `return`: the callback returns it. */
+      /** `later`: the promise is kept; `helper`: that of a helper is; `return`: the callback returns it. */
       readonly as: 'form' | 'later' | 'helper' | 'return'
-      /** In a branch that the callback does not await. */
+      /** Whether a branch that the callback does not await makes the request. */
       readonly isSide: boolean
-      /** The manager, or the scope of a holder around, which find the holder themselves, or its own scope. */
+      /**
+       * The manager or the scope of an outer holder, which find the holder themselves; or the holder's own
+       * scope.
+       */
       readonly via: 'manager' | 'outer scope' | 'own scope'
     }
   | {
@@ -71,7 +74,7 @@ const timeoutMs = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 1, 3, 5) },
 )
 const form = fc.constantFrom(...FORMS)
-/** Mostly such as prove a wait: both that for a guard and that of a guard must be proved. */
+/** Mostly forms that prove a wait: both the wait for a guard and the wait of a guard must be proved. */
 const provingForm = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...FORMS.filter(({ verdict }) => verdict === 'proved')) },
   { weight: 1, arbitrary: form },
@@ -136,7 +139,7 @@ function programOf(
   })
 }
 
-/** Any program without guards. */
+/** A program without guards. */
 export const program: fc.Arbitrary<Program> = programOf(onHold, form)
-/** The same with some. */
+/** A program with some guards. */
 export const programWithGuards: fc.Arbitrary<Program> = programOf(onHoldOrGuard, provingForm)

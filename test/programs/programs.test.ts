@@ -1,4 +1,4 @@
-/** A short run of the random programs; `npm run programs` makes a hundred thousand. */
+/** A short run of the random programs; `npm run programs` runs a hundred thousand. */
 
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
@@ -9,7 +9,7 @@ import { newTally } from './tally.ts'
 
 describe('the manager and a naive model', { timeout: 300_000 }, () => {
   for (const [name, programs, seed] of [
-    // Always the same seeds: see run.ts.
+    // The seeds are fixed: see run.ts.
     ['programs', program, 1],
     ['programs with guards', programWithGuards, 1],
   ] as const) {

@@ -1,4 +1,4 @@
-/** Sets real timers and unhandled rejections aside while programs run. */
+/** Suspends real timers and the reports of unhandled rejections while programs run. */
 
 import { runtime } from '../../src/manager/clock.ts'
 
@@ -8,7 +8,7 @@ interface Timer {
   readonly work: () => void
 }
 
-/** Mocked timers. Those that are due together run in the order in which they were set, as real ones do. */
+/** Mocked timers. Like real ones, those that are due together run in the order in which they were set. */
 export class MockedTimers {
   #now = 0
   #timers: Timer[] = []
@@ -23,19 +23,19 @@ export class MockedTimers {
     this.#timers = this.#timers.filter((one) => one !== timer)
   }
 
-  /** Lets a millisecond pass. */
+  /** Advances time by a millisecond. */
   tick(): void {
     this.#now++
     const due = this.#timers.filter((timer) => timer.due <= this.#now)
     for (const timer of due) {
-      // An earlier one may have cleared it.
+      // An earlier timer may have cleared it.
       if (!this.#timers.includes(timer)) continue
       this.clearTimeout(timer)
       timer.work()
     }
   }
 
-  /** No timer is left. */
+  /** Removes all timers. */
   clear(): void {
     this.#timers = []
   }
@@ -44,8 +44,8 @@ export class MockedTimers {
 const EVENTS = ['unhandledRejection', 'rejectionHandled'] as const
 
 /**
- * Puts mocked timers in place, also for the manager, and ignores rejections that nobody has handled:
- * programs start requests that they await later, or never. Returns the timers, and what undoes it.
+ * Installs mocked timers, also for the manager, and ignores unhandled rejections: programs make requests that
+ * they await later or never. Returns the timers, and a function that undoes this.
  */
 export function quiet(): { readonly timers: MockedTimers; undo(): void } {
   const ignore = (): void => {}

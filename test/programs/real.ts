@@ -51,28 +51,28 @@ export class Real {
     })
   }
 
-  /** Has code run in the callback, or in its branch. */
+  /** Runs code in the callback, or in its branch. */
   command(isSide: boolean, run: () => unknown): void {
     if (isSide) this.#side.put({ do: 'run', run })
     else this.main.put({ do: 'run', run })
   }
 
-  /** Ends the holding: its callback by the next command, or its guard. */
+  /** Ends its callback by the next command, or releases its guard. */
   finish(how: 'value' | 'thrown'): void {
     this.main.put({ do: 'end', how })
     if (this.guard?.held) this.outcome = 'value'
     this.guard?.release()
   }
 
-  /** Ends the branch too. */
+  /** Ends the callback or guard, and the branch. */
   finishAll(): void {
     this.finish('value')
     this.#side.put({ do: 'end', how: 'value' })
   }
 
   /**
-   * Learns how the promise was settled. Not before that is so: another reaction to a pending promise would
-   * change what can be proved of it.
+   * Records how the promise was settled. Call it only after it has settled: another reaction to a pending
+   * promise would change what can be proved about it.
    */
   record(): void {
     if (this.#isRecorded) return

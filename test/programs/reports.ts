@@ -7,24 +7,24 @@ import type { Edges } from './graph.ts'
 import type { Model } from './model.ts'
 import { count, type Tally } from './tally.ts'
 
-/** A report, and the event that it came with. */
+/** A report, and the event that delivered it. */
 interface Reported {
   readonly event: 'deadlock' | 'suspected'
   readonly report: DeadlockReport
 }
 
-/** A cycle that was reported and stands, its victim first. */
+/** A reported cycle that still stands, its victim first. */
 interface Standing {
   readonly members: readonly Asked[]
   readonly names: readonly string[]
   readonly isDeadlock: boolean
-  /** When its victim is to be rejected at the latest. */
+  /** The latest time at which its victim must be rejected. */
   readonly until: number
-  /** Its place among all timers. */
+  /** The number of its timer among all timers. */
   readonly order: number
 }
 
-/** Since when a request has been in a cycle, and in a proved one. */
+/** The times since when a request has been in a cycle, and in a proved one. */
 interface Age {
   readonly since: number
   provedSince: number | undefined
@@ -45,16 +45,16 @@ export class Reports {
   readonly #model: Model
   readonly #rules: Rules
   readonly #tally: Tally
-  /** Not yet found in the model. */
+  /** Reports not yet found in the model. */
   #reported: Reported[] = []
   #standing: Standing[] = []
   readonly #ages = new Map<Asked, Age>()
   readonly #victims = new Set<Asked>()
-  /** How many timers there have been. */
+  /** The number of timers so far. */
   #timers = 0
-  /** Requests that a race keeps from a deadlock, perhaps after their rejection. */
+  /** Requests that a race may save from a deadlock, perhaps after their rejection. */
   #atRisk: readonly Asked[] = []
-  /** Brings the model back to where a race began. */
+  /** Restores the model to the start of the race. */
   #toBeforeRace: (() => void) | undefined
 
   constructor(model: Model, rules: Rules, tally: Tally) {
@@ -68,7 +68,7 @@ export class Reports {
     return this.#reported.length === 0
   }
 
-  /** Returns a function that undoes what happens from now on. */
+  /** Returns a function that undoes all later changes. */
   save(): () => void {
     const [reported, standing, timers] = [this.#reported, this.#standing, this.#timers]
     const victims = [...this.#victims]
@@ -88,28 +88,28 @@ export class Reports {
     }
   }
 
-  /** The manager has reported a cycle. */
+  /** Adds a cycle that the manager has reported. */
   add(event: Reported['event'], report: DeadlockReport): void {
     this.#reported.push({ event, report })
   }
 
-  /** A holder ends while time passes: either may be first. */
+  /** Begins a race: a holder ends while time passes, and either may be first. */
   beginRace(): void {
     this.#atRisk = this.#model.pending.filter((asked) => this.#mayBeVictim(asked))
     this.#toBeforeRace = this.#model.save()
   }
 
-  /** Finds reported cycles in the model. Those that are not there yet are looked for again. */
+  /** Finds reported cycles in the model. Those not found yet are searched for again later. */
   read(): void {
     this.#reported = this.#reported.filter((reported) => !this.#isTrue(reported))
   }
 
-  /** The place of a new timer among all of them. */
+  /** The number of a new timer. */
   nextOrder(): number {
     return this.#timers++
   }
 
-  /** Those whose promises were rejected for a deadlock, and the places of the timers that did it. */
+  /** The requests whose promises were rejected for a deadlock, and the numbers of the timers that did it. */
   get victims(): readonly { readonly asked: Asked; readonly order: number }[] {
     this.read()
     return this.#model.pending
@@ -122,12 +122,12 @@ export class Reports {
 
   /** Ends victims in the model too. */
   rejectVictims(victims: readonly { readonly asked: Asked }[]): void {
-    // Looks in one turn all see what was there before the first rejection.
+    // All checks of one turn see the state before the first rejection.
     for (const { asked } of victims) this.#mustBeVictim(asked)
     for (const { asked } of victims) this.#model.leave(asked, 'deadlock')
   }
 
-  /** Forgets the cycles that are open. One that is not proved any more has no victim, until it is again. */
+  /** Forgets cycles that are open. One that is no longer proved has no victim until it is proved again. */
   forgetOpen(): void {
     this.#standing = this.#standing
       .filter(({ members, names }) => this.#isCycle(members, names, 'loose'))
@@ -138,7 +138,7 @@ export class Reports {
       )
   }
 
-  /** Whether a cycle is proved, or likely where that is enough. */
+  /** Whether a cycle is proved, or is likely where that is enough. */
   #isDeadlock({ members, names }: Standing): boolean {
     const isLikelyEnough = this.#rules.deadlockVictims === 'likely'
     return (
@@ -147,16 +147,16 @@ export class Reports {
     )
   }
 
-  /** Every cycle of the model must have been reported, or be opened soon by `toRearrange`. */
+  /** Asserts that every cycle of the model was reported, or will be opened soon by `toRearrange`. */
   mustBeKnown(isRace: boolean, toRearrange: ReadonlySet<Asked>): void {
-    // In a race a cycle may have been there for a moment only.
+    // In a race, a cycle may have existed for only a moment.
     if (!isRace) assert.deepEqual(this.#reported, [], 'reported cycles that do not exist')
     this.#reported = []
     this.#atRisk = []
     this.#toBeforeRace = undefined
     for (const { members, until } of this.#standing) {
       const [victim] = members as readonly [Asked]
-      // The same members may have come to wait for each other through other, less certain edges.
+      // The same members may by now wait for each other through other, less certain edges.
       const isDue = this.#rules.clock.now >= until && this.#mayBeVictim(victim)
       assert.ok(!isDue, `${victim.id} stays in a deadlock`)
     }
@@ -181,7 +181,7 @@ export class Reports {
     }
   }
 
-  /** A late proof is seen at the next look. */
+  /** Asserts that a proved cycle is not overdue: the next check sees a late proof. */
   #mustBeYoung(asked: Asked, age: Age): void {
     age.provedSince ??= this.#rules.clock.now
     const shortest = Math.max(1, this.#rules.deadlockAfterMs)
@@ -220,7 +220,7 @@ export class Reports {
     const { deadlockAfterMs } = this.#rules
     const until = isDeadlock ? this.#rules.clock.now + deadlockAfterMs : Number.POSITIVE_INFINITY
     const order = this.nextOrder()
-    // The same may be reported again: for other guards, or when what is known of it has changed.
+    // A cycle may be reported again: for other guards, or when the knowledge of it has changed.
     const key = `${[...members, ...names]}`
     const isSame = (one: Standing): boolean => `${[...one.members, ...one.names]}` === key
     if (isDeadlock && this.#standing.some((one) => isSame(one) && !one.isDeadlock)) {
@@ -241,7 +241,7 @@ export class Reports {
     return true
   }
 
-  /** Whether there is such a cycle now, or was one when the race began that is on. */
+  /** Whether such a cycle exists now, or existed when the current race began. */
   #isOrWasCycle(members: readonly Asked[], names: readonly string[], edges: Edges): boolean {
     if (this.#isCycle(members, names, edges)) return true
     if (this.#toBeforeRace === undefined) return false
@@ -252,7 +252,7 @@ export class Reports {
     return wasCycle
   }
 
-  /** Whether each waits for the next one, for these names. */
+  /** Whether each member waits for the next, for these names. */
   #isCycle(members: readonly Asked[], names: readonly string[], edges: Edges): boolean {
     return members.every((member, i) => {
       const next = members[(i + 1) % members.length] as Asked

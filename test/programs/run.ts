@@ -1,8 +1,8 @@
 /**
- * Runs many random programs and prints what was in them: `npm run programs -- --programs N --seed S`.
- * `--guards` takes guards too. In few programs the model and the manager differ in when a request is moved
- * in its queue: they are counted, and not compared any further; `--strict` fails there. The table counts
- * cycles by the forms in which their requests are awaited.
+ * Runs many random programs and prints what they contained: `npm run programs -- --programs N --seed S`.
+ * `--guards` also takes guards. In a few programs the model and the manager move a request in its queue at
+ * different times. These are counted and not compared any further; with `--strict` they fail. The table
+ * counts cycles by the forms in which their requests are awaited.
  */
 
 import { parseArgs } from 'node:util'
@@ -32,7 +32,7 @@ await fc.assert(
     try {
       await run(one, timers, tally)
     } catch (error) {
-      // It is counted, and named at the end: nothing that comes after it in this program can be compared.
+      // Counted, and the first is printed at the end. The rest of this program cannot be compared.
       if (values.strict || !(error instanceof OrderDiffers)) throw error
       tally.orderDiffers++
       firstOrder ??= error.message

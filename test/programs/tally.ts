@@ -1,4 +1,4 @@
-/** Counts of what was in some programs. */
+/** Counts of what some programs contained. */
 
 import type { Outcome } from './asked.ts'
 
@@ -27,7 +27,7 @@ export interface Tally {
   /** Suspected cycles that were proved later. */
   provedLater: number
   ended: Record<Outcome, number>
-  /** How often a request that could have been granted in that very turn gave up instead, and not. */
+  /** Requests that could have been granted in the turn in which they gave up: `lost` were not, `won` were. */
   races: { lost: number; won: number }
   /** By the form's name. */
   forms: Map<string, FormTally>
@@ -51,7 +51,7 @@ export function newTally(): Tally {
   }
 }
 
-/** Counts a cycle, once for each form in it, or a victim. */
+/** Counts a cycle or a victim, once for each form in it. */
 export function count(tally: Tally, forms: Iterable<string>, as: keyof FormTally): void {
   for (const form of new Set(forms)) {
     const counts = tally.forms.get(form) ?? newFormTally()

@@ -1,4 +1,4 @@
-/** A Chromium: where it is, and how a page in it is opened and heard. */
+/** Finds a Chromium, opens a page in it and receives the page's results. */
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const CHROMIUM_OF_NPM = '@sparticuz/chromium@147'
-/** Where a Chromium of the machine is looked for. */
+/** Paths at which the machine may have a Chromium. */
 export const CHROMIUM_PATHS: readonly string[] = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
@@ -16,27 +16,30 @@ export const CHROMIUM_PATHS: readonly string[] = [
 ]
 const TIMEOUT_MS = 120_000
 
-/** A browser, and how it is started. */
+/** A browser, and the flags and environment to start it with. */
 export interface Chromium {
   readonly file: string
   readonly flags: readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
 
-/** A request of a page to its server. */
+/** The response to a request of a page. */
 export interface Served {
   readonly type: 'text/html' | 'text/javascript'
   readonly body: string | Uint8Array
 }
 
-/** The machine's own, if there is one. */
+/** The machine's own browser, if there is one. */
 export function machinesChromium(): Chromium | undefined {
   const file = CHROMIUM_PATHS.find((path) => existsSync(path))
   const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
   return file === undefined ? undefined : { file, flags, env: process.env }
 }
 
-/** One that brings its libraries along, for Linux on x64; unpacked into a folder that goes with us. */
+/**
+ * A browser from npm that includes its libraries, for Linux on x64. It is unpacked into a folder that is
+ * removed at exit.
+ */
 export function npmsChromium(): Chromium | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'lockwise-chromium-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -44,7 +47,7 @@ export function npmsChromium(): Chromium | undefined {
   writeFileSync(join(folder, 'package.json'), '{}')
   const install = ['install', '--no-audit', '--no-fund', CHROMIUM_OF_NPM]
   if (spawnSync('npm', install, options).status !== 0) return undefined
-  // It brings its libraries only where it takes the machine for one of those that it was made for.
+  // It unpacks its libraries only on machines that it was made for, as this variable says.
   const env = { ...process.env, TMPDIR: folder, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs22.x' }
   const unpack = `
     import chromium from '@sparticuz/chromium'
@@ -60,10 +63,9 @@ export function npmsChromium(): Chromium | undefined {
 }
 
 /**
- * Opens a page at `/`, isolated so that it has shared memory, and resolves with what it posts to
- * `/results`.
+ * Opens a page at `/`, isolated so that it has shared memory, and resolves with what it posts to `/results`.
  *
- * @throws Error if the browser cannot be started, ends, or says nothing in two minutes.
+ * @throws Error if the browser cannot be started, ends, or sends nothing within two minutes.
  */
 export function openPage(
   { file, flags, env }: Chromium,

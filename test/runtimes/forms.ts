@@ -12,10 +12,7 @@ export interface Column {
 /** Versions of Node whose columns are shown. */
 export const NODES: readonly string[] = ['20', '22', '24', '26']
 
-/**
- * The column of a runtime that npm can give. `command` runs a file, and prints its version with
- * `--version`.
- */
+/** The column of a runtime from npm. `command` runs a file, and prints its version with `--version`. */
 export function columnOf(
   name: string,
   npm: string,
@@ -34,7 +31,7 @@ export function columnOf(
   }
 }
 
-/** The table, aligned. `columns[0]` says which forms there are. */
+/** The table, aligned. `columns[0]` defines the forms. */
 export function tableOf(columns: readonly Column[]): string {
   const names = Object.keys(columns[0]?.verdicts ?? {})
   const rows = [

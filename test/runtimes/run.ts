@@ -1,8 +1,8 @@
 /**
- * Runs the manager's tests on other runtimes than Node: `npm run runtimes`. Bun and Deno come from npm,
- * the browser is the machine's Chromium, or one from npm too; what cannot be had is said to be left out,
- * and the exit status is 1 where anything failed. At the end a table says what the deadlock detector
- * learns of each form of awaiting, there and on several versions of Node; `--forms` prints only that.
+ * Runs the manager's tests on runtimes other than Node: `npm run runtimes`. Bun and Deno come from npm. The
+ * browser is the machine's Chromium, or one from npm. A runtime that is not available is reported as left
+ * out. The exit status is 1 if anything failed. At the end a table shows what the deadlock detector learns of
+ * each form of awaiting, on these runtimes and on several versions of Node. `--forms` prints only that.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -27,23 +27,23 @@ const FILES = [
   ...['order', 'refusals', 'owners', 'proof', 'unproved', 'certainty', 'long-waits', 'warnings'],
   ...['inspect', 'leaks'],
 ]
-/** In a browser nobody knows by itself who is asking: the tests that need that are left out. */
+/** A browser does not know the requester of a request by itself, so tests that need it are left out. */
 const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen']
 
 let isSound = true
 const isFormsOnly = process.argv.includes('--forms')
 const columns: Column[] = []
 
-/** A runtime that npm can give, and what its test runner prints of a file. */
+/** A runtime from npm, and what its test runner prints of a file. */
 interface Runner {
   readonly name: string
   readonly npm: string
   readonly command: string
-  /** The last line or lines, with the groups `passed`, `failed` and `skipped`. */
+  /** Matches the last line or lines, with the groups `passed`, `failed` and `skipped`. */
   readonly summary: RegExp
   /** Flags for single files. */
   readonly flags: Readonly<Record<string, string>>
-  /** Why it does not run some files. */
+  /** The files that it does not run, with the reason. */
   readonly leftOut: Readonly<Record<string, string>>
 }
 
@@ -62,16 +62,16 @@ const deno: Runner = {
   name: 'Deno',
   npm: 'deno@2',
   command: 'deno test -A --no-check',
-  // Steps are the tests in a `describe`. All other counts are of those outside of any.
+  // Steps are the tests in a `describe`. All other counts are of tests outside of any.
   summary:
     /(?<passed>\d+) passed(?: \((?<passedIn>\d+) steps?\))? \| (?<failed>\d+) failed(?: \((?<failedIn>\d+) steps?\))?(?: \| (?<skipped>\d+) ignored(?: \((?<skippedIn>\d+) steps?\))?)?/,
-  // Deno changes this flag of V8 only when it starts.
+  // Deno changes this flag of V8 only at its start.
   flags: { unproved: '--v8-flags=--no-async-stack-traces' },
   leftOut: {},
 }
 for (const runner of isFormsOnly ? [] : [bun, deno]) runFiles(runner)
 
-/** Runs the files on a runtime, and prints the counts of each, of all, and the reasons of skips. */
+/** Runs the files on a runtime. Prints the counts of each file, the totals, and the reasons of skips. */
 function runFiles({ name, npm, command, summary, flags, leftOut }: Runner): void {
   const npx = (run: string): ReturnType<typeof spawnSync> =>
     spawnSync('npx', ['--yes', `--package=${npm}`, '-c', run], {
@@ -95,7 +95,7 @@ function runFiles({ name, npm, command, summary, flags, leftOut }: Runner): void
     const counts = summary.exec(text)?.groups ?? {}
     const count = (key: string): number => Number(counts[`${key}In`] ?? counts[key] ?? 0)
     const passed = count('passed')
-    // A file of which nothing ran has failed, whatever the exit status.
+    // A file in which no test ran has failed, whatever the exit status.
     const isSoundFile = run.status === 0 && passed > 0
     const failed = Math.max(count('failed'), isSoundFile ? 0 : 1)
     tally.add(file, { passed, failed, skipped: count('skipped') })
@@ -106,7 +106,7 @@ function runFiles({ name, npm, command, summary, flags, leftOut }: Runner): void
   if (tally.hasFailed) isSound = false
 }
 
-/** Adds a column, or says why there is none. Nothing may be proved that V8 does not prove. */
+/** Adds a column, or prints why there is none. A column may prove nothing that V8 does not prove. */
 function addColumn(column: Column | string): void {
   if (typeof column === 'string') {
     console.log(column)
@@ -125,7 +125,7 @@ function versionIn(text: unknown): string {
   return /[\d.]+/.exec(String(text))?.[0] ?? ''
 }
 
-/** Serves the built files, and a page that runs the tests and sends back what came of them. */
+/** Serves the built files, and a page that runs the tests and sends back their results. */
 async function inChromium(): Promise<void> {
   const chromium = machinesChromium() ?? npmsChromium()
   if (chromium === undefined) {

@@ -1,6 +1,6 @@
 /**
- * What the manager's tests use of Node, for browsers: just enough of `node:test`, `node:assert/strict` and
- * `node:timers/promises`. The page's import map puts this file in their place.
+ * The parts of Node that the manager's tests use, for browsers: just enough of `node:test`,
+ * `node:assert/strict` and `node:timers/promises`. The page's import map replaces those by this file.
  */
 
 interface Test {

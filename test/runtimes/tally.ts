@@ -33,7 +33,7 @@ export class Tally {
     this.#print(file, wordsOf(counts))
   }
 
-  /** A file that this runtime cannot run. */
+  /** Prints a file that this runtime cannot run. */
   leaveOut(file: string, reason: string): void {
     this.#files['left out']++
     this.#print(file, `LEFT OUT: ${reason}`)

@@ -1,4 +1,4 @@
-/** Prints what the detector learns of each form of awaiting on this runtime: one line of JSON. */
+/** Prints what the detector learns of each form of awaiting on this runtime, as one line of JSON. */
 
 import { verdictsOfAll } from '../manager/forms-table.ts'
 

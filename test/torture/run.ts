@@ -1,6 +1,6 @@
 /**
- * Tortures the locks and prints what it came to: `npm run torture -- --minutes N`; with `--storms N` rounds of
- * deadlocks among asynchronous holdings instead.
+ * Tortures the locks and prints the result: `npm run torture -- --minutes N`. With `--storms N`, runs N
+ * rounds of deadlocks among asynchronous holders instead.
  */
 
 import { parseArgs } from 'node:util'

@@ -1,4 +1,4 @@
-/** One thread of storm.ts, and what all threads know of each round: the same for the same seed. */
+/** One thread of storm.ts, and the groups of each round, which all threads compute from the same seed. */
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import {
@@ -7,7 +7,9 @@ import {
   type SharedLocksHandle,
 } from '../../src/backends/threads/index.ts'
 
-/** The data that a thread is started with. `flags`: for each group how many parties hold, and how many victims there were. */
+/**
+ * The start data of a thread. `flags` holds two words for each group: the parties that hold, and the victims.
+ */
 export interface StormData {
   readonly handle: SharedLocksHandle
   readonly flags: Int32Array
@@ -17,7 +19,7 @@ export interface StormData {
   readonly seed: number
 }
 
-/** How a party waits for the next lock: the first ones do, the last two do not. */
+/** How a party waits for the next lock. The first six kinds wait, the last two do not. */
 const KINDS = [
   'awaits',
   'returns',
@@ -30,19 +32,19 @@ const KINDS = [
 ] as const
 type Kind = (typeof KINDS)[number]
 
-/** One that holds a lock and asks for the next party's. */
+/** A party that holds a lock and requests the next party's. */
 interface Party {
   readonly kind: Kind | 'blocks'
   readonly thread: number
 }
 
-/** Parties that ask for each other's locks in a ring. */
+/** Parties that request each other's locks in a ring. */
 export interface Group {
   readonly number: number
   readonly parties: readonly Party[]
 }
 
-/** Three parties, and a lock of its own for each that nests deeper. */
+/** Three parties, and for each of them a lock for deeper nesting. */
 export const LOCKS_PER_GROUP = 6
 
 /** Whether every party of a group waits. */
@@ -50,7 +52,7 @@ export function isDeadlock({ parties }: Group): boolean {
   return parties.every(({ kind }) => kind !== 'leaves' && kind !== 'leaves deep')
 }
 
-/** The groups of a round. In every second round one party blocks its thread. */
+/** The groups of a round. In every second round, one party blocks its thread. */
 export function groupsOf(seed: number, round: number, groups: number, threads: number): Group[] {
   let state = (Math.imul(seed, 2_654_435_761) ^ Math.imul(round + 1, 40_503)) >>> 0
   const below = (limit: number): number => {
@@ -63,7 +65,7 @@ export function groupsOf(seed: number, round: number, groups: number, threads: n
       thread: below(threads),
     }))
     if (number > 0 || round % 2 > 0) return { number, parties }
-    // The first one blocks its thread, so that no other party of the group could go on there.
+    // The first party blocks its thread, so no other party of the group may run there.
     const others = parties.slice(1).map(({ kind, thread }) => {
       return { kind, thread: 1 + (thread % (threads - 1)) }
     })
@@ -71,7 +73,7 @@ export function groupsOf(seed: number, round: number, groups: number, threads: n
   })
 }
 
-/** Most parties await. */
+/** Picks a kind; most parties await. */
 function pick(luck: number, kind: number): Kind {
   return luck === 0 ? (KINDS[kind] as Kind) : (KINDS[kind % 6] as Kind)
 }
@@ -98,13 +100,13 @@ class StormThread {
         else own.push(this.#party(group, i, party.kind))
       }
     }
-    // When all others of this thread hold theirs.
+    // By then all other parties of this thread hold their locks.
     await sleep(2)
     blocks?.()
     await Promise.all(own)
   }
 
-  /** A party that blocks its thread. */
+  /** Runs a party that blocks its thread. */
   #block(group: Group, i: number): void {
     const { flags } = this.#data
     this.#locks.hold([this.#lockOf(group, i)], () => {
@@ -141,7 +143,7 @@ class StormThread {
         else if (kind === 'catches') await ask().catch(counted)
         else {
           left = (kind === 'leaves' ? ask() : askDeep()).catch(counted)
-          // A look for deadlocks finds this holder at work.
+          // A deadlock search finds this holder busy, not waiting.
           await sleep(15)
         }
       })

@@ -1,7 +1,7 @@
 /**
- * A storm of deadlocks among asynchronous holdings: in each round every group of parties holds a lock each,
- * and each party then asks for the next one's. Where the code of every party waits, the round has exactly one
- * victim in that group; where one does not, it has none, and all end.
+ * A storm of deadlocks among asynchronous holders. In each round, every party of a group takes a lock, and
+ * then requests the lock of the next party. If the code of every party waits, the group has exactly one
+ * victim in that round. If the code of one does not, the group has none, and all parties end.
  */
 
 import { once } from 'node:events'
@@ -16,13 +16,13 @@ import {
   type StormData,
 } from './storm-thread.ts'
 
-/** How much. */
+/** The size of a storm. */
 export interface StormOptions {
   readonly rounds: number
   readonly groups: number
   readonly threads: number
   readonly seed: number
-  /** Called after each round with the rounds done and the deadlocks found. */
+  /** Called after each round, with the number of rounds done and of deadlocks found. */
   readonly onTick?: (rounds: number, deadlocks: number) => void
 }
 
@@ -30,13 +30,13 @@ export interface StormOptions {
 export interface StormResult {
   /** Groups in which every party waited: each must have one victim. */
   readonly deadlocks: number
-  /** Groups in which one did not: none must have any. */
+  /** Groups in which a party did not wait: none may have a victim. */
   readonly innocent: number
-  /** A line for each thing that was not as it must be. */
+  /** A line for each violation. */
   readonly faults: readonly string[]
 }
 
-/** A round takes no longer than this, or it hangs. */
+/** A round that takes longer hangs. */
 const HANG_MS = 30_000
 
 export async function storm(options: StormOptions): Promise<StormResult> {
@@ -44,7 +44,7 @@ export async function storm(options: StormOptions): Promise<StormResult> {
   const locks = SharedLocks.create({
     count: groups * LOCKS_PER_GROUP,
     order: 'free',
-    // Few more than are needed: numbers are used again at once.
+    // Few more than necessary, so that owner numbers are reused at once.
     owners: threads + groups * LOCKS_PER_GROUP + 8,
   })
   const flags = new Int32Array(new SharedArrayBuffer(4 * (2 * groups + 2)))

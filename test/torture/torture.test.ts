@@ -1,4 +1,4 @@
-/** A short torture; `npm run torture -- --minutes N` is a longer one. */
+/** A short torture; `npm run torture -- --minutes N` runs a longer one. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

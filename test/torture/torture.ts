@@ -1,6 +1,7 @@
 /**
- * Torture: many threads on few locks, random sets in both modes, blocking and not, with timeouts and
- * deadlocks, while threads are killed wherever they are. Is anything ever violated, does anybody hang?
+ * Tortures the locks: many threads on few locks, random sets in both modes, blocking and asynchronous, with
+ * timeouts and deadlocks, while threads are killed at any point. Checks that no lock is violated and no
+ * thread hangs.
  */
 
 import { once } from 'node:events'
@@ -11,18 +12,18 @@ import { openTable } from '../../src/backends/threads/table.ts'
 import { unsweptIn } from '../deaths/unswept.ts'
 import { COUNT, COUNTERS, type Counter, type VictimData } from './victim.ts'
 
-/** How much. */
+/** The size of a torture. */
 export interface TortureOptions {
   readonly seconds: number
   readonly threads: number
   readonly locks: number
   readonly memory: 'wasm' | 'buffer'
   readonly seed: number
-  /** Called now and then with the seconds gone and the threads killed. */
+  /** Called after each kill, with the seconds elapsed and the number of threads killed. */
   readonly onTick?: (seconds: number, kills: number) => void
 }
 
-/** What it came to. */
+/** The result of a torture. */
 export type TortureResult = Readonly<Record<Counter, number>> & {
   readonly seconds: number
   readonly kills: number
@@ -30,10 +31,10 @@ export type TortureResult = Readonly<Record<Counter, number>> & {
   readonly hangs: number
 }
 
-/** A thread that gets no lock for so long hangs. */
+/** A thread that gets no lock for this long hangs. */
 const HANG_MS = 20_000
 
-/** Between two kills, on average. */
+/** The average time between two kills. */
 const KILL_MS = 60
 
 /** One thread of the torture. */

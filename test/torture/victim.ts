@@ -1,9 +1,9 @@
 /**
- * One thread of torture.ts: takes random locks in every way there is, and looks whether what they guard
- * is as it left it.
+ * One thread of torture.ts: takes random locks by every kind of call, and checks that the data they guard is
+ * unchanged.
  *
- * A record has three float64s: who works on it alone (0: nobody), and two numbers that are equal except
- * in the middle of that work. Readers look at all three when they come and when they go.
+ * A record has three float64s: the thread that works on it exclusively (0: none), and two numbers that are
+ * equal except during that work. Readers check all three at their start and end.
  */
 
 import { isMainThread, workerData } from 'node:worker_threads'
@@ -15,7 +15,7 @@ import {
   shared,
 } from '../../src/backends/threads/index.ts'
 
-/** What is counted, for each thread's place. */
+/** The counters of each thread. */
 export const COUNTERS = [
   'acquisitions',
   'shared',
@@ -29,10 +29,10 @@ export const COUNTERS = [
   'repairs',
 ] as const
 export type Counter = (typeof COUNTERS)[number]
-/** A cache line for each place, and one between. */
+/** The float64s per thread: its counters, and padding against false sharing. */
 export const COUNT = 24
 
-/** What a thread is started with. */
+/** The start data of a thread. */
 export interface VictimData {
   readonly locks: SharedLocksHandle
   readonly counts: Float64Array
@@ -81,7 +81,7 @@ class Victim {
     this.#locks.close()
   }
 
-  /** One request, of one kind or another. */
+  /** Makes one random request, of a random kind. */
   async #once(): Promise<void> {
     const wish = this.#wish()
     const all = [...wish.alone, ...wish.reads.map((lock) => shared(lock))]
@@ -110,7 +110,7 @@ class Victim {
     this.#locks.holdPair(a, b, () => this.#work({ alone, reads: [] }, asked))
   }
 
-  /** One lock inside another, in whatever order: now and then a deadlock. */
+  /** Takes one lock inside another, in any order: now and then a deadlock. */
   #nested(first: number): void {
     const second = (first + 1 + this.#below(this.#locks.count - 1)) % this.#locks.count
     const asked = performance.now()
@@ -189,7 +189,7 @@ class Victim {
     }
   }
 
-  /** Makes whole what a thread left half done. */
+  /** Repairs what a dead thread left half done. */
   #repair(locks: readonly number[]): void {
     for (const lock of locks) {
       const at = lock * this.#stride
@@ -201,7 +201,7 @@ class Victim {
 
   #violated(lock: number): void {
     this.#count('violations')
-    // What is once broken stays broken: the first ones tell.
+    // A broken record stays broken, so the first violations are enough to report.
     if (this.#value('violations') > 3) return
     const record = this.#view.slice(lock * this.#stride, lock * this.#stride + 3).join(', ')
     console.error(`violation at lock ${lock} (${record}), seen by victim ${this.#data.seed}`)

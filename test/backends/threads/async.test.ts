@@ -1,4 +1,4 @@
-/** holdAsync: for threads that must not block, beside those that do. */
+/** holdAsync: for threads that must not block, next to threads that do. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -95,7 +95,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_DEADLOCK' })
         })
       })
-      // Side by side they are strangers to each other.
+      // Calls side by side are independent of each other.
       await Promise.all([
         locks.holdAsync([6], () => sleep(5)),
         locks.holdAsync([2], () => sleep(5)),

@@ -1,4 +1,4 @@
-/** Locks in a plain SharedArrayBuffer, which `Atomics` takes. */
+/** Locks in a plain SharedArrayBuffer, taken by `Atomics`. */
 
 import { describeTables } from './contract.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Errors of holdAsync begin at the line that called it, though they are made when that has been left. Errors of
- * the program's own code keep their stacks.
+ * Errors of holdAsync begin at the line that called it, although they are made after that call has returned.
+ * Errors of the program's own code keep their stacks.
  */
 
 import assert from 'node:assert/strict'
@@ -9,7 +9,7 @@ import { SharedLocks } from '../../../src/backends/threads/index.ts'
 import { gate } from '../../manager/tools.ts'
 import { flagIsSet, newFlags, startThread } from './threads.ts'
 
-/** The error of a call, which must begin in `askedHere` with the name and message of the error. */
+/** Checks that the error of a call begins in `askedHere` with its name and message. */
 async function beginsAtCaller(call: () => unknown, code: string): Promise<void> {
   async function askedHere(): Promise<void> {
     await call()

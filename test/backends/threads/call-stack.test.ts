@@ -1,6 +1,6 @@
 /**
- * Code that exhausts the call stack while it holds locks: none of them stays held. Each program has a process of its
- * own, for V8 wants more of the call stack where it calls a function for the first time.
+ * Code that exhausts the call stack while it holds locks: none of them stays held. Each program has its own
+ * process, because V8 needs more of the call stack for the first call of a function.
  */
 
 import assert from 'node:assert/strict'
@@ -40,7 +40,7 @@ for (const memory of ['wasm', 'buffer']) {
   describe(`an exhausted call stack (${memory})`, { timeout: 120_000 }, () => {
     for (const [name, call] of Object.entries(CALLS)) {
       it(`leaves no lock held (${name})`, async () => {
-        // owed-releases.ts has a limit where V8 has optimised holdPair.
+        // owed-releases.ts does not cover a holdPair that V8 has optimised.
         const flags = name === 'holdPair' ? ['--no-opt'] : []
         const args = [...flags, '--input-type=module', '--eval', programOf(name, call, memory)]
         const { stdout, stderr } = await outputOfNode(args)

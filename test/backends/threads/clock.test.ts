@@ -1,4 +1,7 @@
-/** Time limits in shared memory follow the runtime's clock: no test runner's clock moves on while a thread blocks. */
+/**
+ * Time limits in shared memory follow the runtime's clock: a test runner's mocked clock stops while a thread
+ * blocks.
+ */
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'

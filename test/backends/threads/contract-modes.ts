@@ -1,4 +1,4 @@
-/** What every table must do beyond exclusive locks taken once: shared mode, re-entrancy, timeouts. */
+/** The contract of every table beyond exclusive locks taken once: shared mode, re-entrancy, timeouts. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -16,7 +16,7 @@ import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
 
-/** In which mode someone else could have each lock at once. */
+/** The mode in which another owner could have each lock at once. */
 function modes(locks: SharedLocks): string {
   const other = SharedLocks.open(locks.handle)
   const letters = Array.from({ length: locks.count }, (_, i) => {
@@ -141,7 +141,7 @@ export function describeShared(create: Create): void {
     locks.lockShared(3)
     const writer = inThread(locks, 'holdUntilTold', { flags, indices: [3] })
     const other = SharedLocks.open(locks.handle)
-    // From some moment on the writer has claimed the lock: nobody else gets in.
+    // From some moment on the writer is pending, and no other owner gets in.
     while (other.tryHold([shared(3)], () => true)) {}
     assert.equal(Atomics.load(flags, 0), 0)
     locks.unlockShared(3)

@@ -1,4 +1,4 @@
-/** The contract of every table of locks, whatever its memory: the suite that each memory's file runs. */
+/** The contract of every table of locks: the suite that the test file of each memory runs. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -23,7 +23,7 @@ const timeout = 120_000
 /** A callback that must not be called. */
 const refuse = (): never => assert.fail('called')
 
-/** Everything that is no lock number of a table of eight. */
+/** Values that are not a lock number of a table of eight. */
 const NO_INDEX = [
   Number.NaN,
   1.5,
@@ -479,7 +479,7 @@ function describeTable(create: Create): void {
       locks.holdPair(1, 7, () => busyLocks(locks)),
       [1, 4, 7],
     )
-    // Record 5 has lock 2, record 6 has lock 0: the lower lock first, not the lower record.
+    // Record 5 has lock 2, record 6 has lock 0. Locks are taken in the order of locks, not of records.
     assert.deepEqual(
       locks.holdPair(5, 6, () => busyLocks(locks)),
       [0, 2, 3, 5, 6],
@@ -512,7 +512,7 @@ function describeThreads(create: Create): void {
     const waiting = inThread(locks, 'takeAndMeasure', { flags: waiter, indices: [1, 5, 6] })
     await flagIsSet(waiter, 0)
     await new Promise((resolve) => setTimeout(resolve, 50))
-    // It has lock 1 by now, but not what it has not reached.
+    // The waiter holds lock 1 by now, but not lock 6, which comes after the busy one.
     assert.deepEqual(busyLocks(locks), [1, 2, 5])
     setFlag(holder, 1, 1)
     const { ms, sleeps } = await waiting
@@ -561,7 +561,7 @@ function describeThreads(create: Create): void {
   }
 }
 
-/** The first bytes of a table's memory, in a memory of their own. */
+/** A copy of the first bytes of a table's memory. */
 function beginningOf(locks: SharedLocks): SharedArrayBuffer {
   const beginning = new SharedArrayBuffer(256)
   const whole = locks.view(Uint8Array).buffer
@@ -569,7 +569,7 @@ function beginningOf(locks: SharedLocks): SharedArrayBuffer {
   return beginning
 }
 
-/** The errors that a value that is no list can cause: ours, or the language's own. */
+/** The errors for a value that is not a list: lockwise's, or the language's own. */
 function LockwiseOrType(error: unknown): boolean {
   return error instanceof LockUsageError || error instanceof TypeError
 }

@@ -1,4 +1,4 @@
-/** Tables whose memory something else has written to: one error, no crash, no endless walk. */
+/** Tables whose memory other code has overwritten: one error, no crash, no endless walk. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -19,7 +19,7 @@ function wordsOf(locks: SharedLocks): Int32Array {
   return new Int32Array(buffer)
 }
 
-/** What a call comes to: only its value, or one of our errors. */
+/** Makes a call, which may return or throw one of lockwise's errors. */
 function attempt(call: () => unknown): void {
   try {
     call()
@@ -69,7 +69,7 @@ describe('a damaged table', { timeout: 300_000 }, () => {
       const locks = SharedLocks.create({ count: COUNT, memory })
       const words = wordsOf(locks)
       const view = locks.view(Int32Array)
-      // The word of lock 3 stands two words before its bytes.
+      // The word of lock 3 lies two words before its bytes.
       words[view.byteOffset / 4 - 2 + 3 * (locks.recordBytes / 4)] = 7 << 4
       assert.throws(() => locks.lock(3), { code: 'LOCK_USAGE', message: /damaged.*owner 7/ })
     })

@@ -1,4 +1,4 @@
-/** The report of a deadlock in shared memory: who waits, and what is known of the locks that are held. */
+/** The report of a deadlock in shared memory: the waiters, and what is known of the locks they hold. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -7,7 +7,7 @@ import { mustBePlain } from '../../core/reports.ts'
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** The report of two asynchronous holdings that each ask inside for the lock that the other has. */
+/** The report of two asynchronous holders that each request the other's lock inside. */
 async function crossed(wanted: readonly [number, number]): Promise<DeadlockError['report']> {
   const locks = SharedLocks.create({ count: 4, order: 'free', label: 'main' })
   const nest = (first: number, second: number): Promise<unknown> =>

@@ -1,4 +1,4 @@
-/** Deadlocks between threads: every one found, one victim each, told exactly, and none invented. */
+/** Deadlocks between threads: each is found, has one victim, is reported exactly, and none is invented. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -72,7 +72,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
   })
 }
 
-/** Everything a report says must fit together, and say where the threads wait. */
+/** Checks that a report is consistent and shows where the threads wait. */
 function checkRing(report: DeadlockReport, members: number): void {
   const { cycle } = report
   assert.equal(report.kind, 'deadlock')

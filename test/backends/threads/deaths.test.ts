@@ -31,7 +31,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
 
 function describeTries(create: Create): void {
-  /** Blocks the event loop, so that no `exit` event says what has ended. */
+  /** Blocks the event loop, so that no `exit` event reports the end. */
   const pause = (ms: number): unknown =>
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
@@ -61,7 +61,7 @@ function describeTries(create: Create): void {
       for (let i = 0; i < 50; i++) {
         locks.tryHold([0], assert.fail)
         locks.tryHold([1], assert.fail)
-        // Longer than a look counts.
+        // Longer than the result of a check is reused.
         pause(120)
       }
     }, died)
@@ -198,7 +198,7 @@ function describeRepair(create: Create): void {
     })
     const other = SharedLocks.open(locks.handle)
     await endHolding(locks, 2, 5)
-    // It holds 4 while it takes over 2: nothing waits, so no order is broken.
+    // It holds 4 while it takes over 2. No thread waits, so that breaks no order.
     assert.equal(
       locks.hold([4, 5], () => 'held'),
       'held',
@@ -393,7 +393,7 @@ function describeWaiting(create: Create): void {
       await Promise.all([dies.worker.terminate(), dies.answer.catch(() => {})])
       const answer = await stays.answer
       assert.ok(answer === 'held' || answer === 'LOCK_OWNER_DIED', answer)
-      // The thread that dies may have got it after the other one, too.
+      // The thread that dies may also have got the lock after the other one.
       try {
         locks.hold([3], () => {})
       } catch (error) {

@@ -1,4 +1,4 @@
-/** Handles that reached another process: the memory cannot, and the error says so. */
+/** Handles sent to another process: the memory cannot be sent, and the error says so. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -9,7 +9,7 @@ const entry = JSON.stringify(
   new URL('../../../src/backends/threads/index.js', import.meta.url).href,
 )
 
-/** A process that sends a handle to its child, and writes what becomes of that. */
+/** A process that sends a handle to its child, and prints the result. */
 const program = (memory: string, serialization: string): string => `
 const { fork } = await import('node:child_process')
 import { SharedLocks } from ${entry}

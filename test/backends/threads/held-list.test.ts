@@ -1,4 +1,4 @@
-/** The list of the locks that an owner holds: what questions about it cost. */
+/** The list of the locks that an owner holds: the cost of queries. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

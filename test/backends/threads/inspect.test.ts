@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 
-/** On one line. */
+/** Formats a value on one line. */
 function shown(value: unknown, options: object = {}): string {
   return inspect(value, { breakLength: Infinity, ...options })
 }

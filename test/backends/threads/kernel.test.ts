@@ -1,4 +1,7 @@
-/** The kernel as deaths.ts needs it: no thread can be ended between a lock and its place on the list. */
+/**
+ * A property of the kernel that deaths.ts needs: no thread can end between the change of a lock and the
+ * change of its owner's list.
+ */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -9,7 +12,7 @@ const text = readFileSync(
   'utf8',
 ).replaceAll(/;;.*/g, '')
 
-/** Where a function begins to take or free locks, and where the last of them is taken or free. */
+/** Where a function begins to take or release locks, and where it takes or releases the last of them. */
 const BEGINS = /cmpxchg|i32\.store \(global\.get \$top\)/
 const ENDS = /.*(?:xchg|i32\.(?:atomic\.)?store)/s
 

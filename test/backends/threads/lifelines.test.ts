@@ -1,4 +1,4 @@
-/** How the end of a thread is seen, where a test can make it certain. */
+/** Detection of the end of a thread, where a test can make it certain. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -34,7 +34,7 @@ import type { LayoutOptions } from '../../../src/backends/threads/table-layout.t
 
 const lifelines = new URL('../../../src/backends/threads/lifelines.js', import.meta.url).href
 
-/** The lifeline that is a file: how lifeline-file.ts reads it. */
+/** A lifeline that is a file, as lifeline-file.ts reads it. */
 function fileLifeline(descriptor: number): Lifeline {
   const { ino, mtimeMs, size } = fstatSync(descriptor)
   return { tag: 1, kind: descriptor + 1, number: ino, made: mtimeMs + size }
@@ -49,7 +49,7 @@ it('a file ends when it is closed, also where its numbers are used again', () =>
   assert.equal(hasEnded(lifeline), false)
   closeSync(descriptor)
   assert.equal(hasEnded(lifeline), true)
-  // The same descriptor of the same file, made at another time; then at the same time, with another length.
+  // The same descriptor of the same file, with another time, then with the same time and another length.
   const again = (): boolean => {
     assert.equal(openSync(path, 'r'), descriptor)
     const ended = hasEnded(lifeline)
@@ -143,20 +143,20 @@ it('the place of a dead thread is not taken for its next owner, while that one m
   assert.ok(us && dead)
   const at = (field: number): number => (dead.slot + field) >> 2
   const [deadTag, nextTag] = [7, 8]
-  // A descriptor that is not open: the lifeline of a thread that has ended.
+  // A descriptor that is not open is the lifeline of a thread that has ended.
   table.words[at(SLOT.lifeline)] = 1_000_000
   table.words[at(SLOT.lifelineTag)] = deadTag
   table.words[at(SLOT.kind)] = (deadTag << TAG_SHIFT) | THREAD_SLOT
   const seen = lifelineOf(table, dead.id)
   assert.ok(seen && hasEnded(seen))
-  // The next owner has taken the slot, and not yet written its own lifeline.
+  // The next owner has taken the slot, but has not written its own lifeline yet.
   const next = (nextTag << TAG_SHIFT) | THREAD_SLOT
   table.words[at(SLOT.kind)] = next
   assert.equal(lifelineOf(table, dead.id), undefined)
   noticeEndOf(table, us, dead.id)
   clearUp(table, us, seen.tag)
   assert.equal(table.words[at(SLOT.kind)], next)
-  // Nor is it made another kind by who has seen it before.
+  // A thread that read the old kind cannot change the new one either.
   changeKind(table, dead.id, (deadTag << TAG_SHIFT) | THREAD_SLOT, DEAD_SLOT)
   assert.equal(table.words[at(SLOT.kind)], next)
 })

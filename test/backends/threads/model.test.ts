@@ -1,4 +1,4 @@
-/** Random programs on both memories at once, against a naive model: same answers, same memory. */
+/** Random programs on both memories at once, against a naive model: same results, same memory. */
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -8,13 +8,13 @@ import { LockwiseError, SharedLocks, shared } from '../../../src/backends/thread
 const COUNT = 5
 const OWNERS = 3
 
-/** What a call comes to: what it returned, or the code of its error. */
+/** The result of a call: what it returned, or the code of its error. */
 type Answer = unknown
 
 /** Some locks, each once, the lowest first; `true` stands for shared. */
 type Plan = readonly (readonly [lock: number, isShared: boolean])[]
 
-/** Who holds what, and what each call must come to. Nothing here waits: a call that would is left out. */
+/** The holders of each lock, and the expected result of each call. Calls that would wait are left out. */
 class Model {
   readonly #alone: (number | undefined)[]
   readonly #readers: Set<number>[]
@@ -28,7 +28,7 @@ class Model {
     this.#stripes = stripes
   }
 
-  /** Whether the call is one that blocks until another thread acts. */
+  /** Whether the call would block until another thread acts. */
   wouldWait(owner: number, plan: Plan): boolean {
     for (const [lock, isShared] of plan) {
       if (this.#refusal(owner, lock, isShared)) return false
@@ -88,7 +88,7 @@ class Model {
     return this.#alone[lock] !== undefined || (!isShared && readers.length > 0)
   }
 
-  /** Why an owner may not ask for a lock, because of what it holds. */
+  /** The reason why an owner may not request a lock, because of what it holds. */
   #refusal(owner: number, lock: number, isShared: boolean): Answer | undefined {
     if (this.#readers[lock]?.has(owner) && !isShared) return 'LOCK_USAGE'
     if (this.#holds(owner, lock)) return 'LOCK_DEADLOCK'
@@ -146,7 +146,7 @@ it('random programs come to what a naive model says, on both memories, whose wor
   )
 })
 
-/** A table's memory: every word of it. */
+/** Every word of a table's memory. */
 function bytesOf(locks: SharedLocks): Buffer {
   const { memory } = locks.handle
   const buffer =

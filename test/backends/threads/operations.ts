@@ -1,6 +1,6 @@
-/** Counts operations on shared memory, those without `Atomics` not counted. */
+/** Counts operations on shared memory by `Atomics`. */
 
-/** How many operations a call needs. */
+/** The number of operations that a call performs. */
 export function operationsOf(call: () => void): number {
   const stop = countOperations()
   try {
@@ -11,7 +11,7 @@ export function operationsOf(call: () => void): number {
   return stop()
 }
 
-/** Counts this thread's operations until the function that it returns is called, which says how many there were. */
+/** Counts this thread's operations until the returned function is called, which returns their number. */
 export function countOperations(): () => number {
   const real = globalThis.Atomics
   let operations = 0

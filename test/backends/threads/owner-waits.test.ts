@@ -1,4 +1,4 @@
-/** Waits for one of the table's owners: their order, their ends, and what they cost. */
+/** Waits for one of the table's owners: their order, their ends, and their cost. */
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
@@ -17,8 +17,8 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 const OWNERS = 20
 
 /**
- * A table in which asynchronous holdings have all owners but that of the thread, until `open` is called. The
- * test's end calls it too: else a test that fails would wait forever.
+ * Returns a table in which asynchronous holders have all owners except the thread's, until `open` is called.
+ * The end of the test calls it too, because a failing test would otherwise wait forever.
  */
 async function newFullTable(
   test: TestContext,
@@ -37,7 +37,7 @@ async function newFullTable(
   return { locks, open, holdings }
 }
 
-/** Counts how often the system is asked about threads. */
+/** Counts how often code asks the system about threads. */
 function countLookups(test: TestContext): () => number {
   const { mock: stat } = test.mock.method(fs, 'statSync')
   const { mock: fstat } = test.mock.method(fs, 'fstatSync')
@@ -53,7 +53,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     )
     await settle()
     assert.deepEqual(begun, [])
-    // No timer of a poller runs before the microtasks do.
+    // No polling timer runs before the microtasks do.
     open()
     for (let i = 0; i < 2000; i++) await undefined
     assert.ok(begun.length >= 10, `${begun.length} began`)
@@ -73,7 +73,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     await sleep(150)
     const operations = stop()
     const rounds = (performance.now() - begun) / 10 + 2
-    // Each round looks at all owners some times over.
+    // Each round checks all owners a few times.
     assert.ok(operations < rounds * OWNERS * 20, `${operations} operations in ${rounds} rounds`)
     open()
     await Promise.all([...waiting, holdings])

@@ -1,4 +1,4 @@
-/** Owners that run out, nested holdings that outlive those around them, and calls that end in an error. */
+/** Owners that run out, nested holders that outlive those around them, and calls that end in an error. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -176,7 +176,9 @@ function describeFull(create: Create): void {
 
 const index = new URL('../../../src/backends/threads/index.js', import.meta.url).href
 
-/** A nested holdAsync where an ended thread has the last owner. The parent of that thread does not load lockwise. */
+/**
+ * A nested holdAsync while an ended thread has the last owner. That thread's parent does not load lockwise.
+ */
 function unnoticedWhileNested(): string {
   const guest = `
     import(${JSON.stringify(index)}).then(({ SharedLocks }) => {
@@ -265,7 +267,7 @@ function describeErrors(create: Create): void {
     const { answer } = startThread(locks, 'askFor', { flags, indices: [4] })
     await flagIsSet(flags, 0)
     locks.holdAll(() => {
-      // Not the last one taken any more, and held.
+      // Lock 2 stays held, but out of the order in which holdAll took it.
       locks.unlock(2)
       locks.lock(2)
     })

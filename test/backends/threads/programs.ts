@@ -7,7 +7,7 @@ import {
   shared,
 } from '../../../src/backends/threads/index.ts'
 
-/** Adds 1 to elements of a view, which is only right if no other thread does at the same time. */
+/** Adds 1 to elements of a view. The result is right only if no other thread does so at the same time. */
 function increment(view: Float64Array, stride: number, records: readonly number[]): void {
   for (const record of records) view[record * stride] = (view[record * stride] as number) + 1
 }
@@ -37,13 +37,13 @@ function waitWhile(flags: Int32Array, word: number, value: number): void {
   while (Atomics.load(flags, word) === value) Atomics.wait(flags, word, value)
 }
 
-/** Sets `word`, and wakes the threads that wait for that. */
+/** Sets `word`, and wakes the threads that wait for it. */
 export function setFlag(flags: Int32Array, word: number, value: number): void {
   Atomics.store(flags, word, value)
   Atomics.notify(flags, word)
 }
 
-/** Meets `threads` threads: all leave when the last has come. A barrier can be met again and again. */
+/** Waits at a reusable barrier until `threads` threads have arrived. */
 function meet(flags: Int32Array, word: number, threads: number): void {
   const come = Atomics.add(flags, word, 1) + 1
   const all = Math.ceil(come / threads) * threads
@@ -53,7 +53,10 @@ function meet(flags: Int32Array, word: number, threads: number): void {
 }
 
 const programs = {
-  /** Takes random sets in every way there is and increments what they guard; answers how often, by record. */
+  /**
+   * Takes random sets by every kind of call and increments what they guard. Returns the number of increments
+   * by record.
+   */
   async incrementInEveryWay(
     locks: SharedLocks,
     { seed, rounds }: { seed: number; rounds: number },
@@ -115,7 +118,7 @@ const programs = {
     })
   },
 
-  /** Sets flag 0 while it holds locks; when flag 1 is set, it ends and has not released them. */
+  /** Sets flag 0 while it holds locks. When flag 1 is set, it ends without releasing them. */
   endHolding(
     locks: SharedLocks,
     { flags, indices, how }: { flags: Int32Array; indices: number[]; how: 'exit' | 'throw' },
@@ -127,7 +130,7 @@ const programs = {
     throw new Error('an end in misery')
   },
 
-  /** Holds locks in a blocking call inside an asynchronous holding, both forever. */
+  /** Holds locks in a blocking call inside an asynchronous one. It sets flag 0, then waits for flag 1. */
   async holdInTask(
     locks: SharedLocks,
     { flags, first, second }: { flags: Int32Array; first: number; second: number },
@@ -140,13 +143,16 @@ const programs = {
     })
   },
 
-  /** Sets flag 0, then asks for locks; answers `held`, or the code of the error. */
+  /** Sets flag 0, then requests locks. Returns `held`, or the code of the error. */
   askFor(locks: SharedLocks, { flags, indices }: { flags: Int32Array; indices: number[] }): string {
     setFlag(flags, 0, 1)
     return codeOf(() => locks.hold(indices, () => 'held'))
   },
 
-  /** Holds a lock from the moment it sets flag 0, and asks for another when flag 1 is set; answers as above. */
+  /**
+   * Holds a lock from the moment it sets flag 0, and requests another when flag 1 is set. Returns `held`, or
+   * the code of the error.
+   */
   holdThenAsk(
     locks: SharedLocks,
     { flags, held, wanted }: { flags: Int32Array; held: number; wanted: number },
@@ -159,8 +165,8 @@ const programs = {
   },
 
   /**
-   * Holds a lock across its event loop, and asks for another one. When flag 0 is set, it sets flag 1 and runs
-   * on, as far as others can see, until flag 2 is set; then it waits for the other lock.
+   * Holds a lock across its event loop, and requests another one. When flag 0 is set, it sets flag 1 and
+   * appears to be running until flag 2 is set. Then it waits for the other lock.
    */
   async holdAcrossEventLoop(
     locks: SharedLocks,
@@ -178,7 +184,7 @@ const programs = {
     }
   },
 
-  /** Asks for locks with a time limit; answers `held`, or the code of the error. */
+  /** Requests locks with a time limit. Returns `held`, or the code of the error. */
   askInTime(
     locks: SharedLocks,
     { indices, timeoutMs }: { indices: number[]; timeoutMs: number },
@@ -186,7 +192,7 @@ const programs = {
     return codeOf(() => locks.hold(indices, { timeoutMs }, () => 'held'))
   },
 
-  /** Holds a lock shared until so many do; answers how many that were. */
+  /** Holds a lock shared until `readers` threads do. Returns how many did. */
   readTogether(
     locks: SharedLocks,
     { flags, index, readers }: { flags: Int32Array; index: number; readers: number },
@@ -197,7 +203,7 @@ const programs = {
     })
   },
 
-  /** Holds a lock shared, sets flag 0, and asks for another one exclusively; answers with the result. */
+  /** Holds a lock shared, sets flag 0, and requests another one exclusively. Returns the result. */
   readAndTake(
     locks: SharedLocks,
     { flags, read, take }: { flags: Int32Array; read: number; take: number },
@@ -212,7 +218,7 @@ const programs = {
     })
   },
 
-  /** Asks for a lock, as a recovering owner that sets flag 0 and never ends its repair. */
+  /** Requests a lock, as a recovering owner that sets flag 0 and never ends its repair. */
   repairForEver(locks: SharedLocks, { flags, index }: { flags: Int32Array; index: number }): void {
     const heir = SharedLocks.open(locks.handle, {
       onOwnerDied: () => {
@@ -223,7 +229,7 @@ const programs = {
     heir.lock(index)
   },
 
-  /** Holds locks for some time from the moment it sets flag 0. */
+  /** Holds locks for `ms` milliseconds from the moment it sets flag 0. */
   holdForAWhile(
     locks: SharedLocks,
     { flags, indices, ms }: { flags: Int32Array; indices: number[]; ms: number },
@@ -234,7 +240,7 @@ const programs = {
     })
   },
 
-  /** Sets flag 0, then takes locks; answers how long that took and how often it slept. */
+  /** Sets flag 0, then takes locks. Returns how long that took and how often it slept. */
   takeAndMeasure(
     locks: SharedLocks,
     { flags, indices }: { flags: Int32Array; indices: number[] },
@@ -268,7 +274,7 @@ const programs = {
     return { reports, completed }
   },
 
-  /** Takes two locks by nesting, the lower first, in a table that would allow anything. */
+  /** Takes two locks by nesting, the lower first, in a table that would allow any order. */
   nestAscending(locks: SharedLocks, { seed, rounds }: { seed: number; rounds: number }): number {
     const below = numbersFrom(seed)
     for (let round = 0; round < rounds; round++) {
@@ -279,7 +285,7 @@ const programs = {
     return rounds
   },
 
-  /** Holds one lock asynchronously, meets the others through it, and asks for a second one. */
+  /** Holds one lock asynchronously, meets the other thread inside, and requests a second one. */
   async crossAsync(
     locks: SharedLocks,
     { flags, first, second }: { flags: Int32Array; first: number; second: number },

@@ -1,4 +1,7 @@
-/** No wait in shared memory is silent: long waits are reported, and what can never be granted is refused. */
+/**
+ * No wait in shared memory is silent: long waits are reported, and requests that can never be granted are
+ * refused.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -16,7 +19,7 @@ const entry = JSON.stringify(
   new URL('../../../src/backends/threads/index.js', import.meta.url).href,
 )
 
-/** Runs a program with a worker that holds lock 1, and asks its parent by message before it releases it. */
+/** Runs a program with a worker that holds lock 1, and messages its parent before it releases the lock. */
 function runBlocked(memory: string, work: string, args: readonly string[] = []): string {
   const worker = `
     const { workerData, parentPort } = await import('node:worker_threads')
@@ -93,7 +96,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       setFlag(flags, 1, 1)
       await Promise.all([holding, ...waiting])
       const [first, second] = reports as [LongWaitReport, LongWaitReport]
-      // Another of the waiters may make the second one, which has waited for less long.
+      // Another waiter, which has waited for less long, may make the second report.
       const betweenMs = second.sinceMs + second.waitedMs - (first.sinceMs + first.waitedMs)
       assert.ok(betweenMs >= first.waitedMs - 0.001, `${betweenMs} after ${first.waitedMs} ms`)
       const { holders, waitsAt = '', ...rest } = first

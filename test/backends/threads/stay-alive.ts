@@ -1,4 +1,4 @@
-/** A process of its own, started by async.test.ts: nothing but its wait for a lock keeps it alive. */
+/** A process that async.test.ts starts: only its wait for a lock keeps it alive. */
 
 import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'

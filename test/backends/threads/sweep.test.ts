@@ -1,4 +1,4 @@
-/** Sweeps: what they look at, and what they find of threads that ended between two steps. */
+/** Sweeps: what they read, and what they find of threads that ended between two steps. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -167,7 +167,7 @@ describe('a sweep', () => {
     const operations = refused(4, left)
     assert.ok(operations < 100, `${operations} operations`)
     inherit(table, us, 5, () => {})
-    // The search for a free slot goes round before it comes to this one again.
+    // The search for a free slot tries all others before it returns to this one.
     let next = newOwner(DEAD + 1)
     while (next.id !== dead.id) next = newOwner(DEAD + 1)
     hold(table, next, 7)

@@ -1,4 +1,4 @@
-/** Deadlocks through nested asynchronous holdings: rejected only if the code around them is proved to wait. */
+/** Deadlocks through nested asynchronous holders: rejected only if the code around them is proved to wait. */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -28,7 +28,9 @@ for (const memory of ['wasm', 'buffer'] as const) {
   const create = (reentrant = false): SharedLocks =>
     SharedLocks.create({ count: 4, memory, order: 'free', reentrant, label: 'main' })
 
-  /** A thread holds B, and asks for A as soon as `ready` is called; answers `held`, or the error's code. */
+  /**
+   * A thread holds B, and requests A as soon as `ready` is called. Its answer is `held`, or the error's code.
+   */
   const crossing = async (
     locks: SharedLocks,
   ): Promise<{ ready(): void; answer: Promise<string> }> => {
@@ -174,7 +176,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       notify.mock.restore()
       assert.equal(await answer, 'held')
       assert.equal((await Promise.all(side)).length, tasks)
-      // By each for itself, there were that many for each look.
+      // If each task searched by itself, every check would cause about that many wake-ups.
       assert.ok(wakeUps < tasks ** 2 / 2, `${wakeUps} wake-ups`)
     })
 
@@ -284,7 +286,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       while (!ownersIn(table).some(isWaiting)) await sleep(1)
       setFlag(flags, 0, 1)
       await flagIsSet(flags, 1)
-      // As it is read in the middle of a change: it leads to a lock that was released, and to another's node.
+      // This is what a reader sees in the middle of a change: a link to a lock that was released, and on to
+      // another owner's node.
       const [thread = 0] = ownersIn(table).filter((id) => id !== locks.thread)
       const top = (slotOf(table, thread) + SLOT.top) >> 2
       const before = table.words[top] as number
@@ -320,7 +323,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await flagIsSet(flags, 0)
       const [dead = 0] = ownersIn(table).filter((id) => id !== locks.thread)
       const wait = (): unknown => Atomics.wait(flags, 2, 0, 5)
-      // From here on this thread's event loop stands still, and notices nothing.
+      // From here on, this thread's event loop is blocked and reports nothing.
       locks.lock(A)
       setFlag(flags, 1, 1)
       while (waitsForOf(table, dead) === 0) wait()
@@ -352,7 +355,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('are found when a lock that somebody sleeps on has changed hands without a wait', async () => {
       let victims = 0
-      // A deadlock where this thread takes A again before the worker, which sleeps on it, is awake.
+      // A deadlock exists if this thread takes A again before the worker, which sleeps on it, is awake.
       for (let round = 0; round < 20; round++) {
         const locks = create(true)
         locks.lock(C)

@@ -10,7 +10,7 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 type WaitAsync = NonNullable<typeof Atomics.waitAsync>
 
 const { waitAsync } = Atomics as { waitAsync?: WaitAsync }
-/** A task that sleeps for so long looks at the lock again without being woken: LONGEST_SLEEP_MS in wait.ts. */
+/** A task that has slept this long checks the lock without being woken: LONGEST_SLEEP_MS in wait.ts. */
 const LONG_MS = 100
 
 const ended = (work: Promise<unknown>): Promise<unknown> =>
@@ -26,7 +26,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
 
   beforeEach(() => {
     sleeps = 0
-    // Long sleeps end only by a wake-up: a lost one becomes a test that does not end.
+    // Long sleeps end only by a wake-up, so a lost one makes the test hang.
     const endless = ((words: Int32Array, at: number, value: number, ms: number) => {
       sleeps++
       return (waitAsync as WaitAsync)(

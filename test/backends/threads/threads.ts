@@ -1,4 +1,4 @@
-/** Starts other threads for tests: one of programs.ts's functions each, over a table of locks. */
+/** Starts other threads for tests. Each runs one function of programs.ts on a table of locks. */
 
 import { rejects } from 'node:assert/strict'
 import { extname } from 'node:path'
@@ -6,12 +6,12 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
 import { type Programs, programs } from './programs.ts'
 
-/** The memory in which threads of a test meet. */
+/** The memory through which the threads of a test synchronize. */
 export function newFlags(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(64))
 }
 
-/** Runs a program in a thread of its own; the promise has what it returned, or the error it threw. */
+/** Runs a program in its own thread. Resolves with what it returned, or rejects with the error it threw. */
 export function inThread<Name extends keyof Programs>(
   locks: SharedLocks,
   program: Name,
@@ -21,7 +21,7 @@ export function inThread<Name extends keyof Programs>(
   return startThread(locks, program, data, label).answer
 }
 
-/** The same with the thread itself, for tests that end it. */
+/** Does the same and also returns the thread, for tests that end it. */
 export function startThread<Name extends keyof Programs>(
   locks: SharedLocks,
   program: Name,

@@ -1,4 +1,6 @@
-/** How long a waiter sleeps, and what it does where its waiter bits were wiped out: acquire.ts says why. */
+/**
+ * How long a waiter sleeps, and what it does after its waiter bits were overwritten: acquire.ts explains why.
+ */
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
@@ -8,12 +10,12 @@ import { planLayout } from '../../../src/backends/threads/table-layout.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
-/** One sleep: its end, and the state of the word then. */
+/** One sleep: how it ends, and the state of the word then. */
 type Sleep = readonly [end: 'ok' | 'timed-out', word: 'stands' | 'wiped' | 'free']
 
 /**
- * Lets `request` wait for lock 0 of a table, which another thread holds, through these sleeps instead of
- * real ones; each takes the time asked for if that is at most `realMs`. Answers how long each was to be.
+ * Lets `request` wait for lock 0 of a table, which another thread holds. These sleeps replace the real ones;
+ * one of at most `realMs` really takes its time. Returns the requested length of each sleep.
  */
 async function sleepLengths(
   sleeps: readonly Sleep[],

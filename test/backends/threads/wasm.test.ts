@@ -1,4 +1,4 @@
-/** Locks in a shared WebAssembly memory, which the kernel takes. */
+/** Locks in a shared WebAssembly memory, taken by the kernel. */
 
 import { describeTables } from './contract.ts'
 
