@@ -1,12 +1,12 @@
 /**
- * Listening to abort signals: one listener for each signal, however many requests have it. (Runtimes look
- * through all listeners of a signal to add one more, and warn of more than a few.)
+ * Listens to abort signals, with one listener for each signal, however many requests use it. (Runtimes scan
+ * all listeners of a signal to add another one, and warn if there are more than a few.)
  *
- * An earlier listener can stop the event (`stopImmediatePropagation()`), and ours then hears nothing. So
- * while a request waits, and somebody listened before us, we also listen to a signal of our own that
- * follows the caller's (`AbortSignal.any`): nobody else has that one. It costs ten microseconds or more,
- * so it is made once for a signal, and only when it is needed. A request that does not wait needs none: its
- * signal is read when its callback begins.
+ * An earlier listener can stop the event with `stopImmediatePropagation()`: then this module's listener is
+ * not called. So while a request waits and the signal has an earlier listener, this module also listens to a
+ * private signal that follows the caller's (`AbortSignal.any`). Making one costs ten microseconds or more, so
+ * it is made once for a signal, and only if needed. A request that does not wait needs none: its signal is
+ * read when its callback begins.
  */
 
 import { builtin } from '../core/builtin.ts'
@@ -21,21 +21,25 @@ interface Events {
 
 const getEventListeners = builtin<Events>('node:events')?.getEventListeners
 
-/** Those who wait for a signal, and what listens for them. */
+/** The functions to call when a signal aborts, and the listener that calls them. */
 interface Listening {
   readonly aborts: Set<() => void>
   readonly listener: () => void
-  /** Our own signal that follows the caller's: `undefined` before it is needed, `null` if it never is. */
+  /**
+   * The private signal that follows the caller's: `undefined` until it is needed, `null` if there is none.
+   */
   follower: AbortSignal | null | undefined
 }
 
 const listening = new WeakMap<AbortSignal, Listening>()
-/** The signals that follow others, kept as long as those: to make one costs more than a request. */
+/**
+ * The private signals, kept as long as the signals that they follow: making one costs more than a request.
+ */
 const followers = new WeakMap<AbortSignal, AbortSignal>()
 
 /**
- * Calls `abort` when the signal aborts, until the answer is called. `mustHear`: also where an earlier
- * listener stops the event. Cost: a look-up and a set entry; for a signal's first one also a listener.
+ * Calls `abort` when the signal aborts, until the returned function is called. `mustHear`: also if an earlier
+ * listener stops the event. Cost: a look-up and a set entry; for the first call for a signal also a listener.
  */
 export function onAbort(signal: AbortSignal, abort: () => void, mustHear: boolean): () => void {
   const entry = listening.get(signal) ?? listenTo(signal)
@@ -68,11 +72,11 @@ function follow(signal: AbortSignal, entry: Listening): void {
     addEventListener.call(follower, 'abort', entry.listener)
     entry.follower = follower
   } catch {
-    // The runtime cannot make one: we hear of whatever is not stopped.
+    // The runtime cannot make one. Only an abort whose event is not stopped arrives.
   }
 }
 
-/** Whether nobody listened before us. False where the runtime cannot say. */
+/** Whether there was no earlier listener. False if the runtime cannot say. */
 function isFirst(signal: AbortSignal, listener: () => void): boolean {
   try {
     return getEventListeners?.(signal, 'abort')[0] === listener
@@ -87,6 +91,6 @@ function leave(signal: AbortSignal, { listener, follower }: Listening): void {
     removeEventListener.call(signal, 'abort', listener)
     if (follower) removeEventListener.call(follower, 'abort', listener)
   } catch {
-    // Its constructor was tampered with. Nobody is left who would hear of it.
+    // The signal's constructor was modified. No listener is left to call.
   }
 }

@@ -1,4 +1,4 @@
-/** How requests enter: the backend is asked for their locks, and whatever may end the wait is set up. */
+/** Enters requests: asks the backend for their locks, and sets up all that may end the wait. */
 
 import type { Backend, PlanNode } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
@@ -16,7 +16,7 @@ import { isAborted, reasonOf } from './signals.ts'
 import { hasWaiting } from './task-owners.ts'
 import type { Watchdog } from './watchdog.ts'
 
-/** The engine, as far as it ends requests. */
+/** The members of the engine that end requests. */
 interface Ender {
   readonly isImmediate: boolean
   readonly late: LateRequests | undefined
@@ -34,7 +34,7 @@ export interface AdmissionOptions {
   readonly losses: Losses
 }
 
-/** The way into one manager's backend. */
+/** Enters the requests of one manager into its backend. */
 export class Admission {
   readonly #engine: Ender
   readonly #backend: Backend<Request>
@@ -52,7 +52,7 @@ export class Admission {
     this.#losses = losses
   }
 
-  /** Enters the queues; whether all was free. */
+  /** Enters the queues. Returns whether all locks were free. */
   enter(request: Request, caller: Caller): boolean {
     const { options, holder } = request
     request.coarseSince = coarseNow()
@@ -63,7 +63,7 @@ export class Admission {
     return request.state === 'granted'
   }
 
-  // In methods of their own: a function with a closure in it allocates for that whenever it is called.
+  // Separate methods: a function that contains a closure allocates it at every call.
 
   #listen(request: Request, signal: AbortSignal): void {
     const abort = (): void => this.#engine.giveUp(request, reasonOf(signal))
@@ -87,7 +87,9 @@ export class Admission {
     this.#places.keep(request, caller)
   }
 
-  /** outside → waiting or granted, as the backend says, unless it has granted it before. */
+  /**
+   * outside → waiting or granted, as the backend answers. Does nothing if the backend has already granted it.
+   */
   #ask(request: Request, caller: Caller): void {
     if (request.state === 'granted') return
     const isGranted = request.options.steal
@@ -114,8 +116,8 @@ export class Admission {
   }
 
   /**
-   * Whether a request that must not wait would have to. Where the backend cannot say that at once, the request
-   * fails later.
+   * Whether a request that must not wait would have to. False for a late backend, where the request fails
+   * later.
    */
   isRefused(request: Request, caller: Caller): boolean {
     if (!this.#engine.isImmediate || this.tryEnter(request)) return false
@@ -125,8 +127,8 @@ export class Admission {
   }
 
   /**
-   * Gives up every request whose abort we have not heard of yet. Cost: one step for each name of each
-   * request.
+   * Gives up every request whose signal has aborted, even if this manager was not notified yet. Cost: one
+   * step for each name of each request.
    */
   giveUpAborted(): void {
     const aborted = new Set<Request>()
@@ -139,7 +141,7 @@ export class Admission {
     }
   }
 
-  /** Whether an abort that we have not heard of would end the wait or the grant of one before a plan. */
+  /** Whether an abort without a notification would end the wait or the grant of a request ahead of a plan. */
   #isAnyUnheard(plan: PlanNode): boolean {
     return locksIn(plan).some(({ name }) => {
       const newest = this.#backend.lock(name)?.newest
@@ -148,7 +150,9 @@ export class Admission {
   }
 }
 
-/** Whether its signal has aborted before it began, and another listener of that is still running. */
+/**
+ * Whether a signal has aborted before its request began to hold, while an earlier listener of it still runs.
+ */
 function isAbortedUnheard({ state, options }: Request): boolean {
   return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)
 }

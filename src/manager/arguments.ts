@@ -1,9 +1,8 @@
 /**
- * The options and the callback that the caller passed, checked and converted before anything is entered
- * anywhere.
+ * Checks and converts the caller's options and callback, before the request enters any queue.
  *
- * The options of Web Locks and the callback are converted as Web IDL does it, in its order and with its
- * exceptions; what goes beyond Web Locks throws LockUsageError.
+ * The callback and the options of Web Locks are converted as Web IDL does it, in its order and with its
+ * exceptions. Errors beyond those of Web Locks are LockUsageErrors.
  */
 
 import type { Supports } from '../backends/backend.ts'
@@ -20,7 +19,7 @@ import { warnOfUnknown } from './unknown-options.ts'
 import { type Call, toText } from './wanted.ts'
 import { notSupported, webTypeError } from './web-errors.ts'
 
-/** Options as they count: the defaults filled in. */
+/** Options with the defaults filled in. */
 export interface Options {
   readonly mode: LockMode
   readonly ifAvailable: boolean
@@ -33,7 +32,7 @@ export interface Options {
   readonly owner: object | undefined
 }
 
-/** The options of a request that has none. */
+/** The options of a request that sets none. */
 export const DEFAULTS: Options = {
   mode: 'exclusive',
   ifAvailable: false,
@@ -48,10 +47,10 @@ export const DEFAULTS: Options = {
 
 const OPTION_NAMES = new OptionNames(Object.keys(DEFAULTS))
 
-/** What a caller wants called with the lock. */
+/** The function that the caller wants to run with the lock. */
 export type Callback = (lock: Lock | null, scope: unknown) => unknown
 
-/** Checks options and fills in defaults. `names`, what was given before them, is for the message. */
+/** Checks options and fills in defaults. `names`, the argument before them, is for the message. */
 export function toOptions(options: unknown, call: Call, names?: unknown): Options {
   return options === undefined || options === null ? DEFAULTS : readOptions(options, call, names)
 }
@@ -66,7 +65,7 @@ function readOptions(options: NonNullable<unknown>, call: Call, names: unknown):
     mustBeNoCallback(options, call)
     OPTION_NAMES.mustKnow(options, call)
   }
-  // Web IDL reads a dictionary's members in the order of their names, each once.
+  // Web IDL reads a dictionary's members once each, in the order of their names.
   const given = options as RequestOptions
   const ifAvailable = Boolean(given.ifAvailable)
   const mode = toMode(given.mode)
@@ -87,7 +86,7 @@ function readOptions(options: NonNullable<unknown>, call: Call, names: unknown):
   }
 }
 
-/** Refuses options that cannot be asked for, as step by step in Web Locks' `request()`. */
+/** Refuses impossible options, in the order of the steps of Web Locks' `request()`. */
 export function mustBePossible(plan: Plan, options: Options, supports: Supports): void {
   if (options !== DEFAULTS || !supports.shared) checkPossible(plan, options, supports)
 }
@@ -112,7 +111,7 @@ function checkPossible(plan: Plan, options: Options, supports: Supports): void {
   if (signal && isAborted(signal)) throw reasonOf(signal)
 }
 
-/** The callback, or the error that Web Locks has for one that is none. */
+/** Returns a callback; throws the error of Web Locks for a value that is not one. */
 export function toCallback(callback: unknown): Callback {
   if (typeof callback === 'function') {
     if (isGenerator(callback)) throw generatorCallback()
@@ -124,7 +123,7 @@ export function toCallback(callback: unknown): Callback {
   )
 }
 
-/** Refuses the callback of a `request()` where `acquire()` or `tryAcquire()` was called. */
+/** Refuses a callback that was meant for `request()` in a call of `acquire()` or `tryAcquire()`. */
 export function mustBeNoCallback(value: unknown, call: Call): void {
   if (typeof value !== 'function') return
   throw new LockUsageError(
@@ -146,7 +145,7 @@ function toSignal(signal: unknown): AbortSignal | undefined {
   throw webTypeError(`signal must be an AbortSignal, not ${show(signal)}${advice}`)
 }
 
-/** An option in milliseconds. */
+/** Converts an option in milliseconds. */
 export function toMs(value: unknown, what: string): number | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'number' && value >= 0) return value
@@ -166,7 +165,7 @@ function toOwner(owner: unknown): object | undefined {
   throw new LockUsageError(`owner must be an object or a function, not ${show(owner)}`)
 }
 
-/** The call to write where a second name stands in the place of the options. */
+/** The correct call, where the caller passed a second name instead of the options. */
 function listAdvice(options: unknown, call: Call, names: unknown): string {
   if (typeof options !== 'string' || names === undefined) return ''
   const first = typeof names === 'string' ? show(names) : '…'

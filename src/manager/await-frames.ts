@@ -6,8 +6,8 @@ import { withDetails } from './details.ts'
 import type { Request } from './request.ts'
 
 /**
- * Makes a request, and all around it, visible in await chains. V8 follows only promises that are linked to
- * each other, and links cost: they are made when a chain is to be read, and not before.
+ * Makes a request, and all enclosing requests, visible in await chains. V8 follows only promises that are
+ * linked to each other. Links are expensive, so they are made only when a chain is to be read.
  */
 export function showAwaits(request: Request): void {
   for (let at: Request | undefined = request; at; at = at.holder) {
@@ -18,8 +18,8 @@ export function showAwaits(request: Request): void {
 }
 
 /**
- * The promise that ends a wait or a holding, by way of a frame if a callback ends it. It is handed out once:
- * V8 follows no promise that has two reactions.
+ * Takes the promise that ends a wait or a holding, through a frame if a callback ends it. Returns it only
+ * once: V8 does not follow a promise that has two reactions.
  */
 export function takeEnd(request: Request): Promise<unknown> | undefined {
   const { end } = request

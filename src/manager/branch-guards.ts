@@ -1,9 +1,10 @@
 /**
  * Guards that a branch of some code may have: nobody can prove that their release waits for anything.
  *
- * Such a guard closes no cycle that is proved, so the detector looks after the turn, and not at each grant: of
- * many branches that take one lock in turn, most have released it by then. All that wait for nothing else are in
- * one cycle with the guard and with what its context awaits: one of them stands for all, until the guard's end.
+ * Such a guard closes no proved cycle, so the detector checks it after the turn and not at each grant. Where
+ * many branches take one lock in turn, most have released it by then. All requests that wait for nothing else
+ * are in one cycle with the guard and with what its context awaits. So one of them represents all, until the
+ * guard ends.
  */
 
 import { liveHolder, type Request } from './request.ts'
@@ -12,10 +13,10 @@ import { codeOf, type WaitGraph } from './wait-graph.ts'
 /** The branch guards of one manager. */
 export class BranchGuards {
   readonly #graph: WaitGraph
-  /** Whether a guard can close a cycle that is more than suspected: none of these guards. */
+  /** Whether a guard can close a cycle that is more than suspected. False for the guards in this class. */
   readonly #canClose: (guard: Request) => boolean
 
-  /** Those that are to be looked at after the turn. */
+  /** The guards to check after the turn. */
   readonly #aside = new Set<Request>()
 
   constructor(graph: WaitGraph, canClose: (guard: Request) => boolean) {
@@ -24,8 +25,9 @@ export class BranchGuards {
   }
 
   /**
-   * Takes guards out of a set, and requests that wait for nothing but branch guards. Other guards leave what their
-   * context awaits in their place. Returns whether there were branch guards, which it sets aside.
+   * Removes from a set the branch guards, and the requests that wait only for branch guards. Replaces other
+   * guards by what their contexts await. Sets the branch guards aside; returns whether these are the first
+   * since {@link putBack}.
    */
   takeFrom(requests: Set<Request>): boolean {
     const before = this.#aside.size
@@ -42,8 +44,8 @@ export class BranchGuards {
   }
 
   /**
-   * The requests that may be in a cycle with the guards that were set aside, or that such a guard has left in one
-   * by its end. One stands for all that wait for nothing but one guard.
+   * Adds to a set the requests that may be in a cycle with the guards set aside, or that the end of such a
+   * guard may have left in one. One request represents all that wait only for the same guard.
    */
   putBack(requests: Set<Request>): void {
     this.takeFrom(requests)
@@ -60,7 +62,7 @@ export class BranchGuards {
     }
   }
 
-  /** The first guard that a request waits for, if it waits for nothing but such guards of its own context. */
+  /** The first guard that a request waits for, if it waits only for branch guards of its own context. */
   #onlyGuardBefore(request: Request): Request | undefined {
     const { holder, state } = request
     if (state !== 'waiting' || !holder?.guards?.size) return undefined

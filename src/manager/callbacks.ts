@@ -11,11 +11,11 @@ import type { Request } from './request.ts'
 import { Scope, type ScopeCalls } from './scope.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 
-/** The engine, as far as it ends holdings. */
+/** The members of the engine that end holdings. */
 export interface HoldingEnder {
-  /** Whether a release is done when the call returns. */
+  /** Whether a release is complete when the call returns. */
   readonly isImmediate: boolean
-  /** any → ended. A promise settles when the request's locks are free. */
+  /** any → ended. A returned promise settles when the request's locks are free. */
   end(request: Request): void | Promise<void>
 }
 
@@ -32,8 +32,8 @@ export class Callbacks {
   }
 
   /**
-   * Calls a request's callback, and ends the holding when what it returned has settled. What is rare is done
-   * elsewhere: V8 compiles only what is short as one piece with its caller.
+   * Calls a request's callback, and ends the holding when the returned value has settled. Rare cases are in
+   * separate methods: V8 inlines only short functions.
    */
   call(request: Request, callback: Callback, settle: Settle | undefined): unknown {
     try {
@@ -50,7 +50,7 @@ export class Callbacks {
     }
   }
 
-  /** @throws why it has lost its locks. */
+  /** @throws the reason why the request has lost its locks. */
   #endLate(request: Request, value: unknown, released: void | Promise<void>): unknown {
     if (request.failure) throw request.failure.reason
     return released?.then(() => value)
@@ -63,7 +63,7 @@ export class Callbacks {
     return released.then(() => Promise.reject(reason))
   }
 
-  /** Ends a holding, and settles its promise when its locks are free, or it is known that they are lost. */
+  /** Ends a holding. Settles its promise when its locks are free or known to be lost. */
   async #endThen(request: Request, settle: () => void): Promise<void> {
     try {
       await this.#engine.end(request)
@@ -72,18 +72,18 @@ export class Callbacks {
     }
   }
 
-  /** As Web Locks has it: the callback is called, though its lock was stolen meanwhile. */
+  /** Calls a callback although its lock was stolen before it began, as Web Locks does. */
   callRobbed(request: Request): void {
     const { callback, holder } = request
     try {
       const value = callback?.(new Lock(request), new Scope(this.#calls, holder))
       promiseOf(value).catch(() => {})
     } catch {
-      // Its promise has been rejected for the theft.
+      // Its promise has already been rejected because of the steal.
     }
   }
 
-  /** Ends the holding when the value has settled, if it is a promise or another thenable. */
+  /** Ends the holding when a promise or another thenable has settled. */
   #endWith(
     request: Request,
     thenable: object,
@@ -91,7 +91,7 @@ export class Callbacks {
   ): Promise<unknown> | undefined {
     const nested = request.nested && (TrackedPromise.subscribe(thenable) as Request | undefined)
     if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
-    // First, for it can throw.
+    // First, because it can throw.
     const value = promiseOf(thenable)
     if (settle) {
       this.#endAfter(request, value, settle.resolve, settle.reject)
@@ -112,7 +112,7 @@ export class Callbacks {
   ): void {
     request.end = reactTo(
       value,
-      // Settled first, so that it comes before what its end grants.
+      // Settled first, so that this comes before what its end grants.
       (value) => {
         if (request.guards) noteReturned(request.guards, request, value)
         if (!this.#engine.isImmediate) return this.#endThen(request, () => resolve(value))
@@ -127,7 +127,7 @@ export class Callbacks {
         return undefined
       },
     )
-    // A holder of another manager may wait for it, and does not know it.
+    // A holder of another manager may wait for this request without knowing it.
     if (request.around && !request.details?.resolve) {
       const details = withDetails(request)
       details.resolve = resolve

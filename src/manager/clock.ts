@@ -1,9 +1,9 @@
 /**
  * Time and timers.
  *
- * Reports, deadlocks and the ages in them follow the runtime's own clock: a test runner that puts fake
- * timers in place changes nothing of them. A request's `timeoutMs` is the program's own time limit, and
- * follows the timers that the program sees.
+ * Reports, deadlocks and the ages in them follow the runtime's own clock, so the fake timers of a test runner
+ * do not affect them. A request's `timeoutMs` is the program's own time limit. It follows the timers that the
+ * program sees.
  */
 
 import { original } from '../core/clock.ts'
@@ -23,8 +23,8 @@ const clearTimer = original('clearTimeout') as Runtime['clearTimeout']
 const queue = original('queueMicrotask') as Runtime['queueMicrotask']
 
 /**
- * The runtime's own functions, captured when this file is loaded. Only this project's tests replace
- * them. A browser's timers throw when they are called as methods of another object.
+ * The runtime's own functions, captured when this file is loaded. Only this project's tests replace them. A
+ * browser's timers throw if they are called as methods of another object, hence the wrappers.
  */
 export const runtime: Runtime = {
   setTimeout: (work, ms) => setTimer(work, ms),
@@ -34,24 +34,26 @@ export const runtime: Runtime = {
   now: (original('Date') as typeof Date).now,
 }
 
-/** Timers take at most this many milliseconds. */
+/** The longest delay of a timer, in milliseconds. */
 const MAX_MS = 2 ** 31 - 1
-/** A reading of the coarse clock is used for this long. */
+/** How long a reading of the coarse clock is used, in milliseconds. */
 const COARSE_MS = 10
 
-/** A reading that was used for longer than this is remembered. */
+/** A reading that was used for longer than this, in milliseconds, is remembered. */
 const STALE_MS = 30
-/** This many are. */
+/** The most readings that are remembered. */
 const MAX_STALE = 100
 
 let coarse = 0
 let isFresh = false
-/** Readings that were used for too long, because the event loop was blocked: until when. */
+/**
+ * The readings that were used for too long because the event loop was blocked, each with the end of its use.
+ */
 const usedUntil = new Map<number, number>()
 
 /**
- * Milliseconds since 1970, to within 10 ms, and to within the time for which the event loop was
- * blocked ({@link latestOf}). Cheap: to ask for the exact time costs as much as a request's queues.
+ * Milliseconds since 1970, to within 10 ms plus the time for which the event loop was blocked
+ * ({@link latestOf}). Cheap: the exact time costs as much as the queues of a request.
  */
 export function coarseNow(): number {
   if (!isFresh) {
@@ -89,17 +91,17 @@ export function callAfter(ms: number, work: () => void): () => void {
   return schedule(ms, work, setTimeout, clearTimeout)
 }
 
-/** The same by the runtime's own timers. */
+/** Like {@link callAfter}, with the runtime's own timers. */
 export function reportAfter(ms: number, work: () => void): () => void {
   return schedule(ms, work, runtime.setTimeout, runtime.clearTimeout)
 }
 
-/** The same; the process need not stay alive for it. */
+/** Like {@link reportAfter}, but does not keep the process alive. */
 export function reportIdlyAfter(ms: number, work: () => void): () => void {
   return schedule(ms, work, (...args) => unref(runtime.setTimeout(...args)), runtime.clearTimeout)
 }
 
-/** Calls `work` when the running turn of the event loop is over. */
+/** Calls `work` after the current turn of the event loop. */
 export function afterThisTurn(work: () => void): void {
   if (runtime.setImmediate) runtime.setImmediate(work)
   else runtime.setTimeout(work, 0)
@@ -121,12 +123,12 @@ function schedule<Timer>(
     try {
       clear(timer)
     } catch {
-      // A test has replaced the timers since. The timer comes, and does nothing.
+      // A test has replaced the timers since. The timer fires, and does nothing.
     }
   }
 }
 
-/** Lets the process end before a timer is due. Timers of browsers have no such method. */
+/** Lets the process end before a timer fires. The timers of browsers have no `unref()`. */
 function unref(timer: unknown): unknown {
   ;(timer as { unref?(): void }).unref?.()
   return timer

@@ -1,31 +1,31 @@
 /**
- * Who is asking: the holder in whose callback the code runs that makes a request.
+ * Finds the holder in whose callback the running code makes a request.
  *
- * It travels in an AsyncLocalStorage where the runtime has one (Node, Bun, Deno). Elsewhere,
- * in browsers first of all, a nested request is made through the callback's second parameter.
+ * An AsyncLocalStorage carries the holder where the runtime has one (Node, Bun, Deno). Elsewhere, mainly in
+ * browsers, code makes a nested request through the callback's second parameter.
  */
 
 import { newAsyncContext } from '../core/async-context.ts'
 
-/** A holder, as far as it must be known here. */
+/** The members of a holder that are used here. */
 export interface Carried {
   readonly state: string
   /** The context of its manager. */
   readonly context: object
-  /** The holder in whose callback its own callback was called, of any manager. */
+  /** The holder, of any manager, in whose callback its own callback was called. */
   around: Carried | undefined
 }
 
-/** One for all managers: what a runtime does for each storage, it may do for each promise from then on. */
+/** Shared by all managers: a runtime may do work for each storage at each promise. */
 const storage = newAsyncContext<Carried>()
 let isOn = false
 
-/** Whether the runtime can tell in whose callback code runs. */
+/** Whether the runtime knows in whose callback code runs. */
 export const isCarried: boolean = storage !== undefined
 
 /** Carries the holders of one manager along asynchronous calls. */
 export class Context<Own extends Carried, Host = unknown> {
-  /** The manager, as its requests know it. */
+  /** The manager, in the form that its requests use. */
   readonly host: Host
 
   constructor(host: Host) {
@@ -34,25 +34,26 @@ export class Context<Own extends Carried, Host = unknown> {
 
   /** The holder that the running code belongs to; `undefined` where there is none. */
   get current(): Own | undefined {
-    // Before it is first used, a storage does not see promises: the first holder would be everybody's.
+    // A storage sees no promises before its first use: without this, the first holder would apply to all
+    // code.
     if (!isOn) turnOn()
     let at = storage?.getStore()
     while (at !== undefined && at.context !== this) at = at.around
     return at as Own | undefined
   }
 
-  /** Makes the rest of the running microtask, and all that it starts, a holder's. */
+  /** Makes the rest of the running microtask, and all that it starts, belong to a holder. */
   enter(holder: Own): void {
     if (storage === undefined) return
     const around = unended(storage.getStore())
-    // Whoever is kept in memory must not keep all who were before it.
+    // An ended holder in memory must not keep all earlier ones there.
     if (around !== undefined) around.around = unended(around.around)
     holder.around = around
     storage.enterWith(holder)
   }
 }
 
-/** Does work that belongs to no holder, whoever has it done. */
+/** Runs work outside of all holders, whichever code calls this. */
 export function outside(work: () => void): void {
   if (storage) storage.run(undefined, work)
   else work()
@@ -64,11 +65,14 @@ function unended(from: Carried | undefined): Carried | undefined {
   return at
 }
 
-/** Where promises must be watched for a storage (Node below 24), that begins with its first use. */
+/**
+ * Turns the storage on where promises must be watched for it (Node below 24), which begins with its first
+ * use.
+ */
 function turnOn(): void {
   isOn = true
   // Elsewhere this would only leave an entry in every context.
   if (storage?.enabled !== false) return
-  // To enter nothing would turn nothing on.
+  // Running with `undefined` would not turn it on.
   storage.run({ state: 'ended', context: {}, around: undefined }, () => {})
 }

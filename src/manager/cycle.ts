@@ -1,6 +1,5 @@
 /**
- * A cycle of the wait-for graph, as the detector keeps it: the waiting requests, and the holdings in their
- * way.
+ * A cycle of the wait-for graph, as the detector keeps it: waiting requests and the holdings that block them.
  */
 
 import { findPath } from '../graph/path.ts'
@@ -8,7 +7,7 @@ import { isEndLikely, isEndProved, isLeftBehind, isWaitProved, waitingInside } f
 import { liveHolder, type Request } from './request.ts'
 import { codeOf, isDoubtful } from './wait-graph.ts'
 
-/** A request that waits, and the holding in its way that the next one keeps from ending. */
+/** A waiting request, and the holding that blocks it, which cannot end before the next link's request. */
 export interface Link {
   readonly waiting: Request
   readonly blocker: Request
@@ -17,24 +16,24 @@ export interface Link {
 /** A cycle: the end of each link's blocker waits for the next link's request. */
 export type Cycle = readonly Link[]
 
-/** Whether an edge of a graph leads from a holding to a request that waits. */
+/** Whether an edge of a graph leads from a holding to a waiting request. */
 export type LeadsTo = (holding: Request, waiting: Request) => boolean
 
-/** The cycle along a path whose last node leads to its first. Holdings between two are left out. */
+/** The cycle along a path whose last node leads to its first. Holdings between two holdings are left out. */
 export function cycleAlong(path: readonly Request[]): Cycle {
   return path
     .map((waiting, i) => ({ waiting, blocker: path[(i + 1) % path.length] as Request }))
     .filter(({ waiting }) => waiting.state === 'waiting')
 }
 
-/** The victim of a cycle, whichever search found it: the youngest request. */
+/** The victim of a cycle: the youngest request, whichever search found the cycle. */
 export function victimOf(cycle: Cycle): Request {
   const waiting = cycle.map((link) => link.waiting).filter((one) => liveHolder(one.holder))
-  // There is one: only through a nested request that waits does a cycle leave a holder.
+  // There is at least one: a cycle leaves a holder only through a nested request that waits.
   return waiting.reduce((a, b) => (a.id > b.id ? a : b))
 }
 
-/** Identifies a cycle, wherever it begins. */
+/** A key that identifies a cycle, whichever link it begins with. */
 export function keyOf(cycle: Cycle): string {
   const ids = cycle.map(({ waiting, blocker }) => `${waiting.id}>${blocker.id}`)
   const [oldest] = [...cycle].sort((a, b) => a.waiting.id - b.waiting.id)
@@ -50,7 +49,7 @@ export function isProved(cycle: Cycle): boolean {
   )
 }
 
-/** Whether nothing speaks against it that every holder in a cycle waits for its nested request. */
+/** Whether every holder in a cycle may wait for its nested request: there is no evidence against it. */
 export function isLikely(cycle: Cycle): boolean {
   return cycle.every(
     ({ waiting, blocker }, i) =>
@@ -58,12 +57,12 @@ export function isLikely(cycle: Cycle): boolean {
   )
 }
 
-/** The link that follows one. */
+/** The link after the link with index `i`. */
 export function nextOf(cycle: Cycle, i: number): Link {
   return cycle[(i + 1) % cycle.length] as Link
 }
 
-/** All whose end, or whose change of holder, opens the cycle. */
+/** The requests whose end, or whose change of holder, opens the cycle. */
 export function involvedIn(cycle: Cycle): Set<Request> {
   const involved = new Set<Request>()
   for (const [i, { waiting, blocker }] of cycle.entries()) {
@@ -77,8 +76,8 @@ export function involvedIn(cycle: Cycle): Set<Request> {
 }
 
 /**
- * A cycle of a graph through a request, or through one that waits inside its callback. `leadsTo` answers for
- * one edge of that graph: a holder may have thousands of others.
+ * A cycle of a graph through a request, or through one that waits inside its callback. `leadsTo` tests one
+ * edge of that graph, since a holder may have thousands of others.
  */
 export function cycleThrough(
   request: Request,
@@ -94,12 +93,12 @@ export function cycleThrough(
   return undefined
 }
 
-/** Whether `provedWaitsFor` leads from a holding to a request that waits. */
+/** Whether `provedWaitsFor` leads from a holding to a waiting request. */
 export function leadsByProof(holding: Request, waiting: Request): boolean {
   return isEndProved(holding, waiting) && isWaitingInside(codeOf(holding), waiting)
 }
 
-/** Whether `likelyWaitsFor` leads from a holding to a request that waits. */
+/** Whether `likelyWaitsFor` leads from a holding to a waiting request. */
 export function leadsLikely(holding: Request, waiting: Request): boolean {
   if (leadsByProof(holding, waiting)) return true
   const { holder, isAwaited } = waiting
@@ -119,7 +118,7 @@ function isWaitingInside(code: Request | undefined, waiting: Request): boolean {
   return false
 }
 
-/** Whether the end of any code around a request waits for it: else it is in no cycle, however much it waits for. */
+/** Whether the end of any holder around a request waits for it. Otherwise the request is in no cycle. */
 function isLedTo(waiting: Request, leadsTo: LeadsTo): boolean {
   for (let at = waiting.holder; at; at = at.holder) if (leadsTo(at, waiting)) return true
   return false

@@ -2,20 +2,18 @@
  * Finds deadlocks of nested requests: the only ones that can deadlock.
  *
  * Steps      1. An edge can close a cycle when somebody subscribes to a nested request's promise, when a
- *               guard is granted or left to other code, and when a cycle has opened. A search that costs
- *               little says whether one may have closed.
- *               A guard that a branch may have is looked at after the turn (branch-guards.ts).
- *            2. If so, the requests that are involved read their await chains (proof.ts), still in this
- *               turn of the event loop.
+ *               guard is granted or left to other code, and when another cycle has opened. A cheap search
+ *               shows whether a cycle may have closed. A guard that a branch may have is checked after the
+ *               turn (branch-guards.ts).
+ *            2. If so, the requests that are involved read their await chains (proof.ts), still in this turn
+ *               of the event loop.
  *            3. A cycle of the proved graph is a deadlock. A cycle of the wait-for graph that is not proved
- *               is looked at again after this turn, and is suspected then. What becomes of both:
- *               found-cycles.ts.
- *            4. A cycle that needs an edge of the queue graph is opened by rearranging the queues
- *               (queue-rearrangement.ts): at once along proved edges, along others after
- *               `deadlockAfterMs`.
+ *               is checked again after this turn, and then suspected. found-cycles.ts handles both.
+ *            4. A cycle that needs a soft edge is opened by rearranging the queues (queue-rearrangement.ts):
+ *               at once along proved edges, after `deadlockAfterMs` along the others.
  * Cost       Nothing for a request that is not nested. For one that must wait while others wait for its
- *            holder: a search from both sides, until the shorter one is done. The rest only where that
- *            finds something.
+ *            holder: a search from both sides, until the shorter one is done. More only if that finds
+ *            something.
  */
 
 import { canProve, provesWaits } from '../core/await-chain.ts'
@@ -31,7 +29,7 @@ import { Rearranger } from './queue-rearrangement.ts'
 import { liveHolder, type Request } from './request.ts'
 import { codeOf, isDoubtful, type WaitGraph } from './wait-graph.ts'
 
-/** How a request is looked at: in the turn in which a cycle may have closed, after it, or at last. */
+/** When a request is checked: in the turn in which a cycle may have closed, after it, or finally. */
 type Look = 'at once' | 'after the turn' | 'after deadlockAfterMs'
 
 /** The detector of one manager. */
@@ -41,11 +39,13 @@ export class DeadlockDetector {
   readonly #rearranger: Rearranger
   readonly #branchGuards: BranchGuards
   readonly #deadlockAfterMs: number
-  /** Whether what is likely counts as proved. */
+  /** Whether likely waits count as proved. */
   readonly #isLikelyEnough: boolean
-  /** Those that may close cycles now, and guards: what their contexts await may. */
+  /**
+   * The requests that may have closed a cycle in this turn. For a guard, what its context awaits may have.
+   */
   readonly #toCheck = new Set<Request>()
-  /** Those that are looked at again after this turn. */
+  /** The requests to check again after this turn. */
   readonly #afterTurn = new Set<Request>()
 
   constructor(options: FoundCyclesOptions) {
@@ -63,7 +63,7 @@ export class DeadlockDetector {
   readonly #provedWaitsFor = (request: Request): Iterable<Request> =>
     provedWaitsFor(this.#graph, request)
 
-  /** Somebody has subscribed to a nested request's promise. */
+  /** Handles a subscription to a nested request's promise. */
   awaited(request: Request): void {
     const { holder, details } = request
     const isLeft = details?.leftBehind === 'left behind'
@@ -74,20 +74,23 @@ export class DeadlockDetector {
     if (this.#graph.mayClose(request)) this.#checkSoon([request])
   }
 
-  /** A guard is out, or out in another context than before: its release waits for what the code there awaits. */
+  /**
+   * Handles a guard that is handed out, or moves to another context: its release waits for what that context
+   * awaits.
+   */
   guarded(guard: Request): void {
     if (this.#graph.isAnyInTheWay([guard])) this.#checkSoon([guard])
   }
 
-  /** It waits no longer, or holds no longer: every cycle it was in is open. */
+  /** Handles a request that no longer waits or holds: every cycle that it was in is open. */
   ended(request: Request): void {
     if (this.#rearranger.isAny) this.#rearranger.cancel(request)
     if (this.#found.isAny) this.#dropCyclesOf(request)
   }
 
   /**
-   * A nested request was left to the code around its holder. What has awaited it so far may be awaited there:
-   * that must be proved, and is not likely.
+   * Handles a nested request that was left to the code around its holder. That code may wait for it through
+   * its present subscribers. Such a wait must be proved; it does not count as likely.
    */
   handedOn(nested: Request): void {
     withDetails(nested).leftBehind = 'left behind'
@@ -98,7 +101,7 @@ export class DeadlockDetector {
   #dropCyclesOf(request: Request): void {
     const { closedBy, blockers } = this.#found.dropCyclesOf(request)
     this.#checkSoon(closedBy)
-    // One request may have stood in them for all that wait for a branch guard.
+    // One request may have represented all that wait for a branch guard in these cycles.
     for (const blocker of blockers) {
       if (blocker.isGuard && !this.#canClose(blocker)) this.#checkSoon([blocker])
     }
@@ -111,7 +114,10 @@ export class DeadlockDetector {
     return canProveEnd(guard) || (this.#isLikelyEnough && !isDoubtful(guard))
   }
 
-  /** When all has happened that happens now: of many that are stolen from at once, all have ended. */
+  /**
+   * Checks the requests in a microtask, after the running operation. If that steals from many requests, all
+   * have ended by then.
+   */
   #checkSoon(requests: Iterable<Request>): void {
     for (const request of requests) {
       if (this.#toCheck.size === 0) void soon(() => this.#checkAll(this.#toCheck, 'at once'))
@@ -130,7 +136,7 @@ export class DeadlockDetector {
 
   /** Checks the requests, the oldest first, and empties the set. */
   async #checkAll(requests: Set<Request>, look: Look): Promise<void> {
-    // Before that is known, no guard can close a cycle that is proved.
+    // Until it is known whether waits can be proved, no guard can close a proved cycle.
     if (!provesWaits()) await canProve()
     if (look === 'after the turn') this.#branchGuards.putBack(requests)
     else if (look === 'at once' && this.#branchGuards.takeFrom(requests)) this.#lookAfterTurn()
@@ -143,7 +149,7 @@ export class DeadlockDetector {
     for (const request of all) this.#check(request, look)
   }
 
-  /** The cycle that a nested request closes: reported, or opened where the queues can be rearranged. */
+  /** Finds the cycle that a nested request closes. Reports it, or opens it by rearranging the queues. */
   #check(request: Request, look: Look): void {
     const holder = request.holder
     if (holder === undefined || !this.#graph.mayClose(request)) return
@@ -166,7 +172,7 @@ export class DeadlockDetector {
     else this.#rearranger.later(request)
   }
 
-  /** A cycle is there that is not proved. */
+  /** Handles a cycle that is not proved. */
   #suspect(path: readonly Request[], request: Request, look: Look): void {
     const likely =
       this.#isLikelyEnough &&
@@ -181,22 +187,22 @@ export class DeadlockDetector {
     else this.#found.add(cycle, request, false)
   }
 
-  /** The requests that were moved may close cycles that are not proved. */
+  /** Checks moved requests: they may close cycles that are not proved. */
   #moved(requests: Iterable<Request>): void {
     for (const request of requests) if (request.isAwaited) this.#checkSoon([request])
   }
 
-  /** The event loop has run empty: see {@link FoundCycles.lookAtSuspected}. */
+  /** Checks suspected cycles when the event loop runs empty: see {@link FoundCycles.lookAtSuspected}. */
   lookAtSuspected(): boolean {
     return this.#found.lookAtSuspected()
   }
 
-  /** Has all nested requests that may be in a cycle with these read their await chains. */
+  /** Makes all nested requests that may be in a cycle with these read their await chains. */
   async #proveAround(requests: readonly Request[]): Promise<void> {
     const [request] = requests
     const holder = requests.length === 1 ? request?.holder : undefined
     const { standsBehind } = this.#graph
-    // A cycle has come round where it reaches the holder again: what else waits in there is not asked.
+    // A cycle is complete where it reaches the holder again: its other nested requests need not be read.
     const onwards = (node: Request): Iterable<Request> =>
       holder !== undefined && codeOf(node) === holder && node !== request ? [] : standsBehind(node)
     const nested: Request[] = []

@@ -8,7 +8,7 @@ import { isEndProved } from './proof.ts'
 import { describeHolder } from './root-holders.ts'
 import { locksOf, type WaitGraph } from './wait-graph.ts'
 
-/** A member of a report names this many blockers. */
+/** The most blockers that a member of a report names. */
 const MAX_BLOCKERS = 10
 
 /** The report of a cycle, the victim first. */

@@ -1,14 +1,14 @@
 /**
- * Promises that are settled from outside, as cheaply as can be.
+ * Promises that are settled from outside, at the lowest cost.
  *
- * An executor that is a new closure for each promise costs as much again as the promise. So one executor
- * stands for all: it leaves the functions of the promise that was made last where they can be taken.
+ * A new closure as the executor would double the cost of each promise. So all promises share one executor. It
+ * stores the functions of the newest promise, from where they are taken.
  *
- * All that is promised goes through the functions here. V8 compiles `Promise` and its `then` in line only
- * where they are constants of the same file.
+ * All promises of requests go through the functions here. V8 inlines `Promise` and its `then` only where they
+ * are constants of the same file.
  */
 
-/** The functions that were there at the beginning: a program may put others in their place. */
+/** The original functions: a program may replace them later. */
 const OwnPromise = globalThis.Promise
 const { then } = OwnPromise.prototype
 const SETTLED = OwnPromise.resolve()
@@ -16,7 +16,7 @@ const SETTLED = OwnPromise.resolve()
 let takenResolve: (value: unknown) => void = nothing
 let takenReject: (reason: unknown) => void = nothing
 
-/** The executor. */
+/** The shared executor: stores the functions of the newest promise. */
 export function take(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
   takenResolve = resolve
   takenReject = reject
@@ -27,12 +27,12 @@ export function newPromise(): Promise<unknown> {
   return new OwnPromise(take)
 }
 
-/** A promise of the language's own for a value, which may be a promise or another thenable. */
+/** A native promise for a value, which may be a promise or another thenable. */
 export function promiseOf(value: unknown): Promise<unknown> {
   return OwnPromise.resolve(value)
 }
 
-/** Does work in a microtask of its own; resolves to its result. */
+/** Does work in its own microtask; resolves to its result. */
 export function soon(work: () => unknown): Promise<unknown> {
   return then.call(SETTLED, work)
 }
@@ -46,12 +46,15 @@ export function reactTo(
   return then.call(promise, onFulfilled, onRejected)
 }
 
-/** The function that rejects the promise that was made last. Call it before {@link resolverOfLast}. */
+/** The function that rejects the newest promise. Call it before {@link resolverOfLast}. */
 export function rejecterOfLast(): (reason: unknown) => void {
   return takenReject
 }
 
-/** The function that resolves it. Both functions are forgotten here, so that the promise is not kept. */
+/**
+ * The function that resolves the newest promise. Clears both functions, so that they do not keep it in
+ * memory.
+ */
 export function resolverOfLast(): (value: unknown) => void {
   const resolve = takenResolve
   takenResolve = nothing

@@ -1,9 +1,9 @@
 /**
- * A lock manager with a declared order, and the types by which the compiler keeps it.
+ * A lock manager with a declared order, and the types with which the compiler enforces it.
  *
- * The second parameter of a callback is typed with the classes that may still be asked for: those
- * above the highest class that is held. `bank.request()` itself, called inside of a callback, looks to
- * the compiler as if nothing were held; at run time it is checked all the same.
+ * The second parameter of a callback accepts only the classes above the highest class that is held. The
+ * compiler cannot see held locks in a call of `bank.request()` itself inside a callback. That call is checked
+ * at run time.
  */
 
 import type { WantedLock } from '../core/modes.ts'
@@ -17,10 +17,10 @@ export type NameOf<Class extends string> = Class | `${Class}:${string}`
 
 type AnyNames = string | WantedLock<string> | readonly (string | WantedLock<string>)[]
 
-/** The class of a name, as far as its type tells. */
+/** The class of a name, as far as its type shows it. */
 type ClassOf<Name> = Name extends `${infer Class}:${string}` ? Class : Name
 
-/** All classes in what is asked for. */
+/** All classes in the requested names. */
 type ClassesIn<Asked> =
   Asked extends WantedLock<infer Name>
     ? ClassOf<Name>
@@ -28,7 +28,7 @@ type ClassesIn<Asked> =
       ? ClassesIn<Element>
       : ClassOf<Asked>
 
-/** The classes that stand above all of `Held` in the order. */
+/** The classes above all of `Held` in the order. */
 type Above<Order extends readonly string[], Held> = Order extends readonly [
   infer First,
   ...infer Rest extends readonly string[],
@@ -40,13 +40,13 @@ type Above<Order extends readonly string[], Held> = Order extends readonly [
     : Above<Rest, Held>
   : Order
 
-/** The highest class that is held: the one below those that are allowed. */
+/** The highest class that is held: the one directly below the allowed ones. */
 type Highest<
   Allowed extends readonly string[],
   All extends readonly string[],
 > = All extends readonly [...string[], infer Held, ...Allowed] ? Held : never
 
-/** What the compiler says of a wish that may not be. */
+/** The text that the compiler shows for a forbidden request. */
 type Refusal<Class, Allowed extends readonly string[], All extends readonly string[]> =
   Class extends Highest<Allowed, All>
     ? `'${Class & string}' is held: take all of one class in one request`
@@ -58,19 +58,19 @@ type Refusal<Class, Allowed extends readonly string[], All extends readonly stri
           : `'${Class}' is no class of the declared order`
         : never
 
-/** What no request is: the compiler shows why. */
+/** A type that no names have, so that the compiler shows the reason. */
 interface Refused<Reason> {
   readonly refused: Reason
 }
 
-/** Nothing, if it may be asked for; else what cannot be fulfilled, and says why. */
+/** `unknown` if the names may be requested; otherwise a type that no names have, with the reason. */
 type Checked<Asked, Allowed extends readonly string[], All extends readonly string[]> = [
   Exclude<ClassesIn<Asked>, Allowed[number]>,
 ] extends [never]
   ? unknown
   : Refused<Refusal<Exclude<ClassesIn<Asked>, Allowed[number]>, Allowed, All>>
 
-/** Makes requests for the classes in `Allowed`, of all those in `All`. */
+/** Makes requests for the classes in `Allowed`, out of all those in `All`. */
 export interface OrderedRequests<
   Allowed extends readonly string[],
   All extends readonly string[] = Allowed,
@@ -112,9 +112,9 @@ export type OrderedLockManager<Classes extends readonly string[]> = OrderedReque
   Pick<LockManager, 'query' | 'on'>
 
 /**
- * A manager of its own whose locks are taken in a declared order: the classes of names, lowest rank
- * first. Who holds a lock may ask only for classes above it; locks of one class are taken in one
- * request. So nested requests cannot deadlock, and anything else is refused before it waits.
+ * A new manager whose locks are taken in a declared order: the classes of names, lowest rank first. A holder
+ * may ask only for classes above those it holds. Locks of one class are taken in one request. So nested
+ * requests cannot deadlock, and any other request is refused before it waits.
  *
  * ```ts
  * const bank = defineOrder('customer', 'account')
@@ -123,14 +123,14 @@ export type OrderedLockManager<Classes extends readonly string[]> = OrderedReque
  * })
  * ```
  *
- * Its requests reject with LockOrderError against the order, and with LockUsageError for a name of no
- * class in it.
+ * Its requests reject with LockOrderError for a violation of the order, and with LockUsageError for a name of
+ * no declared class.
  *
- * @throws LockUsageError for no class, a class twice, or one with a `:` in it.
+ * @throws LockUsageError for an empty order, a duplicate class, or a class that contains `:`.
  */
 export function defineOrder<const Classes extends readonly string[]>(
   ...classes: Classes
 ): OrderedLockManager<Classes> {
-  // The same methods with narrower types.
+  // These are the same methods with narrower types.
   return new LockManager({ order: classes }) as unknown as OrderedLockManager<Classes>
 }

@@ -1,7 +1,7 @@
 /**
- * The part of a request that only some requests have: kept apart, so that the others need no room for it. A
- * request that has ended forgets it, and with it the promises and the code that waited, unless its signal was
- * read.
+ * The fields that only some requests need, in an object of their own, so that the others need no room for
+ * them. A request that has ended drops them, with the promises and the code that waited, unless its signal
+ * was read.
  */
 
 import type { AwaitChain } from '../core/await-chain.ts'
@@ -18,11 +18,11 @@ export interface Details {
   resolve: Settle['resolve'] | undefined
   reject: Settle['reject'] | undefined
   /**
-   * The await chain: the last reading while it waits; for a guard, the reading at its grant, until the
-   * callback ends in which it was asked for, unless that returns it.
+   * The await chain. While the request waits: the last reading. For a guard: the reading at its grant, until
+   * the callback ends that asked for it, unless that returns it.
    */
   chain: AwaitChain | undefined
-  /** Whether the detector wants the chain read. */
+  /** Whether the detector has asked for a reading of the chain. */
   isChainWanted: boolean
   /** The holder whose callback returned this request's own promise, or its guard. */
   returnedBy: object | undefined
@@ -31,15 +31,17 @@ export interface Details {
   /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame: number
   /**
-   * Whether the callback in which it was made has ended before it, and what has awaited it so far was left
-   * behind with it; `'awaited since'` when somebody has subscribed to its promise after that.
+   * Whether the callback that made the request ended before it, and left behind what has awaited it so far.
+   * `'awaited since'` if somebody has subscribed to its promise after that.
    */
   leftBehind: false | 'left behind' | 'awaited since'
-  /** Aborts the signal of its lock or guard when the locks are stolen; made when that is read. */
+  /**
+   * Aborts the signal of its lock or guard when the locks are stolen. Made when that signal is first read.
+   */
   lost: AbortController | undefined
 }
 
-/** Details with nothing but what settles a promise. */
+/** Details with nothing set but the functions that settle the promise. */
 export function newDetails(): Details
 export function newDetails(resolve: Settle['resolve'], reject: Settle['reject']): Details & Settle
 export function newDetails(resolve?: Settle['resolve'], reject?: Settle['reject']): Details {
@@ -56,7 +58,7 @@ export function newDetails(resolve?: Settle['resolve'], reject?: Settle['reject'
   }
 }
 
-/** The details of a request, made where there are none. */
+/** The details of a request. Makes them if there are none. */
 export function withDetails(request: { details: Details | undefined }): Details {
   request.details ??= newDetails()
   return request.details

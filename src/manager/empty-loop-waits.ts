@@ -10,9 +10,9 @@ import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 
-/** A warning names this many requests behind the same holders. */
+/** The most requests behind the same holders that a warning names. */
 const MAX_ALIKE = 3
-/** A warning has this many suspected cycles of guards. */
+/** The most suspected guard cycles in a warning. */
 const MAX_CYCLES = 3
 
 /** The waiting requests of one manager. */
@@ -82,7 +82,7 @@ export class ManagerWaits implements Waits {
     })
   }
 
-  /** Oldest first. */
+  /** The waiting requests, the oldest first. */
   #waiting(): Request[] {
     const waiting = new Set<Request>()
     for (const lock of this.#backend.locks()) {

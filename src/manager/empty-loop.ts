@@ -1,36 +1,37 @@
 /**
- * Warns when the event loop runs empty while requests wait: nothing will ever grant them, and the process
- * ends without a word.
+ * Warns when the event loop runs empty while requests wait. Nothing will grant them then, and the process
+ * would end silently.
  *
- * `beforeExit` of the process says so, on Node, Deno and Bun, also before the exit for a top-level `await`
- * that never settles. The first request that waits in any manager adds the one listener. A manager is kept in
- * memory while requests wait: it could not report them if it was collected with them. A look now and then finds
- * that none wait, and lets go of it.
+ * The process event `beforeExit` signals this on Node, Deno and Bun, also before the exit for a top-level
+ * `await` that never settles. The first waiting request in any manager adds the only listener. A manager is
+ * kept in memory while requests wait, so that it is not collected with them before it can report them. A
+ * periodic check drops it when none wait.
  *
- * Cost: for the first request of a manager that waits, and again for the first after a look that found none, one
- * entry in a map and a timer. A look costs a step for each lock at most, and comes once more for each manager
- * whenever their number has doubled.
+ * Cost: a map entry and a timer for a manager's first waiting request, and again for the first after a check
+ * that found none. A check costs at most a step for each lock. All managers are checked whenever their number
+ * has doubled.
  */
 
 import { emitWarning } from '../core/emit-warning.ts'
 import { afterThisTurn, now, reportIdlyAfter } from './clock.ts'
 
-/** The waiting requests of a manager, for when the loop runs empty. */
+/** The waiting requests of a manager, for the report when the loop runs empty. */
 export interface Waits {
   /** Whether any request waits. */
   isAnyWaiting(): boolean
-  /** The numbers of the requests that wait. */
+  /** The numbers of the waiting requests. */
   waiting(): readonly number[]
-  /** Looks once more at deadlocks that are only suspected; whether something may come of that. */
+  /** Checks suspected deadlocks again. Returns whether that may have an effect. */
   lookAgain(): boolean
   /**
-   * Lines for the requests that wait, at most `limit`: of those behind the same holders only for the first
-   * few, and for the holders with the first. `at` is the time, in milliseconds since 1970.
+   * At most `limit` lines that describe the waiting requests. Only the first few requests behind the same
+   * holders have a line, and only the first of them names the holders. `at`: the current time, in
+   * milliseconds since 1970.
    */
   describe(limit: number, at: number): string[]
   /**
-   * The lines about guards that could form a cycle with one of the first `limit` requests, and were not
-   * reported yet.
+   * Describes the guard cycles that were not reported yet and that one of the first `limit` requests may be
+   * in.
    */
   suspect(limit: number, at: number): string[]
 }
@@ -39,13 +40,13 @@ interface Process {
   on?(event: 'beforeExit', listener: () => void): void
 }
 
-/** A warning has this many lines for requests. */
+/** The most lines for requests in a warning. */
 const MAX_LINES = 20
 
-/** A manager is looked at after so many milliseconds, and then after twice as many each time, up to the most. */
+/** The time before the first check of a manager, doubled for each further check, and its maximum. */
 const [FIRST_LOOK_MS, MOST_MS] = [1000, 60_000]
 
-/** With so many managers they are looked at at once: a program can make many before a timer comes. */
+/** With this many managers, all are checked at once: a program can make many before a timer fires. */
 const MAX_UNSEEN = 1000
 
 /** A manager that is kept in memory. */
@@ -58,12 +59,12 @@ const managers = new Map<number, Kept>()
 let nextSweep = MAX_UNSEEN
 let managersSeen = 0
 let isListening = false
-/** The waits of the last warning. */
+/** Identifies the waits in the last warning. */
 let warnedOf = ''
 
 /**
- * Has the waits of a manager reported when the loop runs empty. Call it when its first request waits, and again
- * for the first after `forgotten` was called.
+ * Registers a manager for the report when the loop runs empty. Call it when the manager's first request
+ * waits, and again for the first one after `forgotten` was called.
  */
 export function watchEmptyLoop(waits: Waits, forgotten: () => void): void {
   const { process } = globalThis as { readonly process?: Process }
@@ -110,7 +111,7 @@ function loopIsEmpty(): void {
   let isLooking = false
   for (const waits of waiting) if (waits.lookAgain()) isLooking = true
   if (isLooking) {
-    // Reactions to promises do not keep the loop alive: without this the process would end after them.
+    // Reactions to promises do not keep the loop alive: without this, the process would end after them.
     afterThisTurn(() => {})
     return
   }

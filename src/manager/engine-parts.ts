@@ -1,4 +1,4 @@
-/** Puts the parts of one manager together, each with what it needs of the others. */
+/** Makes the parts of one manager and connects them. */
 
 import { Admission } from './admission.ts'
 import type { Callbacks } from './callbacks.ts'
@@ -15,7 +15,7 @@ import type { Request } from './request.ts'
 import { NO_WAITS, WaitGraph } from './wait-graph.ts'
 import { Watchdog, type WatchdogOptions } from './watchdog.ts'
 
-/** Options of an `Engine`. `LockManagerOptions` explains the others. */
+/** Options of an `Engine`. `LockManagerOptions` explains those that are not explained here. */
 export interface EngineOptions extends WatchdogOptions {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims
@@ -34,12 +34,12 @@ export interface Parts {
   readonly outcomes: Outcomes
 }
 
-/** The engine, as far as its parts call it. */
+/** The members of the engine that its parts call. */
 interface Host extends Transitions {
   readonly late: LateRequests | undefined
 }
 
-/** The parts of an engine. Its backend learns who reports and who proves. */
+/** Makes the parts of an engine. Attaches the backend, which gets the functions that report and prove. */
 export function partsOf(options: EngineOptions, engine: Host, callbacks: Callbacks): Parts {
   const { backend, places, reports, deadlockAfterMs, deadlockVictims } = options
   const giveUp = (request: Request, reason: unknown): void => engine.giveUp(request, reason)

@@ -1,6 +1,6 @@
 /**
- * The life of a request, from its queues to its end. The engine begins holdings (`holding`) and ends requests
- * (`ended`); admission.ts and `Request.granted()` set `granted`. request.ts has the table of states.
+ * The lifecycle of a request, from its queues to its end. The engine sets `holding` and `ended`; admission.ts
+ * and `Request.granted()` set `granted`. request.ts has the table of states.
  */
 
 import { answersAtOnce, type Backend, type Loss, type PlanNode } from '../backends/backend.ts'
@@ -37,15 +37,15 @@ export class Engine implements Transitions, RequestHost {
 
   /** Whether the backend answers at once. */
   readonly isImmediate: boolean
-  /** Absent where the backend answers at once. */
+  /** The requests of a late backend; `undefined` where the backend answers at once. */
   readonly late: LateRequests | undefined
   readonly timeoutMs: number | undefined
-  /** Carries this manager's holders along asynchronous calls. Each of its requests has it. */
+  /** Carries this manager's holders along asynchronous calls. All its requests share it. */
   readonly context: Context<Request, RequestHost> = new Context(this)
-  /** Gets every event, if somebody wants them. */
+  /** Receives every event, if set. */
   observer: Observer | undefined = undefined
 
-  /** `calls`: the manager's methods behind the scope that a callback gets. */
+  /** `calls`: the manager's methods that the scope of a callback calls. */
   constructor(options: EngineOptions, calls: ScopeCalls) {
     const { backend } = options
     this.#backend = backend
@@ -62,7 +62,7 @@ export class Engine implements Transitions, RequestHost {
     this.#outcomes = parts.outcomes
   }
 
-  /** Asks for a plan. Resolves to the callback's result, or to a guard where there is no callback. */
+  /** Requests a plan. Resolves to the callback's result, or to a guard if there is no callback. */
   request(
     plan: PlanNode,
     options: Options,
@@ -77,13 +77,13 @@ export class Engine implements Transitions, RequestHost {
         ? this.#outcomes.of(request, caller)
         : this.#outcomes.ofNested(request, caller)
     } catch (error) {
-      // Refused (`ifAvailable`), not a real signal, or promises that were tampered with: release all locks.
+      // Refused (`ifAvailable`), an invalid signal, or modified promises: release all locks.
       void this.end(request)
       throw error
     }
   }
 
-  /** A guard, if the plan is free. */
+  /** Returns a guard if the plan is free. */
   tryAcquire(
     plan: PlanNode,
     options: Options,
@@ -112,7 +112,7 @@ export class Engine implements Transitions, RequestHost {
     this.#watchdog.holds(request)
   }
 
-  /** Takes away what was set up for the wait. If that fails, the holding ends. */
+  /** Removes what was set up for the wait. If that throws, the holding ends. */
   #stop(request: Request): void {
     const { stop } = request
     request.stop = undefined
@@ -133,7 +133,7 @@ export class Engine implements Transitions, RequestHost {
     return guard
   }
 
-  /** waiting or granted → ended, with an error; nothing for one that has begun. */
+  /** waiting or granted → ended, with an error. Does nothing for a request that holds or has ended. */
   giveUp(request: Request, reason: unknown): void {
     const { state } = request
     if (state === 'holding' || state === 'ended') return
@@ -154,12 +154,15 @@ export class Engine implements Transitions, RequestHost {
     this.#losses.lost(request, loss)
   }
 
-  /** Gives up every request whose abort we have not heard of yet. */
+  /** Gives up every request whose signal has aborted, even if this manager was not notified yet. */
   giveUpAborted(): void {
     this.#admission.giveUpAborted()
   }
 
-  /** any → ended; nothing for one that has ended. A promise settles when the request's locks are free. */
+  /**
+   * any → ended. Does nothing for a request that has ended. A returned promise settles when the locks are
+   * free.
+   */
   end(request: Request): void | Promise<void> {
     const { state } = request
     if (state === 'ended') return undefined
@@ -168,7 +171,7 @@ export class Engine implements Transitions, RequestHost {
     const { holder, stop, nested, guards } = request
     request.end = undefined
     if (request.details?.lost === undefined) request.details = undefined
-    // A kept call stack can keep older requests in memory: drop it, or a chain of ended ones grows.
+    // A kept call stack can keep older requests in memory. Without this, a chain of ended ones would grow.
     request.place = undefined
     const released =
       holder || nested || guards
@@ -178,7 +181,9 @@ export class Engine implements Transitions, RequestHost {
     return released
   }
 
-  /** The same for one that is nested, or has others nested in it: those are left to the code around. */
+  /**
+   * Ends a request that is nested, or has nested requests or guards. Those are left to the enclosing code.
+   */
   #endNested(
     request: Request,
     holder: Request | undefined,
@@ -190,7 +195,7 @@ export class Engine implements Transitions, RequestHost {
     return released
   }
 
-  /** Lets the backend forget a request, if it has that. */
+  /** Removes a request from the backend, if it is there. */
   #leave(request: Request, state: Request['state']): void | Promise<void> {
     if (this.late) return this.#leaveLate(this.late, request, state)
     if (state === 'waiting') this.#backend.cancel(request)

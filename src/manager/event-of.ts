@@ -1,11 +1,11 @@
-/** The event of a transition. */
+/** Makes the event of a transition. */
 
 import type { LockEvent, LockEventKind } from '../core/events.ts'
 import { locksIn } from '../core/plan.ts'
 import { now } from './clock.ts'
 import type { Request } from './request.ts'
 
-/** An event of a request, now. */
+/** The event of a request, with the current time. */
 export function eventOf(kind: LockEventKind, request: Request): LockEvent {
   const { id, holder, options, plan } = request
   return {
@@ -18,7 +18,7 @@ export function eventOf(kind: LockEventKind, request: Request): LockEvent {
   }
 }
 
-/** The kind of event with which a request ends that was in this state. */
+/** The kind of event for a request that ends in the given state. */
 export function endingOf({ failure }: Request, state: Request['state']): LockEventKind {
   if (failure) return 'lost'
   return state === 'holding' ? 'released' : 'cancelled'

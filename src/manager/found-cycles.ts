@@ -1,9 +1,10 @@
 /**
- * The cycles that the detector has found: reported, looked at again while they stand, and rejected.
+ * Reports the cycles that the detector finds, checks them again while they stand, and rejects victims.
  *
- * Steps      1. A cycle is reported as suspected, or as a deadlock; and again when its proof is there, or is gone.
- *            2. A deadlock that has stood for `deadlockAfterMs`, and is proved once more, has a victim.
- *            3. A suspected cycle is looked at again, at growing intervals: it may be proved later.
+ * Steps      1. A cycle is reported as suspected, or as a deadlock. It is reported again when it becomes
+ *               proved, and when its proof is lost.
+ *            2. A deadlock that has stood for `deadlockAfterMs`, and is proved again, has a victim.
+ *            3. A suspected cycle is checked again at growing intervals: it may be proved later.
  * Invariant  Only a cycle whose every holder is proved to wait has a victim, unless `deadlockVictims` is
  *            `'likely'`.
  */
@@ -31,18 +32,18 @@ export interface FoundCyclesOptions {
   readonly deadlockVictims: DeadlockVictims
   readonly places: Places
   readonly reports: Pick<Reports, 'deadlock' | 'suspected'>
-  /** Ends a request that waits. */
+  /** Ends a waiting request with an error. */
   readonly fail: (request: Request, error: Error) => void
 }
 
-/** The longest time between two looks at a suspected cycle. */
+/** The longest time between two checks of a suspected cycle, in milliseconds. */
 const MAX_LOOK_MS = 10_000
 
 /** The cycles that the detector of one manager has found. */
 export class FoundCycles {
   readonly #options: FoundCyclesOptions
   readonly #standing = new StandingCycles()
-  /** Has a request checked again after this turn of the event loop. */
+  /** Schedules a check of a request after this turn of the event loop. */
   readonly #checkAgain: (request: Request) => void
 
   constructor(options: FoundCyclesOptions, checkAgain: (request: Request) => void) {
@@ -54,19 +55,19 @@ export class FoundCycles {
     return this.#standing.size > 0
   }
 
-  /** Whether a cycle was reported, and stands. */
+  /** Whether a cycle was reported and still stands. */
   isKnown(cycle: Cycle): boolean {
     return this.#standing.get(cycle) !== undefined
   }
 
-  /** Reports a cycle, unless it stands and was reported as this before; and looks at it again later. */
+  /** Reports a cycle, unless it stands and was already reported as this kind. Schedules its next check. */
   add(cycle: Cycle, closedBy: Request, isDeadlock: boolean): void {
     const known = this.#standing.get(cycle)
     known?.closedBy.add(closedBy)
     if (known && (known.isDeadlock || !isDeadlock)) return
     const standing = known ?? this.#standing.add(cycle, closedBy)
     this.#report(standing, isDeadlock ? 'deadlock' : 'suspected')
-    // Proved later, it has stood for long enough.
+    // A known cycle that is proved only now has stood for long enough.
     if (isDeadlock && (known?.looks || this.#options.deadlockAfterMs === 0)) this.#reject(standing)
     else if (!known) this.#lookLater(standing)
   }
@@ -82,7 +83,7 @@ export class FoundCycles {
         : reportIdlyAfter(Math.min(Math.max(deadlockAfterMs, 1) * 2 ** looks, MAX_LOOK_MS), look)
   }
 
-  /** Rejects the victim of a cycle that stands, if it is proved now. */
+  /** Rejects the victim of a standing cycle that is now proved. */
   async #lookAt(standing: StandingCycle): Promise<void> {
     const { cycle, closedBy } = standing
     standing.looks++
@@ -95,7 +96,7 @@ export class FoundCycles {
     }
     if (standing.isDeadlock) this.#report(standing, 'suspected')
     this.#lookLater(standing)
-    // Another cycle through the same requests may be proved by now. All that are due are looked at together.
+    // Another cycle through the same requests may be proved by now. All that are due are checked together.
     for (const request of closedBy) this.#checkAgain(request)
   }
 
@@ -104,7 +105,7 @@ export class FoundCycles {
     this.#options.reports[kind](this.#reportOf(standing))
   }
 
-  /** With `deadlockAfterMs: Infinity` a deadlock is only reported. */
+  /** Rejects the victim; with `deadlockAfterMs: Infinity`, a deadlock is only reported. */
   #reject(standing: StandingCycle): void {
     if (this.#options.deadlockAfterMs === Number.POSITIVE_INFINITY) return
     const victim = victimOf(standing.cycle)
@@ -121,8 +122,8 @@ export class FoundCycles {
   }
 
   /**
-   * A request ends, or is left to other code: its cycles are open. Returns the requests that closed them, and the
-   * holdings that were in the way in them.
+   * Drops the cycles of a request that ends, or that is left to other code: they are open. Returns the
+   * requests that closed them, and the blockers in them.
    */
   dropCyclesOf(request: Request): {
     readonly closedBy: Request[]
@@ -138,10 +139,7 @@ export class FoundCycles {
     return { closedBy, blockers }
   }
 
-  /**
-   * The event loop has run empty: looks once more at each cycle that is only suspected. Whether there
-   * are some that it has not looked at so.
-   */
+  /** Checks each suspected cycle once when the event loop runs empty. Returns whether it checks any now. */
   lookAtSuspected(): boolean {
     let isAny = false
     for (const standing of this.#standing.all()) {

@@ -1,17 +1,17 @@
 /**
- * Where the functions begin whose calls stand in call stacks. So functions without a name in one file, and
- * functions with one name, can be distinguished.
+ * Remembers where the functions in call stacks begin. This distinguishes functions with the same name, and
+ * unnamed functions in one file.
  *
- * V8 knows this only while it formats a stack. So the first reading of a kept stack notes it on the side; the
- * text stays what the program's own `Error.prepareStackTrace` makes of it. Nothing is noted where the runtime
+ * V8 knows this only while it formats a stack, so the first reading of a kept stack records it. The text is
+ * still what the program's own `Error.prepareStackTrace` makes of it. Nothing is recorded where the runtime
  * itself maps positions to sources (`--enable-source-maps`, Deno, Bun).
  *
  * Cost: a map entry for each call site.
  */
 
-/** The part of V8's call sites that is read. */
+/** The members of V8's call sites that are read. */
 interface Site {
-  /** Where the function begins, both from 1. */
+  /** Where the function begins; line and column count from 1. */
   getEnclosingLineNumber?(): number | null
   getEnclosingColumnNumber?(): number | null
   toString(): string
@@ -20,17 +20,17 @@ interface Site {
 const MAX_STARTS = 10_000
 const starts = new Map<string, string>()
 
-/** Where the function begins in which a call stands, `line:column`; `undefined` where that is not known. */
+/** Where the function of a call begins, as `line:column`; `undefined` if that is not known. */
 export function functionStart(position: string): string | undefined {
   return starts.get(position)
 }
 
-/** The file and position of a call in a stack's line, without `at`: `name (file:line:column)`, or without a name. */
+/** The position in a stack's line without `at`, such as `name (file:line:column)` or `file:line:column`. */
 export function positionIn(call: string): string {
   return /\((.*)\)$/.exec(call)?.[1] ?? call.replace(/^async /, '')
 }
 
-/** A stack, or whatever the program's `Error.prepareStackTrace` makes of it. Notes where its functions begin. */
+/** A stack, as the program's `Error.prepareStackTrace` makes it. Records where its functions begin. */
 export function stackNotingStarts(place: { readonly stack?: string }): unknown {
   if (isMapped()) return place.stack
   const { prepareStackTrace } = Error
@@ -55,7 +55,7 @@ function note(sites: readonly Site[]): void {
   }
 }
 
-/** Whether the runtime's own stacks name other positions than V8's. */
+/** Whether the runtime's own stacks have positions other than V8's. */
 function isMapped(): boolean {
   const { process } = globalThis as { process?: { readonly sourceMapsEnabled?: boolean } }
   return 'Bun' in globalThis || 'Deno' in globalThis || process?.sourceMapsEnabled === true

@@ -1,6 +1,6 @@
 /**
- * Reports each suspected cycle of guards once for each round of reports: with the lock for which it was
- * reported first, for as long as it stands unchanged. Reports of its other locks refer to that one.
+ * Reports each suspected cycle of guards once in a round of reports. While a cycle stands unchanged, only the
+ * lock for which it was first reported shows it. Reports of its other locks refer to that lock.
  */
 
 import type { Backend } from '../backends/backend.ts'
@@ -11,13 +11,13 @@ import type { Places } from './places.ts'
 import type { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 
-/** A cycle that was reported and stands, and the lock in whose report it was. */
+/** A reported cycle that stands, and the lock whose report shows it. */
 interface Reported {
   readonly cycle: readonly GuardLink[]
   readonly lock: string
 }
 
-/** The suspected cycles of guards of one manager, and which of them were reported. */
+/** The suspected guard cycles of one manager, and those that were reported. */
 export class GuardCycleReports {
   readonly #backend: Backend<Request>
   readonly #roots: RootHolders
@@ -30,7 +30,7 @@ export class GuardCycleReports {
     this.#places = places
   }
 
-  /** Begins a round of reports: forgets the cycles that no longer stand. Costs nothing else yet. */
+  /** Starts a round of reports: forgets the cycles that no longer stand. The search costs nothing yet. */
   newRound(): GuardCycleSearch {
     for (const [key, { cycle }] of this.#reported) {
       if (!isStanding(cycle)) this.#reported.delete(key)
@@ -39,7 +39,7 @@ export class GuardCycleReports {
   }
 
   /**
-   * The part of a lock's report about the cycle that keeps its oldest waiter waiting, `at` this time in
+   * The part of a lock's report about the cycle that blocks its oldest waiter. `at`: the current time, in
    * milliseconds since 1970.
    */
   forLock(
@@ -58,7 +58,7 @@ export class GuardCycleReports {
     return { guardCycle, guardCycleReportedFor: null }
   }
 
-  /** The cycles of some waiting requests that no report has had yet, at most `limit`. */
+  /** At most `limit` cycles of the given waiting requests that were not reported yet. */
   unreported(requests: Iterable<Request>, limit: number, at: number): GuardCycleMember[][] {
     const search = this.newRound()
     const cycles: GuardCycleMember[][] = []
@@ -74,7 +74,7 @@ export class GuardCycleReports {
     return cycles
   }
 
-  /** The reported cycle that a request is in; else what the search finds. */
+  /** The reported cycle that a request is in; otherwise one that the search finds. */
   #cycleOf(request: Request, search: GuardCycleSearch): readonly GuardLink[] | undefined {
     for (const { cycle } of this.#reported.values()) {
       if (cycle.some(({ waiting }) => waiting === request)) return cycle

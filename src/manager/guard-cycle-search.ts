@@ -1,18 +1,18 @@
 /**
- * Looks for cycles that guards outside of callbacks, or of owners that requests do not name, could form, where
- * nobody knows which task has a guard.
+ * Searches for suspected cycles of guards, where nobody knows which task has a guard: guards outside of
+ * callbacks, or of owners that requests do not name.
  *
- * Steps  1. A waiting request leads to the holdings that are in its way; a holding leads to each waiting
- *           request whose task may have it (task-evidence.ts).
- *        2. The search prefers strong evidence: the shortest cycle along the weakest link that is as strong
- *           as possible. Among links of equal strength it first gives each guard to one waiting request,
- *           oldest to oldest, so that a ring of equal tasks is found whole.
- *        3. Where there is no cycle of several, a request may wait for a guard of its own task.
+ * Steps  1. A waiting request leads to the holdings that block it. A holding leads to each waiting request
+ *           whose task may have it (task-evidence.ts).
+ *        2. The search prefers strong evidence: it finds the shortest cycle whose weakest link is as strong
+ *           as possible. Among links of equal strength it first gives each guard to one waiting request, the
+ *           oldest to the oldest, so that a ring of equal tasks is found whole.
+ *        3. If no cycle has several requests, a request may wait for a guard of its own task.
  *
- * A cycle is suspected, never proved; one whose every link is certain is the deadlock detector's.
+ * These cycles are suspected, never proved. The deadlock detector finds a cycle whose every link is certain.
  *
- * Cost: at most {@link MAX_REQUESTS} waiting requests times as many holdings, once for each round of reports;
- * then for each report a search among those that can be in a cycle at all.
+ * Cost: at most {@link MAX_REQUESTS} waiting requests times as many holdings, once for each round of reports.
+ * Then, for each report, a search among the requests that can be in a cycle.
  */
 
 import type { Backend, Blocker } from '../backends/backend.ts'
@@ -24,12 +24,12 @@ import { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard, type Waiting } from './task-evidence.ts'
 
-/** A search looks at this many waiting requests, the oldest, and at this many holdings. */
+/** The most waiting requests (the oldest), and the most holdings, that a search covers. */
 const MAX_REQUESTS = 300
 
-/** A round of reports looks for the cycles of this many requests that are in none that is known. */
+/** The most searches in a round of reports, for requests that are in no known cycle. */
 const MAX_SEARCHES = 100
-/** A search tries this many of the requests that one waits for. */
+/** The most blocking requests that a search tries for one request. */
 const MAX_TRIES = 20
 
 /** The suspected cycles of one manager at one moment. */
@@ -38,11 +38,11 @@ export class GuardCycleSearch {
   readonly #roots: RootHolders
   readonly #known: Waiting
   #edges: ReadonlyMap<Request, readonly Edge[]> | undefined
-  /** The part of the edges in which every request leads on and is led to: all cycles are there. */
+  /** The edges between requests that lead on and are led to: all cycles are there. */
   #core: ReadonlyMap<Request, readonly Edge[]> = new Map()
   #assigned: ReadonlySet<Edge> = new Set()
   #searches = 0
-  /** How many waiting requests have a label. */
+  /** The number of waiting requests with each label. */
   readonly #labels = new Map<string, number>()
 
   constructor(backend: Backend<Request>, roots: RootHolders, places: Places) {
@@ -51,7 +51,7 @@ export class GuardCycleSearch {
     this.#known = { places, isOfOneTask: (label) => this.#labels.get(label) === 1 }
   }
 
-  /** The cycle that keeps a request waiting: through it, or through those that it waits for. */
+  /** The cycle that keeps a request waiting: through itself, or through requests that it waits for. */
   cycleOf(start: Request): readonly GuardLink[] | undefined {
     if (++this.#searches > MAX_SEARCHES) return undefined
     const edges = this.#allEdges()
@@ -64,7 +64,7 @@ export class GuardCycleSearch {
     )
   }
 
-  /** The cycle through a request, along the strongest evidence. */
+  /** The cycle through a request along the strongest evidence. */
   #cycleThrough(start: Request): GuardLink[] | undefined {
     const edges = this.#core
     for (const weakest of [FIT.label, FIT.function, FIT.possible]) {
@@ -89,7 +89,9 @@ export class GuardCycleSearch {
     return undefined
   }
 
-  /** A request whose task may hold the guard that it waits for: the only one that fits the task. */
+  /**
+   * A link from a request to itself, if the guard that it waits for is the only one that fits its own task.
+   */
   #waitForOwnGuard(waiting: Request): GuardLink[] | undefined {
     if (waiting.state !== 'waiting') return undefined
     const { label } = waiting.options
@@ -109,7 +111,9 @@ export class GuardCycleSearch {
     return undefined
   }
 
-  /** Whether another guard fits the task of a request as well; true where there are too many to say. */
+  /**
+   * Whether another guard fits a request's task at least as well. Also true if there are too many to check.
+   */
   #hasOtherGuard(waiting: Request, guard: Request, fit: Fit): boolean {
     let looked = 0
     for (const lock of this.#backend.locks()) {
@@ -123,13 +127,13 @@ export class GuardCycleSearch {
     return false
   }
 
-  /** The first root holders of a request, of this manager. */
+  /** The first root holders of a request that belong to this manager. */
   #rootsOf(request: Request): Root[] {
     const isOurs = (root: Blocker<Request>): root is Root => root.by instanceof Request
     return this.#roots.now(request).slice(0, MAX_REQUESTS).filter(isOurs)
   }
 
-  /** From each waiting request, those whose tasks may have what is in its way. Made once. */
+  /** The edges from each waiting request to those whose tasks may hold what blocks it. Computed once. */
   #allEdges(): ReadonlyMap<Request, readonly Edge[]> {
     if (this.#edges) return this.#edges
     const waiting = waitingIn(this.#backend)
@@ -166,7 +170,7 @@ export class GuardCycleSearch {
     return edges
   }
 
-  /** The holdings that the task of a request may have. Weak evidence counts where there is no better. */
+  /** The holdings that a request's task may have. Weak evidence counts only where there is no better. */
   #fitsOf(
     request: Request,
     blockers: ReadonlySet<Request>,
@@ -176,7 +180,7 @@ export class GuardCycleSearch {
     let best: Fit = FIT.possible
     for (const holding of holdings) {
       const fit = fitOf(request, holding, this.#known)
-      // One that waits for its own guard would close a cycle with every other wait.
+      // A request that waits for its own guard would close a cycle with every other wait.
       if (fit === undefined || blockers.has(holding)) continue
       fits.set(holding, fit)
       if (fit < best) best = fit
@@ -186,7 +190,7 @@ export class GuardCycleSearch {
   }
 }
 
-/** The first answer that is one. */
+/** The first answer that is not `undefined`. */
 function firstOf<Item, Answer>(
   items: readonly Item[],
   answer: (item: Item) => Answer | undefined,

@@ -1,4 +1,4 @@
-/** A suspected cycle of guards: its links, whether it stands, and how a report shows it. */
+/** A suspected cycle of guards: its links, whether it stands, and its description in a report. */
 
 import type { Blocker } from '../backends/backend.ts'
 import type { GuardCycleMember } from '../core/report.ts'
@@ -18,12 +18,12 @@ export interface GuardLink {
   readonly fit: Fit
 }
 
-/** Whether a cycle is unchanged: its requests wait, and its guards are held. */
+/** Whether a cycle is unchanged: its requests still wait, and its guards are still held. */
 export function isStanding(cycle: readonly GuardLink[]): boolean {
   return cycle.every(({ waiting, root }) => waiting.state === 'waiting' && isHeld(root.by))
 }
 
-/** Identifies a cycle, wherever it begins. */
+/** A key that identifies a cycle, whichever link it begins with. */
 export function keyOfGuardCycle(cycle: readonly GuardLink[]): string {
   const links = cycle.map(({ waiting, root }) => `${waiting.id}>${root.by.id}`)
   return links.sort().join()
@@ -33,7 +33,7 @@ function isHeld({ state }: Request): boolean {
   return state === 'granted' || state === 'holding'
 }
 
-/** A cycle as plain data, `at` this time in milliseconds since 1970. */
+/** Describes a cycle as plain data. `at`: the current time, in milliseconds since 1970. */
 export function describeGuardCycle(
   cycle: readonly GuardLink[],
   places: Places,
@@ -55,7 +55,7 @@ export function describeGuardCycle(
   })
 }
 
-/** Which of a request and a guard has an owner. */
+/** Whether the request, the guard, both or neither have an owner. */
 function withOwner(waiting: Request, guard: Request): GuardCycleMember['withOwner'] {
   const hasOwner = waiting.options.owner !== undefined
   if (hasOwner === (guard.options.owner !== undefined)) return hasOwner ? 'both' : 'neither'

@@ -1,17 +1,17 @@
-/** The edges from waiting requests to those whose tasks may hold what is in their way. */
+/** The edges from waiting requests to those whose tasks may hold what blocks them. */
 
 import type { Root } from './guard-cycle.ts'
 import type { Request } from './request.ts'
 import { FIT, type Fit } from './task-evidence.ts'
 
-/** A waiting request whose task may have a holding, and how well it fits. */
+/** An edge to a request whose task may have a holding, with how well the holding fits that task. */
 export interface Edge {
   readonly to: Request
   readonly root: Root
   readonly fit: Fit
 }
 
-/** Leaves out, again and again, requests that lead to none of the others, or to which none leads. */
+/** Repeatedly removes requests that lead to no other request, or to which none leads. */
 export function coreOf(
   edges: ReadonlyMap<Request, readonly Edge[]>,
 ): Map<Request, readonly Edge[]> {
@@ -30,7 +30,9 @@ export function coreOf(
   return core
 }
 
-/** Gives each guard to one waiting request at most, and each request one guard: the best fits, the oldest first. */
+/**
+ * Gives each guard to at most one waiting request, and each request one guard: best fit first, then oldest.
+ */
 export function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
   const assigned = new Set<Edge>()
   const taken = new Map<Request, Request>()

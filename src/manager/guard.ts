@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-/** A guard: what stands for a holding outside of a callback. */
+/** A guard: represents a holding outside of a callback. */
 
 import { brief, duration, lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
@@ -11,7 +11,7 @@ import { now } from './clock.ts'
 import { type Losable, lostSignalOf } from './lost-signal.ts'
 import { webTypeError } from './web-errors.ts'
 
-/** The holding that a guard stands for. */
+/** The holding of a guard. */
 export interface Holding extends Losable {
   readonly plan: Plan
   readonly label: string
@@ -19,19 +19,19 @@ export interface Holding extends Losable {
   readonly callSite: string | undefined
 }
 
-/** The engine, as far as it ends holdings. */
+/** The members of the engine that end holdings. */
 interface Ender<Held extends Holding> {
   end(holding: Held): void | Promise<void>
-  /** The release of a holding that has ended, if it is on its way. */
+  /** The release of a holding that has ended, if it is not finished. */
   releaseOf(holding: Held): Promise<void> | undefined
 }
 
-/** The holding that a guard stands for, for this library's own files. */
+/** Returns the holding of a guard, for this library's own files. */
 export let holdingOf: (guard: Guard) => Holding
 
 /**
- * A holding that ends with `release()`, or at the end of a block with `using` or `await using`. A
- * single-use token: releasing it twice, or after its locks were stolen, changes nothing.
+ * A holding that ends with `release()`, or at the end of a block with `using` or `await using`. Releasing it
+ * twice, or after its locks were stolen, has no effect.
  */
 export class Guard implements Disposable, AsyncDisposable {
   readonly #holding: Holding
@@ -43,7 +43,7 @@ export class Guard implements Disposable, AsyncDisposable {
     this.#ender = ender as Ender<Holding>
   }
 
-  /** All names, each once, in their order. */
+  /** All names, each once, in plan order. */
   get names(): readonly string[] {
     return namesIn(this.#holding.plan)
   }
@@ -65,7 +65,7 @@ export class Guard implements Disposable, AsyncDisposable {
 
   /**
    * Aborts when the locks are stolen, with an `AbortError` whose `cause` is a LockLostError. It does not
-   * abort when the guard is released. Cost: made when it is first read.
+   * abort when the guard is released. Cost: an AbortController on the first read.
    */
   get signal(): AbortSignal {
     return lostSignalOf(this.#holding)

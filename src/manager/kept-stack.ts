@@ -1,10 +1,12 @@
-/** Call stacks of requests: how they are kept, and which of their lines are the program's. */
+/** Captures the call stacks of requests, and finds the program's own lines in them. */
 
 import { frameIn } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
 import { stackNotingStarts } from './function-starts.ts'
 
-/** The program may have put its own functions and accessors on `Error`, and these may throw. */
+/**
+ * Captures the caller's stack. `undefined` if that throws: a program may put its own functions on `Error`.
+ */
 export function capture(caller: Caller): { readonly stack?: string } | undefined {
   try {
     if (!Error.captureStackTrace || isBun) return new Error('here')
@@ -16,25 +18,25 @@ export function capture(caller: Caller): { readonly stack?: string } | undefined
   }
 }
 
-/** Bun has left the caller by then where that ends in our call, and would find no calls at all. */
+/** Bun drops a caller that ended in a tail call of this library, and would find no calls at all. */
 const isBun = 'Bun' in globalThis
 
 /**
- * Our own calls, by name and file: of the callback, where a stack goes on beyond it; and those in which
- * JavaScriptCore leaves the caller's.
+ * The calls of this library, by name and file: those around the callback, where a stack continues beyond it,
+ * and the methods whose caller JavaScriptCore has dropped from the stack.
  */
 const OWN_CALL =
   /\b(startAtOnce|startNested|startAfter|start|settleWithProof|call|callRobbed|callWithNull|request|acquire|tryAcquire|requestInScope|acquireInScope|tryAcquireInScope)\b.*\bmanager.(engine|outcomes|callbacks|requester|lock-manager|scope)\.[cm]?[jt]s:\d/
 
-/** A call of the runtime itself, as Node, Deno and Bun write it: it says nothing of the program. */
+/** A call of the runtime itself, as Node, Deno and Bun write it. It shows nothing of the program. */
 const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
 
-/** The folder of this file, as call stacks write it: not every `manager/engine.ts` is ours. */
+/** The folder of this file, as call stacks write it: a program may have its own `manager/engine.ts`. */
 const OWN_FOLDER = /([^\s(@]*)\bkept-stack\.[cm]?[jt]s:\d/.exec(
   String(stackOf(new Error('here'))),
 )?.[1]
 
-/** The call that reads an await chain, where the chain begins. */
+/** The call that reads an await chain; the chain begins there. */
 const CHAIN_CALL = /\breadAwaitChain\b.*\bcore.await-chain\.[cm]?[jt]s:\d/
 
 function isOwn(call: string): boolean {
@@ -42,7 +44,7 @@ function isOwn(call: string): boolean {
   return (call.includes(OWN_FOLDER) && OWN_CALL.test(call)) || CHAIN_CALL.test(call)
 }
 
-/** `Error.prepareStackTrace` is the user's, is called to read a stack, and may throw. */
+/** A stack. `undefined` if reading it throws: that may call the program's `Error.prepareStackTrace`. */
 export function stackOf(place: { readonly stack?: string } | undefined): unknown {
   try {
     return place && stackNotingStarts(place)
@@ -51,7 +53,7 @@ export function stackOf(place: { readonly stack?: string } | undefined): unknown
   }
 }
 
-/** What is known of a stack that was read. */
+/** The results of reading a stack. */
 interface Known {
   readonly lines: string
   readonly isAfterAwait: boolean
@@ -59,12 +61,15 @@ interface Known {
 
 const known = new WeakMap<object, Known>()
 
-/** A stack's calls, a line each, without heading, indentation, our own and the runtime's. */
+/**
+ * A stack's calls, one a line, without the heading, the indentation, and the calls of this library and the
+ * runtime.
+ */
 export function linesOf(place: { readonly stack?: string } | undefined): string {
   return place === undefined ? '' : read(place).lines
 }
 
-/** Whether an `await` came before the call in the function that was called last by the runtime. */
+/** Whether an `await` came before the call in the innermost function that the runtime itself called. */
 export function isAfterAwait(place: { readonly stack?: string } | undefined): boolean {
   return place !== undefined && read(place).isAfterAwait
 }
@@ -78,21 +83,21 @@ function read(place: { readonly stack?: string }): Known {
   return made
 }
 
-/** The calls of a stack from the caller's on, with the runtime's, as V8 or JavaScriptCore writes them. */
+/** The calls of a stack from the caller on, including the runtime's, as V8 or JavaScriptCore writes them. */
 function linesIn(stack: unknown): string[] {
   if (typeof stack !== 'string') return []
   const lines = stack.split('\n').filter((line) => /^\s+at |@/.test(line))
-  // Those through which the request came here, where the stack does not begin at the caller.
+  // Where the stack does not begin at the caller, this skips the calls of this library that led here.
   const start = lines.findIndex((line) => !OWN_FOLDER || !line.includes(OWN_FOLDER))
   return lines.slice(start < 0 ? lines.length : start)
 }
 
-/** V8's stacks have this many calls, unless the program has set another limit. */
+/** The number of calls in V8's stacks, unless the program has set another limit. */
 const MAX_CALLS = 10
 
 /**
- * Whether the outermost of the calls that were not awaited is a function that an `await` resumed: then the
- * runtime's microtasks have called it, and not the code of a callback or of another function.
+ * Whether an `await` resumed the outermost function that was not itself awaited. Then the runtime's
+ * microtasks called it, and not the code of a callback or of another function.
  */
 function isResumed(stack: unknown): boolean {
   const lines = linesIn(stack)

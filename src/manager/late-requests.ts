@@ -1,4 +1,6 @@
-/** The requests of a backend that answers late: those under way, releases that take time, and failures. */
+/**
+ * Tracks the requests of a backend that answers late: those that wait or hold, their releases, and failures.
+ */
 
 import type { Backend } from '../backends/backend.ts'
 import { emitWarning } from '../core/emit-warning.ts'
@@ -9,7 +11,7 @@ import type { Request } from './request.ts'
 /** The requests of one manager whose backend answers late. */
 export class LateRequests {
   readonly #backend: Backend<Request>
-  /** The requests that were not granted at once, and have not ended. */
+  /** The requests that were not granted at once and have not ended. */
   readonly #open = new Set<Request>()
   readonly #releases = new Map<Request, Promise<void>>()
 
@@ -17,19 +19,19 @@ export class LateRequests {
     this.#backend = backend
   }
 
-  /** Whether a request waits or holds that waited. */
+  /** Whether any request waits, or holds after a wait. */
   get isAny(): boolean {
     return this.#open.size > 0
   }
 
-  /** A request begins to wait. */
+  /** Adds a request that begins to wait. */
   add(request: Request): void {
     this.#open.add(request)
   }
 
   /**
-   * Lets the backend forget a request, if it has that. A promise settles when that is done, and is never
-   * rejected: what the request comes to stands.
+   * Removes a request from the backend, if it is there. A returned promise settles when that is done. It
+   * never rejects: the outcome of the request does not change.
    */
   leave(request: Request, state: Request['state']): void | Promise<void> {
     this.#open.delete(request)
@@ -45,12 +47,12 @@ export class LateRequests {
     return undefined
   }
 
-  /** The release of a request that has ended, if it is on its way. */
+  /** The unfinished release of a request that has ended. */
   releaseOf(request: Request): Promise<void> | undefined {
     return this.#releases.get(request)
   }
 
-  /** Resolves when all locks are free that are being released. */
+  /** Resolves when all releases are finished. */
   async released(): Promise<void> {
     while (this.#releases.size > 0) await Promise.all(this.#releases.values())
   }
@@ -64,7 +66,7 @@ export class LateRequests {
   }
 }
 
-/** Warns that a backend has failed to free the locks of a request, unless they are known to be lost. */
+/** Warns that a backend has failed to release the locks of a request, unless they are known to be lost. */
 function warnOfLeaving(request: Request, error: unknown): void {
   if (request.failure?.kind === 'gone') return
   const names = listed(namesIn(request.plan).map(quoted))

@@ -1,13 +1,13 @@
 /**
  * Reports guards that were garbage-collected without `release()`: nobody can release them any more.
  *
- * To register an object for finalization costs more than a request, and most guards are released soon. So a
- * request keeps its guard at first. A timer looks through the locks some milliseconds later, registers the
- * guards of those that still hold, and lets go of them: what is registered refers to the request, never to
- * the guard.
+ * Registering an object for finalization costs more than a request, and most guards are released soon. So a
+ * request first refers to its guard. A timer scans the locks some milliseconds later. It registers the guards
+ * of the requests that still hold, and removes the references to them. The registered value refers to the
+ * request, never to the guard.
  *
- * Cost: the change of one field for each guard. A look costs a step for each request that holds; looks are
- * apart for so long that they take no more than a hundredth of the time.
+ * Cost: the change of one field for each guard. A scan costs a step for each request that holds. Scans are
+ * far enough apart to take at most a hundredth of the time.
  */
 
 import type { Backend } from '../backends/backend.ts'
@@ -18,18 +18,18 @@ import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 
-/** Guards are registered after at least this many milliseconds. */
+/** The least time before guards are registered, in milliseconds. */
 const LOOK_AFTER_MS = 10
-/** The time between two looks, as a multiple of what the last one took. */
+/** The time between two scans, as a multiple of the duration of the last one. */
 const REST = 100
 
-/** A guard that may leak: what is known of it when it is collected. */
+/** The value registered for a guard. */
 interface Held {
   readonly request: Request
   readonly leaks: Leaks
 }
 
-/** One for all managers; absent where the runtime has none. */
+/** Shared by all managers; `undefined` where the runtime has none. */
 const registry =
   typeof FinalizationRegistry === 'function'
     ? new FinalizationRegistry<Held>(({ request, leaks }) => leaks.collected(request))
@@ -52,13 +52,13 @@ export class Leaks {
     this.#options = options
   }
 
-  /** A request's guard is about to be given to the program. */
+  /** Starts to watch a request's guard, which is about to be given to the program. */
   watch(request: Request, guard: Guard): void {
     request.youngGuard = guard
     if (!this.#isLookDue) this.#lookLater()
   }
 
-  /** The guard of a request was collected. */
+  /** Reports a request whose guard was collected, if it still holds. */
   collected(request: Request): void {
     if (request.state !== 'holding') return
     const { since, label } = request

@@ -1,8 +1,8 @@
 /**
- * The lock manager as its users see it.
+ * The public lock manager.
  *
- * After the Web Locks API (W3C), of which it is a superset: many names in one request, guards, timeouts,
- * labels, and the knowledge of who is asking.
+ * A superset of the Web Locks API (W3C), with several names in one request, guards, timeouts, labels, and
+ * knowledge of the requesting holder.
  */
 
 import { LocalBackend } from '../backends/local/local-backend.ts'
@@ -22,20 +22,20 @@ import { Requester } from './requester.ts'
 import type { LockRequests, Scope } from './scope.ts'
 import { webTypeError } from './web-errors.ts'
 
-/** Gives a manager an observer of its events, or takes it away: for this library's own files. */
+/** Sets or removes the observer of a manager's events, for this library's own files. */
 export let observe: (manager: LockManager, observer: Observer | undefined) => void
 
 /**
  * Locks by name on one event loop.
  *
- * A request is granted whole or not at all, first come, first served for each name; shared requests run
- * together. Every name belongs to one manager: two managers know nothing of each other.
+ * A request is granted whole or not at all, in first-come order for each name. Shared requests hold together.
+ * Each manager has its own names: two managers are independent.
  */
 export class LockManager<Name extends string = string> implements LockRequests<Name> {
   readonly #reports: Reports
   readonly #requester: Requester
 
-  /** @throws LockUsageError for an option that cannot be. */
+  /** @throws LockUsageError for an invalid option. */
   constructor(options: LockManagerOptions = {}) {
     const checked = toRequesterOptions(options, () => new LocalBackend())
     this.#reports = checked.reports
@@ -43,21 +43,20 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   }
 
   /**
-   * Takes one lock or several, calls `callback` with them held, and frees them when what it returned
-   * has settled. The promise settles as that does.
+   * Takes one or more locks, calls `callback` while they are held, and releases them when its result has
+   * settled. The returned promise settles as that result does.
    *
-   * Inside of a callback a request is *nested*: it waits while its holder holds. The second parameter
-   * of the callback makes nested requests where the runtime cannot tell who is asking.
+   * A request inside a callback is *nested*: it waits while its holder holds. Where the runtime does not know
+   * in whose callback code runs, make nested requests through the callback's second parameter.
    *
-   * Rejects with a `TypeError` or a `NotSupportedError` as Web Locks does, and with the signal's reason
-   * when it aborts; with `AbortError` when the locks are stolen, whose `cause` is a LockLostError then.
-   * Beyond Web Locks: with LockTimeoutError after `timeoutMs`; DeadlockError as the victim of a deadlock;
-   * LockOrderError against a declared order; LockUsageError for a list that is empty or has more than 1,024
-   * names, for a name of more than 65,536 code units, or for a generator function. An option of an unknown
-   * name is ignored, with one warning. No lock stays taken after any of them.
+   * Rejects with a `TypeError` or a `NotSupportedError` as Web Locks does; with the signal's reason when the
+   * signal aborts; with an `AbortError` whose `cause` is a LockLostError when the locks are stolen. Beyond
+   * Web Locks: with LockTimeoutError after `timeoutMs`; with DeadlockError for the victim of a deadlock; with
+   * LockOrderError for a violation of a declared order; with LockUsageError for a list that is empty or has
+   * more than 1,024 names, for a name of more than 65,536 code units, or for a generator function. An unknown
+   * option is ignored, with one warning. No lock stays held after any of these errors.
    *
-   * Cost: a microsecond or less for a free name, and no more for the thousandth waiter than for the
-   * first.
+   * Cost: a microsecond or less for a free name. The thousandth waiter costs no more than the first.
    */
   request<Result>(
     names: Names<Name>,
@@ -80,13 +79,14 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   }
 
   /**
-   * Takes one lock or several for code that cannot be a callback; they are held until the guard is
-   * released. A guard that nobody releases holds for ever (it is reported once it was garbage-collected,
-   * by the event `leaked`), and one that was asked for outside of all
-   * callbacks, or is `detached`, is nobody's: a deadlock through it is not seen. Prefer {@link request}.
+   * Takes one or more locks for code that cannot be a callback. They are held until the guard is released. A
+   * guard that is never released holds its locks forever; once it is garbage-collected, the event `leaked`
+   * reports it. A guard that is `detached`, or was requested outside of all callbacks, belongs to no holder:
+   * deadlocks through it are not detected. Prefer {@link request}.
    *
-   * Rejects as {@link request} does, with LockNotAvailableError where `ifAvailable` finds them taken, and
-   * with LockUsageError for a callback, an unknown option, or names that are no string, lock or array.
+   * Rejects as {@link request} does. Also rejects with LockNotAvailableError if `ifAvailable` is set and some
+   * lock is not free; with LockUsageError for a callback, an unknown option, or names that are not a string,
+   * a lock or an array.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
   acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {
@@ -96,9 +96,9 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   }
 
   /**
-   * Takes one lock or several if all of them are free, and answers at once: a guard, or `undefined`.
+   * Takes one or more locks if all of them are free. Returns a guard, or `undefined`, at once.
    *
-   * @throws what {@link request} rejects with, for arguments that cannot be.
+   * @throws the errors that {@link request} rejects with for invalid arguments.
    */
   tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
   tryAcquire(names: unknown, options?: unknown, third?: unknown): Guard | undefined {
@@ -111,14 +111,14 @@ export class LockManager<Name extends string = string> implements LockRequests<N
     )
   }
 
-  /** Who holds and who waits, at this moment: as in Web Locks, and more about each. */
+  /** The current holders and waiters, as in Web Locks but with more about each. */
   async query(): Promise<LockManagerSnapshot> {
     return this.#requester.query()
   }
 
   /**
-   * Frees what the manager's backend has open, such as connections; call it last. The default backend has
-   * nothing open.
+   * Releases the resources of the manager's backend, such as connections. Call it last. The default backend
+   * has none.
    *
    * Rejects with LockUsageError while a request holds a lock or waits for one.
    */
@@ -127,10 +127,10 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   }
 
   /**
-   * Calls `listener` with every report of a kind; the answer takes it away again. It is called soon
-   * afterwards, in a microtask of its own: what it throws is an uncaught exception, and breaks no request.
-   * Without a listener, `suspected`, `possible`, `slow` and `leaked` are written as a warning of the
-   * process, or to the console; so is `deadlock` where `deadlockAfterMs` is `Infinity`, and there is no victim.
+   * Calls `listener` with every report of a kind. Returns a function that removes the listener. Each call
+   * runs in its own microtask: an error thrown there is an uncaught exception and breaks no request. Without
+   * a listener, `suspected`, `possible`, `slow` and `leaked` are written as a process warning, or to the
+   * console. So is `deadlock` if `deadlockAfterMs` is `Infinity` and there is thus no victim.
    */
   on<Kind extends keyof LockEvents>(
     kind: Kind,
@@ -157,7 +157,7 @@ export class LockManager<Name extends string = string> implements LockRequests<N
     }
   }
 
-  /** Whether a method was called on a manager: not taken off it, nor called on a proxy of one. */
+  /** Whether a method was called on a manager, not on its own or on a proxy of a manager. */
   static #isOne(value: unknown): boolean {
     return typeof value === 'object' && value !== null && #requester in value
   }

@@ -1,4 +1,4 @@
-/** What a callback gets: the lock, as in Web Locks, and the scope for nested requests. */
+/** The first parameter of a callback: the lock, as in Web Locks. */
 
 import { lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
@@ -8,12 +8,12 @@ import { shapeAsIdl } from './idl.ts'
 import { type Losable, lostSignalOf } from './lost-signal.ts'
 import { webTypeError } from './web-errors.ts'
 
-/** The holding that a lock stands for. */
+/** The holding of a lock. */
 interface Holding extends Losable {
   readonly plan: Plan
 }
 
-/** A lock that is held, or several held as one. */
+/** A held lock, or several that are held together. */
 export class Lock {
   readonly #holding: Holding
 
@@ -22,7 +22,7 @@ export class Lock {
     this.#holding = holding
   }
 
-  /** The name of the lock; of several, the first one in their order. */
+  /** The name of the lock; of several, the first in plan order. */
   get name(): string {
     return this.#holding.plan.name
   }
@@ -32,7 +32,7 @@ export class Lock {
     return this.#holding.plan.mode
   }
 
-  /** All names, each once, in their order. */
+  /** All names, each once, in plan order. */
   get names(): readonly string[] {
     return namesIn(this.#holding.plan)
   }
@@ -43,9 +43,9 @@ export class Lock {
   }
 
   /**
-   * Aborts when the locks are stolen, with the `AbortError` that the request rejects with: pass it on to
-   * what must not go on without them. It does not abort when the holding ends. Cost: made when it is
-   * first read.
+   * Aborts when the locks are stolen, with the `AbortError` that the request rejects with. Pass it to code
+   * that must not continue without the locks. It does not abort when the holding ends. Cost: an
+   * AbortController on the first read.
    */
   get signal(): AbortSignal {
     return lostSignalOf(this.#holding)

@@ -1,24 +1,25 @@
-/** The manager that a program has without making one. */
+/** The default manager of a program. */
 
 import { emitWarning } from '../core/emit-warning.ts'
 import { visible } from '../core/format.ts'
 import { LockManager } from './lock-manager.ts'
 
-/** The major version of this package: copies of one major version share `locks`. */
+/** The major version of this package. Copies with the same major version share `locks`. */
 const MAJOR = 0
 
 /**
- * The manager of a thread: `navigator.locks` of a web page, but not beyond the thread. Two libraries that
- * use the same name share the lock, also where each has installed its own copy of this package, if the
- * major versions are the same. Other threads, processes and major versions have a `locks` of their own: the
- * same name there is another lock. A `new LockManager()` has names of its own.
+ * The manager of a thread, like `navigator.locks` of a web page, but limited to the thread. Two libraries
+ * that use the same name share the lock, even with different installed copies of this package, if the major
+ * versions are the same. Other threads, processes and major versions have their own `locks`: the same name
+ * there is another lock. A `new LockManager()` has its own names, too.
  *
- * Where another copy came first, this is that copy's: `locks instanceof LockManager` is false then, and so is
- * `error instanceof DeadlockError` of its errors. Compare `error.code`, or ask `isLockwiseError(error)`.
+ * If another copy was loaded first, this is the manager of that copy. Then `locks instanceof LockManager` is
+ * false, and so is `error instanceof DeadlockError` for its errors. Compare `error.code`, or use
+ * `isLockwiseError(error)`.
  */
 export const locks: LockManager = sharedLocks()
 
-/** The manager of this thread, made by the first copy of the package that is loaded. */
+/** The manager of this thread, made by the copy of the package that is loaded first. */
 function sharedLocks(): LockManager {
   const key = Symbol.for(`lockwise.locks@${MAJOR}`)
   let found: unknown
@@ -41,7 +42,7 @@ function sharedLocks(): LockManager {
   return own
 }
 
-/** Whether a manager has every method that ours have. */
+/** Whether a value has every method of this copy's managers. */
 function isUsable(found: unknown): found is LockManager {
   if (typeof found !== 'object' || found === null) return false
   const { prototype } = LockManager
@@ -49,11 +50,13 @@ function isUsable(found: unknown): found is LockManager {
   return methods.every((name) => typeof found[name as never] === typeof prototype[name])
 }
 
-/** Not listed among the properties of `globalThis`; where that is frozen, every copy has its own. */
+/**
+ * Stores the manager as a non-enumerable property of `globalThis`. If that is frozen, every copy has its own.
+ */
 function share(key: symbol, own: LockManager): void {
   try {
     Object.defineProperty(globalThis, key, { value: own, configurable: true })
   } catch {
-    // Nobody can leave anything there: nor find anything.
+    // No copy can store anything there, and so none finds anything.
   }
 }

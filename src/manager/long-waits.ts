@@ -1,17 +1,19 @@
 /**
  * Reports locks that requests wait for too long: one report for each stuck lock, not for each waiter.
  *
- * One timer for each manager. It is armed when a request begins to wait, unless it is armed for the time at
- * which that wait reaches its limit, or earlier. When it fires, it looks through the queues: a wait that
- * has lasted longer than its limit makes the locks of its root holders *stuck*. A stuck lock is reported when
- * it becomes so; when another request holds it and has held it for that long too; and each time the oldest
- * wait has lasted twice as long as at the last report, and at least `longWaitMs`. Locks that have the same
- * holders and the same oldest waiter are reported once: for the first of them. Then the timer is armed for the
- * next time at which a report can be due.
+ * Each manager has one timer. A request that begins to wait arms it, unless it already fires by the time at
+ * which that wait reaches its limit. When it fires, it scans the queues. A wait that has exceeded its limit
+ * makes the locks of its root holders *stuck*. A stuck lock is reported
  *
- * Cost: nothing for a request that is granted at once; for one that waits, the comparison of two numbers. A
- * look costs a step for each waiter; looks are apart for so long that they take no more than a small part of
- * the time.
+ * - when it becomes stuck;
+ * - when another request holds it and has held it for longer than the limit, too; and
+ * - each time the oldest wait has lasted twice as long as at the last report, and at least `longWaitMs`.
+ *
+ * Locks with the same holders and the same oldest waiter are reported once, for the first of them. The timer
+ * is then armed for the next time at which a report can be due.
+ *
+ * Cost: nothing for a request that is granted at once; the comparison of two numbers for one that waits. A
+ * scan costs a step for each waiter. Scans are far enough apart to take only a small part of the time.
  */
 
 import type { Backend, Blocker, LockState } from '../backends/backend.ts'
@@ -26,16 +28,16 @@ import type { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 import { isSame, type Stuck, type StuckNow, Told } from './stuck-locks.ts'
 
-/** Two looks are apart for at least a millisecond for each so many waiters. */
+/** The number of waiters for each millisecond that two scans must be apart. */
 const WAITERS_PER_MS = 100
 
 /**
- * The first look comes after at most so many milliseconds. Most often nothing waits then, and the timer no
- * longer keeps a manager in memory that the program has dropped.
+ * The longest time before the first scan, in milliseconds. Usually nothing waits any more by then, and the
+ * timer no longer keeps in memory a manager that the program has dropped.
  */
 const FIRST_LOOK_MS = 1000
 
-/** The limits of a {@link LongWaits}, and what it looks through. */
+/** The limits of a {@link LongWaits}, and what it scans. */
 export interface LongWaitOptions {
   /** The limit of every wait, in milliseconds. */
   readonly longWaitMs: number
@@ -47,7 +49,7 @@ export interface LongWaitOptions {
   readonly reports: Pick<Reports, 'slow'>
 }
 
-/** The first request in the queue of a lock that has waited for longer than its limit. */
+/** The first request in a lock's queue that has waited for longer than its limit. */
 interface Overdue {
   readonly lock: LockState<Request>
   readonly request: Request
@@ -57,19 +59,19 @@ interface Overdue {
 /** The long waits of one manager. */
 export class LongWaits {
   readonly #options: LongWaitOptions
-  /** The limit of a wait that has none of its own. */
+  /** The limit of a wait that sets none. */
   readonly #limitMs: number
-  /** Which cycles of guards were reported; also for when the event loop runs empty. */
+  /** The cycles of guards that were reported; used also when the event loop runs empty. */
   readonly guardCycles: GuardCycleReports
   readonly #stuck = new Map<string, Stuck>()
   /** When the timer will fire, in milliseconds since 1970; `Infinity` while none is armed. */
   #firesAt = Number.POSITIVE_INFINITY
-  /** Requests that reach their limits by the coarse clock at this time or later need no other timer. */
+  /** A request whose limit, by the coarse clock, is at this time or later needs no other timer. */
   #covers = Number.POSITIVE_INFINITY
   #disarm: (() => void) | undefined
-  /** Whether a look found nobody, and a second one is due. */
+  /** Whether a scan found no waiter and a second one is due. */
   #isSecondDue = false
-  /** No look comes before this time: with many waiters, looks must be far apart. */
+  /** The earliest time of the next scan: with many waiters, scans must be far apart. */
   #notBefore = 0
 
   constructor(options: LongWaitOptions) {
@@ -78,14 +80,14 @@ export class LongWaits {
     this.#limitMs = Math.min(options.longWaitMs, options.warnAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
-  /** A request begins to wait. */
+  /** Arms the timer for a request that begins to wait, if necessary. */
   begun(request: Request): void {
     const limitMs = this.#limitOf(request)
-    // The time at which the request was made is coarse, and costs nothing here.
+    // The coarse time of the request is already known, and costs nothing here.
     const dueAt = request.coarseSince + limitMs
     if (this.#covers <= dueAt) return
     const isArmed = this.#disarm !== undefined
-    // By the exact time: after the event loop was blocked, the coarse one is late.
+    // Uses the exact time: the coarse clock is behind after the event loop was blocked.
     this.#armFor(now() + (isArmed ? limitMs : Math.min(limitMs, FIRST_LOOK_MS)))
     this.#covers = Math.min(this.#covers, dueAt)
   }
@@ -121,7 +123,7 @@ export class LongWaits {
       this.#reportStuck(this.#stuckOf(overdue, found), nextAt)
       return
     }
-    // A request that has just begun to wait may not have reached a late store: a second look finds it.
+    // A request that has just begun to wait may not have reached a late store. A second scan finds it.
     this.#isSecondDue = count === 0 && !this.#isSecondDue
     if (this.#isSecondDue) this.#armFor(at + Math.min(this.#limitMs, FIRST_LOOK_MS))
     const found = overdue.map(({ request, lock }) => roots.later(request, lock.name))
@@ -130,7 +132,10 @@ export class LongWaits {
     )
   }
 
-  /** In each lock the first wait that is over its limit; and when the next wait reaches its limit. */
+  /**
+   * The first overdue wait of each lock, the time at which the next wait reaches its limit, and the number of
+   * waits.
+   */
   #overdue(at: number): { overdue: Overdue[]; nextAt: number; count: number } {
     const overdue: Overdue[] = []
     let nextAt = Number.POSITIVE_INFINITY
@@ -185,11 +190,11 @@ export class LongWaits {
       const oldest = lock && oldestIn(lock)
       if (oldest === undefined) continue
       const waitedMs = at - oldest.since
-      // While a late backend answered, the wait that was over its limit has ended.
+      // The overdue wait has ended while a late backend answered.
       if (!this.#options.roots.isImmediate && waitedMs < limitMs) continue
       let stuck = this.#stuck.get(name)
       const [holder] = holders
-      // Another holder is as much in the way when it has held for that long itself.
+      // Another holder counts as a new cause only after it has itself held the lock for that long.
       const isOther = stuck && holder && !isSame(stuck.holders[0], holder)
       if (isOther && at - holder.since >= limitMs) stuck = undefined
       if (stuck === undefined || waitedMs >= stuck.nextMs) {

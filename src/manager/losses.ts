@@ -1,4 +1,4 @@
-/** Requests that lose their locks while they hold them: to a thief, or because the backend has lost them. */
+/** Handles requests that lose their locks: another request steals them, or the backend loses them. */
 
 import type { Loss } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
@@ -12,7 +12,7 @@ export class Losses {
   readonly #places: Places
   readonly #end: (request: Request) => void
   readonly #giveUp: (request: Request, reason: unknown) => void
-  /** While a request steals: its call, and those that have lost their locks to it. */
+  /** Set while a request steals: its call, and the requests that have lost their locks to it. */
   #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
 
   constructor(
@@ -25,7 +25,7 @@ export class Losses {
     this.#giveUp = giveUp
   }
 
-  /** Has the backend grant a request that steals; its victims hear of it when all have ended. */
+  /** Has the backend grant a request that steals. Aborts the victims' signals when all victims have ended. */
   steal(caller: Caller, acquire: () => boolean): boolean {
     const victims: Request[] = []
     this.#theft = { caller, victims }
@@ -37,7 +37,7 @@ export class Losses {
     }
   }
 
-  /** The backend says that a request has lost what it was granted, or would have been. */
+  /** Handles a request that has lost its locks, or that waits and will not be granted. */
   lost(request: Request, loss: Loss): void {
     if (request.state === 'ended') return
     const theft = this.#theft

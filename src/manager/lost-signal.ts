@@ -1,6 +1,6 @@
 /**
- * Signals that abort when a holding loses its locks (they are stolen): made when somebody first reads one,
- * so that a holding without one costs nothing.
+ * Signals that abort when a holding loses its locks. A signal is made when it is first read, so that a
+ * holding without one costs nothing.
  */
 
 import { outside } from './context.ts'
@@ -10,15 +10,15 @@ import { type Details, withDetails } from './details.ts'
 /** Why a request ended before its callback had returned. */
 export type Failure = 'given up' | 'stolen' | 'gone'
 
-/** A holding, as far as it must be known here. */
+/** The members of a holding that are used here. */
 export interface Losable {
   readonly state: string
-  /** Why it ended before its time, if it did. */
+  /** Why it ended early, if it did. */
   readonly failure: { readonly reason: unknown; readonly kind: Failure } | undefined
   details: Details | undefined
 }
 
-/** The signal that aborts when a holding loses its locks; aborted already if it has lost them. */
+/** The signal that aborts when a holding loses its locks. It is already aborted if they are lost. */
 export function lostSignalOf(holding: Losable): AbortSignal {
   const details = withDetails(holding)
   if (details.lost === undefined) {
@@ -30,8 +30,8 @@ export function lostSignalOf(holding: Losable): AbortSignal {
 }
 
 /**
- * Aborts the signals of holdings that have lost their locks, in a microtask: its listeners are somebody
- * else's, and none of them runs inside the call that has stolen the locks, or belongs to its holder.
+ * Aborts the signals of holdings that have lost their locks, in a microtask. Their listeners are foreign
+ * code: none may run inside the call that stole the locks, or belong to its holder.
  */
 export function reportLost(holdings: Iterable<Losable>): void {
   for (const holding of holdings) {

@@ -1,4 +1,4 @@
-/** The options of a lock manager, checked. */
+/** Checks the options of a lock manager. */
 
 import type { Backend } from '../backends/backend.ts'
 import { DeclaredOrder } from '../core/declared-order.ts'
@@ -16,47 +16,45 @@ import { type Compare, defaultCompare } from './wanted.ts'
 /** Options of a {@link LockManager}. */
 export interface LockManagerOptions {
   /**
-   * How long a deadlock must stand before its victim is rejected, in milliseconds; with 0 it is
-   * rejected at once, with `Infinity` never. It is reported at once in any case. Default: 1000.
+   * How long a deadlock must stand before its victim is rejected, in milliseconds. With 0 the victim is
+   * rejected at once, with `Infinity` never. The deadlock is reported at once in any case. Default: 1000.
    */
   readonly deadlockAfterMs?: number | undefined
   /**
-   * Which deadlocks have a victim: those that are proved (`'proved'`), or also those that are only likely
-   * (`'likely'`), where a rejected request is better than one that may wait forever. Default: `'proved'`.
+   * Which deadlocks have a victim: only proved ones (`'proved'`), or also likely ones (`'likely'`). Use
+   * `'likely'` where a rejected request is better than one that may wait forever. Default: `'proved'`.
    */
   readonly deadlockVictims?: DeadlockVictims | undefined
   /**
-   * Whether to keep a graph of the orders in which locks are taken, and to report a possible deadlock.
-   * Default: true. Has no meaning with a declared order, which cannot be broken.
+   * Whether to keep a graph of the orders in which locks are taken, and to report possible deadlocks.
+   * Default: true. Has no effect with a declared order, which requests cannot violate.
    */
   readonly trackOrder?: boolean | undefined
   /**
-   * Of which requests the call stack is kept, for reports: of some (`'sampled'`, one in 10 ms after the
-   * first 32; those that wait inside a holder always), of all (`'always'`, some microseconds for each),
-   * or of none. Default: `'sampled'`.
+   * Which requests keep their call stacks for reports. `'sampled'`: the first 32, then one each 10 ms, and
+   * always those that wait inside a holder. `'always'`: all, at some microseconds each. `'never'`: none.
+   * Default: `'sampled'`.
    */
   readonly places?: KeepPlaces | undefined
   /**
-   * Reports a lock for which a request has waited for so many milliseconds, by the event `slow`: once for
-   * each stuck lock, then each time the wait has lasted twice as long. `Infinity`: never. Default: 10,000.
-   * Costs one timer for the manager while any request waits.
+   * The wait in milliseconds after which the event `slow` reports a stuck lock. The lock is reported once,
+   * and again each time the wait has lasted twice as long. `Infinity`: never. Default: 10,000. Cost: one
+   * timer for the manager while any request waits.
    */
   readonly longWaitMs?: number | undefined
   /**
-   * The `timeoutMs` of requests that have none of their own; a request's own `Infinity` is no limit.
-   * Default: no limit. Costs a timer and a call stack for each request that waits.
+   * The `timeoutMs` of requests that set none; a request's own `Infinity` means no limit. Default: no limit.
+   * Cost: a timer and a call stack for each request that waits.
    */
   readonly timeoutMs?: number | undefined
   /**
-   * The `warnAfterMs` of requests that have none of their own; a request's own `Infinity` reports
-   * nothing. Default: reports nothing. Costs a timer for each request that is granted.
+   * The `warnAfterMs` of requests that set none; a request's own `Infinity` means no report. Default: no
+   * report. Cost: a timer for each request that is granted.
    */
   readonly warnAfterMs?: number | undefined
   /** The classes of locks in the order in which they must be taken; see `defineOrder()`. */
   readonly order?: readonly string[] | undefined
-  /**
-   * Where the locks are kept. A backend belongs to one manager. Default: the memory of this event loop.
-   */
+  /** The store of the locks. A backend belongs to one manager. Default: the memory of this event loop. */
   readonly backend?: Backend | undefined
 }
 
@@ -72,13 +70,13 @@ const OPTION_NAMES = new OptionNames([
   'backend',
 ])
 
-/** Options as they count: checked, and the defaults filled in. */
+/** Checked options, with the defaults filled in. */
 export interface CheckedOptions extends EngineOptions {
   readonly order: DeclaredOrder | undefined
   readonly compare: Compare
 }
 
-/** @throws LockUsageError for an option that cannot be. */
+/** @throws LockUsageError for an invalid option. */
 export function toRequesterOptions(
   options: LockManagerOptions,
   defaultBackend: () => Backend<Request>,

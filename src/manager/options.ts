@@ -1,49 +1,51 @@
-/** The options of a request, as callers write them. */
+/** The options of a request, as the caller writes them. */
 
 import type { LockMode, WantedLock } from '../core/modes.ts'
 
-/** One lock, or several at once: a name is wanted in the request's `mode`, or as it says itself. */
+/** One or more names. Each is taken in the request's `mode`, unless it has its own. */
 export type Names<Name extends string = string> =
   | Name
   | WantedLock<Name>
   | readonly (Name | WantedLock<Name>)[]
 
-/** Options of `acquire()`; those of `request()` are the same and `steal`. */
+/** Options of `acquire()`. `request()` has the same and `steal`. */
 export interface AcquireOptions {
-  /** How names without a mode of their own are wanted. Default: `'exclusive'`. */
+  /** The mode of names that have none of their own. Default: `'exclusive'`. */
   readonly mode?: LockMode | undefined
   /**
-   * Gives the wait up when it aborts: the promise rejects with the signal's reason. It never ends a
-   * holding. Not together with `steal` or `ifAvailable`. `AbortSignal.timeout()` names no holder and does
-   * not keep the process alive: use `timeoutMs` for a time limit.
+   * Cancels the wait when it aborts: the promise rejects with the signal's reason. It never ends a holding.
+   * Excludes `steal` and `ifAvailable`. For a time limit use `timeoutMs`: `AbortSignal.timeout()` names no
+   * holder and does not keep the process alive.
    */
   readonly signal?: AbortSignal | undefined
-  /** Does not wait: if not all is free, the callback gets `null`; `acquire()` rejects. Default: false. */
+  /**
+   * Does not wait: if some lock is not free, the callback gets `null`; `acquire()` rejects. Default: false.
+   */
   readonly ifAvailable?: boolean | undefined
   /**
-   * Gives the wait up after so many milliseconds, with LockTimeoutError; 0: at once, unless all is
-   * free; more than 2^31 − 1, or `Infinity`: no limit. It never ends a holding. Default: that of the
-   * manager, which has none by default.
+   * The time limit of the wait in milliseconds; after it the promise rejects with LockTimeoutError. 0:
+   * rejects at once, unless all locks are free. More than 2^31 − 1, or `Infinity`: no limit. It never ends a
+   * holding. Default: the manager's `timeoutMs`.
    */
   readonly timeoutMs?: number | undefined
   /**
-   * Reports a wait, and then a holding, that lasts longer than so many milliseconds, by the event
-   * `slow`; nothing is given up or released. Waits for one lock have one report, whatever their number.
-   * Default: that of the manager, which has none by default; `Infinity`: reports nothing before the
-   * manager's `longWaitMs`. Costs a timer for the holding, and the call stack.
+   * The time in milliseconds after which the event `slow` reports a wait, and then a holding. Nothing is
+   * cancelled or released. The waits for one lock share one report. `Infinity`: no report before the
+   * manager's `longWaitMs`. Default: the manager's `warnAfterMs`. Cost: a timer for the holding, and the call
+   * stack.
    */
   readonly warnAfterMs?: number | undefined
-  /** What the request is called in reports and by `query()`. Default: its number. */
+  /** The name of the request in reports and in `query()`. Default: its number. */
   readonly label?: string | undefined
   /**
-   * A nested request that its holder does not wait for: it closes no deadlock, and may wait for what
-   * its holder has. Not together with `owner`. Default: false.
+   * Whether the holder does not wait for this nested request. The request then closes no deadlock, and may
+   * wait for locks of its holder. Excludes `owner`. Default: false.
    */
   readonly detached?: boolean | undefined
   /**
-   * The task that asks, as any object, where no callback tells it: requests and guards with one owner
-   * belong to one holder, also in browsers. Its code is taken to be sequential: it waits for one request
-   * before it makes the next. Default: none.
+   * The task that makes the request, as any object, for code outside of callbacks. Requests and guards with
+   * the same owner belong to one holder, also in browsers. The owner's code is assumed to be sequential: it
+   * waits for one request before it makes the next. Default: none.
    */
   readonly owner?: object | undefined
 }
@@ -57,9 +59,9 @@ export type TryAcquireOptions = Pick<
 /** Options of `request()`. */
 export interface RequestOptions extends AcquireOptions {
   /**
-   * Takes the locks from their holders, whose code runs on: their promises reject with an `AbortError`
-   * whose `cause` is a LockLostError, and their `lock.signal` aborts. Only in mode `'exclusive'`, and
-   * only as a last resort. Default: false.
+   * Takes the locks from their holders, whose code continues to run. Their promises reject with an
+   * `AbortError` whose `cause` is a LockLostError, and their `lock.signal` aborts. Only in mode
+   * `'exclusive'`, and only as a last resort. Default: false.
    */
   readonly steal?: boolean | undefined
 }

@@ -1,12 +1,12 @@
 /**
- * Reports orders of locks that contradict each other: keeps the order graph of one manager.
+ * Reports contradictory lock orders: keeps the order graph of one manager.
  *
- * A guard belongs to the context that asked for it, and that can have branches: then nobody knows which of
+ * A guard belongs to the context that asked for it. If that context may have branches, nobody knows which of
  * them holds the guard. Such guards are left out.
  *
- * Cost: nothing for a request that is not nested. For one that is: a step for each lock around it, at most
- * {@link MOST_LOCKS}, and the look-ups of the order graph. A request with more locks around it is not recorded:
- * without some of them as gates, there would be cycles that cannot come about.
+ * Cost: nothing for a request that is not nested. For a nested one: a step for each enclosing lock, at most
+ * {@link MOST_LOCKS}, and the look-ups of the order graph. A request with more enclosing locks is not
+ * recorded: without some of them as gates, the graph would have impossible cycles.
  */
 
 import type { Caller } from '../core/errors.ts'
@@ -18,7 +18,9 @@ import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 import { codeOf, type HeldLock, isDoubtful, onlyLockOf } from './wait-graph.ts'
 
-/** A request with more locks around it, or more guards in a context around it, is not recorded. */
+/**
+ * The most enclosing locks of a request, and the most guards of an enclosing context, for it to be recorded.
+ */
 const MOST_LOCKS = 100
 
 /** Options of an {@link OrderChecker}. */
@@ -27,7 +29,7 @@ export interface OrderCheckerOptions {
   readonly reports: Pick<Reports, 'possible'>
 }
 
-/** The order graph of one manager, and whose requests go into it. */
+/** Records the nested requests of one manager in its order graph. */
 export class OrderChecker {
   readonly #options: OrderCheckerOptions
   readonly #order: OrderGraph = new OrderGraph()
@@ -36,7 +38,9 @@ export class OrderChecker {
     this.#options = options
   }
 
-  /** A nested request is about to enter its queues: its locks are wanted while its holder has others. */
+  /**
+   * Records the order of a nested request that is about to enter its queues: its locks after those it holds.
+   */
   wanted(request: Request, caller: Caller): void {
     const only = onlyLockOf(request.holder)
     const { plan } = request
@@ -45,7 +49,7 @@ export class OrderChecker {
     if (held === undefined) return
     const all = locksIn(plan)
     if (this.#order.isKnown(held, all)) return
-    // A lock that the task holds itself says nothing of the order: to wait for it is a self-deadlock.
+    // A lock that the task itself holds shows no order: to wait for it is a self-deadlock.
     const names = new Set(held.map(({ name }) => name))
     const wanted = all.filter(({ name }) => !names.has(name))
     const { places, reports } = this.#options
@@ -63,8 +67,8 @@ export class OrderChecker {
 }
 
 /**
- * The locks that a request's task holds: those of the holders around it, and of the guards in their contexts
- * that belong to no branch. `undefined` where there are too many.
+ * The locks that a request's task holds: those of the enclosing holders, and of the guards in their contexts
+ * that belong to no branch. `undefined` if there are too many.
  */
 function heldAround({ holder }: Request): HeldLock[] | undefined {
   const held: HeldLock[] = []
@@ -81,7 +85,7 @@ function heldAround({ holder }: Request): HeldLock[] | undefined {
   return held
 }
 
-/** Whether there was room for all locks of a holding. */
+/** Adds the locks of a holding. Returns false if there was no room for all of them. */
 function addLocks(held: HeldLock[], by: Request): boolean {
   if (by.isOwner) return true
   for (const { name, mode } of locksIn(by.plan)) {
@@ -91,12 +95,12 @@ function addLocks(held: HeldLock[], by: Request): boolean {
   return true
 }
 
-/** Whether something says that a guard belongs to one of several branches of its context. */
+/** Whether there is evidence that a guard belongs to one of several branches of its context. */
 function mayBeOfBranch(guard: Request): boolean {
-  // No code has the guard yet: whatever is asked for now, another branch asks for it.
+  // No code has received the guard yet, so another branch makes the current request.
   if (guard.end !== undefined) return true
   const frame = codeOf(guard)?.details?.frame ?? 0
-  // False where a combinator, such as `Promise.all`, stood between its context and the wait for it.
+  // False if a combinator, such as `Promise.all`, was between its context and the wait for it.
   const isAwaitedDirectly = guard.details?.chain?.frames.get(frame)
   return isAwaitedDirectly === undefined ? isDoubtful(guard) : !isAwaitedDirectly
 }

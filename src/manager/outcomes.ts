@@ -1,10 +1,10 @@
 /**
  * The promises of requests, and how they settle.
  *
- * A holding begins in a microtask of its own, never inside of the call that asked for it, and in the
- * asynchronous context of that call: it is a reaction to a promise, and what it comes to is what the
- * caller gets. Cost: one promise and one reaction; one promise more for a request that has to wait, and
- * one for a callback that goes on after it has returned.
+ * A holding begins in its own microtask, never inside the call that requested it, and in the asynchronous
+ * context of that call. It is a reaction to a promise, and its result is what the caller gets. Cost: one
+ * promise and one reaction; one more promise for a request that has to wait, and one for a callback that is
+ * asynchronous.
  */
 
 import { readAwaitChain } from '../core/await-chain.ts'
@@ -22,7 +22,7 @@ import { isAborted, reasonOf } from './signals.ts'
 import { TrackedPromise } from './tracked-promise.ts'
 import type { Watchdog } from './watchdog.ts'
 
-/** The engine, as far as it moves requests from state to state. */
+/** The members of the engine that move requests from state to state. */
 export interface Transitions extends HoldingEnder {
   /** granted → holding */
   begin(request: Request): void
@@ -56,7 +56,7 @@ export class Outcomes {
     this.#watchdog = watchdog
   }
 
-  /** Enters the queues; what the request comes to. */
+  /** Enters the queues. Returns the outcome of the request. */
   of(request: Request, caller: Caller): Promise<unknown> {
     if (request.options.ifAvailable && this.#admission.isRefused(request, caller)) {
       return this.#callWithNullSoon(request)
@@ -66,7 +66,7 @@ export class Outcomes {
     return reactTo(turn, this.#start as (value: unknown) => unknown)
   }
 
-  // In methods of their own: a function with a closure in it allocates for that whenever it is called.
+  // Separate methods: a function that contains a closure allocates it at every call.
 
   #startSoon(request: Request): Promise<unknown> {
     const startAtOnce = (): unknown => this.#start(request)
@@ -77,7 +77,7 @@ export class Outcomes {
     return soon(() => this.#callbacks.callWithNull(request))
   }
 
-  /** The same of a nested request: the caller gets a promise that says when somebody waits for it. */
+  /** Enters a nested request. Returns a promise that reports when somebody waits for it. */
   ofNested(request: Request, caller: Caller): Promise<unknown> {
     const onSubscribed = (): Request => {
       this.#detector.awaited(request)
@@ -98,7 +98,7 @@ export class Outcomes {
     return tracked
   }
 
-  /** Resolves when it is a request's turn, or it has given up. */
+  /** Resolves when a request is granted or given up. */
   #turnOf(request: Request, caller: Caller): Promise<unknown> {
     const turn = newPromise()
     if (request.state === 'waiting') {
@@ -109,8 +109,8 @@ export class Outcomes {
   }
 
   /**
-   * Begins a nested holding. Settles the promise that the caller has got, unless its end does so later.
-   * `isShown`: that promise is linked to the wait.
+   * Begins a nested holding. Settles the caller's promise, unless the end of the holding settles it later.
+   * `isShown`: whether that promise is linked to the wait.
    */
   #startNested(request: Request, settle: Settle, isShown: boolean): void {
     try {
@@ -122,7 +122,9 @@ export class Outcomes {
     if (request.end !== undefined && !isShown && isInOtherManager(request)) showAwaits(request)
   }
 
-  /** Waits for a nested request's turn. Is resumed before that where its await chain is wanted. */
+  /**
+   * Waits until a nested request is granted or given up. Also resumed before that, to read its await chain.
+   */
   async #startAfter(first: Promise<unknown>, request: Request, settle: Settle): Promise<void> {
     for (let turn = first; ; ) {
       await turn
@@ -138,11 +140,11 @@ export class Outcomes {
     const isShown = request.end === undefined
     request.end = undefined
     this.#startNested(request, settle, isShown)
-    // The promise that the caller has got follows this function by now, and must not be settled by it.
+    // The caller's promise now follows this function, which must not settle it.
     if (isShown) await takeEnd(request)
   }
 
-  /** Its turn has come: begins its holding, unless it has given up meanwhile. */
+  /** Begins the holding of a request, unless it was given up meanwhile. */
   readonly #start = (request: Request, settle?: Settle): unknown => {
     if (request.state !== 'granted' || request.options.signal) {
       if (isNotAvailable(request)) return this.#callbacks.callWithNull(request)
@@ -160,23 +162,23 @@ export class Outcomes {
     return undefined
   }
 
-  /** @throws why it was given up, or its locks were stolen. */
+  /** @throws the reason why it was given up, or the error that its locks were stolen. */
   #mustBeGranted(request: Request): void {
     const { signal } = request.options
     const isCancelled = signal !== undefined && isAborted(signal)
-    // A listener of the signal may have kept ours from hearing of it.
+    // Another listener of the signal may have stopped the event before this manager's.
     if (isCancelled) this.#engine.giveUp(request, reasonOf(signal))
     if (request.state === 'granted') return
     const { failure } = request
     if (failure?.kind === 'stolen') {
-      // Stolen and then aborted: the abort wins, as the callback has not begun.
+      // Stolen and then aborted: the abort wins, since the callback has not begun.
       if (isCancelled) throw reasonOf(signal)
       this.#callbacks.callRobbed(request)
     }
     throw failure?.reason
   }
 
-  /** Answers with a guard when it can be seen who waits for it. */
+  /** Resolves to a guard after its await chain was read, which shows the code that waits for it. */
   async #settleWithProof(request: Request, guard: Guard, settle: Settle): Promise<void> {
     // An async function that returns the caller's promise is linked to it two microtasks later.
     for (let i = 0; i < 3; i++) await undefined
@@ -189,7 +191,7 @@ export class Outcomes {
   }
 }
 
-/** Whether the backend has said later that a request for free locks only cannot be granted. */
+/** Whether a late backend has refused a request with `ifAvailable`. */
 function isNotAvailable({ options, callback, failure }: Request): boolean {
   return (
     options.ifAvailable &&

@@ -4,10 +4,13 @@ import type { Backend } from '../backends/backend.ts'
 import { brief, lockList } from '../core/format.ts'
 import type { Request } from './request.ts'
 
-/** An overview shows this many requests of each kind. */
+/** The most requests of each kind that an overview shows. */
 const SHOWN = 3
 
-/** A manager in one line: how many requests hold and wait, and the first locks of each. Cost: every request. */
+/**
+ * A manager in one line: how many requests hold and wait, and the first of each. Cost: a step for each
+ * request.
+ */
 export function overview(backend: Backend<Request>): string {
   const holders = new Set<Request>()
   const waiters = new Set<Request>()
@@ -18,7 +21,7 @@ export function overview(backend: Backend<Request>): string {
   return `held: ${summary(holders)}; waiting: ${summary(waiters)}`
 }
 
-/** The number of some requests, and the locks and labels of the first. */
+/** The number of requests, with the locks and labels of the first. */
 function summary(requests: ReadonlySet<Request>): string {
   if (requests.size === 0) return '0'
   const first = [...requests].sort((a, b) => a.id - b.id).slice(0, SHOWN)

@@ -1,7 +1,7 @@
 /**
- * Where requests were made. A call stack costs many times the request itself, so by default it is kept
- * for the first requests of a manager, and afterwards for one in so many milliseconds. Of a request whose
- * own was not kept, the last that was kept for one of its class is at least similar.
+ * Keeps the call stacks of requests. A call stack costs many times the request itself. So by default it is
+ * kept for a manager's first requests, and later for one in each interval of some milliseconds. For a request
+ * without one, reports show the last one of its class, as similar.
  */
 
 import { frameIn } from '../core/await-chain.ts'
@@ -14,29 +14,29 @@ import { callsIn, capture, isAfterAwait, linesOf, stackOf } from './kept-stack.t
 import type { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
-/** Which requests' call stacks are kept. */
+/** Which requests keep their call stacks. */
 export type KeepPlaces = 'sampled' | 'always' | 'never'
 
-/** Of the first so many requests, every call stack is kept. */
+/** The number of first requests that all keep their call stacks. */
 const FIRST = 32
-/** Places are remembered for so many classes. */
+/** The most classes with a remembered call stack. */
 const MOST_CLASSES = 1024
-/** None are of classes with longer names. */
+/** The longest name of a class with a remembered call stack. */
 const LONGEST_CLASS = 256
 
-/** The places of a manager's requests. */
+/** The call stacks of a manager's requests. */
 export class Places {
   readonly #keep: KeepPlaces
   readonly #ofClass = new Map<string, { readonly stack?: string }>()
   #sampled = 0
-  /** When one was kept last, as requests know the time. */
+  /** When a call stack was last kept, by the coarse clock. */
   #sampledAt = 0
 
   constructor(keep: KeepPlaces) {
     this.#keep = keep
   }
 
-  /** Keeps the place of a request, now and then: once for each reading of the coarse clock. */
+  /** Keeps the call stack of a sample of the requests: once for each reading of the coarse clock. */
   keepSome(request: Request, caller: Caller): void {
     if (
       this.#sampledAt === request.coarseSince &&
@@ -61,22 +61,22 @@ export class Places {
     }
   }
 
-  /** Keeps the place of a request. */
+  /** Keeps the call stack of a request. */
   keep(request: Request, caller: Caller): void {
     if (this.#keep !== 'never') request.place ??= capture(caller)
   }
 
-  /** Where a request was made; `''` if that was not kept. */
+  /** The call stack of a request; `''` if it was not kept. */
   of(request: Request): string {
     return linesOf(request.place)
   }
 
-  /** Whether a request was made after an `await`; false where its call stack was not kept. */
+  /** Whether a request was made after an `await`; false if its call stack was not kept. */
   isAfterAwait(request: Request): boolean {
     return isAfterAwait(request.place)
   }
 
-  /** The functions that wait for a request, out to the callback that is to end a holding. */
+  /** The functions that wait for a request, outwards to the callback that is to end a holding. */
   ofChain(waiting: Request, holding: Request): string {
     const { chain } = waiting.details ?? {}
     const code = codeOf(holding)
@@ -98,7 +98,7 @@ export class Places {
       .join('\n')
   }
 
-  /** Where the holder of a lock asked for it; where that was not kept, a similar place. */
+  /** The call stack of a lock's holder; if it was not kept, a similar one. */
   ofHeld(
     holder: Request,
     name: string,
@@ -109,7 +109,7 @@ export class Places {
     return similarHeldAt === '' ? {} : { similarHeldAt }
   }
 
-  /** The innermost line of the program that made a request, for a lock called `name`, or a similar one. */
+  /** The call site of a request for a lock called `name`; if its call stack was not kept, a similar one. */
   callSiteOf(
     request: Request,
     name: string = request.plan.name,

@@ -1,20 +1,23 @@
 /**
- * Which waits are proved: the part of the wait-for graph in which a deadlock may have a victim.
+ * Finds the proved part of the wait-for graph: only a deadlock in it may have a victim.
  *
- * That somebody waits for a nested request says nothing of who: it may be a timer that its holder's
- * callback has started and does not wait for. A holder is *proved* to wait for a request inside it
+ * A subscription shows that somebody waits for a nested request, but not who: it may be a timer that the
+ * holder's callback started and does not await. A holder is *proved* to wait for a request inside it
  *
- * - if its frame stands in the request's await chain, read late, when a cycle has been found;
+ * - if its frame is in the request's await chain, which is read late, when a cycle has been found;
  * - if its callback returned the request's own promise; or
- * - if both have one owner, who asserts that its code is sequential, and no callback has left the request
+ * - if both have one owner, which asserts that its code is sequential, and no callback has left the request
  *   behind.
  *
  * In the proved graph a holding leads directly to the waiting requests inside it, at any depth.
  *
- * A guard is released by the code of the context that asked for it. That this code waits for something
- * proves it of the guard only if neither came from one of several branches: no combinator stands in
- * either await chain, the guard's having been read when it was granted; and if the guard has not outlived the
- * callback that asked for it, which may have left it to a timer, or was returned by that.
+ * The code of the context that asked for a guard releases it. If this code waits for a request, the guard's
+ * end is proved to wait for it only
+ *
+ * - if neither belongs to one of several branches: no combinator is in either await chain. The guard's chain
+ *   is read when the guard is granted; and
+ * - if the guard has not outlived the callback that asked for it, which may have left it to a timer, or that
+ *   callback returned it.
  */
 
 import { canProve, provesWaits } from '../core/await-chain.ts'
@@ -24,23 +27,23 @@ import type { Request } from './request.ts'
 import { codeOf, isDoubtful, madeBesideGuard, type WaitGraph } from './wait-graph.ts'
 
 /**
- * Has each of the requests that wait read its await chain. Cost: a microtask, and some microseconds for
- * each request.
+ * Makes each waiting nested request read its await chain. Cost: a microtask, and a few microseconds for each
+ * request.
  */
 export async function prove(requests: Iterable<Request>): Promise<void> {
   if (!(await canProve())) return
   for (const request of requests) {
-    // Only a nested request goes on waiting when it was resumed.
+    // Only a nested request keeps waiting after it is resumed.
     if (request.state !== 'waiting' || !request.details?.resolve) continue
     showAwaits(request)
     withDetails(request).isChainWanted = true
     request.wakeUp()
   }
-  // All of them were resumed before this is.
+  // All the requests are resumed before this function is.
   await undefined
 }
 
-/** Whether the holder around a waiting request is proved to wait for it, now. Cost: as {@link prove}. */
+/** Whether the holder around a waiting request is now proved to wait for it. Cost: that of {@link prove}. */
 export async function isHolderProvedToWait(request: Request): Promise<boolean> {
   await prove([request])
   const { holder } = request
@@ -58,7 +61,7 @@ export function isProvedToWait(code: Request, waiting: Request): boolean {
   return true
 }
 
-/** The proved part of the wait-for graph: whose end a request or a holding waits for. */
+/** The proved part of the wait-for graph: the requests whose end a request or a holding waits for. */
 export function* provedWaitsFor(graph: WaitGraph, request: Request): Generator<Request> {
   if (request.state !== 'waiting') {
     yield* provedBehind(request)
@@ -69,16 +72,19 @@ export function* provedWaitsFor(graph: WaitGraph, request: Request): Generator<R
   }
 }
 
-/** The same with the requests that stand before one in its queues. */
+/**
+ * The proved part of the queue graph: it also leads to the requests ahead of a waiting request in its queues.
+ */
 export function* provedStandsBehind(graph: WaitGraph, request: Request): Generator<Request> {
   yield* request.state === 'waiting' ? graph.standsBehind(request) : provedBehind(request)
 }
 
 /**
- * The part of the wait-for graph that counts for `deadlockVictims: 'likely'`: all that is proved, and all
- * else but what is doubtful. One context can be that of several branches, and nobody knows which of them is
- * to release a guard: perhaps not the one that waits for it, or, where there were branches for sure, not the
- * one that waits for something else. A request that was left behind may be waited for by nobody.
+ * The part of the wait-for graph that counts for `deadlockVictims: 'likely'`: all proved edges, and all
+ * others that are not doubtful. Several branches can share one context, and nobody knows which of them is to
+ * release a guard. So two kinds of edges are doubtful: from a request to a guard of its own context, and from
+ * a guard whose context certainly has branches to what that context awaits. An edge to a request that was
+ * left behind is also doubtful, since nobody may wait for it.
  */
 export function* likelyWaitsFor(graph: WaitGraph, request: Request): Generator<Request> {
   if (request.state === 'waiting') {
@@ -90,7 +96,7 @@ export function* likelyWaitsFor(graph: WaitGraph, request: Request): Generator<R
   for (const nested of graph.waitsFor(request)) if (!isLeftBehind(nested)) yield nested
 }
 
-/** Whether nothing speaks against it that the end of a holding waits for a request inside it. */
+/** Whether the end of a holding may wait for a request inside it: there is no evidence against it. */
 export function isEndLikely(holding: Request, waiting: Request): boolean {
   if (isEndProved(holding, waiting)) return true
   const code = codeOf(holding)
@@ -99,12 +105,12 @@ export function isEndLikely(holding: Request, waiting: Request): boolean {
   return code !== undefined && at === code && !isDoubtful(holding)
 }
 
-/** Whether nobody has subscribed to a request since the callback ended in which it was made. */
+/** Whether nobody has subscribed to a request since the end of the callback that made it. */
 export function isLeftBehind(request: Request): boolean {
   return request.details?.leftBehind === 'left behind'
 }
 
-/** The requests that wait inside a holder's code and are waited for there, at any depth. */
+/** The awaited requests that wait inside a holder's code, at any depth. */
 export function waitingInside(code: Request): Request[] {
   const waiting: Request[] = []
   const codes = [code]
@@ -119,8 +125,9 @@ export function waitingInside(code: Request): Request[] {
 }
 
 /**
- * Whether a request is proved to wait for a holding in its way to end. A guard of a context around it is no
- * proof, unless its owner made the request, or the one around it, and waits for it.
+ * Whether a request is proved to wait for the end of a holding that blocks it. A guard of an enclosing
+ * context is no proof, since another branch may release it. The exception: the guard's owner made the
+ * request, or the enclosing request that was made beside the guard.
  */
 export function isWaitProved(waiting: Request, blocker: Request): boolean {
   const beside = madeBesideGuard(waiting, blocker)
@@ -128,8 +135,8 @@ export function isWaitProved(waiting: Request, blocker: Request): boolean {
 }
 
 /**
- * Whether the end of a guard can be proved to wait for anything: not where it may be another branch of its
- * context that has the guard.
+ * Whether the end of a guard can be proved to wait for anything. False where another branch of its context
+ * may have the guard.
  */
 export function canProveEnd(guard: Request): boolean {
   const code = codeOf(guard)
@@ -156,16 +163,16 @@ function isStepProved(request: Request, holder: Request, waiting: Request): bool
   return request.details?.returnedBy === holder || isInChain(holder, waiting)
 }
 
-/** Whether a guard, or a request that waits, is proved to belong to no branch of a context's code. */
+/** Whether a guard or a waiting request is proved to belong to no branch of a context's code. */
 function isSequential(request: Request, code: Request): boolean {
   if (isOwners(request) || request.details?.returnedBy === code) return true
-  // The code of an owner is in one piece. Branches can only be in the callback of one of its requests.
+  // An owner's code is sequential. Only the callback of one of its requests can have branches.
   const callback = code.isOwner ? ownersRequestAround(request) : code
   const isFirst = callback && request.details?.chain?.frames.get(frameOf(callback))
   return provesWaits() && isFirst === true
 }
 
-/** The nearest request around one that was made with an owner. */
+/** The nearest enclosing request that was made with an owner. */
 function ownersRequestAround(request: Request): Request | undefined {
   let at = request.holder
   while (at && at.options.owner === undefined) at = at.holder
@@ -176,12 +183,12 @@ function isInChain(code: Request, waiting: Request): boolean {
   return provesWaits() && waiting.details?.chain?.frames.has(frameOf(code)) === true
 }
 
-/** Whether an owner vouches for a request: not for one that a callback of the owner's has left behind. */
+/** Whether an owner vouches for a request. It does not for a request that its callback left behind. */
 function isOwners({ options, details }: Request): boolean {
   return options.owner !== undefined && !details?.leftBehind
 }
 
-/** No chain has a frame with the number 0. */
+/** The frame of a holder's code; 0, which is in no chain, where it has none. */
 function frameOf(code: Request): number {
   return code.details?.frame ?? 0
 }

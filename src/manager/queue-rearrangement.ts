@@ -1,20 +1,21 @@
 /**
- * Rearranges wait queues, so that their order alone makes no deadlock.
+ * Rearranges wait queues, so that queue order by itself causes no deadlock.
  *
- * A nested request may wait behind a request that waits for its holder: in queues that went strictly by
- * age they would wait for each other. PostgreSQL calls such an edge soft, and cures the cycle by
- * rearranging the queue (src/backend/storage/lmgr/README, "Deadlock Detection"). So does this.
+ * A nested request may wait behind a request that waits for its holder. In strictly first-come queues they
+ * would wait for each other. PostgreSQL calls such an edge soft, and removes the cycle by rearranging the
+ * queue (src/backend/storage/lmgr/README, "Deadlock Detection"). So does this file.
  *
- * Steps      Each request that waits for the nested request's holder goes behind the nested request, and
- *            behind all that this waits for.
- * Invariant  No cycle of the graph at hand goes through a new edge. Take the nested request, all that it
- *            waits for, and all that these still stand behind after the moves. Its holder is not among
- *            them, or this were a deadlock. Nor is one that was moved, for those wait for the holder. Every
- *            new edge leads into this set, and none leads out.
- *            As things stand, a request that was moved loses nothing: before the holder has ended it
- *            cannot be granted. (Where it waits for the holder only through others that are moved too, or
- *            that give up, it may wait longer than it had to.)
- * Cost       All that the request waits for, a walk along their queues, and a search from those in there.
+ * Steps      Each request that waits for the nested request's holder moves behind the nested request, and
+ *            behind all that the nested request waits for.
+ * Invariant  No cycle of the current graph goes through a new edge. Let S be the nested request, all that it
+ *            waits for, and all that these still wait behind after the moves. S does not contain the holder:
+ *            that would be a deadlock. S contains no moved request, for those wait for the holder. Every new
+ *            edge leads into S, and none leads out.
+ *            A moved request loses nothing: it cannot be granted before the holder ends. (It may wait longer
+ *            than necessary if it waits for the holder only through others that are moved too, or that give
+ *            up.)
+ * Cost       All that the request waits for, a walk along their queues, and a search from each request in
+ *            those queues.
  */
 
 import { canReach, reachable } from '../graph/path.ts'
@@ -27,9 +28,9 @@ import { codeOf, type WaitGraph } from './wait-graph.ts'
 type Edges = (request: Request) => Iterable<Request>
 
 /**
- * Lets nested requests, and all that they wait for (`waitsFor`), pass those that wait (`standsBehind`)
- * for what `isEnd` says: their holder. They must not wait for it themselves. Returns those that were
- * moved.
+ * Moves the requests that wait (by `standsBehind`) for a node where `isEnd` is true, the holder. They move
+ * behind the nested requests and all that these wait for (by `waitsFor`). Returns the moved requests. The
+ * nested requests must not wait for the holder.
  */
 function rearrange(
   graph: WaitGraph,
@@ -44,15 +45,15 @@ function rearrange(
   )
 }
 
-/** With `deadlockAfterMs: Infinity`, queues are rearranged along edges that are not proved after so long. */
+/** How long to wait before rearranging along unproved edges where `deadlockAfterMs` is `Infinity`. */
 const REARRANGE_AFTER_MS = 1000
 
-/** Rearranges the queues of one manager: at once along proved edges, later along others. */
+/** Rearranges the queues of one manager: at once along proved edges, later along the others. */
 export class Rearranger {
   readonly #graph: WaitGraph
   readonly #afterMs: number
   readonly #isDue: (request: Request) => void
-  /** The requests to rearrange for later, and what cancels that. */
+  /** The requests to check again later, each with the function that cancels the check. */
   readonly #later = new Map<Request, () => void>()
 
   /** `isDue` is called when a request has waited for `deadlockAfterMs`. */
@@ -67,7 +68,7 @@ export class Rearranger {
     return this.#later.size > 0
   }
 
-  /** Moves those that wait for the holder, by proved edges, behind what it is proved to wait for. */
+  /** Moves the requests that wait for the holder by proved edges behind what it is proved to wait for. */
   alongProved(request: Request, holder: Request): ReadonlySet<Request> {
     const starts = request.state === 'waiting' ? [request] : waitingInside(request)
     const proved = starts.filter((waiting) => isProvedToWait(holder, waiting))
@@ -79,13 +80,16 @@ export class Rearranger {
     return rearrange(this.#graph, proved, isEnd, waitsFor, standsBehind)
   }
 
-  /** Moves those that wait for what `isEnd` says, by any edge, behind the request. */
+  /**
+   * Moves the requests that wait, by any edge, for a node where `isEnd` is true. They move behind the
+   * request.
+   */
   alongAll(request: Request, isEnd: (request: Request) => boolean): ReadonlySet<Request> {
     const { waitsFor, standsBehind } = this.#graph
     return rearrange(this.#graph, [request], isEnd, waitsFor, standsBehind)
   }
 
-  /** Has a request checked once more when it has waited for long. */
+  /** Schedules another check of a request that still waits after `deadlockAfterMs`. */
   later(request: Request): void {
     if (this.#later.has(request)) return
     const look = (): void => {
@@ -95,7 +99,7 @@ export class Rearranger {
     this.#later.set(request, reportAfter(this.#afterMs, look))
   }
 
-  /** A request waits no longer. */
+  /** Cancels the check of a request that no longer waits. */
   cancel(request: Request): void {
     this.#later.get(request)?.()
     this.#later.delete(request)

@@ -1,4 +1,4 @@
-/** Why a request is not granted, or loses what it was granted: the errors that say so. */
+/** Makes the errors of requests that are not granted, or that lose their locks. */
 
 import type { Other } from '../backends/backend.ts'
 import { callSite, stackBeginningAt } from '../core/call-site.ts'
@@ -28,7 +28,7 @@ import { Request } from './request.ts'
 import { describeHolder } from './root-holders.ts'
 import type { HeldLock } from './wait-graph.ts'
 
-/** For `acquire()` with `ifAvailable`. */
+/** The error for `acquire()` with `ifAvailable`. */
 export function notAvailable(
   plan: Plan,
   holders: readonly RootHolder[],
@@ -41,7 +41,7 @@ export function notAvailable(
   )
 }
 
-/** For a wait of `timeoutMs`. */
+/** The error for a wait that lasted `timeoutMs`. */
 export function timedOut(
   request: Request,
   timeoutMs: number,
@@ -64,8 +64,9 @@ export function timedOut(
 }
 
 /**
- * When a wait has ended: now. Timers and the clock round differently; where the clock is behind by a
- * millisecond, no holder may seem to hold for less than the wait has lasted.
+ * The time at which a wait ended: now. Timers and the clock round differently, so the clock may be a
+ * millisecond behind. The due time then counts, so that no holder seems to hold for less than the wait
+ * lasted.
  */
 export function endOf(request: Request, timeoutMs: number): number {
   const at = now()
@@ -74,8 +75,8 @@ export function endOf(request: Request, timeoutMs: number): number {
 }
 
 /**
- * For a request against the declared order. `detachable`: whether it could be asked for with
- * `detached: true`, as work that does not belong to the callback.
+ * The error for a request that violates the declared order. `detachable`: whether the caller could use
+ * `detached: true`, for work that is not part of the callback.
  */
 export function againstOrder(
   order: DeclaredOrder,
@@ -104,9 +105,9 @@ export function againstOrder(
 }
 
 /**
- * For a holder whose locks were stolen: an `AbortError`, as in Web Locks, with the stack of the victim's
- * call where that was kept. Its `cause` is a LockLostError with the stack of the thief's call, by which it
- * can be told from an abort.
+ * The error for a holder whose locks were stolen: an `AbortError`, as in Web Locks, with the stack of the
+ * victim's call if that was kept. Its `cause` is a LockLostError with the stack of the stealing call. The
+ * cause distinguishes it from an abort.
  */
 export function stolen(
   victim: Request,
@@ -136,20 +137,20 @@ export function stolen(
       'without the lock, unless it heeds lock.signal',
     caller,
   )
-  // Not by the constructor's options: browsers take them for a name.
+  // Not set by the constructor's options: browsers take them for a name.
   Object.defineProperty(error, 'cause', { value: lost, configurable: true, writable: true })
-  // The stack that it was made with is the thief's, which the cause has.
+  // The original stack is that of the stealing call, which the cause has.
   const stack =
     victimAt === '' ? `${error.name}: ${error.message}` : stackBeginningAt(error, victimAt)
   try {
     Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
   } catch {
-    // V8 formats the stack first, and calls `Error.prepareStackTrace`, which may throw.
+    // V8 formats the stack first and calls `Error.prepareStackTrace`, which may throw.
   }
   return error
 }
 
-/** For a holder whose locks the backend has lost. */
+/** The error for a holder whose locks the backend has lost. */
 export function goneFrom(request: Request, cause: Error, places: Places): LockLostError {
   const place = places.of(request)
   const error = new LockLostError(

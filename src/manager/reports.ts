@@ -1,4 +1,4 @@
-/** The reports of a manager: whom it tells, and what becomes of those that nobody listens to. */
+/** Passes a manager's reports to its listeners; writes the others as warnings. */
 
 import type {
   DeadlockReport,
@@ -27,7 +27,7 @@ export class Reports {
   readonly #leaked = new SeldomWarned()
   readonly #hasVictims: boolean
 
-  /** `hasVictims`: whether a deadlock is told by the rejection of its victim. */
+  /** `hasVictims`: whether a deadlock is already reported by the rejection of its victim. */
   constructor(hasVictims: boolean) {
     this.#hasVictims = hasVictims
   }

@@ -4,13 +4,12 @@
  * | state     | means                                                     | next              |
  * | --------- | --------------------------------------------------------- | ----------------- |
  * | `outside` | no backend has it: it was just made, or refused          | waiting, granted, ended |
- * | `waiting` | in its queues, does not lead them all                     | granted, ended    |
- * | `granted` | leads them all; its callback has not begun                | holding, ended    |
- * | `holding` | its callback runs, or its guard is out                    | ended             |
+ * | `waiting` | in its queues, not first in all of them                   | granted, ended    |
+ * | `granted` | first in all its queues; its callback has not begun       | holding, ended    |
+ * | `holding` | its callback runs, or its guard is not released           | ended             |
  * | `ended`   | in no queue: done, given up, or its locks were stolen     |                   |
  *
- * `Engine.end()` is the one way to `ended`, but for `ifAvailable`, which may enter nothing; the promise is
- * settled beside it.
+ * Only `Engine.end()` moves a request to `ended`. The promise is settled separately.
  */
 
 import { type BackendRequest, type Loss, OUTSIDE, type PlanNode } from '../backends/backend.ts'
@@ -27,16 +26,16 @@ import type { Failure } from './lost-signal.ts'
 /** See the table above. */
 export type State = 'outside' | 'waiting' | 'granted' | 'holding' | 'ended'
 
-/** The part of a manager to which a request passes on what its backend says. */
+/** The part of a manager that handles what the backend reports about a request. */
 export interface RequestHost {
-  /** Gets every event; most managers have none. */
+  /** Receives every event; usually `undefined`. */
   readonly observer: Observer | undefined
-  /** The time limit of requests that have none of their own. */
+  /** The time limit of requests that set none. */
   readonly timeoutMs: number | undefined
   observe(kind: LockEventKind, request: Request): void
-  /** It will not be granted. */
+  /** The request will not be granted. */
   failed(request: Request, error: Error): void
-  /** Its locks are lost. */
+  /** The request has lost its locks. */
   lost(request: Request, loss: Loss): void
 }
 
@@ -47,50 +46,50 @@ export class Request implements BackendRequest, Carried {
   missing: number = OUTSIDE
   state: State = 'outside'
   readonly options: Options
-  /** That of its manager. */
+  /** The context of its manager. */
   readonly context: { readonly host: RequestHost }
   around: Carried | undefined = undefined
   /**
-   * The holder in whose callback it was made, or the nearest around that one that had not ended. Looked
-   * for again at its end, so that whoever is kept in memory does not keep all who were before it.
+   * The holder in whose callback it was made, or the nearest enclosing one that had not ended. Looked up
+   * again at its end, so that an ended request in memory does not keep all earlier ones there.
    */
   holder: Request | undefined
-  /** What to call with the locks held; without one, the caller gets a guard. */
+  /** The function to call with the locks held. Without one, the caller gets a guard. */
   readonly callback: Callback | undefined
-  /** Of one that waits: its turn has come, to begin its holding or to fail. */
+  /** Set while it waits: resumes it, to begin its holding or to fail. */
   wake: ((request: Request) => void) | undefined = undefined
-  /** Of one that holds while its callback goes on: rejects the promise that the caller got. */
+  /** Set while it holds and its callback has not finished: rejects the caller's promise. */
   reject: ((reason: unknown) => void) | undefined = undefined
   /**
-   * Why it ended before its callback had returned. Of a theft the callback, if it was not called yet,
-   * hears all the same.
+   * Why it ended before its callback returned. If the locks were stolen before the callback was called, it is
+   * called all the same.
    */
   failure: { readonly reason: unknown; readonly kind: Failure } | undefined = undefined
-  /** Takes away what was set up for the wait, and then for the holding: timers, listeners. */
+  /** Removes the timers and listeners of the wait, and later those of the holding. */
   stop: (() => void) | undefined = undefined
-  /** Whether somebody waits for its promise: its holder cannot end before it. */
+  /** Whether somebody waits for its promise: its holder then cannot end before it. */
   isAwaited = false
-  /** Nested requests that have not ended and are no guards. */
+  /** The nested requests that have not ended and are not guards. */
   nested: Set<Request> | undefined = undefined
   /**
-   * While it waits inside a holder: settles after the wait. While it holds: settles with its callback. Await
-   * chains are read along this promise.
+   * The promise along which await chains are read. While the request waits inside a holder, the promise
+   * settles after the wait. While the request holds, the promise settles with its callback.
    */
   end: Promise<unknown> | undefined = undefined
-  /** The part that only some requests have; {@link withDetails} makes it. */
+  /** The fields that only some requests need; {@link withDetails} makes them. */
   details: Details | undefined = undefined
-  /** Guards that are out and were asked for here. */
+  /** The unreleased guards that were asked for in its code. */
   guards: Set<Request> | undefined = undefined
   /**
-   * The number of the newest request when its guard was handed out. The task that got the guard made its
-   * further requests after that.
+   * The number of the newest request at the time its guard was handed out. Later requests of the guard's task
+   * have higher numbers.
    */
   newestAtGrant = 0
-  /** Its guard, until that is registered for its garbage collection (leaks.ts). */
+  /** Its guard, until leaks.ts registers that for finalization. */
   youngGuard: Guard | undefined = undefined
-  /** Where it was asked for, if that was kept: an object with a `stack`. */
+  /** Its call stack, if that was kept. */
   place: { readonly stack?: string } | undefined = undefined
-  /** Since when it waits, or holds: a reading of the coarse clock; exact for nested requests that wait. */
+  /** When it began to wait or hold, by the coarse clock; exact for nested requests that wait. */
   coarseSince = 0
 
   constructor(
@@ -109,17 +108,17 @@ export class Request implements BackendRequest, Carried {
     this.callback = callback
   }
 
-  /** Whether a guard stands for its holding, of `acquire()` or `tryAcquire()`. */
+  /** Whether it is held by a guard, from `acquire()` or `tryAcquire()`. */
   get isGuard(): boolean {
     return this.callback === undefined && this.state === 'holding'
   }
 
-  /** Whether it stands for the code of an owner, and holds no lock itself; see task-owners.ts. */
+  /** Whether it represents the code of an owner and holds no lock itself; see task-owners.ts. */
   get isOwner(): boolean {
     return this.callback === ownersCode
   }
 
-  /** Since when it waits, or holds, in milliseconds since 1970; too late rather than too early. */
+  /** When it began to wait or hold, in milliseconds since 1970. Any error is towards a later time. */
   get since(): number {
     return latestOf(this.coarseSince)
   }
@@ -129,8 +128,8 @@ export class Request implements BackendRequest, Carried {
   }
 
   /**
-   * Its own label, or that of the nearest around it that has one; else its number, and that of the outermost
-   * around it.
+   * Its own label, or that of the nearest enclosing request that has one. Otherwise its number, with that of
+   * the outermost enclosing request.
    */
   get label(): string {
     let outermost: Request = this
@@ -150,7 +149,7 @@ export class Request implements BackendRequest, Carried {
     return this.options.steal
   }
 
-  /** With no time to wait it is not to wait either. */
+  /** True also with a time limit of 0, which does not allow a wait. */
   get ifAvailable(): boolean {
     return this.options.ifAvailable || this.timeoutMs === 0
   }
@@ -159,7 +158,7 @@ export class Request implements BackendRequest, Carried {
     return this.options.timeoutMs ?? this.context.host.timeoutMs
   }
 
-  /** Does nothing for a request that was given up meanwhile: the backend releases such a grant. */
+  /** Does nothing if the request was given up meanwhile: the backend releases such a grant. */
   granted(): void {
     if (this.state !== 'waiting') return
     this.state = 'granted'
@@ -177,7 +176,7 @@ export class Request implements BackendRequest, Carried {
     this.context.host.lost(this, loss)
   }
 
-  /** Its turn has come. Only once, and forgotten then: a promise can keep whoever made it in memory. */
+  /** Resumes its wait, once. Clears `wake` first: a promise can keep in memory the code that made it. */
   wakeUp(): void {
     const { wake } = this
     this.wake = undefined
@@ -185,17 +184,17 @@ export class Request implements BackendRequest, Carried {
   }
 }
 
-/** The callback of what stands for an owner's code: it is never called. */
+/** The callback of a request that represents an owner's code. It is never called. */
 export const ownersCode: Callback = () => {}
 
-/** The nearest holder from this one outwards that has not ended: the one whose end waits for it. */
+/** The nearest holder, from this one outwards, that has not ended: its end waits for this one's requests. */
 export function liveHolder(holder: Request | undefined): Request | undefined {
   let live = holder
   while (live !== undefined && live.state === 'ended') live = live.holder
   return live
 }
 
-/** Has something more done when the wait is over, or the holding. */
+/** Adds a function to run when the wait or the holding is over. */
 export function stopBy(request: Request, stop: () => void): void {
   const before = request.stop
   request.stop = before

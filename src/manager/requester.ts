@@ -1,6 +1,7 @@
 /**
- * The way of a call to the engine: arguments are checked and converted, the holder is found in
- * whose code the call was made, and the declared order is kept. LockManager and Scope are its two faces.
+ * Turns a call into a request for the engine: checks and converts the arguments, finds the holder in whose
+ * code the call was made, and enforces the declared order. LockManager and Scope are its two public
+ * interfaces.
  */
 
 import type { Backend } from '../backends/backend.ts'
@@ -28,7 +29,7 @@ import { Owners } from './task-owners.ts'
 import { locksOf } from './wait-graph.ts'
 import { type Compare, toNames, toPlan } from './wanted.ts'
 
-/** The requests of one manager, from the call to the engine. */
+/** Makes the requests of one manager. */
 export class Requester implements ScopeCalls {
   readonly #options: CheckedOptions
   readonly #backend: Backend<Request>
@@ -48,7 +49,7 @@ export class Requester implements ScopeCalls {
     this.#owners = new Owners(this.engine.context, isCarried)
   }
 
-  /** The holder in whose callback the running code is, as far as the runtime can tell. */
+  /** The holder in whose callback the running code is, as far as the runtime knows. */
   get holder(): Request | undefined {
     return this.#context.current
   }
@@ -62,7 +63,7 @@ export class Requester implements ScopeCalls {
     caller: Caller,
   ): Promise<unknown> {
     try {
-      // In this order, as each can throw, or call the caller's code.
+      // The order matters: each call can throw, or run the caller's code.
       const wanted = toNames(names, 'request')
       const options = toOptions(rest.length === 0 ? undefined : second, 'request', names)
       const callback = toCallback(rest.length === 0 ? second : rest[0])
@@ -83,7 +84,7 @@ export class Requester implements ScopeCalls {
     caller: Caller,
   ): Promise<Guard> {
     try {
-      // Not in a function that returns both: the object would cost 4 % of an acquire().
+      // Repeated here and below: a shared function would return an object, which costs 4 % of an acquire().
       const wanted = toNames(names, 'acquire')
       const options = toOptions(given, 'acquire', names)
       if (third !== undefined) mustBeNoCallback(third, 'acquire')
@@ -104,7 +105,7 @@ export class Requester implements ScopeCalls {
     caller: Caller,
   ): Guard | undefined {
     try {
-      // As in acquire().
+      // The same as in acquire().
       const wanted = toNames(names, 'tryAcquire')
       const options = toOptions(given, 'tryAcquire', names)
       if (third !== undefined) mustBeNoCallback(third, 'tryAcquire')
@@ -176,18 +177,18 @@ export class Requester implements ScopeCalls {
     return overview(this.#backend)
   }
 
-  /** The holder that an owner's request belongs to which is made in the code of another one, or of none. */
+  /** The holder that an owner's request belongs to, made in the code of the holder `around`, if any. */
   #holderOfOwner({ owner, label }: Options, around: Request | undefined): Request | undefined {
     return owner && this.#owners.holderOf(owner, label, around)
   }
 
-  /** Refuses what cannot be, or goes against the declared order, before anything is entered. */
+  /** Refuses impossible options and violations of the declared order before the request enters a queue. */
   #mustBeAllowed(plan: Plan, options: Options, holder: Request | undefined, caller: Caller): void {
     mustBePossible(plan, options, this.#backend.supports)
     if (this.#order) this.#mustFollow(this.#order, plan, options, holder, caller)
   }
 
-  /** Refuses names of no declared class, and such as should have been taken before what is held. */
+  /** Refuses names of no declared class, and names that must be taken before the locks that are held. */
   #mustFollow(
     order: DeclaredOrder,
     plan: Plan,
@@ -198,7 +199,7 @@ export class Requester implements ScopeCalls {
     const wanted = namesIn(plan)
     const ranks = wanted.map((name) => order.rankOf(name))
     if (holder === undefined || options.detached) return
-    // A plan is in the declared order: its first name has the lowest rank.
+    // A plan follows the declared order, so its first name has the lowest rank.
     const [lowest = 0] = ranks
     for (const held of locksOf(holder)) {
       if (lowest > order.rankOf(held.name)) continue
@@ -214,18 +215,18 @@ function notImmediate(): LockUsageError {
   )
 }
 
-/** Lets the stack of a usage error begin at the caller, whose mistake it is. */
+/** Makes the stack of a usage error begin at the caller, where the mistake is. */
 function fromCaller(error: unknown, caller: Caller): unknown {
   try {
     if (!Error.captureStackTrace) return error
-    // Also the TypeErrors of Web Locks that we made.
+    // This includes the TypeErrors of Web Locks that this library makes.
     if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
     const { stack = '' } = error
     Error.captureStackTrace(error, caller)
-    // JavaScriptCore has left the caller by then where that ends in our call, and finds no calls at all.
+    // JavaScriptCore drops a caller that ended in a tail call of this library, and then finds no calls.
     if (!String(error.stack).includes('\n')) error.stack = stack
   } catch {
-    // `Error.prepareStackTrace` is the user's, and may throw.
+    // `Error.prepareStackTrace` belongs to the program, and may throw.
   }
   return error
 }

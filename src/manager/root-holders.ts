@@ -1,4 +1,4 @@
-/** The requests that are in the way of others, as plain data: what every refusal and report names. */
+/** Finds the holders that block requests, and describes them as plain data for refusals and reports. */
 
 import { answersAtOnce, type Backend, type Blocker, type Other } from '../backends/backend.ts'
 import type { LockMode } from '../core/modes.ts'
@@ -9,16 +9,16 @@ import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
-/** A backend that answers late has this long to say who is in the way. */
+/** The time limit for a late backend to name the root holders. */
 const LONGEST_ANSWER_MS = 200
-/** A report describes this many root holders, the oldest of each lock. */
+/** The most root holders in a report: the oldest of each lock. */
 const MAX_DESCRIBED = 10
 
-/** The root holders that are in the way of one manager's requests. */
+/** The root holders that block one manager's requests. */
 export class RootHolders {
   readonly #backend: Backend<Request>
   readonly #places: Places
-  /** Whether the root holders are known at once. */
+  /** Whether the backend names the root holders at once. */
   readonly isImmediate: boolean
 
   constructor(backend: Backend<Request>, places: Places) {
@@ -27,7 +27,7 @@ export class RootHolders {
     this.isImmediate = answersAtOnce(backend)
   }
 
-  /** The holders in the way of a request, if the backend answers at once; `name`: of one of its locks only. */
+  /** The holders that block a request; empty for a late backend. `name` limits them to one of its locks. */
   now(request: Request, name?: string): readonly Blocker<Request>[] {
     if (!this.isImmediate) return []
     const found = this.#backend.blockers(request, name)
@@ -35,8 +35,8 @@ export class RootHolders {
   }
 
   /**
-   * The holders in its way, when the backend has answered. None if that fails, or takes longer than
-   * {@link LONGEST_ANSWER_MS}: no request and no report may wait for that.
+   * The holders that block a request, once the backend has answered. Empty if the call fails or takes longer
+   * than {@link LONGEST_ANSWER_MS}, since no request or report may wait longer for it.
    */
   async later(request: Request, name?: string): Promise<readonly Blocker<Request>[]> {
     let stop: (() => void) | undefined
@@ -53,8 +53,8 @@ export class RootHolders {
   }
 
   /**
-   * Calls `use` with the root holders of a request as plain data, as they are `at` this time in milliseconds
-   * since 1970: at once if the backend answers at once. One report asks for the time once.
+   * Calls `use` with the root holders of a request as plain data: at once if the backend answers at once.
+   * `at` returns the time of the description, in milliseconds since 1970; it is called once.
    */
   withAll(
     request: Request,
@@ -66,7 +66,7 @@ export class RootHolders {
     else void this.later(request, name).then((found) => use(this.#describe(found, at(), request)))
   }
 
-  /** The same, if they are known at once. */
+  /** The root holders of a request as plain data; empty for a late backend. */
   describe(request: Request, at: number, name?: string): RootHolder[] {
     return this.#describe(this.now(request, name), at, request)
   }
@@ -89,7 +89,7 @@ export class RootHolders {
     })
   }
 
-  /** A nested request that waits, and whose promise somebody waits for: most often its holder. */
+  /** A waiting nested request whose promise somebody awaits, usually its holder. */
   #nestedWaitOf(
     holder: Request,
     at: number,
@@ -116,7 +116,9 @@ export class RootHolders {
   }
 }
 
-/** A request that holds a lock, as plain data, `at` this time in milliseconds since 1970. */
+/**
+ * Describes a request that holds a lock as plain data. `at`: the current time, in milliseconds since 1970.
+ */
 export function describeHolder(
   lock: { readonly name: string; readonly mode: LockMode },
   holder: Request,
@@ -126,7 +128,7 @@ export function describeHolder(
   return { ...heldBy(lock, holder, at), ...places.callSiteOf(holder, lock.name) }
 }
 
-/** The same of another manager's request, as far as the store knows it. */
+/** Describes a holder of another manager, as far as the store knows it. */
 function describeOther(
   lock: { readonly name: string; readonly mode: LockMode },
   other: Other,

@@ -5,7 +5,7 @@ import type { Guard } from './guard.ts'
 import type { Lock } from './lock.ts'
 import type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './options.ts'
 
-/** The calls of a manager's scopes: with the arguments as they were given, and the holder of the scope. */
+/** The calls behind a manager's scopes: each gets the original arguments and the holder of the scope. */
 export interface ScopeCalls {
   requestInScope(args: readonly unknown[], scope: unknown, caller: Caller): Promise<unknown>
   acquireInScope(args: readonly unknown[], scope: unknown, caller: Caller): Promise<Guard>
@@ -33,10 +33,10 @@ export interface LockRequests<Name extends string = string> {
 }
 
 /**
- * The second parameter of a callback. Its methods are those of the manager, and their requests are
- * nested in the holder whose callback it was given to, wherever they are made. In the callback of a request
- * inside that one they are nested in that request, where the runtime knows that the code runs there (Node,
- * Bun, Deno); in browsers, use the inner callback's own scope there.
+ * The second parameter of a callback. Its methods are those of the manager. Their requests are nested in the
+ * holder whose callback received the scope, wherever the code calls them. The exception is code in the
+ * callback of a request inside that holder: its requests are nested in that inner request. This needs a
+ * runtime that knows where the code runs (Node, Bun, Deno). In browsers, use the inner callback's own scope.
  */
 export class Scope<Name extends string = string> implements LockRequests<Name> {
   readonly #calls: ScopeCalls

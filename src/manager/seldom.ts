@@ -1,6 +1,6 @@
 /**
- * Warnings that would come again and again from one line of code: written the first time, and then when
- * there are 10, 100, 1,000 of them and so on.
+ * Limits warnings that would repeat for one line of code. Writes the first one, then the 10th, the 100th, the
+ * 1,000th and so on.
  */
 
 import { firstCall } from '../core/call-site.ts'
@@ -33,7 +33,7 @@ export class SeldomWarned {
   }
 }
 
-/** A set of texts as one, in order. */
+/** The distinct texts, sorted and joined. */
 function setText(texts: readonly string[]): string {
   return [...new Set(texts)].sort().join('\n')
 }

@@ -1,17 +1,17 @@
 /**
- * Compares the call stacks of two requests: were they made by one function?
+ * Compares the call stacks of two requests: did one function make both?
  *
- * The calls that both stacks share at their inner ends are helpers, and left out: `lock()` called by two
- * handlers says nothing of the handlers. The first calls that differ decide. A function is known by its file
- * and where it begins; where the runtime does not say that, by its name and file, and functions without a name
- * in one file cannot be distinguished.
+ * The calls that both stacks share at their inner ends are helpers, and are left out: `lock()` called by two
+ * handlers shows nothing about the handlers. The first calls that differ decide. A function is identified by
+ * its file and its start. If the runtime does not provide the start, its name and file identify it. Functions
+ * without a name in one file then cannot be distinguished.
  *
  * Cost: the lines of both stacks, split once each.
  */
 
 import { functionStart } from './function-starts.ts'
 
-/** How the call stacks of two requests relate. */
+/** The relation between the call stacks of two requests. */
 export type StackRelation =
   | 'unknown'
   | 'same call site'
@@ -20,15 +20,15 @@ export type StackRelation =
   | 'related'
   | 'unrelated'
 
-/** A call of a stack: its position, and its function. */
+/** A call in a stack: its position and its function. */
 interface Call {
   readonly at: string
-  /** The name, without its object, and the file; the name is `''` where there is none. */
+  /** The name without its object, and the file. The name is `''` if there is none. */
   readonly name: string
   readonly file: string
 }
 
-/** The relation of two call stacks as `Places` keeps them; `''` is one that was not kept. */
+/** The relation of two call stacks from `Places`; `''` is one that was not kept. */
 export function stackRelation(stack: string, other: string): StackRelation {
   const [calls, others] = [callsIn(stack), callsIn(other)]
   if (calls.length === 0 || others.length === 0) return 'unknown'
@@ -36,7 +36,7 @@ export function stackRelation(stack: string, other: string): StackRelation {
   while (i < calls.length && calls[i]?.at === others[i]?.at) i++
   const [call, second] = [calls[i], others[i]]
   if (call === undefined || second === undefined) {
-    // One may be the other's, called again by itself.
+    // One stack may be that of a recursive call within the other.
     const rest = [...calls.slice(i), ...others.slice(i)]
     const isAgain = rest.some((one) => isKnown(one) && isSame(one, calls[0] as Call))
     return isAgain ? 'recursion' : 'same call site'
@@ -48,7 +48,7 @@ export function stackRelation(stack: string, other: string): StackRelation {
   return isRelated ? 'related' : 'unrelated'
 }
 
-/** Whether a relation says that both requests were made by one function. */
+/** Whether a relation shows that one function made both requests. */
 export function isSameTask(relation: StackRelation): boolean {
   return relation === 'same function' || relation === 'same call site' || relation === 'recursion'
 }
@@ -65,7 +65,7 @@ function isKnown({ name, at }: Call): boolean {
   return name !== '' || functionStart(at) !== undefined
 }
 
-/** The calls of the last stacks that were split. */
+/** A cache of the stacks that were split. */
 const split = new Map<string, readonly Call[]>()
 const MAX_SPLIT = 1000
 
@@ -82,7 +82,9 @@ function callsIn(stack: string): readonly Call[] {
   return calls
 }
 
-/** A call as V8 writes it, `at name (file:line:column)`, or JavaScriptCore: `name@file:line:column`. */
+/**
+ * Parses a call as V8 (`at name (file:line:column)`) or JavaScriptCore (`name@file:line:column`) writes it.
+ */
 function callOf(line: string): Call | undefined {
   const text = line.replace(/^at (async )?/, '')
   const [, name = '', at = text] =

@@ -1,26 +1,27 @@
 /**
- * The cycles that were reported and stand: until one of those involved ends, or is left to other code.
+ * The cycles that were reported and stand. A cycle stands until one of its requests ends, or is left to other
+ * code.
  *
- * Cost: for each cycle an entry for everybody in it; nothing where there is none.
+ * Cost: for each cycle, an entry for each request in it; nothing if there is no cycle.
  */
 
 import { type Cycle, involvedIn, keyOf } from './cycle.ts'
 import type { Request } from './request.ts'
 
-/** A cycle that was reported and stands. */
+/** A reported cycle that stands. */
 export interface StandingCycle {
   readonly key: string
   readonly cycle: Cycle
   readonly involved: ReadonlySet<Request>
-  /** Those whose promises, awaited, have closed it. */
+  /** The requests whose promises closed it when they were awaited. */
   readonly closedBy: Set<Request>
-  /** Whether it was reported as a deadlock, and not only as suspected. */
+  /** Whether it was last reported as a deadlock, not as suspected. */
   isDeadlock: boolean
-  /** How often it was looked at since. */
+  /** The number of checks since. */
   looks: number
-  /** Whether it was looked at when the event loop had run empty. */
+  /** Whether it was checked when the event loop had run empty. */
   isLookedAtIdly: boolean
-  /** Cancels the next look. */
+  /** Cancels the next check. */
   cancel: (() => void) | undefined
 }
 
@@ -37,7 +38,7 @@ export class StandingCycles {
     return [...this.#byKey.values()]
   }
 
-  /** The same cycle, if it stands. */
+  /** The standing cycle that equals a cycle, if there is one. */
   get(cycle: Cycle): StandingCycle | undefined {
     return this.#byKey.get(keyOf(cycle))
   }
@@ -46,7 +47,7 @@ export class StandingCycles {
     return this.#byKey.get(standing.key) === standing
   }
 
-  /** Those that a request is involved in. */
+  /** The cycles that a request is involved in. */
   of(request: Request): readonly StandingCycle[] {
     return [...(this.#byRequest.get(request) ?? [])]
   }

@@ -1,9 +1,9 @@
-/** Locks that requests wait for too long: which were reported, and in whose report. */
+/** The locks that requests wait for too long, with their reports. */
 
 import type { Blocker } from '../backends/backend.ts'
 import { Request } from './request.ts'
 
-/** Who holds a lock, as far as its backend tells: in the order in which they got it. */
+/** The holders of a lock in the order in which they got it, as far as its backend knows them. */
 export type Holders = readonly Blocker<Request>['by'][]
 
 /** A lock that is stuck now. */
@@ -12,16 +12,16 @@ export interface StuckNow {
   readonly limitMs: number
 }
 
-/** A lock that was reported, by itself or in the report of another one, and is still waited for too long. */
+/** A lock that was reported, in its own report or in another lock's, and that is still stuck. */
 export interface Stuck {
   readonly holders: Holders
-  /** The oldest that waited for it then. */
+  /** The request that had waited longest for it then. */
   readonly waiter: Request
-  /** The oldest wait is reported again when it has lasted for so many milliseconds. */
+  /** The duration of the oldest wait, in milliseconds, at which it is reported again. */
   readonly nextMs: number
 }
 
-/** What was reported of the locks that are stuck, by the oldest waiter. */
+/** The reports of the locks that are stuck, by oldest waiter. */
 export class Told {
   readonly #ofWaiter = new Map<Request, Stuck[]>()
 
@@ -47,7 +47,7 @@ function areSame(some: Holders, others: Holders): boolean {
   return some.length === others.length && some.every((one, i) => isSame(one, others[i]))
 }
 
-/** Whether two holders are the same one, as far as their store tells. */
+/** Whether two holders are the same, as far as their store knows them. */
 export function isSame(
   one: Holders[number] | undefined,
   other: Holders[number] | undefined,

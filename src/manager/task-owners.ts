@@ -1,16 +1,16 @@
 /**
- * Owners: objects that stand for a task where no callback does.
+ * Owners: objects that represent a task where no callback does.
  *
- * All that is asked for with one owner is nested in one holder, which holds no lock itself and is made
- * when it is needed. So detection and declared orders see an owner's guards and requests as they see
- * those of a callback. That holder is nested in the callback in which the owner's last request was made.
+ * All requests with one owner are nested in one holder, which holds no lock itself and is made on demand. So
+ * deadlock detection and declared orders treat an owner's guards and requests like those of a callback. That
+ * holder is nested in the callback that made the owner's last request.
  */
 
 import type { PlanNode } from '../backends/backend.ts'
 import { DEFAULTS } from './arguments.ts'
 import { liveHolder, ownersCode, Request } from './request.ts'
 
-/** It enters no queue. */
+/** The plan of an owner's holder, which enters no queue. */
 const NO_LOCK: PlanNode = { name: '', mode: 'exclusive', next: undefined }
 
 /** The owners of one manager. */
@@ -26,12 +26,12 @@ export class Owners {
   }
 
   /**
-   * The holder of what an owner asks for, in the code of the holder `around`. Its label is that of the
-   * owner's first request.
+   * The holder of an owner's request that is made in the code of the holder `around`. A new one has the label
+   * of this request.
    */
   holderOf(owner: object, label: string | undefined, around: Request | undefined): Request {
     const known = this.#holders.get(owner)
-    // One that is idle was made for a request that was refused, wherever that was.
+    // An idle holder was made for a request that was then refused, perhaps in other code.
     if (known?.state === 'holding' && !isIdle(known)) {
       for (let at = around; at; at = at.holder) if (at === known) return around as Request
       if (!known.nested?.size) move(known, liveHolder(around))
@@ -46,8 +46,8 @@ export class Owners {
 }
 
 /**
- * An owner that waits for nothing makes a request in the callback of another holder than its last one: its
- * code is there now, with the guards that it has. Outside of all callbacks it stays: the context may be lost.
+ * Moves an owner that waits for nothing to the holder in whose callback its next request is made: its code
+ * and its guards are there now. Outside of all callbacks it stays, because the context may be lost.
  */
 function move(owner: Request, around: Request | undefined): void {
   if (around === undefined || owner.holder === around) return
@@ -58,18 +58,18 @@ function move(owner: Request, around: Request | undefined): void {
   if (owner.details) owner.details.leftBehind = false
 }
 
-/** A request with this owner is about to enter its queues: whether others of its code wait by then. */
+/** Whether an owner has a waiting request at the time its next one enters its queues. */
 export function hasWaiting({ nested }: Request): boolean {
   for (const request of nested ?? []) if (request.state === 'waiting') return true
   return false
 }
 
-/** Whether an owner's code holds nothing and asks for nothing. */
+/** Whether an owner's code holds nothing and requests nothing. */
 export function isIdle({ isOwner, nested, guards }: Request): boolean {
   return isOwner && !nested?.size && !guards?.size
 }
 
-/** The callback that runs, of all those that an owner's code is in. It is the youngest. */
+/** The running callback of all those that contain an owner's code: the youngest. */
 function innermost(holder: Request): Request {
   let inner = liveHolder(holder) as Request
   for (;;) {

@@ -1,10 +1,10 @@
 /**
- * A promise that tells when somebody waits for it.
+ * A promise that reports when somebody waits for it.
  *
- * `await`, `Promise.all` and `Promise.resolve` read the `constructor` of a promise, to see whether it is
- * theirs; all else calls `then`. Both are ours, and answer what they would answer of any promise. Who
- * only adds a `catch` does not wait; but what the `catch` returns can be waited for, and is tracked in
- * its place.
+ * `await`, `Promise.all` and `Promise.resolve` read the `constructor` of a promise, to check whether it is
+ * native. All other code calls `then`. This class overrides both; the results are those of any promise. A
+ * mere `catch` does not wait. But code can wait for the promise that `catch` returns, so that one is tracked
+ * instead.
  */
 export class TrackedPromise<Value> extends Promise<Value> {
   readonly #onSubscribed: (() => unknown) | undefined
@@ -19,7 +19,7 @@ export class TrackedPromise<Value> extends Promise<Value> {
     })
   }
 
-  /** `onSubscribed` answers with what the promise was made for. */
+  /** `onSubscribed` returns the object that the promise was made for. */
   constructor(
     executor: ConstructorParameters<typeof Promise<Value>>[0],
     onSubscribed: () => unknown,
@@ -28,7 +28,7 @@ export class TrackedPromise<Value> extends Promise<Value> {
     this.#onSubscribed = onSubscribed
   }
 
-  /** Says that somebody waits for a tracked promise. What it was made for; `undefined` of other values. */
+  /** Reports that somebody waits for a tracked promise. Returns its object; `undefined` for other values. */
   static subscribe(value: object): unknown {
     if (!(#onSubscribed in value)) return undefined
     return (value as TrackedPromise<unknown>).#onSubscribed?.()
@@ -63,5 +63,5 @@ export class TrackedPromise<Value> extends Promise<Value> {
   }
 }
 
-/** Whether it is `then` itself that reads the constructor. */
+/** Whether `then` itself is reading the constructor. */
 let isSubscribing = false

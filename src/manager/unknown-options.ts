@@ -1,24 +1,24 @@
-/** Warns of options and names that `request()` takes otherwise than they look, as Web IDL has it. */
+/** Warns about options and names that `request()` treats unexpectedly, because Web IDL requires it. */
 
 import { emitWarning } from '../core/emit-warning.ts'
 import { visible } from '../core/format.ts'
 import type { OptionNames } from '../core/option-names.ts'
 
-/** So many names are warned of. */
+/** The most option names to warn about. */
 const MAX_WARNED = 100
-/** The options of the first so many requests are looked at, and then of one in {@link SAMPLED}. */
+/** All of the first {@link FIRST} requests are checked, and then one in {@link SAMPLED}. */
 const FIRST = 1000
 const SAMPLED = 64
 
-/** The texts, for a name can be of any length. */
+/** The texts, not the names: a name can be of any length. */
 const warned = new Set<string>()
 let isWarnedOfObject = false
 let requests = 0
 
 /**
- * Warns of an option that `request()` ignores, as Web IDL does: once for each name. It looks at a sample of
- * the requests: to look at each would cost as much as all their options together. Web IDL does not list the
- * options: a proxy that throws when it is asked for them fails no request.
+ * Warns about an option that `request()` ignores, as Web IDL does: once for each name. Checks only a sample
+ * of the requests, because a check costs as much as reading all options. A proxy that throws when its options
+ * are listed fails no request, since Web IDL does not list them.
  */
 export function warnOfUnknown(options: object, names: OptionNames): void {
   if (++requests > FIRST && requests % SAMPLED !== 0) return
@@ -38,7 +38,9 @@ function unknownIn(options: object, names: OptionNames): readonly string[] {
   }
 }
 
-/** Warns, once, of a name that is an object: all objects without a `toString()` of their own are one name. */
+/**
+ * Warns once about a name that is an object: all objects without their own `toString()` are the same name.
+ */
 export function warnOfObjectName(name: string): void {
   if (name !== '[object Object]' || isWarnedOfObject) return
   isWarnedOfObject = true

@@ -1,14 +1,14 @@
 /**
- * Who waits for whom, of the requests of one manager.
+ * The wait-for graph and the queue graph of one manager's requests.
  *
- * Two graphs. In the *wait-for graph* a request waits for those who hold its locks, and a holding for
- * the nested requests that the code awaits which is to end it: a cycle is a deadlock. In the *queue
- * graph* a request also waits for those who only stand before it: that can be mended by moving them.
+ * In the *wait-for graph* a request waits for the holders of its locks. A holding waits for the nested
+ * requests that are awaited by the code that is to end it. A cycle is a deadlock. In the *queue graph* a
+ * request also waits for the requests ahead of it in its queues. Rearranging the queues removes such edges.
  *
- * Both get an edge that can close a cycle only when somebody subscribes to the promise of a nested
- * request; when a guard is granted, or left behind by a callback: its release waits for all that is
- * awaited in the context that asked for it. (A move gives edges too: queue-rearrangement.ts says why these close no
- * cycle.)
+ * Both graphs get an edge that can close a cycle only when somebody subscribes to the promise of a nested
+ * request, when a guard is granted, or when a callback leaves a guard behind. The guard's release waits for
+ * all that is awaited in the context that asked for it. (Rearranging a queue adds edges too;
+ * queue-rearrangement.ts says why they close no cycle.)
  */
 
 import type { WaitEdges } from '../backends/backend.ts'
@@ -18,7 +18,7 @@ import { isJoined } from '../graph/path.ts'
 import { contextsOf } from './nesting.ts'
 import { liveHolder, type Request } from './request.ts'
 
-/** The edges where the manager does not look for deadlocks: none. */
+/** The edges where the manager does not search for deadlocks: none. */
 export const NO_WAITS: WaitEdges<Request> = {
   hardBlockers: () => [],
   softBlockers: () => [],
@@ -36,7 +36,7 @@ export class WaitGraph {
     this.edges = edges
   }
 
-  /** The wait-for graph: whose end a request or a holding waits for. */
+  /** The wait-for graph: the requests whose end a request or a holding waits for. */
   readonly waitsFor = (request: Request): Iterable<Request> =>
     request.state === 'waiting' ? this.edges.hardBlockers(request) : awaitedBy(request)
 
@@ -44,27 +44,32 @@ export class WaitGraph {
   readonly standsBehind = (request: Request): Iterable<Request> =>
     request.state === 'waiting' ? this.edges.softBlockers(request) : awaitedBy(request)
 
-  /** The queue graph backwards: who stands behind a request, and what the code is to end that awaits it. */
+  /**
+   * The queue graph backwards: the requests that wait behind one, and the holdings of the code that awaits
+   * it.
+   */
   readonly standsBefore = (request: Request): Iterable<Request> => {
     const { isAwaited, holder } = request
     const waiters = this.edges.waitersBehind(request)
     return isAwaited && holder?.nested?.has(request) ? both(holdingsOf(holder), waiters) : waiters
   }
 
-  /** Whether somebody waits in the queues of some that hold. */
+  /** Whether any request waits in the queues of these holdings. */
   isAnyInTheWay(holdings: Iterable<Request>): boolean {
     for (const holding of holdings) if (this.edges.hasWaiters(holding)) return true
     return false
   }
 
-  /** Whether a nested request can be in a cycle with its holder, be it only by its place in a queue. */
+  /**
+   * Whether a nested request can be in a cycle with its holder, if only because of its position in a queue.
+   */
   mayClose(request: Request): boolean {
     const { holder, options } = request
     if (!request.isAwaited || options.detached || request.isGuard) return false
     if (holder === undefined || holder.state === 'ended') return false
-    // Most often it waits for nothing.
+    // Usually it waits for nothing.
     if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return false
-    // Nor does anything wait for its holder.
+    // Nothing waits for its holder either.
     if (!holder.isAwaited && !this.isAnyInTheWay(holdingsOf(holder))) return false
     return this.isJoined(request, holder)
   }
@@ -85,8 +90,8 @@ export class WaitGraph {
 }
 
 /**
- * A request that waits for a guard of a context around it, which another branch there may release: the one
- * of the requests from it outwards that was made in that context. `undefined` for any other request.
+ * Finds, from a request outwards, the request that was made in the same context as a guard that blocks it.
+ * Another branch of that context may release the guard. `undefined` where there is none.
  */
 export function madeBesideGuard(request: Request, guard: Request): Request | undefined {
   if (request.state !== 'waiting' || !guard.isGuard) return undefined
@@ -99,14 +104,14 @@ export function madeBesideGuard(request: Request, guard: Request): Request | und
   return undefined
 }
 
-/** Whether it is not certain that a holding waits for what its context awaits. */
+/** Whether it is uncertain that a holding waits for what its context awaits. */
 export function isDoubtful(holding: Request): boolean {
   return holding.isGuard && codeOf(holding)?.details?.hasBranches === true
 }
 
 /**
- * In whose callback the code is that is to end a holding; of a guard, in whose it was asked for. Nobody
- * knows where a detached guard is released.
+ * The request whose callback contains the code that is to end a holding. For a guard: the request in whose
+ * callback it was asked for; `undefined` if it is detached, since nobody knows where it is released.
  */
 export function codeOf(request: Request): Request | undefined {
   if (request.state !== 'holding') return undefined
@@ -114,21 +119,21 @@ export function codeOf(request: Request): Request | undefined {
   return request.options.detached ? undefined : liveHolder(request.holder)
 }
 
-/** The holdings that the code of a holder is to end: its own, and those of its guards. */
+/** The holdings that a holder's code is to end: its own, and those of its guards. */
 export function* holdingsOf(holder: Request): Generator<Request> {
   yield holder
   if (holder.guards) yield* holder.guards
 }
 
-/** A lock that is held, and who took it. */
+/** A held lock, and the request that took it. */
 export interface HeldLock extends WantedLock<string> {
   readonly by: Request
 }
 
-/** The locks that a holder has, with those around it and the guards of their contexts. */
+/** The locks of a holder, of its enclosing holders, and of the guards of their contexts. */
 export function locksOf(holder: Request | undefined): HeldLock[] {
   const held: HeldLock[] = []
-  // Nobody around a detached holder waits for it: what they hold is none of its own.
+  // No enclosing holder waits for a detached holder, so their locks do not count as its own.
   for (
     let at = liveHolder(holder);
     at;
@@ -140,7 +145,7 @@ export function locksOf(holder: Request | undefined): HeldLock[] {
   return held
 }
 
-/** The one lock that a holder has with those around it and the guards; `undefined` where it has more. */
+/** The only lock of a holder, its enclosing holders and the guards; `undefined` where they have more. */
 export function onlyLockOf(holder: Request | undefined): WantedLock<string> | undefined {
   const live = liveHolder(holder)
   if (live === undefined || live.isOwner || live.plan.next !== undefined || live.guards?.size)

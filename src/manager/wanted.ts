@@ -1,7 +1,7 @@
 /**
- * The names that the caller passed, converted to a plan before anything is entered anywhere.
+ * Converts the names that the caller passed to a plan, before the request enters any queue.
  *
- * A single name is converted as Web IDL does it; what goes beyond Web Locks throws LockUsageError.
+ * A single name is converted as Web IDL does it. Errors beyond those of Web Locks are LockUsageErrors.
  */
 
 import type { PlanNode } from '../backends/backend.ts'
@@ -13,9 +13,9 @@ import { planFor } from '../core/plan.ts'
 import { warnOfObjectName } from './unknown-options.ts'
 import { notSupported, webTypeError } from './web-errors.ts'
 
-/** More names than this in one request are refused: it is a mistake, or another lock is wanted. */
+/** The most names in one request. A longer list is a mistake, or needs a coarser lock. */
 const MOST_NAMES = 1024
-/** Longer names than this, in UTF-16 code units, are refused. */
+/** The longest name, in UTF-16 code units. */
 const LONGEST_NAME = 65_536
 
 /** The calls that ask for locks. */
@@ -24,17 +24,17 @@ export type Call = 'request' | 'acquire' | 'tryAcquire'
 /** A function that orders two names. */
 export type Compare = (a: string, b: string) => number
 
-/** A backend, as far as it makes the nodes of plans. */
+/** The part of a backend that makes the nodes of plans. */
 export interface NodeMaker {
   node(name: string, mode: LockMode): PlanNode
 }
 
-/** By default, names come in the order of their code units. */
+/** The default order: names are compared by code units. */
 export const defaultCompare: Compare = compareNames
 
 /**
- * The names that a caller gives: one, or a list. `request()` converts one that is neither a string nor a
- * lock as Web IDL does; a set, or anything else that can be iterated, is refused: it would be one name.
+ * The names that a caller gives: one, or a list. `request()` converts a value that is neither a string nor a
+ * lock as Web IDL does. A set or another iterable is refused: it would be converted to a single name.
  */
 export function toNames(
   names: unknown,
@@ -68,7 +68,7 @@ export function toPlan(
 ): PlanNode {
   if (typeof names === 'string') return toNode(names, mode, maker)
   if (!isList(names)) return toNode(names.name, names.mode, maker)
-  // Once: the elements are the caller's, and may change the list when they are read.
+  // Read once: reading an element may run the caller's code, which may change the list.
   const { length } = names
   if (!Number.isInteger(length) || length < 1 || length > MOST_NAMES) throw wrongCount(length)
   const wanted = new Array<PlanNode>(length)
@@ -94,7 +94,7 @@ function isList(names: object): names is readonly unknown[] {
   return Array.isArray(names)
 }
 
-/** What `shared()` and `exclusive()` make, each member read once. */
+/** The lock that `shared()` or `exclusive()` made, each member read once; `undefined` for other values. */
 function toWanted(value: unknown): WantedLock<string> | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const { name, mode } = value as Partial<WantedLock>
@@ -103,7 +103,7 @@ function toWanted(value: unknown): WantedLock<string> | undefined {
   throw new LockUsageError(`a lock's name must be a string, not ${show(name)}`)
 }
 
-/** A value as Web IDL converts it to a string. */
+/** Converts a value to a string as Web IDL does. */
 export function toText(value: unknown, what: 'name' | 'mode'): string {
   if (typeof value === 'symbol') {
     throw webTypeError(`a symbol is no ${what}: ${show(value)}`)
@@ -111,7 +111,7 @@ export function toText(value: unknown, what: 'name' | 'mode'): string {
   return `${value}`
 }
 
-/** Whether anything but a string or an array: a String object is a string to Web IDL. */
+/** Whether a value is an iterable object other than an array. Web IDL takes a String object for a string. */
 function isIterable(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || value instanceof String) return false
   const { [Symbol.iterator]: items, [Symbol.asyncIterator]: later } = value as {
@@ -121,7 +121,7 @@ function isIterable(value: unknown): boolean {
   return typeof items === 'function' || typeof later === 'function'
 }
 
-/** How to make an array of names of what can be iterated. */
+/** The advice how to make an array of names from an iterable. */
 function iterableAdvice(names: object): string {
   const every = 'to take every name in it, write'
   const kind = kindOf(names)

@@ -1,6 +1,6 @@
 /**
- * Watches requests while they wait and hold: ends waits at their time limit, and reports what lasts long, or
- * can never end because the event loop runs empty.
+ * Watches requests while they wait and hold. Ends waits at their time limit. Reports waits and holdings that
+ * last long, and waits that can never end because the event loop runs empty.
  */
 
 import type { Backend } from '../backends/backend.ts'
@@ -35,7 +35,7 @@ export class Watchdog {
   readonly #roots: RootHolders
   readonly #longWaits: LongWaits
   readonly #warnAfterMs: number | undefined
-  /** Set while the event loop is watched: from the first request that waits until none do. */
+  /** Set while the event loop is watched: from the first waiting request until none waits. */
   #waits: ManagerWaits | undefined
 
   constructor(
@@ -51,7 +51,7 @@ export class Watchdog {
     this.#longWaits = new LongWaits({ ...options, roots: this.#roots })
   }
 
-  /** A request begins to wait. */
+  /** Starts to watch a request that begins to wait. */
   waits(request: Request, caller: Caller): void {
     const { warnAfterMs, timeoutMs = this.#options.timeoutMs } = request.options
     if (timeoutMs !== undefined) this.#failAfter(request, timeoutMs, caller)
@@ -60,27 +60,27 @@ export class Watchdog {
     if (this.#waits === undefined) this.#watchEmptyLoop()
   }
 
-  /** A request begins to hold. */
+  /** Starts to watch a request that begins to hold. */
   holds(request: Request): void {
     const warnAfterMs = request.options.warnAfterMs ?? this.#warnAfterMs
     if (warnAfterMs !== undefined) this.#warnAfter(request, warnAfterMs)
   }
 
-  /** A request that has no time to wait would have to: the backend says so later. */
+  /** Fails a request with a time limit of 0 that a late backend could not grant at once. */
   outOfTime(request: Request): void {
     this.#fail(request, 0, undefined)
   }
 
-  /** The error for `acquire()` with `ifAvailable`, where not all is free. */
+  /** The error for `acquire()` with `ifAvailable`, where some lock is not free. */
   notAvailable(request: Request, caller: Caller): Error {
     return notAvailable(request.plan, this.#roots.describe(request, now()), caller)
   }
 
-  /** Gives the request up when it has waited for so many milliseconds. */
+  /** Gives a request up after it has waited for this many milliseconds. */
   #failAfter(request: Request, timeoutMs: number, caller: Caller): void {
     if (timeoutMs === Number.POSITIVE_INFINITY) return
     this.#options.places.keep(request, caller)
-    // A backend that answers late is asked not to let it wait.
+    // A late backend has been asked not to let the request wait.
     if (request.ifAvailable && !this.#roots.isImmediate) return
     const fail = (): void => this.#fail(request, timeoutMs, caller)
     if (timeoutMs === 0) fail()
@@ -96,7 +96,7 @@ export class Watchdog {
     )
   }
 
-  /** Reports a holding that lasts longer than so many milliseconds from now. */
+  /** Reports a holding that lasts longer than this many milliseconds from now. */
   #warnAfter(request: Request, afterMs: number): void {
     const { places, reports } = this.#options
     const from = now()

@@ -1,13 +1,13 @@
-/** The exceptions of Web IDL and Web Locks, as we throw them. */
+/** The exceptions of Web IDL and Web Locks that this library throws. */
 
 import { visible } from '../core/format.ts'
 
-/** A plain TypeError, as Web IDL throws it, with our code. */
+/** A plain TypeError, as Web IDL throws it, with this library's error code. */
 export function webTypeError(message: string): TypeError {
   return Object.assign(new TypeError(visible(message)), { code: 'LOCK_USAGE' })
 }
 
-/** An exception of Web Locks for what cannot be asked for. */
+/** The exception of Web Locks for a request that is not supported. */
 export function notSupported(message: string): DOMException {
   return new DOMException(message, 'NotSupportedError')
 }
