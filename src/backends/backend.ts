@@ -3,8 +3,8 @@
  *
  * The manager turns a call into a plan, requests the plan from a backend, runs the callback, and releases.
  * The backend keeps the locks: their holders, their waiters, and the order of the waiters. It calls
- * `granted`, `failed` and `lost` on its requests, and knows nothing else of the manager but {@link
- * BackendHost}.
+ * `granted`, `failed` and `lost` on its requests, and knows nothing else of the manager but
+ * {@link BackendHost}.
  *
  *     acquire ── true ──────────────────────────▶ held ── release ──▶ gone
  *        └────── false ─▶ waits ── granted ──────▶ held ── lost, then release ──▶ gone
