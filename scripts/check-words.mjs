@@ -1,6 +1,6 @@
 /**
- * Checks the project's words: terms that the field does not use, and comments that open with a word that
- * makes the reader wait for the subject. Prints `path:line: word: use …`.
+ * Checks the project's wording: words that the field does not use, and comments that open with a word before
+ * their subject. Prints `path:line: word: use …`.
  *
  * Cost: a fifth of a second for the whole project.
  */
