@@ -80,7 +80,7 @@ function newFrame(id: number): Frame {
 }
 
 /**
- * Reads the chain. The caller must run in the microtask that the awaited request started. `holders` is the
+ * Reads the chain. The caller must run in the microtask that the awaited promise started. `holders` is the
  * number of holders around the request.
  */
 export function readAwaitChain(

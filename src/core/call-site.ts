@@ -21,10 +21,7 @@ export function callSite(stack: string): string {
   return call === '' ? '' : ` (${call})`
 }
 
-/**
- * Makes the stack of an error look as if it began at `calls`, for an error made after its caller had
- * returned.
- */
+/** Returns an error's stack as if it began at `calls`, for an error made after its caller had returned. */
 export function stackBeginningAt(error: Error, calls: string): string {
   return [
     `${error.name}: ${error.message}`,

@@ -1,7 +1,6 @@
 /**
- * The runtime's own clocks and timers, captured when this file is loaded. A test runner's fake clock that is
- * installed later does not affect them. Waits in shared memory use them, because no fake clock can shorten
- * these.
+ * The runtime's own clocks and timers, captured when this file is loaded: a test runner's fake clock does not
+ * affect them. Waits in shared memory use them, because no fake clock can shorten these.
  */
 
 import { spareFor } from './spare-timers.ts'

@@ -8,12 +8,12 @@
 import type { WantedLock } from './modes.ts'
 import { compareNames } from './names.ts'
 
-/** The first of a request's locks in order, linked to the others. */
+/** A request's locks in order, as a linked list that begins with this one. */
 export interface Plan extends WantedLock<string> {
   readonly next: Plan | undefined
 }
 
-/** The locks that a plan can be made of. */
+/** A lock from which a plan can be made. */
 type Link<Self> = WantedLock<string> & { next: Self | undefined }
 
 /** Lists up to this length are sorted by insertion: the general sort costs more than a request. */

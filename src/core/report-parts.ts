@@ -86,7 +86,7 @@ export interface GuardCycleMember {
   readonly waitedMs: number
   /** The innermost line of the program that made the request; absent if it was not kept. */
   readonly callSite?: string
-  /** The guard that its task may hold; it blocks the member before. */
+  /** The guard that its task may hold; it blocks the previous member. */
   readonly mayHold: LockHolder
   /**
    * Whether the guard is known to be this task's: both have the same owner, or the same callback around them.

@@ -95,7 +95,7 @@ interface LongWait extends Versioned {
   readonly waitedMs: number
   /** Whether the thread is blocked, so that its event loop does not run. */
   readonly isBlocked: boolean
-  /** Whether it is the process's main thread, whose event loop all others need. */
+  /** Whether it is the process's main thread, whose event loop all other threads need. */
   readonly isMainThread: boolean
   /**
    * The call stack at which it waits: a line for each call, innermost first, no heading. Absent if it was not

@@ -68,8 +68,8 @@ export type Waiter =
 /** A lock that a member of a deadlock holds. */
 export interface DeadlockHeldLock extends HeldLock {
   /**
-   * The call stack at which the lock was requested. It is kept only for the lock that the member before waits
-   * for; absent if it was not kept.
+   * The call stack at which the lock was requested. It is kept only for the lock that the previous member
+   * waits for; absent if it was not kept.
    */
   readonly heldAt?: string
   /**
@@ -106,7 +106,7 @@ export interface DeadlockMember {
    * first. Absent if not known: the runtime does not show them, or a thread waits.
    */
   readonly awaitChain?: string
-  /** Whether it is proved that the holder which the member before waits for itself waits for this member. */
+  /** Whether it is proved that the holder for which the previous member waits is waiting for this member. */
   readonly isProved: boolean
 }
 

@@ -7,7 +7,7 @@
  * similar.
  */
 
-/** The number of kinds distinguished for the same lines; and for reports whose lines are not known. */
+/** The maximum number of distinguished kinds: for the same lines, and for reports of unknown lines. */
 const [MOST_OF_LINES, MOST_UNKNOWN] = [4, 100]
 /** The number of UTF-16 code units of the classes that are compared. */
 const LONGEST_CLASSES = 1000

@@ -7,9 +7,9 @@
  * - at some node, both the request for the lock and its holder are shared; or
  * - it visits a node twice: two requests would hold the same lock.
  *
- * The search is breadth-first over paths. It drops a path if a path that is not longer has reached the same
- * node with no more gates and with a mode that blocks as much. So it can miss a cycle that, because of a gate
- * or a mode, must make a detour through a node which it needs again later.
+ * The search is breadth-first over paths. It drops a path if another one, not longer, has reached the same
+ * node with no more gates and a mode that blocks as much. So it can miss a cycle that, because of a gate or a
+ * mode, must make a detour through a node which it needs again later.
  *
  * Cost: without gates and modes, each reachable edge once; with them, at most the budget. A step is a check
  * of one edge or one gate.

@@ -85,7 +85,7 @@ export class OrderGraph {
     return this.#edges
   }
 
-  /** Whether recording this would change nothing: all its edges are known, with the same gates. */
+  /** Whether recording this would change nothing: all its edges are known, and none would lose a gate. */
   isKnown(held: readonly WantedLock<string>[], wanted: readonly WantedLock<string>[]): boolean {
     if (isAnyTooLong(held) || isAnyTooLong(wanted)) return true
     let alone: ReadonlySet<string> | undefined

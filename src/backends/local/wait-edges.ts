@@ -67,7 +67,7 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
     }
     const moved = new Set<Request>()
     for (const ticket of waitingTickets(passing)) {
-      // Moves also those that block nothing, so that the moved ones keep their order.
+      // Also moves requests that block nothing, so that the moved requests keep their order.
       for (let at = ticket.before; at && !ticket.leads; ) {
         const { before, request } = at
         if (passed.has(request)) {

@@ -52,8 +52,8 @@ function waitText({ waitsFor, waitedMs }: DeadlockMember, blocker: DeadlockMembe
 }
 
 /**
- * The locks that a member holds; or their holder, if it is not proved that the holder waits for the member.
- * `lock` is the one that the member before waits for.
+ * The locks that a member holds; with their holder, if it is not proved that the holder waits for the member.
+ * `lock` is the one that the previous member waits for.
  */
 function taskText({ waiter, holds, isProved }: DeadlockMember, lock?: LockLabel): string {
   if (isProved) return `holds ${locksText(holds)},`
@@ -66,7 +66,7 @@ function taskText({ waiter, holds, isProved }: DeadlockMember, lock?: LockLabel)
 }
 
 /**
- * The requests that took a member's locks, a line each: the one for the lock that the member before waits
+ * The requests that took a member's locks, a line each: the one for the lock that the previous member waits
  * for, and those with a label of their own. Locks without a known time of the grant are left out.
  */
 function holdersOf({ waiter, holds }: DeadlockMember, lock?: LockLabel): string[] {
@@ -86,7 +86,10 @@ function holdersOf({ waiter, holds }: DeadlockMember, lock?: LockLabel): string[
 /** The number of requests, of those that took a member's locks, that the text shows. */
 const MAX_HOLDERS = 5
 
-/** The calls at which a member waits, and those that requested the lock which the member before waits for. */
+/**
+ * The calls at which a member waits, and the calls that requested the lock for which the previous member
+ * waits.
+ */
 function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: boolean): string[] {
   const { holds, waitsAt = '', awaitChain } = member
   const held = holds.find(
