@@ -1,8 +1,8 @@
 /**
  * A declared order: classes of locks, in the order in which requests must take them.
  *
- * A holder may request only locks of higher rank, so requests can never wait for each other in a cycle. Locks
- * of one rank must be taken in one request.
+ * A holder may request only locks of higher rank, so requests can never wait for each other in a cycle. Several
+ * locks of one rank must be requested together.
  */
 
 import { LockUsageError } from './errors.ts'

@@ -58,7 +58,7 @@ export abstract class LockwiseError extends Error {
     }
   }
 
-  /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON unchanged. */
+  /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON without loss. */
   toJSON(): LockErrorData {
     const { name, code, message, stack } = this
     return { name, code, message, ...(stack !== undefined && { stack }) }
@@ -172,8 +172,7 @@ const CLASSES: Readonly<Record<LockErrorCode, { readonly prototype: LockwiseErro
   LOCK_OWNER_DIED: OwnerDiedError,
   LOCK_USAGE: LockUsageError,
 }
-// Set on the prototypes: a stack begins with the name, and is captured before an error's own properties are
-// set.
+// Set on the prototypes: a stack begins with the name, and is captured before own properties are set.
 for (const [code, { prototype }] of Object.entries(CLASSES)) {
   const value = ERROR_NAMES[code as LockErrorCode]
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true })

@@ -11,12 +11,12 @@ export interface WantedLock<Name extends LockLabel = LockLabel> {
   readonly mode: LockMode
 }
 
-/** Requests a lock in shared mode, for reading the data that it guards: `hold([3, shared(7)], …)`. */
+/** A lock in shared mode, for reading the data that it guards: `hold([3, shared(7)], …)`. */
 export function shared<const Name extends LockLabel>(name: Name): WantedLock<Name> {
   return { name, mode: 'shared' }
 }
 
-/** Requests a lock exclusively, which is the default for a name or number without a mode. */
+/** A lock in exclusive mode, which is the default for a name or number without a mode. */
 export function exclusive<const Name extends LockLabel>(name: Name): WantedLock<Name> {
   return { name, mode: 'exclusive' }
 }
