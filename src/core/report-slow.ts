@@ -36,8 +36,8 @@ export interface SlowHoldingReport extends SlowRequest {
 
 /**
  * A lock for which a request has waited longer than its `warnAfterMs` or the manager's `longWaitMs`. A lock
- * is reported once, not once for each waiter. If several locks have the same
- * holders and the same oldest waiter, only one is reported.
+ * is reported once, not once for each waiter. If several locks have the same holders and the same
+ * oldest waiter, only one is reported.
  */
 export interface SlowWaitReport extends SlowRequest {
   readonly state: 'waiting'

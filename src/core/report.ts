@@ -90,8 +90,8 @@ export interface DeadlockMember {
   /** The lock that it waits for; the next member of the cycle holds it. */
   readonly waitsFor: RequestedLock
   /**
-   * The numbers of the holders of that lock, at most ten. The first is the next member, as the `id` of its
-   * waiter.
+   * The numbers of the holders of that lock, at most ten: first the next member's, which is the `id` of its
+   * waiter, then those of the other holders.
    */
   readonly blockers: readonly number[]
   /** The time for which it had waited, in milliseconds. */

@@ -12,7 +12,7 @@ export function upgradeAdvice(locks: readonly LockLabel[]): string {
   )
 }
 
-/** Advice for a task or thread that waits for a lock which it holds, or may hold. */
+/** Advice for a task or thread that waits for a lock which it holds, or which may be held on its behalf. */
 export function reentryAdvice(lock: LockLabel, isSuspected = false): string {
   const advice = isSuspected
     ? `code that holds ${quoted(lock)} must not wait for another request for it`

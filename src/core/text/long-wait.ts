@@ -34,7 +34,7 @@ function objectOf(report: LongWaitReport): string {
   return `${quoted(waitsFor.name)}${shared}${held}${by}${others}`
 }
 
-/** The call stacks of a holder and of its own waits, where known. */
+/** The call stacks of a holder, of its own wait, and of the holders that block that wait, where known. */
 function stacksOf({ label, heldAt, waits }: ThreadHolder): string[] {
   return [
     ...callsText(`${label} asked at`, heldAt),
