@@ -1,4 +1,4 @@
-/** How long does an audit take, and what does it cost the threads beside it? */
+/** How long does an audit take, and how much does it slow the threads beside it? */
 
 import { Bank, lectureBalances, type RunResult, type StrategyName } from '../src/bank/index.ts'
 import { ACCOUNTS, divided, type Size, some } from './cells.ts'
@@ -9,10 +9,10 @@ import { grouped, median, type Setting, table } from './question.ts'
 const STRATEGIES: StrategyName[] = ['ordered', 'striped', 'global']
 const TRANSFERS = 8_000_000
 const WARMUP = 600_000
-/** Audits are timed for this long. */
+/** The time for which audits are timed. */
 const AUDIT_MS = 100
 
-/** The auditors beside the thread that transfers. */
+/** The auditors beside the transferring thread. */
 const BESIDE = {
   nothing: { auditors: 0 },
   gentle: { auditors: 1, gently: true },

@@ -1,6 +1,6 @@
 /**
- * Runs programs in turn in one cell, round after round, so that all of them meet the same machine.
- * Every other round goes backwards, so that a machine that grows slower favours none of them.
+ * Runs programs in turn in one cell, round after round, so that all of them meet the same conditions. Every
+ * other round runs in reverse, so that a machine that becomes slower favours none of them.
  */
 
 import type { Cell } from './cells.ts'
@@ -14,11 +14,11 @@ export interface Compared {
   readonly transfersPerSecond: number
   readonly seconds: number
   readonly sleeps: number
-  /** The median over the rounds of: the first program's speed divided by this one's. */
+  /** The median over the rounds of the first program's speed divided by this one's. */
   readonly ratio: number
 }
 
-/** Compares the programs in a cell; `tick` is called after every run. */
+/** Compares the programs in a cell. Calls `tick` after every run. */
 export async function compare(
   programs: readonly Program[],
   cell: Cell,
@@ -48,8 +48,8 @@ export async function compare(
 }
 
 /**
- * Measures things in turn, round after round; the first round only warms up. The answers of each, in the
- * sequence of the rounds.
+ * Measures in turn, round after round; the first round only warms up. Returns the results of each measure, in
+ * the order of the rounds.
  */
 export async function measureInTurn(
   measures: readonly (() => Promise<number>)[],
@@ -67,12 +67,12 @@ export async function measureInTurn(
   return results
 }
 
-/** The median over the rounds of: what one came to, divided by what the other did. */
+/** Returns the median over the rounds of `of` divided by `to`. */
 export function medianRatio(of: readonly number[], to: readonly number[]): number {
   return median(of.map((value, round) => value / (to[round] ?? Number.NaN)))
 }
 
-/** A list in the sequence of a round: every other round goes backwards. */
+/** Returns a list in the order of a round: every other round is reversed. */
 export function inTurn<Item>(list: readonly Item[], round: number): Item[] {
   return round % 2 === 0 ? [...list] : [...list].reverse()
 }

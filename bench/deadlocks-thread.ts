@@ -1,4 +1,4 @@
-/** One thread of bench/deadlocks.ts: makes deadlocks with its neighbours, and notes when. */
+/** One thread of bench/deadlocks.ts: makes deadlocks with its neighbours, and records the times. */
 
 import { hrtime } from 'node:process'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -8,10 +8,10 @@ import {
   type SharedLocksHandle,
 } from '../src/backends/threads/index.ts'
 
-/** The data with which the thread is started. */
+/** The data for starting the thread. */
 export interface RingData {
   readonly handle: SharedLocksHandle
-  /** Element 0 counts those who have come to a meeting; element 16 those who have left. */
+  /** Element 0 counts the threads that have come to a meeting; element 16 those that have left. */
   readonly meeting: Int32Array
   readonly member: number
   readonly members: number
@@ -19,7 +19,10 @@ export interface RingData {
   readonly what: 'ring' | 'nested' | 'transfers'
 }
 
-/** When it asked for its second lock in each round of a ring, and when it caught a deadlock (0: it did not). */
+/**
+ * The times of its request for a second lock, and of each caught deadlock (0: none), for each round of a
+ * ring.
+ */
 export interface RingEnd {
   readonly askedNs: Float64Array
   readonly caughtNs: Float64Array
@@ -63,7 +66,7 @@ function nest(round: number): void {
   }
 }
 
-/** Transfers between random accounts, each in one request: no deadlock can be. */
+/** Transfers between random accounts, each in one request, so that no deadlock is possible. */
 function transfer(): void {
   const { count, recordBytes } = locks
   const stride = recordBytes / 8
@@ -86,7 +89,7 @@ function move(from: number, to: number): void {
   balances[to] = (balances[to] as number) + 1
 }
 
-/** All leave when the last has come. */
+/** Waits for all threads: none leaves until the last has come. */
 function meet(place: number): void {
   const come = Atomics.add(meeting, place, 1) + 1
   const all = Math.ceil(come / members) * members

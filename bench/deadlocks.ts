@@ -1,4 +1,4 @@
-/** How soon is a deadlock found, is any missed or invented, and what does looking for them cost? */
+/** How soon is a deadlock found, is any missed or invented, and how much does the detection cost? */
 
 import { extname } from 'node:path'
 import { SharedLocks } from '../src/backends/threads/index.ts'
@@ -55,7 +55,7 @@ export async function deadlocks({ size, tick }: Setting): Promise<string> {
   ].join('\n\n')
 }
 
-/** Makes deadlocks of so many threads, one after the other. */
+/** Makes deadlocks of this many threads, one after the other. */
 async function runRings(
   members: number,
   rounds: number,
@@ -80,13 +80,13 @@ async function runRings(
   }
 }
 
-/** Deadlocks reported to threads that nest in ascending order. */
+/** Returns the number of deadlocks reported to threads that nest in ascending order. */
 async function runNested(members: number, requests: number): Promise<number> {
   const ends = await runThreads(members, Math.ceil(requests / members), 'nested')
   return ends.reduce((sum, end) => sum + end.caughtNs.filter((ns) => ns !== 0).length, 0)
 }
 
-/** Deadlocks reported to threads that take both locks of a transfer in one request. */
+/** Returns whether deadlocks were reported to threads that take both locks of a transfer in one request. */
 async function runTransfers(transfers: number, tick: () => void): Promise<string> {
   const { threads, accounts } = TRANSFERRING
   const ends = await runThreads(threads, Math.ceil(transfers / threads), 'transfers', accounts)
@@ -111,7 +111,7 @@ async function runThreads(
   )
 }
 
-/** The cost of detection for a free pair, as a ratio. */
+/** Returns the cost of detection for a free pair, as a ratio. */
 function detectionCost(size: Setting['size']): string {
   const tables = [pairLoop('free'), pairLoop('ascending')] as const
   const pairs = divided(PAIRS, size)
@@ -124,7 +124,7 @@ function detectionCost(size: Setting['size']): string {
   return median(ratios).toFixed(2)
 }
 
-/** A loop over free pairs that answers how many milliseconds it took; a function of its own each time. */
+/** Makes a loop over free pairs that returns its milliseconds: a separate function for each table. */
 function pairLoop(order: 'free' | 'ascending'): (pairs: number) => number {
   const locks = SharedLocks.create({ count: 1024, order })
   return (pairs) => {

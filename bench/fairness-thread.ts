@@ -1,4 +1,4 @@
-/** One thread of bench/fairness.ts: wants the lock again and again, and notes its longest wait. */
+/** One thread of bench/fairness.ts: requests the lock repeatedly, and records its longest wait. */
 
 import { parentPort, workerData } from 'node:worker_threads'
 import {
@@ -7,23 +7,23 @@ import {
   type SharedLocksHandle,
 } from '../src/backends/threads/index.ts'
 
-/** The data with which the thread is started. */
+/** The data for starting the thread. */
 export interface ContenderData {
   readonly handle: SharedLocksHandle
-  /** Element 0 counts those who have come; element 1 ends it. */
+  /** Element 0 counts the threads that have started; element 1 ends them. */
   readonly words: Int32Array
   readonly mode: LockMode
   readonly threads: number
 }
 
-/** Its result. */
+/** The result of the thread. */
 export interface ContenderEnd {
   readonly mode: LockMode
   readonly acquisitions: number
   readonly longestMs: number
 }
 
-/** Steps of work under the lock: about a microsecond. */
+/** The number of steps of work under the lock: about a microsecond. */
 const STEPS = 1000
 
 const { handle, words, mode, threads } = workerData as ContenderData

@@ -1,4 +1,4 @@
-/** How long does the unluckiest thread wait for one lock that all want all the time? */
+/** How long does the unluckiest thread wait for one lock that all request all the time? */
 
 import { extname } from 'node:path'
 import { SharedLocks } from '../src/backends/threads/index.ts'
@@ -6,7 +6,7 @@ import type { ContenderData, ContenderEnd } from './fairness-thread.ts'
 import { grouped, type Setting, table } from './question.ts'
 import { inThread } from './threads.ts'
 
-/** How many threads want the lock alone, and how many shared. */
+/** The number of threads that request the lock exclusively, and shared. */
 const CONTENDERS = [
   { alone: 2, shared: 0 },
   { alone: 6, shared: 0 },
@@ -54,7 +54,7 @@ export async function fairness({ size, tick }: Setting): Promise<string> {
   ].join('\n\n')
 }
 
-/** Lets threads want one lock for some time. */
+/** Lets threads contend for one lock for some time. */
 async function contend(alone: number, shared: number, ms: number): Promise<ContenderEnd[]> {
   const locks = SharedLocks.create({ count: 1 })
   const words = new Int32Array(new SharedArrayBuffer(8))

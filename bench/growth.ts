@@ -1,4 +1,4 @@
-/** Does a request cost more where there are more of them: waiters, names in use, names in one request? */
+/** Does a request cost more with more waiters, more names in use, or more names in one request? */
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -7,12 +7,12 @@ import { divided } from './cells.ts'
 import { measureInTurn, medianRatio } from './compare.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
-/** One way of growing: the same work among few and among many. */
+/** One kind of growth: the same work among few and among many. */
 interface Growth {
   readonly id: string
   readonly few: number
   readonly many: number
-  /** Does the work so often among so many; the nanoseconds for one, without what is set up first. */
+  /** Does the work this often among so many. Returns the nanoseconds for one, without the set-up. */
   readonly measure: (among: number, times: number) => Promise<number>
 }
 
@@ -26,9 +26,11 @@ const GROWTHS: readonly Growth[] = [
 ]
 const TIMES = 200_000
 const REPETITIONS = 3
-/** So many names are held in turn by those who wait for another. */
+/** The number of names that requests hold in turn while they wait for another. */
 const HELD = 10_000
-/** The step of a walk that visits every name once before any again, and never two neighbours in turn. */
+/**
+ * The step of a walk that visits every name once before any repeats, and never two neighbours in succession.
+ */
 const STEP = 7919
 
 export async function growth({ size, tick }: Setting): Promise<string> {
@@ -60,7 +62,7 @@ export async function growth({ size, tick }: Setting): Promise<string> {
   ].join('\n\n')
 }
 
-/** All wait; then each is granted by the release of the one before it. */
+/** All wait; then the release of each grants the next. */
 async function amongWaiters(waiters: number, times: number): Promise<number> {
   const locks = new LockManager()
   let ns = 0
@@ -78,7 +80,7 @@ async function amongWaiters(waiters: number, times: number): Promise<number> {
   return ns / (times - left)
 }
 
-/** All hold a name of their own and wait for the same one, which each gets from the one before it. */
+/** Each holds a name of its own and waits for one common name, which it gets from the one before. */
 async function amongHolders(waiters: number, times: number): Promise<number> {
   const locks = new LockManager()
   let ns = 0
@@ -92,7 +94,7 @@ async function amongHolders(waiters: number, times: number): Promise<number> {
       const own = `account:${(done + i) % HELD}`
       all.push(locks.request(own, (_lock, inside) => inside.request('bank', () => {})))
     }
-    // The callbacks have begun, and asked, before this goes on.
+    // Lets the callbacks begin and make their requests.
     await undefined
     await undefined
     first.release()
@@ -129,7 +131,7 @@ async function anyOfNames(names: number, times: number): Promise<number> {
   return ns
 }
 
-/** No locks at all: the look-up alone. */
+/** Uses no locks: measures only the look-up. */
 async function anyOfKeys(keys: number, times: number): Promise<number> {
   const names = Array.from({ length: keys }, (_, i) => `account:${i}`)
   const counters = new Map(names.map((name) => [name, { count: 0 }]))
@@ -154,8 +156,9 @@ async function ofManyNames(names: number, times: number): Promise<number> {
 }
 
 /**
- * The nanoseconds for one of so many steps of work. It is done twice, and timed the second time: in the
- * first, the garbage of the set-up is gone, but memory that the heap has grown by is touched first.
+ * Returns the nanoseconds for one step of the work, which consists of `steps` steps. Runs the work twice, and
+ * times the second run. The set-up's garbage is collected before, but the first run still touches memory by
+ * which the heap has grown.
  */
 async function timeOf(steps: number, work: () => Promise<void>): Promise<number> {
   collectGarbage()
@@ -165,7 +168,7 @@ async function timeOf(steps: number, work: () => Promise<void>): Promise<number>
   return ((performance.now() - start) * 1e6) / steps
 }
 
-/** So that what the set-up has left is not collected while the work is timed. */
+/** Collects the garbage of the set-up, so that it is not collected during the timed work. */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc')
   ;(runInNewContext('gc') as () => void)()

@@ -1,4 +1,4 @@
-/** How fast are ordered transfers beside the same program in C++, Rust, Java and Python? */
+/** How fast are ordered transfers, compared with the same program in C++, Rust, Java and Python? */
 
 import { type Cell, cells, divided } from './cells.ts'
 import { type Compared, compare } from './compare.ts'
@@ -15,10 +15,10 @@ const OTHERS = [
   'python-ordered',
 ]
 
-/** Transfers of each thread where lockwise is measured cold. */
+/** The number of transfers of each thread when lockwise is measured cold. */
 const COLD = 100_000
 
-/** The nine cells, without and with audits: lockwise first, the others as ratios. */
+/** Measures the nine cells, without and with audits: lockwise first, the others as ratios. */
 export async function languages({ size, native: find, tick }: Setting): Promise<string> {
   const others = find(...OTHERS)
   const own = lockwise('ordered')

@@ -1,11 +1,11 @@
-/** How long does the lecture's own workload take, beside the lecture's program in Python? */
+/** How long does the lecture's own workload take, compared with the lecture's program in Python? */
 
 import { lectureCell } from './cells.ts'
 import { compare } from './compare.ts'
 import { cold, lockwise, native } from './programs.ts'
 import { grouped, type Setting, table } from './question.ts'
 
-/** Transfers of each thread before the clock starts, where lockwise is measured compiled. */
+/** The number of transfers of each thread before the clock starts, when lockwise is measured compiled. */
 const WARMUP = 50_000
 
 export async function lecture({ size, native: find, tick }: Setting): Promise<string> {

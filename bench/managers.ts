@@ -1,17 +1,17 @@
-/** The lock managers that are compared: one way of holding names for a callback. */
+/** The compared lock managers, under one interface: hold names for a callback. */
 
 import AsyncLock from 'async-lock'
 import { Mutex } from 'async-mutex'
 import pLimit, { type LimitFunction } from 'p-limit'
 import { LockManager, type LockManagerOptions } from '../src/index.ts'
 
-/** Runs something while a set of names is held. */
+/** Runs a callback while it holds a set of names. */
 export interface Manager {
   readonly id: string
   readonly hold: (names: readonly string[], work: () => unknown) => Promise<unknown>
 }
 
-/** Each begins anew: what one run leaves behind is not met by the next. */
+/** Makes each manager anew, so that a run does not see what an earlier one left. */
 export const managers: readonly (() => Manager)[] = [
   () => lockwiseManager('lockwise'),
   asyncMutex,
@@ -29,7 +29,7 @@ export function lockwiseManager(id: string, options?: LockManagerOptions): Manag
   }
 }
 
-/** A mutex for each name, as its users do it: they are never forgotten, and taken one by one. */
+/** One mutex for each name, as its users do: mutexes are never removed, and taken one by one. */
 function asyncMutex(): Manager {
   const mutexes = new Map<string, Mutex>()
   const of = (name: string): Mutex => {
@@ -72,7 +72,7 @@ function webLocks(): Manager {
   }
 }
 
-/** Many names for those who know only one at a time: nested, in ascending order. */
+/** Takes several names with managers that know only one at a time: nested, in ascending order. */
 function oneByOne(
   holdOne: (name: string, work: () => unknown) => Promise<unknown>,
 ): Manager['hold'] {

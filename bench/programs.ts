@@ -1,4 +1,4 @@
-/** The programs that are compared: lockwise itself, and whatever bench/native could build here. */
+/** The compared programs: lockwise itself, and those that bench/native could build here. */
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -15,14 +15,14 @@ import type { Cell } from './cells.ts'
 export interface Measured {
   readonly transfersPerSecond: number
   readonly seconds: number
-  /** How often a thread slept: for lockwise on a lock, for the others for any reason. */
+  /** The number of times that a thread slept: for lockwise on a lock, for the others for any reason. */
   readonly sleeps: number
 }
 
-/** Something that can be put into a cell. */
+/** A program that can run in a cell. */
 export interface Program {
   readonly id: string
-  /** Where it is too slow for the full number of transfers: divide by this. */
+  /** The divisor of the number of transfers, for a program that is too slow for all. */
   readonly slower: number
   readonly run: (cell: Cell, seed: number) => Promise<Measured>
 }
@@ -39,7 +39,7 @@ export interface Native {
 
 const run = promisify(execFile)
 
-/** lockwise under a strategy, in this process: its threads are new in every run. */
+/** Returns lockwise under a strategy, in this process; its threads are new in every run. */
 export function lockwise(
   strategy: StrategyName,
   options: Pick<RunOptions, 'repairs'> = {},
@@ -60,14 +60,14 @@ export function lockwise(
   }
 }
 
-/** Runs the bank, which must end consistent. */
+/** Runs the bank, and throws unless it ends consistent. */
 export async function consistentRun(options: RunOptions): Promise<RunResult> {
   const result = await runBank(options)
   if (result.outcome !== 'consistent') throw new Error(`${result.strategy}: ${result.outcome}`)
   return result
 }
 
-/** A program of bench/native; `options` are added to its command line. */
+/** Returns a program of bench/native; `options` are added to its command line. */
 export function native(
   built: Native['programs'][number],
   options: readonly string[] = [],
@@ -97,7 +97,7 @@ export function native(
   }
 }
 
-/** A program without its warm-up; with `each`, only so many transfers of each thread. */
+/** Returns a program without its warm-up; `each` limits the transfers of each thread. */
 export function cold(program: Program, each?: number): Program {
   const run: Program['run'] = (cell, seed) => {
     const transfers = each === undefined ? cell.transfers : each * cell.threads
@@ -106,7 +106,7 @@ export function cold(program: Program, each?: number): Program {
   return { ...program, run }
 }
 
-/** The cell as a program gets it: an interpreter has fewer transfers where there are many, and no warm-up. */
+/** Returns the cell for a program. A slow program gets no warm-up, and fewer transfers if there are many. */
 export function cellFor({ slower }: Program, cell: Cell): Cell {
   if (slower === 1) return cell
   const transfers = cell.transfers > 100_000 ? cell.transfers / slower : cell.transfers

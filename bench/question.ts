@@ -6,13 +6,13 @@ import type { Native } from './programs.ts'
 /** The setting of a question. */
 export interface Setting {
   readonly size: Size
-  /** The native programs of these ids, those that could be built. */
+  /** Returns the native programs of these ids that could be built. */
   readonly native: (...ids: string[]) => Native['programs']
-  /** To be called after every run: a sign of life on a terminal. */
+  /** Must be called after every run: shows progress on a terminal. */
   readonly tick: () => void
 }
 
-/** A table in Markdown, its columns aligned: the first to the left, the others to the right. */
+/** Formats a table in Markdown: the first column aligned left, the others right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((cell, i) =>
     Math.max(cell.length, ...rows.map((row) => row[i]?.length ?? 0)),
@@ -27,23 +27,23 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(rule), ...rows.map(line)].join('\n')
 }
 
-/** A number with commas between its thousands. */
+/** Formats a number with commas between its thousands. */
 export function grouped(number: number): string {
   return Math.round(number).toLocaleString('en-US')
 }
 
-/** Millions, with one decimal. */
+/** Formats a number in millions, with one decimal. */
 export function millions(number: number): string {
   return (number / 1e6).toFixed(1)
 }
 
-/** The value below which this share of some numbers lies. */
+/** Returns the value below which this share of the numbers lies. */
 export function quantile(values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort()
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN
 }
 
-/** The middle of some numbers. */
+/** Returns the median of some numbers. */
 export function median(values: ArrayLike<number>): number {
   const sorted = Float64Array.from(values).sort()
   const middle = sorted.length >> 1

@@ -1,4 +1,4 @@
-/** What does a bank pay that can undo half a transfer: the note that precedes every change of balances? */
+/** How much does it cost a bank to record every transfer, so that a half-done one can be undone? */
 
 import { cells } from './cells.ts'
 import { compare } from './compare.ts'

@@ -1,4 +1,4 @@
-/** What does a request cost on one event loop, beside what people use today? */
+/** How much does a request cost on one event loop, compared with the libraries that people use today? */
 
 import { LockManager, type LockManagerOptions } from '../src/index.ts'
 import { divided, some } from './cells.ts'
@@ -6,7 +6,7 @@ import { measureInTurn, medianRatio } from './compare.ts'
 import { lockwiseManager, type Manager, managers } from './managers.ts'
 import { grouped, median, type Setting, table } from './question.ts'
 
-/** The work for a manager: so many requests, and no more after it has settled. */
+/** The work for a manager: this many requests, all settled at the end. */
 interface Load {
   readonly id: string
   readonly requests: number
@@ -42,7 +42,7 @@ async function besideOthers({ size, tick }: Setting): Promise<string> {
     const count = divided(load.requests, size, 100)
     const measures = managers.map((make) => async () => {
       const manager = make()
-      // Work that the manager before has left is not timed.
+      // Warms up, so that work left by the manager before is not timed.
       await load.run(manager, count / 4)
       return (await timed(() => load.run(manager, count))) / count
     })
@@ -88,7 +88,7 @@ function oneAfterAnother(names: readonly string[]): Load['run'] {
   }
 }
 
-/** So many requests for one name are made at once, again and again. */
+/** Makes this many requests for one name at once, repeatedly. */
 function together(waiters: number): Load['run'] {
   return async ({ hold }, requests) => {
     const names = ['account:7']
@@ -147,7 +147,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 
 function nothing(): void {}
 
-/** Lets others go on while it holds. */
+/** Lets other tasks run while it holds. */
 async function step(): Promise<void> {
   await undefined
 }

@@ -1,8 +1,8 @@
 /**
- * Asks every question of the benchmarks and writes the answers to bench/RESULTS.md.
+ * Runs every question of the benchmarks and writes the answers to bench/RESULTS.md.
  *
- * `--small` runs a little of everything and writes nothing; `--rounds N` changes how often each
- * program runs in each cell; `--only NAME` asks one question and prints its answer.
+ * `--small` runs a little of everything and writes nothing; `--rounds N` sets how often each program runs in
+ * each cell; `--only NAME` runs one question and prints its answer.
  */
 
 import { writeFileSync } from 'node:fs'

@@ -1,10 +1,10 @@
 /**
- * Assembles src/backends/threads/kernel.wat into kernel-code.ts beside it; with --check only compares.
+ * Assembles src/backends/threads/kernel.wat into kernel-code.ts beside it; with --check, only compares.
  *
- * The globals that kernel.wat imports never change for one owner. They are assembled as constants of
- * five bytes, whose places are listed beside the code: wasm-kernel.ts writes each owner's own values
- * there, which is faster than reading a global again and again. And functions of one expression are
- * written out where they are called: V8 does that itself only from Node 24 on.
+ * The globals that kernel.wat imports never change for one owner. They are assembled as constants of five
+ * bytes, and the output lists their positions. wasm-kernel.ts writes each owner's values there, which is
+ * faster than repeated reads of a global. The functions in WRITTEN_OUT consist of one expression, and are
+ * inlined at their calls: V8 does that itself only from Node 24 on.
  */
 // @ts-check
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -50,7 +50,7 @@ writeFileSync(target, code)
 console.log(`kernel: ${bytes.length} bytes`)
 
 /**
- * Puts the expression of a function in the place of its calls. Their arguments are local variables.
+ * Replaces the calls of a function by its expression. Their arguments are local variables.
  * @param {string} text
  * @param {string} name
  */
@@ -75,7 +75,7 @@ function writeOut(text, name) {
     )
 }
 
-/** The kernel with a number of its own, five bytes long, in place of each setting. */
+/** Assembles the kernel with a five-byte marker in place of each setting. */
 async function assemble() {
   let text = source
   for (const [i, { line, name }] of settings.entries()) {
@@ -91,7 +91,7 @@ function marker(setting) {
 }
 
 /**
- * Every place of a setting's marker, behind the opcode of i32.const.
+ * Returns every position of a setting's marker, after the opcode of i32.const.
  * @param {number} setting
  * @param {string} name
  */

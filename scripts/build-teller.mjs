@@ -1,7 +1,7 @@
 /**
- * Bundles src/bank/teller.ts, with all that it imports, into teller-code.ts beside it: what `runBank`
- * starts its threads from where its own files were bundled into a program. Not in version control,
- * because it changes with every file that it holds.
+ * Bundles src/bank/teller.ts and its imports into teller-code.ts beside it. `runBank` starts its threads from
+ * this code if its own files were bundled into a program. The file is not in version control, because it
+ * changes with every bundled file.
  */
 // @ts-check
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -17,7 +17,7 @@ const { outputFiles } = buildSync({
   target: 'node20',
   format: 'cjs',
   charset: 'utf8',
-  // Names stay, for the call stacks in deadlock reports.
+  // Keeps names, for the call stacks in deadlock reports.
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',

@@ -1,6 +1,4 @@
-/**
- * Checks that imports run one way, as ARCHITECTURE.md says: prints `path:line: what is wrong`.
- */
+/** Checks that imports go only in the directions that ARCHITECTURE.md allows. Prints `path:line: fault`. */
 // @ts-check
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
@@ -9,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../src/', import.meta.url))
 
 /**
- * A folder, and what its files may import beside their own folder: folders (ending in /), files, and
- * `node:` or `npm` for what comes from outside. The first row that fits a file counts.
+ * A folder, and what its files may import besides their own folder: folders (ending in /), files, and `node:`
+ * or `npm` for imports from outside. The first row that matches a file applies.
  * @type {[folder: string, mayImport: string[]][]}
  */
 const RULES = [

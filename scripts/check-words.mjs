@@ -1,6 +1,6 @@
 /**
- * Checks the project's words: terms that the field does not use, and comments that open with a word that
- * makes the reader wait for the subject. Prints `path:line: word: use …`.
+ * Checks the project's wording: words that the field does not use, and comments that open with a word before
+ * their subject. Prints `path:line: word: use …`.
  *
  * Cost: a fifth of a second for the whole project.
  */
@@ -11,9 +11,9 @@ import { fileURLToPath } from 'node:url'
 
 /**
  * @typedef {object} Rule
- * @property {RegExp} not what must not be written; `g` is set
- * @property {RegExp} [but] what may surround it
- * @property {string} use what to write instead
+ * @property {RegExp} not the forbidden words; `g` is set
+ * @property {RegExp} [but] allowed phrases that contain them
+ * @property {string} use the words to write instead
  * @property {readonly string[]} samples lines that break the rule
  */
 
@@ -119,13 +119,13 @@ export const RULES = [
   },
 ]
 
-/** A sentence that opens so makes the reader wait for its subject; a question may. */
+/** The words that must not open a sentence, because they delay its subject; a question may. */
 const OPENING = /(?:^|[.!?:] )(Of|Who|Whom|Whoever|What)\b(?=[^.!?]*(.|$))/g
 
 /** @typedef {{ readonly line: number, readonly word: string, readonly use: string }} Finding */
 
 /**
- * The findings in one file.
+ * Returns the findings in one file.
  * @param {string} path
  * @param {string} text
  * @returns {Finding[]}
@@ -156,7 +156,7 @@ function wordsIn(content, { not, but }) {
 }
 
 /**
- * The comments of a program, the lines of each joined, without the signs around them.
+ * Returns the comments of a program, each with its lines joined, without comment signs.
  * @param {readonly string[]} lines
  */
 function commentsOf(lines) {
@@ -179,7 +179,7 @@ function commentsOf(lines) {
 }
 
 /**
- * The paragraphs of a page, without its programs and tables.
+ * Returns the paragraphs of a page, without its programs and tables.
  * @param {readonly string[]} lines
  */
 function paragraphsOf(lines) {
@@ -195,7 +195,7 @@ function paragraphsOf(lines) {
   return paragraphs
 }
 
-/** Files that are checked; those that name the words, or are generated, are not. */
+/** The files to check, except those that list the words or are generated. */
 const CHECKED = /\.(ts|mjs|js|wat|md)$/
 const EXEMPT = [
   'scripts/check-words.mjs',

@@ -1,4 +1,4 @@
-/** Removes what the build and the tests made. */
+/** Removes the output of the build and of the tests. */
 // @ts-check
 import { rmSync } from 'node:fs'
 

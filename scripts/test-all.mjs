@@ -1,8 +1,8 @@
-/** `npm test`: builds, checks, tests; says before each step what it is and how long it takes. */
+/** `npm test`: builds, checks, tests; before each step prints its purpose and its usual duration. */
 // @ts-check
 import { spawnSync } from 'node:child_process'
 
-/** On 2 cores. */
+/** The usual duration on 2 cores. */
 const MINUTES = 12
 /** @type {readonly (readonly [script: string, what: string, time: string])[]} */
 const STEPS = [

@@ -1,4 +1,4 @@
-/** Node's reporter of tests, with a line before each file: which one it is, of how many. */
+/** Node's test reporter, with a line before each file: its number, and the number of all files. */
 // @ts-check
 import { relative } from 'node:path'
 import { Transform } from 'node:stream'
@@ -15,7 +15,7 @@ const files = new Transform({
   writableObjectMode: true,
   transform(event, _encoding, done) {
     const { type, data } = event
-    // The runner takes a file for a test whose name is its path.
+    // The runner reports a file as a test whose name is its path.
     if (type === 'test:dequeue' && data.nesting === 0 && data.name.startsWith(root)) {
       number++
       this.push(`\nfile ${number} of ${count}: ${relative(root, data.name)}\n`)

@@ -1,6 +1,6 @@
 /**
- * Runs the built tests with Node's own runner: all of them, or those whose path has one of the
- * arguments in it. (Node 20 takes no patterns, so the files are found here.)
+ * Runs the built tests with Node's own runner: all, or those whose path contains one of the arguments. (Node
+ * 20 takes no patterns, so this script finds the files.)
  */
 // @ts-check
 import { spawnSync } from 'node:child_process'

@@ -1,4 +1,7 @@
-/** `lockwise`: locks by name for asynchronous code, and the words that every part of the library shares. */
+/**
+ * `lockwise`: named locks for asynchronous code, and the types and errors that all parts of the library
+ * share.
+ */
 
 export {
   DeadlockError,

@@ -1,9 +1,10 @@
 /**
- * The port: the only things that the manager and a backend know of each other.
+ * The interface between the manager and a backend: neither knows anything else of the other.
  *
- * The manager turns what the caller wants into a plan, asks a backend for it, calls the callback, and
- * releases. A backend keeps the locks: who holds one, who waits, who is next. It calls `granted`, `failed`
- * and `lost` on the requests that it was given, and knows nothing else of the manager.
+ * The manager turns a call into a plan, requests the plan from a backend, runs the callback, and releases.
+ * The backend keeps the locks: their holders, their waiters, and the order of the waiters. It calls
+ * `granted`, `failed` and `lost` on its requests, and knows nothing else of the manager but
+ * {@link BackendHost}.
  *
  *     acquire ── true ──────────────────────────▶ held ── release ──▶ gone
  *        └────── false ─▶ waits ── granted ──────▶ held ── lost, then release ──▶ gone
@@ -24,7 +25,7 @@ export interface Supports {
   readonly shared: boolean
 }
 
-/** A link of a plan, as its backend makes it: the local one keeps the request's place in a queue here. */
+/** A node of a plan, made by the backend: the local one keeps the request's position in a queue here. */
 export interface PlanNode extends WantedLock<string> {
   next: PlanNode | undefined
 }
@@ -33,42 +34,42 @@ export interface PlanNode extends WantedLock<string> {
 export interface Backend<Request extends BackendRequest = BackendRequest> {
   readonly supports: Supports
 
-  /** Called once, before anything else. */
+  /** Called once, before all other methods. */
   attach(host: BackendHost<Request>): void
 
-  /** A link for a new plan. */
+  /** Makes a node for a new plan. */
   node(name: string, mode: LockMode): PlanNode
 
   /**
-   * Asks for all locks of a plan. True: granted now. False: later, never inside this call, exactly one of
-   * `granted` and `failed` follows, unless `cancel` comes first. With `steal`, holders lose their locks
-   * first, by `lost`, inside this call.
+   * Requests all locks of a plan. True: granted now. False: exactly one of `granted` and `failed` follows
+   * later, never inside this call, unless `cancel` comes first. With `steal`, the holders first lose their
+   * locks by `lost`, inside this call.
    */
   acquire(request: Request): boolean
 
   /**
-   * Asks for all locks of a plan, and does not wait: false if some are busy, and then nothing has changed.
-   * Only backends that know the answer at once have it. Any other gets `ifAvailable` requests by `acquire`,
-   * and lets them fail with LockNotAvailableError.
+   * Requests all locks of a plan without waiting. False: some are busy, and nothing has changed. Only
+   * backends that know the answer at once implement it. Other backends get `ifAvailable` requests by
+   * `acquire`, and fail them with LockNotAvailableError.
    */
   tryAcquire?(request: Request): boolean
 
   /**
-   * Ends a request's wait. If a grant is already on its way, the backend releases it. The manager also calls
-   * this for a request that never entered: then it does nothing.
+   * Ends a request's wait. If a grant is already under way, the backend releases it. Does nothing for a
+   * request that never entered: the manager calls it for those too.
    */
   cancel(request: Request): void
 
   /**
-   * Releases what a request was granted, whether or not it has lost that. Ignores a request that the backend
-   * does not have. A promise settles when the locks are free; the program gets the callback's result only
-   * then.
+   * Releases the locks that a request was granted, whether or not it has lost them. Ignores a request that
+   * the backend does not have. A returned promise settles when the locks are free; only then does the program
+   * get the callback's result.
    */
   release(request: Request): void | Promise<void>
 
   /**
-   * The root holders that are in the way of a request that waits, or would have to wait: those at the ends of
-   * the chains of waiting requests. `name`: of this lock of the plan only.
+   * Returns the root holders that block a request which waits, or would have to wait: the holders at the ends
+   * of the chains of waiting requests. `name` restricts the search to this lock of the plan.
    */
   blockers(
     request: Request,
@@ -76,73 +77,75 @@ export interface Backend<Request extends BackendRequest = BackendRequest> {
   ): readonly Blocker<Request>[] | Promise<readonly Blocker<Request>[]>
 
   /**
-   * The locks that the manager's own requests hold or wait for, in no order. Some may be in use by no
-   * request. Cost: one step each.
+   * The locks that the manager's own requests hold or wait for, in no order. Some may be unused. Cost: one
+   * step each.
    */
   locks(): Iterable<LockState<Request>>
 
-  /** One of these locks. Cost: a look-up. */
+  /** Returns one of these locks. Cost: a look-up. */
   lock(name: string): LockState<Request> | undefined
 
-  /** The requests that hold and that wait, those of other managers included. */
+  /** Returns the requests that hold and that wait, including those of other managers. */
   query(): LockManagerSnapshot | Promise<LockManagerSnapshot>
 
-  /** Frees what the backend itself has open. The manager's requests have ended. */
+  /** Releases the backend's own resources. The manager's requests have ended by then. */
   close(): Promise<void>
 
-  /** The edges between waiting requests: present where the manager is to find deadlocks, not the backend. */
+  /** The edges between waiting requests; present if the manager must find deadlocks, not the backend. */
   readonly waits?: WaitEdges<Request>
 }
 
-/** Whether a backend answers at once: by {@link Backend.tryAcquire}; its releases are done when they return. */
+/**
+ * Whether a backend answers at once: it has {@link Backend.tryAcquire}, and releases finish synchronously.
+ */
 export function answersAtOnce(backend: Pick<Backend<never>, 'tryAcquire'>): boolean {
   return backend.tryAcquire !== undefined
 }
 
-/** The manager, as its backend knows it. */
+/** The manager, as seen by its backend. */
 export interface BackendHost<Request extends BackendRequest = BackendRequest> {
   readonly deadlockAfterMs: number
   readonly deadlockVictims: 'proved' | 'likely'
   /** Reports a deadlock that the backend has found. */
   report(report: DeadlockReport): void
-  /** Whether the holder around a waiting request is proved to wait for it, now. */
+  /** Whether the holder around a waiting request is now proved to wait for it. */
   prove(request: Request): Promise<boolean>
 }
 
-/** A request, as backends know it. */
+/** A request, as seen by backends. */
 export interface BackendRequest {
-  /** Younger requests of a manager have larger numbers. */
+  /** Unique in a manager; larger for younger requests. */
   readonly id: number
-  /** Its first node. The backend's own `node` made all nodes of every request that `acquire` gets. */
+  /** The first node. `Backend.node` made all nodes of every request that `acquire` gets. */
   readonly plan: Plan
-  /** The nearest holder around it that has not ended. A detached request can keep one that has. */
+  /** The nearest unfinished holder around it. For a detached request, that holder may have ended. */
   readonly parent: BackendRequest | undefined
   /** Its name in reports. */
   readonly label: string
-  /** Since when it waits or holds, in milliseconds since 1970. */
+  /** The time since which it has waited or held, in milliseconds since 1970. */
   readonly since: number
-  /** The innermost line of the program that made it; `undefined` where that was not kept. */
+  /** The innermost line of the program that made it; `undefined` if it was not kept. */
   readonly callSite: string | undefined
   readonly steal: boolean
   readonly ifAvailable: boolean
   readonly timeoutMs: number | undefined
   /**
-   * A counter of the backend's own, {@link OUTSIDE} before `acquire`. It is here so that a request needs no
+   * A counter for the backend; {@link OUTSIDE} before `acquire`. Stored here so that a request needs no
    * second object.
    */
   missing: number
-  /** Its turn has come. Runs no code of the program, and may be called while another request is released. */
+  /** Grants the request. Runs no code of the program. May be called while another request is released. */
   granted(): void
-  /** It waits no longer, and will not be granted. */
+  /** Ends the wait: the request will not be granted. */
   failed(error: Error): void
-  /** Its locks are lost: stolen, or the connection to the store is gone. `release` follows. */
+  /** Reports that its locks are lost: stolen, or the connection to the store is gone. `release` follows. */
   lost(reason: Loss): void
 }
 
-/** The value of `missing` for a request that no backend has yet. */
+/** The value of `missing` for a request that has not entered a backend. */
 export const OUTSIDE = -1
 
-/** Why a request has lost its locks. */
+/** The reason why a request lost its locks. */
 export type Loss =
   | { readonly kind: 'stolen'; readonly by: BackendRequest | Other }
   | { readonly kind: 'gone'; readonly error: Error }
@@ -150,21 +153,21 @@ export type Loss =
 /** A request of another manager, as far as the store knows it. */
 export type Other = Pick<BackendRequest, 'label' | 'since' | 'callSite'>
 
-/** A holder that is in the way of a request. */
+/** A holder that blocks a request. */
 export interface Blocker<Request extends BackendRequest = BackendRequest> {
   /** The lock that it holds. */
   readonly name: string
   readonly mode: LockMode
   /**
-   * The lock of the request's own plan at which the chain to this holder begins: `name` itself where the
-   * chain has no requests in between.
+   * The lock of the request's own plan at which the chain to this holder begins; `name` itself if no requests
+   * are in between.
    */
   readonly waitsFor: string
-  /** The mode in which the request wants that. */
+  /** The mode in which the request wants `waitsFor`. */
   readonly wanted: LockMode
-  /** A request of this manager; or, of another one, what its store says of it. */
+  /** A request of this manager, or the store's data about a request of another manager. */
   readonly by: Request | Other
-  /** How many hold the lock `name`, and how many wait for it. */
+  /** The number of requests that hold the lock `name`, and the number that wait for it. */
   readonly holders: number
   readonly waiters: number
 }
@@ -174,7 +177,7 @@ export interface LockState<Request extends BackendRequest = BackendRequest> {
   readonly name: string
   /** The number of requests that wait for it. */
   readonly waiting: number
-  /** The last request in the queue, a holder or a waiter; `undefined` where no request uses the lock. */
+  /** The last request in the queue, a holder or a waiter; `undefined` if no request uses the lock. */
   readonly newest: Request | undefined
   /** The requests that hold it, the oldest first. */
   holders(): Iterable<Request>
@@ -185,27 +188,27 @@ export interface LockState<Request extends BackendRequest = BackendRequest> {
 /**
  * The edges between requests that wait for each other on one event loop.
  *
- * A soft edge leads only to the nearest requests before a waiter in its queue: to the next exclusive one, and
- * from an exclusive waiter also to the readers in between. A search reaches all others through these, and so
+ * A soft edge leads only to the nearest requests before a waiter in its queue: to the nearest exclusive one,
+ * and from an exclusive waiter also to the readers in between. A search reaches all others through these, and
  * need not follow every pair in a queue.
  */
 export interface WaitEdges<Request extends BackendRequest = BackendRequest> {
   /** All holders of the locks that a request waits for. */
   hardBlockers(request: Request): Iterable<Request>
   /**
-   * Holders of the locks that a request waits for, and requests that wait before it: enough of them to reach
-   * every holder that is in its way through others.
+   * Holders of the locks that a request waits for, and requests that wait before it: enough of them to reach,
+   * through others, every holder that blocks it.
    */
   softBlockers(request: Request): Iterable<Request>
   /** The nearest requests that wait behind a request: enough of them to reach all others. */
   waitersBehind(request: Request): Iterable<Request>
-  /** Whether any request waits in the queues of a request that holds. */
+  /** Whether any request waits in the queues of a holder. */
   hasWaiters(request: Request): boolean
   /** The locks that a request waits for, each with its holders. */
   lacks(request: Request): Iterable<Lack<Request>>
   /**
-   * Moves waiting requests that are before beneficiaries in a queue to behind them, where `mayBeOvertaken`
-   * agrees. Asks that from the front of each queue. Returns the moved requests.
+   * Moves waiting requests that are before beneficiaries in a queue to behind them, if `mayBeOvertaken`
+   * agrees. Calls that from the front of each queue. Returns the moved requests.
    */
   rearrange(
     beneficiaries: Iterable<Request>,

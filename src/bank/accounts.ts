@@ -1,26 +1,25 @@
 /**
- * The accounts: what stands in the bytes behind each lock, and the one function that moves money.
+ * The accounts: the layout of the bytes behind each lock, and the only functions that move money.
  *
  * Record 0 is the bank's own, record `i + 1` is account `i`. All fields are float64: balances are whole
- * minor units (cents), exact up to 2^53. An account's fields are read and written under its lock only;
- * the bank's are written under the bank's lock, and a transfer reads the first of them under its own
- * two locks (audit.ts says why that is enough).
+ * minor units (cents), exact up to 2^53. An account's fields are read and written only under its lock; the
+ * bank's are written under the bank's lock. A transfer reads the first of the bank's fields while it holds
+ * only its own two locks (audit.ts explains why that is enough).
  *
  * | record  | element 0             | element 1                   | element 2                  |
  * | ------- | --------------------- | --------------------------- | -------------------------- |
  * | bank    | running audit, 0: none | the last audit's number    |                            |
  * | account | balance               | balance when an audit began | the last audit that saw it |
  *
- * An account's elements 3 to 5 can note a transfer that its payer has begun and not ended: the payee's
- * record (0: no transfer), the payer's balance before, the payee's balance before. The thread that
- * takes over the locks of a dead teller undoes that transfer (an undo log of before-images, as in
- * databases).
+ * An account's elements 3 to 5 can record a transfer that it has begun and not finished paying: the payee's
+ * record (0: no transfer), the payer's balance before, the payee's balance before. They are an undo log of
+ * before-images, as in databases: the thread that takes over the locks of a dead teller undoes the transfer.
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
 import { giveUpTimeSlice } from './rest.ts'
 
-/** The bytes of a record: one cache line. */
+/** The size of a record: one cache line. */
 export const RECORD_BYTES = 64
 
 const STRIDE = RECORD_BYTES / 8
@@ -32,20 +31,20 @@ const PAYEE = 3
 const PAYER_BEFORE = 4
 const PAYEE_BEFORE = 5
 
-/** The accounts behind a table's locks, as {@link move} takes them. */
+/** The bytes behind a table's locks, as {@link move} accesses them. */
 export type Accounts = Float64Array
 
-/** The accounts of a bank. */
+/** Returns the accounts of a bank. */
 export function accountsOf(locks: SharedLocks): Accounts {
   return locks.view(Float64Array)
 }
 
-/** The balance of the account in a record. */
+/** Returns the balance of the account in a record. */
 export function balanceOf(accounts: Accounts, record: number): number {
   return accounts[record * STRIDE] as number
 }
 
-/** The sum of the balances in records 1 to `last`. */
+/** Returns the sum of the balances in records 1 to `last`. */
 export function sumOfBalances(accounts: Accounts, last: number): number {
   let total = 0
   for (let at = STRIDE; at <= last * STRIDE; at += STRIDE) total += accounts[at] as number
@@ -58,8 +57,8 @@ export function setBalance(accounts: Accounts, record: number, balance: number):
 }
 
 /**
- * Moves `amount` from one record to another, both locked; false if the balance is too small. While an
- * audit runs, what it has not seen yet is kept for it first.
+ * Moves `amount` from one record to another; the caller holds both locks. Returns false if the balance is too
+ * small. While an audit runs, first saves for it the balances that it has not seen.
  */
 export function move(accounts: Accounts, payer: number, payee: number, amount: number): boolean {
   const from = payer * STRIDE
@@ -67,14 +66,14 @@ export function move(accounts: Accounts, payer: number, payee: number, amount: n
   const balance = accounts[from] as number
   if (balance < amount) return false
   const audit = accounts[RUNNING_AUDIT] as number
-  // Fewer bytes of bytecode than `audit !== 0`, and each counts: test/bank/inlining.test.ts.
+  // Fewer bytes of bytecode than `audit !== 0`; each byte counts: test/bank/inlining.test.ts.
   if (audit) keepForAudit(accounts, from, to, audit)
   accounts[from] = balance - amount
   accounts[to] = (accounts[to] as number) + amount
   return true
 }
 
-/** The same as {@link move}, but so that it can be undone if the thread ends in the middle of it. */
+/** Like {@link move}, but the transfer can be undone if the thread ends in the middle of it. */
 export function moveNoted(
   accounts: Accounts,
   payer: number,
@@ -85,8 +84,8 @@ export function moveNoted(
 }
 
 /**
- * The same as {@link moveNoted}, but it gives up its time slice between debit and credit, as the
- * lecture's program does: under locks a delay, without them a lost update.
+ * Like {@link moveNoted}, but gives up the time slice between debit and credit, as the lecture's program
+ * does. Under locks that is a delay; without them, a lost update.
  */
 export function moveSlowly(
   accounts: Accounts,
@@ -122,8 +121,8 @@ function moveInSteps(
 }
 
 /**
- * Undoes the transfer that the account in a record has begun to pay and not ended; both locks are held,
- * and the teller is dead. Answers whether it was half done.
+ * Undoes the unfinished transfer that the account in a record was paying. The caller holds both locks, and
+ * the teller is dead. Returns whether a balance had already changed.
  */
 export function undo(accounts: Accounts, record: number): boolean {
   const from = record * STRIDE
@@ -138,7 +137,7 @@ export function undo(accounts: Accounts, record: number): boolean {
   return half
 }
 
-/** Begins an audit, under the bank's lock: its number, which transfers see from now on. */
+/** Begins an audit, under the bank's lock. Returns its number, which transfers see from now on. */
 export function beginAudit(accounts: Accounts): number {
   const audit = (accounts[LAST_AUDIT] as number) + 1
   accounts[LAST_AUDIT] = audit
@@ -146,7 +145,7 @@ export function beginAudit(accounts: Accounts): number {
   return audit
 }
 
-/** The balance that a locked account had when the audit began; the audit has seen it from now on. */
+/** Returns the balance of a locked account at the beginning of the audit, and marks the account as seen. */
 export function balanceAtAudit(accounts: Accounts, record: number, audit: number): number {
   const at = record * STRIDE
   if (accounts[at + SEEN_BY] === audit) return accounts[at + SAVED] as number
@@ -160,8 +159,8 @@ export function endAudit(accounts: Accounts): void {
 }
 
 /**
- * Keeps what a running audit has not seen. Its number is read once, before: the next audit may begin
- * meanwhile, and must find both balances kept, or neither.
+ * Saves the balances that a running audit has not seen. The caller reads the audit's number only once. The
+ * next audit may begin meanwhile, and must find both balances saved, or neither.
  */
 function keepForAudit(accounts: Accounts, from: number, to: number, audit: number): void {
   keepOne(accounts, from, audit)

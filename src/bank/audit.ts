@@ -1,24 +1,25 @@
 /**
- * The audit: the sum of all balances at one moment, while transfers go on.
+ * The audit: the sum of all balances at one moment, while transfers continue.
  *
- * Source    the snapshot by copy on first write, as in database checkpoints; three ways, by strategy.
- * Steps     'whole': take every lock at once (few of them), sum, release. The bank stops for the sum.
- *           'snapshot': take the bank's own lock (one audit at a time), raise the audit's number, then
- *           visit the accounts one by one, each under its own lock. A transfer that holds both its
- *           locks looks whether an audit runs, and if so keeps the old balance of an account that the
- *           audit has not seen (accounts.ts). The audit adds the kept balance where there is one.
- *           'unlocked': just sum.
- *           A gentle audit rests between its parts (every 1,024 accounts of a snapshot, every whole sum)
+ * Source    The snapshot by copy on first write, as in database checkpoints. The strategy selects one of
+ *           three kinds.
+ * Steps     'whole': lock all of a few locks at once, sum, release. The bank stops for the sum.
+ *           'snapshot': take the bank's own lock (one audit at a time), increment the audit's number, then
+ *           visit the accounts one by one, each under its own lock. A transfer that holds both its locks
+ *           checks whether an audit runs. If so, it saves the old balance of an account that the audit has
+ *           not seen (accounts.ts). The audit adds the saved balance if there is one.
+ *           'unlocked': only sum.
+ *           A gentle audit rests between its parts (every 1,024 accounts of a snapshot, every whole sum) for
  *           four times as long as they took.
- * Invariant A transfer that did not see the audit began before it: the audit visits both its accounts
- *           after it, since it still holds both locks. One that saw it keeps both old balances, unless
- *           the audit has them already. So every transfer counts whole or not at all. A transfer may
- *           read the audit's number late, for it does not take the bank's lock. But a thread that locks
- *           an account after the audit has locked it sees the number.
- * Cost      'snapshot': one lock taken and released for each account, never more than one held beside the
- *           bank's own: a transfer waits for some nanoseconds at most. But every account's cache line
- *           moves to the auditor's core and back, which can take more time from transfers than the
- *           locks do: an audit without pause needs ever so many accounts' lines as often as they do.
+ * Invariant Every transfer counts entirely or not at all. A transfer that did not see the audit began before
+ *           it and still holds both locks, so the audit visits both accounts after it. A transfer that saw
+ *           the audit saves both old balances, unless the audit has them already. A transfer does not take
+ *           the bank's lock, and so may see a new audit's number late. But a thread that locks an account
+ *           after the audit has locked it sees the number.
+ * Cost      'snapshot': one lock and unlock for each account, never more than one held besides the bank's
+ *           own, so a transfer waits for some nanoseconds at most. But every account's cache line moves to
+ *           the auditor's core and back. That can cost transfers more time than the locks do: an audit
+ *           without pauses fetches very many accounts' lines, as often as transfers do.
  */
 
 import type { SharedLocks } from '../backends/threads/index.ts'
@@ -28,10 +29,10 @@ import type { Auditing } from './strategies.ts'
 
 /** The bank's own lock. */
 const BANK = 0
-/** The accounts that a snapshot visits between two rests. */
+/** The number of accounts that a snapshot visits between two rests. */
 const PART = 1024
 
-/** The total of accounts 1 to `last` (record numbers); with a `pace`, gently. */
+/** Returns the total of accounts 1 to `last` (record numbers); a `pace` makes the audit gentle. */
 export function audit(
   way: Auditing,
   locks: SharedLocks,

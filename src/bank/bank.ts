@@ -1,8 +1,8 @@
 /**
- * The bank: accounts in shared memory, transfers under a strategy, audits. It uses locks as a user would.
+ * The bank: accounts in shared memory, transfers under a strategy, audits. It uses only the public lock API.
  *
- * The checks of a transfer stand here, and not in a file of their own: a name that is imported costs
- * bytecode in the hot loop (test/bank/inlining.test.ts).
+ * The checks of a transfer are in this file, because each imported name costs bytecode in the hot loop
+ * (test/bank/inlining.test.ts).
  */
 
 import {
@@ -31,14 +31,14 @@ import type { AuditOptions, BankOptions, OpenBankOptions } from './options.ts'
 import { Pace } from './rest.ts'
 import { type Auditing, type Strategy, type StrategyName, strategyNamed } from './strategies.ts'
 
-/** The data with which another thread opens a bank: send it as `workerData`. */
+/** The data for opening a bank in another thread: send it as `workerData`. */
 export interface BankHandle {
   readonly locks: SharedLocksHandle
   readonly strategy: StrategyName
   readonly repairs: boolean
 }
 
-/** A bank, as one thread sees it. */
+/** A bank, as seen by one thread. */
 export class Bank {
   readonly #locks: SharedLocks
   readonly #accounts: Accounts
@@ -74,10 +74,10 @@ export class Bank {
   }
 
   /**
-   * Opens the doors of a new bank.
+   * Creates a bank.
    *
-   * @throws LockUsageError for an unknown strategy, fewer than two accounts, a balance that is no whole
-   *   number from 0, a total past the safe integers, and any other option out of its range.
+   * @throws LockUsageError for an unknown strategy, fewer than two accounts, a balance that is not a whole
+   * number from 0, a total beyond the safe integers, or any other option out of range.
    */
   static create(options: BankOptions): Bank {
     const { balances, strategy, stripes, tellers, repairs } = checkBank(options)
@@ -94,7 +94,7 @@ export class Bank {
     return bank
   }
 
-  /** Opens the bank in this thread: once in each. */
+  /** Opens the bank in this thread. Call it once in each thread. */
   static open({ locks, strategy, repairs }: BankHandle, options: OpenBankOptions = {}): Bank {
     return new Bank((opening) => SharedLocks.open(locks, opening), strategy, repairs, options)
   }
@@ -108,38 +108,37 @@ export class Bank {
     }
   }
 
-  /** How many accounts there are: they are numbered from 0. */
+  /** The number of accounts; they are numbered from 0. */
   get count(): number {
     return this.#count
   }
 
-  /** How often this thread slept because a lock was busy. */
+  /** The number of times that this thread slept because a lock was busy. */
   get sleeps(): number {
     return this.#locks.sleeps
   }
 
-  /** How many transfers of dead tellers this thread found half done, and undid. */
+  /** The number of half-done transfers of dead tellers that this thread undid. */
   get undone(): number {
     return this.#undone
   }
 
-  /** Whether transfers give up their time slice between debit and credit, to make faults visible. */
+  /** Makes transfers give up their time slice between debit and credit, so that faults become visible. */
   set slowly(slowly: boolean) {
     this.#move = slowly ? moveSlowly : this.#repairs ? moveNoted : move
   }
 
   /**
-   * Moves `amount` minor units from one account to another: true when done, false when refused because
-   * the payer has less. The balance is checked inside the locks.
+   * Moves `amount` minor units from one account to another. Returns false, and moves nothing, if the payer
+   * has less. The balance is checked under the locks.
    *
-   * @throws LockUsageError for an account that does not exist, payer and payee the same, or an amount
-   *   that is no whole number from 0 to 2^53 - 1.
+   * @throws LockUsageError for an account that does not exist, the same payer and payee, or an amount that is
+   *   not a whole number from 0 to 2^53 - 1.
    * @throws DeadlockError under `unordered`; nothing has moved then.
-   * @throws OwnerDiedError if a thread ended while it held one of the accounts, and the bank repairs
-   *   nothing.
+   * @throws OwnerDiedError if a thread ended while it held one of the accounts, and the bank does not repair.
    */
   transfer(from: number, to: number, amount: number): boolean {
-    // Every byte of bytecode here and in what it calls counts: test/bank/inlining.test.ts.
+    // Each byte of bytecode here and in the called functions counts: test/bank/inlining.test.ts.
     mustBeTransfer(from, to, amount, this.#count)
     const payer = from + 1
     const payee = to + 1
@@ -147,30 +146,30 @@ export class Bank {
     return this.#locks.holdPair(payer, payee, this.#move, this.#accounts, payer, payee, amount)
   }
 
-  /** The sum of all balances at one moment, in minor units: by the locks, or under `unlocked` as it comes. */
+  /** Returns the sum of all balances in minor units: at one moment, except under `unlocked`. */
   audit({ gently = false }: AuditOptions = {}): number {
     const pace = gently ? this.#pace : undefined
     return audit(this.#auditing, this.#locks, this.#accounts, this.#count, pace)
   }
 
-  /** All balances, as they stand: for when no thread transfers. */
+  /** Returns all balances, without locks. Call it only while no thread transfers. */
   balances(): Float64Array {
     const balances = new Float64Array(this.#count)
     for (let i = 0; i < this.#count; i++) balances[i] = balanceOf(this.#accounts, i + 1)
     return balances
   }
 
-  /** Sets all balances: for when no thread transfers. */
+  /** Sets all balances, without locks. Call it only while no thread transfers. */
   reset(balances: ArrayLike<number>): void {
     for (let i = 0; i < this.#count; i++) setBalance(this.#accounts, i + 1, balances[i] as number)
   }
 
-  /** Gives this thread's place at the bank back; the object cannot be used after it. */
+  /** Releases this thread's owner number; the object cannot be used afterwards. */
   close(): void {
     this.#locks.close()
   }
 
-  /** The transfer of the strategies that take one lock after the other, or none; and of traced ones. */
+  /** A transfer that takes its locks one by one, or takes none; also every traced transfer. */
   #transferStepwise(payer: number, payee: number, amount: number): boolean {
     const { taking } = this.#strategy
     if (taking === 'none') return this.#moveMoney(payer, payee, amount)
@@ -193,7 +192,7 @@ export class Bank {
     }
   }
 
-  /** Makes consistent what a dead teller left: undoes its transfer, and ends its audit. */
+  /** Repairs the locks of a dead teller: undoes its transfer, and ends its audit. */
   #repair({ locks }: AbandonedLocks): void {
     const { lockCount } = this.#locks
     for (let record = 1; record <= this.#count; record++) {
@@ -222,7 +221,7 @@ function mustBeTransfer(from: number, to: number, amount: number, count: number)
   throw badTransfer(from, to, amount, count)
 }
 
-/** The error for a transfer that {@link mustBeTransfer} refuses. */
+/** Makes the error for a transfer that {@link mustBeTransfer} refuses. */
 function badTransfer(from: unknown, to: unknown, amount: unknown, count: number): LockUsageError {
   for (const account of [from, to]) {
     if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count)

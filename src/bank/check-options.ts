@@ -1,6 +1,6 @@
 /**
- * Checks the options of a bank and of its runs, before anything is started: one snapshot of them, with
- * the defaults filled in, or a `LockUsageError` that names the option, the range and the value.
+ * Checks the options of a bank and of its runs, before anything starts. Returns one snapshot of them with the
+ * defaults filled in, or throws a `LockUsageError` that names the option, the range and the value.
  */
 
 import { LockUsageError } from '../index.ts'
@@ -19,7 +19,7 @@ import type { BankOptions, RunOptions, ThreadOption } from './options.ts'
 import { type StrategyName, strategyNames } from './strategies.ts'
 import type { Orders } from './workload.ts'
 
-/** Options that were checked. The balances are a copy, and each other option was read once. */
+/** Checked options. The balances are a copy, and each other option was read once. */
 export interface CheckedRun {
   readonly strategy: StrategyName
   readonly balances: Float64Array
@@ -40,19 +40,19 @@ export interface CheckedRun {
   readonly signal: AbortSignal | undefined
 }
 
-/** The same of a bank. */
+/** Checked options of a bank. */
 export interface CheckedBank extends Pick<CheckedRun, BankPart> {
   readonly tellers: number | undefined
 }
 
 type BankPart = 'strategy' | 'balances' | 'stripes' | 'repairs'
 
-/** Threads of one run: tellers and auditors together. */
+/** The maximum number of threads in one run: tellers and auditors together. */
 const MAX_THREADS = 1000
 const MAX_TASKS = 1_000_000
-/** A table of locks has no more owners than these. */
+/** The maximum number of owners of a lock table. */
 const MAX_TELLERS = 65_535
-/** Locks of a striped bank, by default. */
+/** The default number of locks of a striped bank. */
 const STRIPES = 64
 
 const BANK_OPTIONS: Readonly<Record<keyof BankOptions, true>> = {
@@ -63,7 +63,7 @@ const BANK_OPTIONS: Readonly<Record<keyof BankOptions, true>> = {
   repairs: true,
 }
 
-/** Options for worker threads, each with its default: the only value that tasks take. */
+/** The options for worker threads with their defaults; tasks accept only the default. */
 const THREAD_OPTIONS: Readonly<Record<ThreadOption, number | boolean>> = {
   auditors: 0,
   gently: false,
@@ -93,9 +93,9 @@ const RUN_OPTIONS: Readonly<Record<keyof RunOptions, true>> = {
 }
 
 /**
- * The options of `Bank.create`, checked.
+ * Checks the options of `Bank.create`.
  *
- * @throws LockUsageError for an option out of its range, or one that there is not.
+ * @throws LockUsageError for an unknown option, or one out of range.
  */
 export function checkBank(options: unknown): CheckedBank {
   const given = optionsOf('Bank.create', options, BANK_OPTIONS)
@@ -105,10 +105,10 @@ export function checkBank(options: unknown): CheckedBank {
 }
 
 /**
- * The options of `runBank` or of `runBankOnTasks`, checked.
+ * Checks the options of `runBank` or `runBankOnTasks`.
  *
- * @throws LockUsageError for an option out of its range, one that there is not, or one that is for
- *   worker threads and given for tasks.
+ * @throws LockUsageError for an unknown option, one out of range, or an option for worker threads given for
+ * tasks.
  */
 export function checkRun(call: 'runBank' | 'runBankOnTasks', options: unknown): CheckedRun {
   const given = optionsOf(call, options, RUN_OPTIONS)

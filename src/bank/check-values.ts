@@ -1,13 +1,16 @@
-/** Checks single option values. A refusal is a `LockUsageError` that names option, range and value. */
+/**
+ * Checks single option values. A refusal is a `LockUsageError` that names the option, the range and the
+ * value.
+ */
 
 import { visible } from '../explain/index.ts'
 import { LockUsageError } from '../index.ts'
 import type { RunOptions } from './options.ts'
 
-/** Options as a caller gave them: nothing about them is known yet. */
+/** Unchecked options, as the caller gave them. */
 export type Options = Readonly<Record<string, unknown>>
 
-/** The options read once, none of them unknown. */
+/** Reads all options once; refuses unknown names. */
 export function optionsOf(call: string, options: unknown, known: object): Options {
   if (typeof options !== 'object' || options === null) {
     throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`)
@@ -21,7 +24,7 @@ export function optionsOf(call: string, options: unknown, known: object): Option
   return given
 }
 
-/** An optional whole number from 0, which is its default. */
+/** Returns an optional whole number from 0; default 0. */
 export function whole(given: Options, name: keyof RunOptions, most: number): number {
   const value = given[name]
   if (value === undefined) return 0
@@ -29,21 +32,21 @@ export function whole(given: Options, name: keyof RunOptions, most: number): num
   return value
 }
 
-/** An optional boolean, false by default. */
+/** Returns an optional boolean; default false. */
 export function flag(given: Options, name: keyof RunOptions): boolean {
   const value = given[name]
   if (value === undefined || typeof value === 'boolean') return value ?? false
   throw refused(name, 'true or false', value)
 }
 
-/** An optional function. */
+/** Returns an optional function. */
 export function callback<Fn>(given: Options, name: keyof RunOptions): Fn | undefined {
   const value = given[name]
   if (value === undefined || typeof value === 'function') return value as Fn | undefined
   throw refused(name, 'a function', value)
 }
 
-/** Whether this is an `AbortSignal` and not only looks like one: its own getter says so. */
+/** Whether this is a real `AbortSignal`, not a look-alike: the prototype's getter throws for others. */
 export function isAbortSignal(value: unknown): value is AbortSignal {
   try {
     const { get } = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted') ?? {}
@@ -59,7 +62,7 @@ export function isWhole(value: unknown, least: number, most: number): value is n
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
 }
 
-/** Refuses all but a whole number in a range. */
+/** Refuses everything but a whole number in a range. */
 export function mustBeWhole(
   name: string,
   value: unknown,
@@ -70,19 +73,19 @@ export function mustBeWhole(
   throw refused(name, `a whole number from ${least} to ${most}`, value)
 }
 
-/** Refuses all but whole minor units that a balance can hold. */
+/** Refuses everything but whole minor units that a balance can hold. */
 export function mustBeAmount(name: string, value: unknown): asserts value is number {
   if (isWhole(value, 0, Number.MAX_SAFE_INTEGER)) return
   const range = `a whole number of minor units from 0 to ${Number.MAX_SAFE_INTEGER}`
   throw refused(name, range, value)
 }
 
-/** The error for a value that is not what the option takes. */
+/** Makes the error for a value that the option does not accept. */
 export function refused(name: string, expected: string, value: unknown): LockUsageError {
   return new LockUsageError(`${name} must be ${expected}, not ${show(value)}`)
 }
 
-/** A value as it stands in a message: short, and without calling anything of the value's own. */
+/** Shows a value briefly in a message, without running code of the value, such as `toString`. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(visible(value.slice(0, 40)))
   if (typeof value === 'bigint') return `${value}n`

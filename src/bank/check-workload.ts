@@ -1,14 +1,14 @@
-/** Checks what a run works on: its balances, and its seed or its orders. */
+/** Checks the workload of a run: its balances, and its seed or its orders. */
 
 import { LockUsageError } from '../index.ts'
 import { isWhole, mustBeAmount, mustBeWhole, type Options, refused } from './check-values.ts'
 import type { Orders } from './workload.ts'
 
-/** A run counts each teller's transfers in 32 bits. */
+/** The maximum number of transfers: a run counts each teller's transfers in 32 bits. */
 export const MAX_TRANSFERS: number = 2 ** 31 - 1
 const MAX_SEED = 2 ** 32 - 1
 
-/** A copy of the opening balances. */
+/** Checks the opening balances, and returns a copy. */
 export function checkBalances(balances: unknown): Float64Array {
   if (typeof balances !== 'object' || balances === null) {
     throw refused('balances', 'an array of whole numbers', balances)
@@ -29,7 +29,7 @@ export function checkBalances(balances: unknown): Float64Array {
   return Float64Array.from(list as ArrayLike<number>)
 }
 
-/** The seed, and how many transfers to draw from it. */
+/** Checks the seed and the number of transfers to draw from it. */
 export function checkGenerate(generate: unknown): {
   readonly seed: number
   readonly transfers: number
@@ -43,7 +43,7 @@ export function checkGenerate(generate: unknown): {
   return { seed, transfers }
 }
 
-/** The orders themselves: their outcomes are written there. */
+/** Checks the orders. Returns the same arrays, because the outcomes are written there. */
 export function checkOrders(orders: unknown, accounts: number, onTasks: boolean): Orders {
   if (typeof orders !== 'object' || orders === null) {
     throw refused('orders', 'what allocateOrders gives', orders)

@@ -1,16 +1,16 @@
-/** The data that the tellers of one run share with the thread that started them, beside the bank. */
+/** The data besides the bank that the tellers of one run share with the thread that started them. */
 
 import type { DeadlockReport } from '../index.ts'
 import type { BankHandle } from './bank.ts'
 import type { Orders } from './workload.ts'
 
-/** The data with which a teller is started. */
+/** The data for starting a teller. */
 export interface TellerData {
   readonly bank: BankHandle
   readonly control: Int32Array
-  /** From 0. */
+  /** The teller's number, from 0. */
   readonly teller: number
-  /** How many threads transfer; the others audit until those have finished. */
+  /** The number of threads that transfer; the others audit until those have finished. */
   readonly tellers: number
   /** The total that an audit must find. */
   readonly total: number
@@ -18,7 +18,7 @@ export interface TellerData {
   /** Whether its audits are gentle. */
   readonly gently: boolean
   readonly retryDeadlocks: boolean
-  /** How many transfers at the beginning give up the time slice between debit and credit. */
+  /** The number of transfers at the beginning that give up the time slice between debit and credit. */
   readonly slowTransfers: number
   readonly warmup: number
   readonly generate?: { readonly seed: number; readonly transfers: number }
@@ -26,7 +26,7 @@ export interface TellerData {
   readonly trace?: Int32Array
 }
 
-/** A teller's reports, beside its counters in shared memory. */
+/** A message from a teller, besides its counters in shared memory. */
 export type TellerMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'deadlock'; readonly report: DeadlockReport }
@@ -39,17 +39,17 @@ export type TellerMessage =
 
 /** Indices in `control`; the tellers' counters follow, COUNTERS of them each. */
 export const CONTROL = {
-  /** 0 until all tellers are ready, then 1: the barrier. */
+  /** The barrier: 0 until all tellers are ready, then 1. */
   go: 0,
-  /** 1: carry out no more. */
+  /** 1: tellers must stop. */
   stop: 1,
   /** The next order that no teller has taken. */
   nextOrder: 2,
-  /** How many locks were traced. */
+  /** The number of traced locks. */
   traced: 3,
-  /** How many tellers have done their transfers: when all have, auditors stop and threads end. */
+  /** The number of tellers that finished their transfers. When all have, auditors stop and threads end. */
   finished: 4,
-  /** A cache line further on: no reader of `stop` should wait for a line that a teller writes. */
+  /** On a cache line of their own: a reader of `stop` must not wait for a line that a teller writes. */
   tellers: 16,
 } as const
 
@@ -63,30 +63,30 @@ const COUNTER = {
 } as const
 const COUNTERS = 16
 
-/** How much a teller has done, or all of them together. */
+/** The counts of one teller, or of all tellers together. */
 export type Counts = Record<keyof typeof COUNTER, number>
 
-/** A traced lock: who took it, whether as first or second, and which it is. */
+/** A traced lock: the teller, whether the lock was its first or second, and the lock's number. */
 export interface TracedLock {
   readonly teller: number
   readonly position: 1 | 2
   readonly lock: number
 }
 
-/** Lock events are traced up to this many. */
+/** The maximum number of traced lock events. */
 export const MOST_TRACED = 4_000_000
 
-/** Memory for the control words of a run. */
+/** Allocates the control words of a run. */
 export function allocateControl(tellers: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * (CONTROL.tellers + COUNTERS * tellers)))
 }
 
-/** Nothing done yet. */
+/** Returns counts of 0. */
 export function noCounts(): Counts {
   return { transfers: 0, refused: 0, audits: 0, failedAudits: 0, deadlocks: 0 }
 }
 
-/** Writes a teller's counts where the thread that started it sees them. */
+/** Publishes a teller's counts to the thread that started it. */
 export function publishCounts(control: Int32Array, teller: number, counts: Counts): void {
   const at = CONTROL.tellers + COUNTERS * teller
   control[at + COUNTER.transfers] = counts.transfers
@@ -96,7 +96,7 @@ export function publishCounts(control: Int32Array, teller: number, counts: Count
   control[at + COUNTER.deadlocks] = counts.deadlocks
 }
 
-/** The sums of the counts that the tellers have published. */
+/** Returns the sums of the counts that the tellers have published. */
 export function publishedCounts(control: Int32Array): Counts {
   const sum = noCounts()
   for (let at: number = CONTROL.tellers; at < control.length; at += COUNTERS) {
@@ -112,7 +112,7 @@ export function clearCounts(control: Int32Array): void {
   control.fill(0, CONTROL.tellers)
 }
 
-/** Notes a lock that was just taken, while it is held: events of one lock stand in their order. */
+/** Records a lock that was just taken, while it is held, so that the events of one lock are in order. */
 export function traceLock(
   control: Int32Array,
   trace: Int32Array,
@@ -126,7 +126,7 @@ export function traceLock(
   trace[at + 1] = lock
 }
 
-/** The traced locks, in the order in which they were taken. */
+/** Iterates over the traced locks, in the order in which they were taken. */
 export function* tracedLocks(control: Int32Array, trace: Int32Array): Generator<TracedLock> {
   const count = Math.min(Atomics.load(control, CONTROL.traced), trace.length / 2)
   for (let i = 0; i < count; i++) {

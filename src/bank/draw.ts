@@ -1,18 +1,18 @@
 /**
  * Draws transfers from a seed.
  *
- * Source    George Marsaglia's xorshift32 ("Xorshift RNGs", 2003), its first state mixed from seed and
- *           thread by the finaliser of MurmurHash3.
- * Steps     Three states a transfer: payer, payee among the other accounts, amount. A number below `n`
- *           is the high half of `state * n`.
- * Invariant One seed and one thread always give the same transfers. The same arithmetic stands in
- *           bench/native, so that every language makes the same transfers.
- * Cost      The loop in `each` is the hot loop of a teller. Transfers drawn into arrays ahead of it were
- *           a sixth slower. V8 must inline the whole transfer there (test/bank/inlining.test.ts), so in
- *           one thread every Draw hands its transfers to objects of one class.
+ * Source    George Marsaglia's xorshift32 ("Xorshift RNGs", 2003). MurmurHash3's finaliser mixes its first
+ *           state from seed and thread.
+ * Steps     Each transfer takes three states: payer, payee among the other accounts, amount. A number below
+ *           `n` is the high half of `state * n`.
+ * Invariant One seed and one thread always give the same transfers. bench/native has the same arithmetic, so
+ *           that every language makes the same transfers.
+ * Cost      The loop in `each` is the hot loop of a teller. Drawing the transfers into arrays beforehand was
+ *           a sixth slower. V8 must inline the whole transfer there (test/bank/inlining.test.ts), so all
+ *           Draws of one thread must use carriers of one class.
  */
 
-/** Carries transfers out; returns false for one that it refuses. */
+/** Carries out transfers; `transfer` returns false for one that it refuses. */
 export interface Carrier {
   transfer(from: number, to: number, amount: number): boolean
 }
@@ -32,9 +32,9 @@ export class Draw {
     this.#anyOther = scaleFor(accounts - 1)
   }
 
-  /** Draws the next `count` transfers and hands each to `carrier`; returns how many it refused. */
+  /** Draws the next `count` transfers and gives each to `carrier`. Returns the number that it refused. */
   each(count: number, carrier: Carrier): number {
-    // In local variables: a field would be written in each turn.
+    // Local variables, because a field would be written in each iteration.
     const anyAccount = this.#anyAccount
     const anyOther = this.#anyOther
     const anyAmount = scaleFor(MAX_AMOUNT)
@@ -45,7 +45,7 @@ export class Draw {
       const from = below(state, anyAccount)
       state = nextState(state)
       let to = below(state, anyOther)
-      // One more unless `to` is below `from`, without a branch.
+      // Skips `from`: adds one unless `to` is below it, without a branch.
       to += 1 + ((to - from) >> 31)
       state = nextState(state)
       refused += carrier.transfer(from, to, 1 + below(state, anyAmount)) ? 0 : 1
@@ -55,7 +55,7 @@ export class Draw {
   }
 }
 
-/** The generator's first state for one thread: never 0. */
+/** Returns the generator's first state for one thread: never 0. */
 function firstState(seed: number, thread: number): number {
   let state = (seed + Math.imul(thread + 1, 0x9e3779b9)) | 0
   state ^= state >>> 16
@@ -66,7 +66,7 @@ function firstState(seed: number, thread: number): number {
   return state || 1
 }
 
-/** The state after `state`. */
+/** Returns the state after `state`. */
 function nextState(state: number): number {
   let next = state
   next ^= next << 13
@@ -75,12 +75,12 @@ function nextState(state: number): number {
   return next
 }
 
-/** The scale that {@link below} takes for numbers from 0 to `n - 1`. */
+/** Returns the scale with which {@link below} gives numbers from 0 to `n - 1`. */
 function scaleFor(n: number): number {
   return n * 2 ** -32
 }
 
-/** The number that a state stands for. */
+/** Maps a state to a number, by a scale from {@link scaleFor}. */
 function below(state: number, scale: number): number {
   return ((state >>> 0) * scale) | 0
 }

@@ -1,4 +1,6 @@
-/** `lockwise/bank`: the proving ground. Accounts, transfers, audits, and how they run under each strategy. */
+/**
+ * `lockwise/bank`: the bank simulation. Accounts, transfers and audits, and their runs under each strategy.
+ */
 
 export { Bank, type BankHandle } from './bank.ts'
 export { MOST_TRACED, type TracedLock } from './control.ts'

@@ -1,6 +1,6 @@
-/** Money as people write it and as the bank keeps it: decimal text and whole cents. */
+/** Converts money between decimal text, for people, and whole cents, for the bank. */
 
-/** Why a text is no amount, as the end of a sentence: `expected …`. */
+/** Thrown for a text that is no amount. The message is the end of a sentence: `expected …`. */
 export class AmountError extends Error {
   override readonly name = 'AmountError'
 }
@@ -9,10 +9,10 @@ const PLAIN = /^0*(\d*)(?:\.(\d*))?$/
 const LARGEST_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
- * The cents in a plain decimal amount such as `245.20`, `245.2`, `245` or `.20`.
+ * Returns the cents in a plain decimal amount such as `245.20`, `245.2`, `245` or `.20`.
  *
- * @throws AmountError for anything else: a sign, an exponent, a space, a separator, more than two
- *   decimals that are not 0, or more cents than a safe integer.
+ * @throws AmountError for anything else: a sign, an exponent, a space, a separator, more than two decimals
+ *   that are not 0, or more cents than a safe integer.
  */
 export function parseCents(text: string): number {
   const match = /\d/.test(text) ? PLAIN.exec(text) : null
@@ -26,7 +26,7 @@ export function parseCents(text: string): number {
   return Number(cents)
 }
 
-/** Cents with two decimals: `24520` is `245.20`. Exact for every safe integer, negative ones too. */
+/** Formats cents with two decimals: `24520` as `245.20`. Exact for every safe integer, also negative ones. */
 export function formatCents(cents: number): string {
   const digits = String(Math.abs(cents)).padStart(3, '0')
   return `${cents < 0 ? '-' : ''}${digits.slice(0, -2)}.${digits.slice(-2)}`

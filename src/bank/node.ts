@@ -1,6 +1,6 @@
 /**
- * The parts of Node that runs of the bank use. They are looked up when they are needed: so the bank can
- * be bundled for browsers, where it runs on tasks.
+ * The parts of Node that runs of the bank use. They are looked up on use, so that the bank can be bundled for
+ * browsers, where it runs on tasks.
  */
 
 import type { Worker, WorkerOptions } from 'node:worker_threads'
@@ -21,9 +21,10 @@ const { process, setImmediate: immediately } = globalThis as {
 }
 
 /**
- * Starts tellers' threads: from their file; or from their code, where this module was bundled.
+ * Returns a function that starts tellers' threads: from their file, or from their code if this module was
+ * bundled.
  *
- * @throws LockUsageError in a browser, and in a Node before 20.16.
+ * @throws LockUsageError in a browser, and in Node before 20.16.
  */
 export async function tellerStarter(): Promise<(options: WorkerOptions) => Worker> {
   const threads = process?.getBuiltinModule?.('node:worker_threads')
@@ -38,9 +39,9 @@ export async function tellerStarter(): Promise<(options: WorkerOptions) => Worke
   return (options) => new threads.Worker(tellerCode, { ...options, eval: true })
 }
 
-/** The file of the teller, beside this one; none in a bundle, beside which other files lie. */
+/** Returns the teller's file, beside this one; `undefined` in a bundle, which has other files beside it. */
 function tellerFile(): URL | undefined {
-  // Undefined in a CommonJS bundle. Some bundlers keep the name that this file had when they ran.
+  // Undefined in a CommonJS bundle. In other bundles it may be this file's name at bundling time.
   const here: string | undefined = import.meta.url
   const ending = /\/src\/bank\/node(\.[jt]s)$/.exec(here ?? '')?.[1]
   if (ending === undefined) return undefined
@@ -51,7 +52,7 @@ function tellerFile(): URL | undefined {
 let channel: MessageChannel | undefined
 const turns: (() => void)[] = []
 
-/** Lets the event loop take a turn. */
+/** Lets the event loop run one turn. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     if (immediately) immediately(resolve)
@@ -63,7 +64,7 @@ export function nextTurn(): Promise<void> {
   })
 }
 
-/** A message to oneself comes in the next turn; timers in browsers wait for some milliseconds. */
+/** A message to oneself arrives in the next turn; timers in browsers take some milliseconds. */
 function openChannel(): MessageChannel {
   const made = new MessageChannel()
   made.port1.onmessage = () => turns.shift()?.()

@@ -1,4 +1,4 @@
-/** Lets a run be seen and ended from outside while it works. */
+/** Lets a caller watch and stop a run. */
 
 import type { RunOptions } from './options.ts'
 
@@ -6,15 +6,15 @@ import type { RunOptions } from './options.ts'
 interface Observable {
   /** Makes the work end early. */
   readonly stop: () => void
-  /** How many transfers are done. */
+  /** Returns the number of finished transfers. */
   readonly done: () => number
   readonly work: () => Promise<unknown>
 }
 
-/** How often progress is reported. */
+/** The time between two progress reports. */
 const PROGRESS_MS = 100
 
-/** Does the work; `signal` stops it, and `onProgress` is called meanwhile and at the end. */
+/** Does the work. `signal` stops it; `onProgress` is called meanwhile and at the end. */
 export async function observed(
   {
     signal,

@@ -1,44 +1,44 @@
-/** The result of a run: the same, whether threads ran the bank or tasks. */
+/** The result of a run, the same for threads and tasks. */
 
 import type { DeadlockReport } from '../index.ts'
 import type { CheckedRun } from './check-options.ts'
 import type { Counts, TracedLock } from './control.ts'
 import { type StrategyName, strategyNamed } from './strategies.ts'
 
-/** How a run ended: the totals must agree, or money was lost or made. */
+/** The outcome of a run. It is inconsistent if a total differs: money was lost or created. */
 export type Outcome = 'consistent' | 'inconsistent' | 'deadlock'
 
 /** The result of a run. Money is in minor units. */
 export interface RunResult {
   readonly strategy: StrategyName
   readonly outcome: Outcome
-  /** Transfers carried out or refused. */
+  /** The number of transfers carried out or refused. */
   readonly transfers: number
   readonly refused: number
   readonly audits: number
   readonly failedAudits: number
   readonly totalBefore: number
   readonly totalAfter: number
-  /** From the first teller's first transfer to the last one's last; without starting threads. */
+  /** The time from the first teller's first transfer to the last teller's last, without starting threads. */
   readonly seconds: number
   readonly transfersPerSecond: number
-  /** How often a teller slept because a lock was busy. */
+  /** The number of times that a teller slept because a lock was busy. */
   readonly sleeps: number
-  /** How many deadlocks there were; each was broken by rejecting one transfer. */
+  /** The number of deadlocks; each was broken by rejecting one transfer. */
   readonly deadlocksBroken: number
-  /** The first of them, at most {@link MOST_REPORTS}. */
+  /** The first deadlocks, at most {@link MOST_REPORTS}. */
   readonly deadlocks: readonly DeadlockReport[]
-  /** False when the signal ended the run early. */
+  /** False if the signal ended the run early. */
   readonly complete: boolean
   readonly balances: Float64Array
-  /** Which teller took which lock, in order; numbers as {@link lockName} explains. */
+  /** The locks that tellers took, in order; {@link lockName} explains the numbers. */
   readonly trace: Iterable<TracedLock>
 }
 
-/** Reports kept of one run; the rest is only counted. */
+/** The maximum number of reports kept for one run; further deadlocks are only counted. */
 export const MOST_REPORTS = 1000
 
-/** A lock's name in a trace: the account behind it, or the lock that accounts share. */
+/** The name of a lock in a trace: the account behind it, or the lock that accounts share. */
 export function lockName(
   strategy: StrategyName,
   lock: number,
@@ -52,7 +52,7 @@ function defaultName(account: number): string {
   return `account ${account}`
 }
 
-/** A run's own figures at its end. */
+/** The figures of a run at its end. */
 export interface Ended
   extends Pick<
     RunResult,
@@ -61,7 +61,7 @@ export interface Ended
   readonly counts: Counts
 }
 
-/** The result of a run that has ended. */
+/** Makes the result of a run that has ended. */
 export function resultOf(options: CheckedRun, { counts, ...ended }: Ended): RunResult {
   const { strategy, onDeadlock } = options
   const { transfers, refused, audits, failedAudits, deadlocks: deadlocksBroken } = counts
@@ -89,7 +89,7 @@ export function resultOf(options: CheckedRun, { counts, ...ended }: Ended): RunR
   }
 }
 
-/** How many transfers a run is to carry out. */
+/** The number of transfers that a run must carry out. */
 export function transfersAsked({ generate, orders, threads }: CheckedRun): number {
   return generate ? generate.transfers * threads : (orders?.from.length ?? 0)
 }
@@ -99,7 +99,7 @@ export function sum(balances: Float64Array): number {
   return balances.reduce((total, balance) => total + balance, 0)
 }
 
-/** Whether an outcome breaks what the strategy promises. */
+/** Whether an outcome contradicts the strategy's promise. */
 export function breaksPromise(result: RunResult): boolean {
   return strategyNamed(result.strategy).safe && result.outcome !== 'consistent'
 }

@@ -1,4 +1,4 @@
-/** Runs the bank on threads: starts the tellers, opens the barrier, and waits for their end. */
+/** Runs the bank on threads: starts the tellers, opens the barrier, and waits for them to end. */
 
 import type { Worker } from 'node:worker_threads'
 import { type DeadlockReport, relabelLocks } from '../index.ts'
@@ -22,8 +22,7 @@ import { lockName, MOST_REPORTS, type RunResult, resultOf, sum, transfersAsked }
 /**
  * Runs the bank once.
  *
- * @throws LockUsageError for options out of range, before any thread is started; and whatever a
- *   teller throws.
+ * @throws LockUsageError for options out of range, before any thread starts; also rethrows a teller's error.
  */
 export async function runBank(options: RunOptions): Promise<RunResult> {
   const checked = checkRun('runBank', options)
@@ -70,7 +69,7 @@ class Run {
     return this.#result()
   }
 
-  /** Starts all tellers, and waits for their end. */
+  /** Starts all tellers, and waits for them to end. */
   async #work(): Promise<void> {
     try {
       const ends: Promise<void>[] = []
@@ -82,7 +81,7 @@ class Run {
     }
   }
 
-  /** Starts a teller; the promise settles with its end. */
+  /** Starts a teller; the promise settles when it ends. */
   #start(teller: number): Promise<void> {
     const { threads } = this.#options
     const worker = this.#startThread({
@@ -101,7 +100,7 @@ class Run {
     })
   }
 
-  /** All tellers stand at the barrier: undoes the warm-up and lets them go. */
+  /** Called when all tellers wait at the barrier: undoes the warm-up, and opens it. */
   #open(): void {
     if (this.#options.warmup > 0) {
       this.#bank.reset(this.#options.balances)

@@ -1,4 +1,4 @@
-/** The five ways to run the bank: a choice of granularity and order. */
+/** The five strategies of the bank: each a choice of granularity and order. */
 
 import type { SharedLocksOptions } from '../backends/threads/index.ts'
 import { LockUsageError } from '../index.ts'
@@ -6,27 +6,27 @@ import { LockUsageError } from '../index.ts'
 /** The name of a strategy. */
 export type StrategyName = 'unlocked' | 'global' | 'unordered' | 'ordered' | 'striped'
 
-/** How a strategy takes locks for a transfer. */
+/** The order in which a strategy takes the locks of a transfer. */
 export type Taking = 'none' | 'payer first' | 'lower first'
 
-/** How an audit reads all balances; see audit.ts. */
+/** The kind of audit that reads all balances; see audit.ts. */
 export type Auditing = 'unlocked' | 'whole' | 'snapshot'
 
 /** One strategy, as data. */
 export interface Strategy {
   readonly name: StrategyName
-  /** In a few words, for tables and help. */
+  /** A short description, for tables and help. */
   readonly summary: string
-  /** Does it promise that no money is lost and no deadlock happens? */
+  /** Whether it promises that no money is lost and no deadlock happens. */
   readonly safe: boolean
   readonly taking: Taking
-  /** How it audits with so many locks. */
+  /** The kind of audit for this number of locks. */
   readonly auditing: (lockCount: number) => Auditing
-  /** The locks of its table, beside the number of records. */
+  /** The options of its lock table, besides the number of records. */
   readonly locks: (stripes: number) => Pick<SharedLocksOptions, 'stripes' | 'order'>
 }
 
-/** So many locks are taken whole in about the time that it takes to sum behind them. */
+/** Taking this many locks at once takes about as long as summing the accounts that they guard. */
 const FEW_LOCKS = 64
 
 const STRATEGIES: Record<StrategyName, Strategy> = {
@@ -72,16 +72,16 @@ const STRATEGIES: Record<StrategyName, Strategy> = {
   },
 }
 
-/** All names, the lecture's four first and in its sequence. */
+/** All names: the lecture's four first, in its sequence. */
 export const strategyNames: readonly StrategyName[] = Object.keys(STRATEGIES) as StrategyName[]
 
-/** The lecture's tour: the fault, the coarse cure, the fine cure that deadlocks, the cure of that. */
+/** The lecture's tour: the fault, the coarse remedy, the fine remedy that deadlocks, the remedy for that. */
 export const tour: readonly StrategyName[] = ['unlocked', 'global', 'unordered', 'ordered']
 
 /**
- * A strategy by its name.
+ * Returns a strategy by its name.
  *
- * @throws LockUsageError for a name that no strategy has.
+ * @throws LockUsageError for an unknown name.
  */
 export function strategyNamed(name: StrategyName): Strategy {
   if (Object.hasOwn(STRATEGIES, name)) return STRATEGIES[name]

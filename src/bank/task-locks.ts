@@ -1,8 +1,8 @@
 /**
- * The locks of a bank on tasks: which names a transfer and an audit request.
+ * The locks of a bank on tasks: the names that a transfer and an audit request.
  *
- * An audit takes all accounts in one request. Where those are too many, transfers hold the whole bank
- * shared, and the audit holds it exclusively.
+ * An audit takes all accounts in one request. If there are too many, transfers hold the whole bank shared,
+ * and the audit holds it exclusively.
  */
 
 import { LockManager, shared, type WantedLock } from '../index.ts'
@@ -10,7 +10,7 @@ import type { CheckedRun } from './check-options.ts'
 import { lockName } from './result.ts'
 import { strategyNamed } from './strategies.ts'
 
-/** The most locks of one request. */
+/** The maximum number of locks in one request. */
 const MAX_LOCKS = 1024
 /** The name of the lock for all accounts. */
 const WHOLE = 'bank'
@@ -21,12 +21,12 @@ export class TaskLocks {
   /** The names that an audit requests. */
   readonly all: readonly string[]
   readonly #options: CheckedRun
-  /** The locks that a transfer holds beside its accounts. */
+  /** The locks that a transfer holds besides its accounts. */
   readonly #beside: readonly WantedLock<string>[]
 
   constructor(options: CheckedRun) {
     this.#options = options
-    // One lock inside another can deadlock: its report must have every call site.
+    // Nested requests can deadlock, and the report must then have every call site.
     const places = strategyNamed(options.strategy).taking === 'payer first' ? 'always' : 'sampled'
     this.manager = new LockManager({ deadlockAfterMs: 0, trackOrder: false, places })
     const numbers = new Set(Array.from(options.balances, (_, account) => this.numberOf(account)))
@@ -35,7 +35,7 @@ export class TaskLocks {
     this.all = isTooMany ? [WHOLE] : [...numbers].map(nameOf)
   }
 
-  /** The number of an account's lock, as a trace has it: 0 is the one for all. */
+  /** Returns the number of an account's lock, as traces have it: 0 is the one for all. */
   numberOf(account: number): number {
     const { strategy, stripes } = this.#options
     if (strategy === 'global') return 0
@@ -43,12 +43,12 @@ export class TaskLocks {
     return account + 1
   }
 
-  /** The request of a transfer for locks of these numbers. */
+  /** Returns the locks that a transfer requests, given the numbers of its accounts' locks. */
   wanted(numbers: readonly number[]): (string | WantedLock<string>)[] {
     return [...this.#beside, ...numbers.map(nameOf)]
   }
 
-  /** A lock's name in a report. */
+  /** Returns a lock's name in a report. */
   labelOf(name: string): string {
     if (name === WHOLE) return 'the whole bank'
     const { strategy, accountName } = this.#options
@@ -56,7 +56,7 @@ export class TaskLocks {
   }
 }
 
-/** The name of the lock with a number. */
+/** Returns the name of the lock with a number. */
 export function nameOf(lock: number): string {
   return `account:${lock}`
 }

@@ -1,7 +1,7 @@
 /**
- * Runs the bank on tasks: one event loop, and between debit and credit each transfer waits, as a service
- * waits for its database. Code that reads a balance before such a wait and writes it after loses money on
- * one thread too.
+ * Runs the bank on tasks, on one event loop. Each transfer waits between debit and credit, as a service waits
+ * for its database. Code that reads a balance before such a wait and writes it after loses money on one
+ * thread too.
  *
  * The strategies, transfers and results are those of `runBank`, over `LockManager`.
  */
@@ -18,7 +18,7 @@ import { strategyNamed } from './strategies.ts'
 import { nameOf, TaskLocks } from './task-locks.ts'
 import { DONE, REFUSED } from './workload.ts'
 
-/** So many refused transfers are carried out in one turn of the event loop. */
+/** The number of refused transfers that are carried out in one turn of the event loop. */
 const REFUSED_IN_A_TURN = 256
 
 /**
@@ -81,7 +81,7 @@ class TaskRun {
     })
   }
 
-  /** One task: its transfers, one after the other, with its audits. */
+  /** Runs one task: its transfers in sequence, with its audits. */
   async #work(task: number): Promise<void> {
     const { auditEvery, orders } = this.#options
     let untilAudit = auditEvery
@@ -89,7 +89,7 @@ class TaskRun {
       const done = await this.#carryOut(task, transfer)
       if (done === undefined) return
       if (orders && order !== undefined) orders.outcomes[order] = done ? DONE : REFUSED
-      // One that is refused waits for nothing: signals and timers must have their turn all the same.
+      // A refused transfer waits for nothing, but signals and timers must get their turns.
       if (!done && this.#counts.refused % REFUSED_IN_A_TURN === 0) await nextTurn()
       if (--untilAudit === 0) {
         await this.#audit(task)
@@ -122,7 +122,7 @@ class TaskRun {
     }
   }
 
-  /** One transfer, until it is done or refused; `undefined` when the run was ended before. */
+  /** Carries out or refuses one transfer; `undefined` if the run was ended before. */
   async #carryOut(task: number, transfer: Transfer): Promise<boolean | undefined> {
     while (!this.#isStopped) {
       try {
@@ -163,7 +163,7 @@ class TaskRun {
     })
   }
 
-  /** Holds locks, and counts it if that took a turn of the event loop. */
+  /** Holds locks, and counts a wait if that took a turn of the event loop. */
   #holding<Result>(
     numbers: readonly number[],
     label: string,
@@ -176,7 +176,7 @@ class TaskRun {
     })
   }
 
-  /** Debit, a wait, credit; each reads what it changes before another wait. */
+  /** Debits, waits, credits. Each step reads the balance that it changes before another wait. */
   async #move({ from, to, amount }: Transfer): Promise<boolean> {
     const payers = this.#balances[from] as number
     if (payers < amount) return false
@@ -200,7 +200,7 @@ class TaskRun {
     if (total !== this.#totalBefore) this.#counts.failedAudits++
   }
 
-  /** As a service waits for its database: others go on meanwhile. */
+  /** Waits as a service waits for its database: other tasks run meanwhile. */
   async #step(): Promise<void> {
     await nextTurn()
     this.#turn++

@@ -1,4 +1,4 @@
-/** A teller: the worker thread that carries out transfers. Started by run.ts. */
+/** A teller: the worker thread that carries out transfers. run.ts starts it. */
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { DeadlockError } from '../index.ts'
@@ -16,15 +16,15 @@ import { strategyNamed } from './strategies.ts'
 import { DONE, PENDING, REFUSED } from './workload.ts'
 
 /**
- * Transfers between two looks at the stop word and two notes of the progress: so many that V8
- * never compiles the loop around them, and has all its room for the loop inside.
+ * The number of transfers between two checks of the stop word and two reports of progress. With this many, V8
+ * never compiles the loop around them, and has its whole budget for the inner loop.
  */
 const BATCH = 2048
-/** The same where audits stand between them. */
+/** The same, if audits are frequent. */
 const BATCH_WITH_AUDITS = 256
-/** Audits are frequent below this many transfers from one to the next. */
+/** Audits are frequent if fewer transfers than this come between two. */
 const FREQUENT_AUDITS = 1000
-/** How many orders a teller takes at once. */
+/** The number of orders that a teller takes at once. */
 const ORDERS_AT_ONCE = 16
 
 class Teller {
@@ -55,7 +55,7 @@ class Teller {
   }
 
   run(): void {
-    // In two parts: the compiler takes counters for constants until they are set again.
+    // In two parts: the compiler treats counters as constants until they are set again.
     for (let part = 0; part < 2 && !this.#isAuditor; part++) {
       this.#generated(Math.ceil(this.#data.warmup / 2))
       this.#reset()
@@ -91,7 +91,7 @@ class Teller {
     Atomics.notify(this.#control, CONTROL.finished)
   }
 
-  /** Taking a thread down costs milliseconds: not while others are measured. */
+  /** Ending a thread costs milliseconds, which must not disturb the measurement of others. */
   #waitForOthers(): void {
     for (;;) {
       const finished = Atomics.load(this.#control, CONTROL.finished)
@@ -107,7 +107,7 @@ class Teller {
       return
     }
     const slow = Math.min(slowTransfers, generate.transfers)
-    // Where nothing is to be slow, not even set: it would undo the compiler's work.
+    // Not even set to its current value if no transfer is slow: that would discard compiled code.
     if (slow > 0) {
       this.#bank.slowly = true
       this.#generated(slow, 1)
@@ -129,7 +129,7 @@ class Teller {
     return auditEvery > 0 && auditEvery < FREQUENT_AUDITS ? BATCH_WITH_AUDITS : BATCH
   }
 
-  /** One batch, in parts that end where an audit is due. */
+  /** Carries out one batch, in parts that end where an audit is due. */
   #generatedBatch(count: number): void {
     const { auditEvery } = this.#data
     for (let left = count; left > 0; ) {
@@ -164,7 +164,7 @@ class Teller {
     }
   }
 
-  /** One transfer, until it is done or refused; `undefined` when the run was ended before. */
+  /** Carries out or refuses one transfer; `undefined` if the run was ended before. */
   #carryOut(from: number, to: number, amount: number): boolean | undefined {
     while (!this.#stopped()) {
       try {
@@ -195,7 +195,7 @@ class Teller {
     return Atomics.load(this.#control, CONTROL.stop) !== 0
   }
 
-  /** Writes what was counted where everyone sees it. */
+  /** Publishes the counts to the other threads. */
   #publish(): void {
     publishCounts(this.#control, this.#data.teller, this.#counts)
   }

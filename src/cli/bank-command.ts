@@ -1,4 +1,4 @@
-/** `lockwise bank`: options, then runs, then text or JSON. */
+/** `lockwise bank`: reads the options, runs the bank, and prints text or JSON. */
 
 import { Command } from 'commander'
 import {
@@ -26,7 +26,7 @@ import { writeBalances } from './csv-output.ts'
 import { EXIT } from './errors.ts'
 import { startProgress } from './progress.ts'
 
-/** The subcommand; it reports its exit status to `exit`. */
+/** Makes the subcommand. It passes its exit status to `exit`. */
 export function bankCommand(exit: (status: number) => void): Command {
   const command = new Command('bank').description(
     'Run the bank: accounts, threads that transfer between them, audits that must find the same ' +
@@ -59,7 +59,7 @@ async function runCommand(flags: BankFlags): Promise<number> {
       isWritten = true
     }
   } catch (error) {
-    // The result of the run is printed all the same.
+    // The result of the run is still printed.
     failure = error
   }
   const unwritten = isWritten || failure !== undefined ? undefined : flags.out
@@ -77,7 +77,7 @@ async function runCommand(flags: BankFlags): Promise<number> {
   return EXIT.interrupted
 }
 
-/** Runs one strategy after the other, until a signal interrupts it; a second signal ends the process. */
+/** Runs the strategies in sequence, until a signal interrupts them; a second signal ends the process. */
 async function runAll(
   flags: BankFlags,
   workload: Workload,
@@ -102,12 +102,12 @@ async function runAll(
   return runs
 }
 
-/** Whether unsafe strategies wait in their first transfers; tasks do in all. */
+/** Whether unsafe strategies wait in their first transfers; tasks always wait in all transfers. */
 function isSlow({ pause, on }: BankFlags): boolean {
   return pause && on === 'threads'
 }
 
-/** 1 when a safe strategy failed, or the one unsafe strategy that was asked for. */
+/** Returns 1 if a safe strategy failed, or if the one selected unsafe strategy did. */
 function status(flags: BankFlags, runs: readonly FinishedRun[]): number {
   const asked = flags.strategy !== 'tour'
   const broken = runs.some((run) => breaksPromise(run) || (asked && run.outcome !== 'consistent'))

@@ -1,4 +1,4 @@
-/** The options of `lockwise bank`: how they are parsed, and which of them go together. */
+/** The options of `lockwise bank`: parsers, and checks of their combinations. */
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
@@ -12,7 +12,7 @@ import { AUDIT_FILES_EVERY, type Workload } from './bank-workload.ts'
 import { checkOutput } from './csv-output.ts'
 import { InputError } from './errors.ts'
 
-/** The options as commander hands them over. */
+/** The options as commander passes them. */
 export interface BankFlags {
   readonly strategy: StrategyName | 'tour'
   readonly on: 'threads' | 'tasks'
@@ -31,11 +31,11 @@ export interface BankFlags {
   readonly out?: string
 }
 
-/** Transfers at the beginning of a run that give up the time slice, where a fault is to be shown. */
+/** The number of transfers at the beginning of a run that give up the time slice to show a fault. */
 export const SLOW_TRANSFERS = 2000
 const MAX_COUNT = 1_000_000_000
 
-/** Adds the options that say what to run. */
+/** Adds the options that select the work. */
 export function addWorkloadOptions(command: Command): Command {
   return command
     .addOption(
@@ -81,7 +81,7 @@ export function addWorkloadOptions(command: Command): Command {
     )
 }
 
-/** Adds the options that say how to run it, and where its input and output are. */
+/** Adds the options for how to run it, and for its input and output files. */
 export function addRunOptions(command: Command): Command {
   return command
     .option(
@@ -104,20 +104,20 @@ export function addRunOptions(command: Command): Command {
     .option('--out <csv>', 'write the balances after the last run there')
 }
 
-/** Where the balances are to be written, if anywhere. */
+/** Checks `--out`. Returns the path for the balances; `undefined` without the option. */
 export function checkOut({ out }: BankFlags, { files }: Workload): string | undefined {
   if (out === undefined) return undefined
   if (!files) throw new InputError('--out goes with --accounts-file and --transfers-file')
   return checkOutput(out, [files.accountsFile, files.transfersFile])
 }
 
-/** Refuses more locks than there are accounts. */
+/** Refuses more stripes than accounts. */
 export function checkStripes({ strategy, stripes = 0 }: BankFlags, { balances }: Workload): void {
   if (strategy !== 'striped' || stripes <= balances.length) return
   throw new InputError(`--stripes: expected at most one for each of ${balances.length} accounts`)
 }
 
-/** Refuses to take a pause from tasks, which always wait. */
+/** Refuses `--no-pause` for tasks, which always wait. */
 export function checkPause({ pause, on }: BankFlags): void {
   if (pause || on === 'threads') return
   throw new InputError(
@@ -125,7 +125,7 @@ export function checkPause({ pause, on }: BankFlags): void {
   )
 }
 
-/** A parser for a whole number in a range. */
+/** Makes a parser for a whole number in a range. */
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN

@@ -1,4 +1,4 @@
-/** The runs as one JSON document. */
+/** Formats the runs as one JSON document. */
 
 import { randomUUID } from 'node:crypto'
 import { formatCents } from '../bank/index.ts'
@@ -6,12 +6,12 @@ import { visible } from '../explain/index.ts'
 import type { FinishedRun, Workload } from './bank-workload.ts'
 
 /**
- * `{ workload, runs }` as text. Money is a number in whole units for generated workloads, and one with
+ * Returns `{ workload, runs }` as text. Money is a number: in whole units for generated workloads, with
  * exactly two decimals for files.
  */
 export function bankJson(workload: Workload, runs: readonly FinishedRun[]): string {
   const { files, threads, auditEvery, seed } = workload
-  // JSON.stringify writes 245.2 for 245.20: amounts go in as marked texts and lose their quotes after.
+  // JSON.stringify would write 245.20 as 245.2. So amounts are inserted as marked strings, and then unquoted.
   const mark = randomUUID()
   const money = (amount: number): number | string => (files ? mark + formatCents(amount) : amount)
   const document = {
@@ -53,7 +53,7 @@ export function bankJson(workload: Workload, runs: readonly FinishedRun[]): stri
   return `${escaped(text.replaceAll(new RegExp(`"${mark}([0-9.-]+)"`, 'g'), '$1'))}\n`
 }
 
-/** Writes as `\u…` what could drive a terminal and JSON leaves as it is: only names have it. */
+/** Escapes, as `\u…`, characters that could control a terminal and that JSON leaves: only names have them. */
 function escaped(json: string): string {
   return json.split('\n').map(visible).join('\n')
 }

@@ -1,4 +1,4 @@
-/** The runs as a table, in as much room as the terminal has. */
+/** Formats the runs as a table that fits the terminal's width. */
 
 import Table from 'cli-table3'
 import type { FinishedRun } from './bank-workload.ts'
@@ -16,7 +16,7 @@ const HEAD = [
 ]
 const ALIGNMENTS = ['left', 'left', ...HEAD.slice(2).map(() => 'right' as const)] as const
 
-/** With borders, without, or as a list: the first of these that fits. */
+/** Returns the first form that fits: with borders, without borders, or as a list. */
 export function tableText(runs: readonly FinishedRun[], width: number): string {
   const rows = runs.map((run) => [
     run.strategy,
@@ -31,7 +31,7 @@ export function tableText(runs: readonly FinishedRun[], width: number): string {
   const fits = (text: string): boolean => plainWidth(text.split('\n')[0] ?? '') <= width
   const wide = bordered(HEAD, rows)
   if (fits(wide)) return wide
-  // Without the number of all audits: only how many failed.
+  // Leaves out the number of all audits, and keeps the number of failed ones.
   const short = rows.map((row) => row.map((cell) => cell.replace(/ of .*/, '')))
   const tight = borderless(['strategy', 'outcome', ...HEAD.slice(2).map(twoLines)], short)
   return fits(tight) ? tight : listText(rows)
@@ -47,7 +47,7 @@ function bordered(head: readonly string[], rows: readonly (readonly string[])[])
   return table.toString()
 }
 
-/** Without lines, for a narrower terminal. */
+/** A table without lines, for a narrower terminal. */
 function borderless(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const sides = ['left', 'mid', 'right', 'top', 'bottom']
   const parts = ['', 'top', 'bottom', 'left', 'right', 'mid'].flatMap((part) => [
@@ -64,7 +64,7 @@ function borderless(head: readonly string[], rows: readonly (readonly string[])[
   return table.toString()
 }
 
-/** One row, with the strategy and its outcome emphasised. */
+/** Emphasises the strategy and its outcome in a row. */
 function marked([strategy = '', outcome = '', ...rest]: readonly string[]): string[] {
   const color = outcome === 'consistent' ? 'green' : 'red'
   return [strong(strategy), paint(color, outcome), ...rest]
@@ -74,7 +74,7 @@ function twoLines(head: string): string {
   return head === 'transfers/s' ? 'per second' : head.replace(' ', '\n')
 }
 
-/** The same as one block for each run, for terminals too narrow for the table. */
+/** One block for each run, for terminals too narrow for a table. */
 function listText(rows: readonly (readonly string[])[]): string {
   const label = Math.max(...HEAD.map((head) => head.length))
   return rows

@@ -1,4 +1,4 @@
-/** The runs as text: refused orders, a table, the deadlock, and what the table says. */
+/** Formats the runs as text: refused orders, a table, the deadlock, and a summary of the table. */
 
 import { formatCents, lockName, MOST_TRACED, strategyNamed } from '../bank/index.ts'
 import { deadlockText, visible } from '../explain/index.ts'
@@ -6,14 +6,14 @@ import { tableText } from './bank-table.ts'
 import type { FinishedRun, Workload } from './bank-workload.ts'
 import { count, paint, plainWidth, strong, widthOf, wrap } from './terminal.ts'
 
-/** The options that show in the text. */
+/** The options that affect the text. */
 interface TextFlags {
   readonly pause: boolean
   readonly onDeadlock: 'stop' | 'retry'
   readonly on: 'threads' | 'tasks'
 }
 
-/** Everything that stands on stdout after the runs. `unwritten` is an --out that was not written. */
+/** Returns the output on stdout after the runs. `unwritten` is an --out file that was not written. */
 export function bankText(
   workload: Workload,
   runs: readonly FinishedRun[],
@@ -32,7 +32,7 @@ export function bankText(
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`
 }
 
-/** The locks a run took, a line each, in order. */
+/** The locks that a run took, a line each, in order. */
 export function* traceText(
   run: FinishedRun,
   on: TextFlags['on'],
@@ -85,7 +85,7 @@ function deadlockBlock(run: FinishedRun, first: FinishedRun['deadlocks'][number]
   return text + more
 }
 
-/** One paragraph: what each run shows, and which of the safe ones was faster. */
+/** One paragraph: the finding of each run, and which of the safe strategies was faster. */
 function closing(workload: Workload, runs: readonly FinishedRun[], flags: TextFlags): string {
   const money = (amount: number): string => (workload.files ? formatCents(amount) : count(amount))
   const sentences = runs.map((run) => sentenceFor(run, money))

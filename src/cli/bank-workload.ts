@@ -1,4 +1,4 @@
-/** The workload of the bank, from options and files; and the orders that a run refused. */
+/** The workload of the bank, from options and files, and the orders that a run refused. */
 
 import {
   LECTURE_BALANCES,
@@ -10,7 +10,7 @@ import {
 import { type AccountsFile, type OrdersFile, readAccounts, readOrders } from './csv-input.ts'
 import { InputError } from './errors.ts'
 
-/** With files, each thread audits after this many orders by default. */
+/** The default number of orders after which each thread audits, with files. */
 export const AUDIT_FILES_EVERY = 1000
 
 /** The input of all runs. */
@@ -20,7 +20,7 @@ export interface Workload {
   readonly auditEvery: number
   readonly seed: number
   readonly balances: readonly number[]
-  /** Transfers of a whole run. */
+  /** The number of transfers in a whole run. */
   readonly transfers: number
   readonly files?: { readonly accounts: AccountsFile; readonly orders: OrdersFile } & FileNames
 }
@@ -30,7 +30,7 @@ interface FileNames {
   readonly transfersFile: string
 }
 
-/** One run, and what it refused. */
+/** The result of one run, with its refused orders. */
 export interface FinishedRun extends RunResult {
   readonly refusedOrders: readonly RefusedOrder[]
 }
@@ -46,7 +46,7 @@ export interface RefusedOrder {
   readonly reason: string
 }
 
-/** The options that say what to do. */
+/** The options that select the work. */
 export interface WorkloadFlags {
   readonly on: 'threads' | 'tasks'
   readonly threads: number
@@ -58,7 +58,7 @@ export interface WorkloadFlags {
   readonly transfersFile?: string
 }
 
-/** The workload of the options; files are read and checked whole. */
+/** Reads the workload from options. Reads and checks files completely. */
 export function readWorkload(flags: WorkloadFlags): Workload {
   const { accountsFile, transfersFile, on, threads, seed = 1 } = flags
   if (accountsFile === undefined && transfersFile === undefined) {
@@ -92,7 +92,7 @@ export function readWorkload(flags: WorkloadFlags): Workload {
   }
 }
 
-/** The orders that the run just ended refused. */
+/** Returns the orders that the most recent run refused. */
 export function refusedOf({ files }: Workload): RefusedOrder[] {
   if (!files) return []
   const { accounts, orders } = files

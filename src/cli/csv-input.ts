@@ -1,6 +1,6 @@
 /**
- * Reads accounts and payment orders from CSV files. Everything is checked before anything is done: the
- * first fault is one line with file, line, column and what was expected.
+ * Reads accounts and payment orders from CSV files. Checks everything before any work begins. The first fault
+ * is reported in one line with the file, the line, the column and the expected value.
  */
 
 import { CsvError, parse } from 'csv-parse/sync'
@@ -9,22 +9,22 @@ import { visible } from '../explain/index.ts'
 import { lineCounter, readText } from './csv-text.ts'
 import { InputError } from './errors.ts'
 
-/** The accounts of a file, in its sequence. */
+/** The accounts of a file, in file order. */
 export interface AccountsFile {
   readonly names: readonly string[]
   /** Opening balances in cents. */
   readonly balances: readonly number[]
 }
 
-/** The orders of a file, in its sequence. */
+/** The orders of a file, in file order. */
 export interface OrdersFile {
   readonly ids: readonly string[]
-  /** The line each order stands on. */
+  /** The line of each order. */
   readonly lines: readonly number[]
   readonly orders: Orders
 }
 
-/** The most that all accounts together may hold, in cents. */
+/** The maximum total of all accounts, in cents. */
 const LARGEST_TOTAL = Number.MAX_SAFE_INTEGER
 
 /** Reads `account,balance`. */
@@ -55,7 +55,7 @@ export function readAccounts(file: string): AccountsFile {
   return { names, balances }
 }
 
-/** Reads `id,from,to,amount`; payer and payee must be among the accounts. */
+/** Reads `id,from,to,amount`. Payer and payee must be among the accounts. */
 export function readOrders(file: string, accounts: readonly string[]): OrdersFile {
   const numberOf = new Map(accounts.map((name, number) => [name, number]))
   const ids: string[] = []
@@ -96,8 +96,8 @@ function cents(file: string, line: number, column: string, text: string): number
 }
 
 /**
- * Visits the rows below the header with the fields of `columns`, which the header must name; further ones
- * are left alone. A row is visited as soon as it is read: the first fault ends the reading.
+ * Visits the rows below the header with the fields of `columns`, which the header must name. Ignores other
+ * columns. Visits each row as soon as it is read, so the first fault ends the reading.
  */
 function readRows(
   file: string,
@@ -130,7 +130,7 @@ function readRows(
   }
 }
 
-/** Where in a row the columns stand. */
+/** Returns the index of each column in a row. */
 function placesIn(
   file: string,
   line: number,
@@ -161,7 +161,7 @@ function eachRecord(file: string, visit: (line: number, record: string[]) => voi
       relaxColumnCount: true,
       recordDelimiter: ['\r\n', '\n', '\r'],
       skipEmptyLines: true,
-      // The parser keeps what this returns: nothing.
+      // Returns nothing, because the parser keeps returned values.
       onRecord: (record: string[], { bytes }: { bytes: number }) => {
         visit(lineAt(end), record)
         end = bytes

@@ -1,4 +1,4 @@
-/** Writes the balances: the whole file or nothing. */
+/** Writes the balances file: completely or not at all. */
 
 import { randomUUID } from 'node:crypto'
 import {
@@ -20,8 +20,8 @@ import { visible } from '../explain/index.ts'
 import { InputError } from './errors.ts'
 
 /**
- * Checks, before anything is done, that a file can be written there. Answers where: what the path points
- * to when it is a link, otherwise the path itself.
+ * Checks, before any work begins, that the file can be written. Returns the path to write: a link's target,
+ * else the path itself.
  */
 export function checkOutput(file: string, inputs: readonly string[]): string {
   const name = visible(file)
@@ -46,7 +46,7 @@ export function checkOutput(file: string, inputs: readonly string[]): string {
   return target
 }
 
-/** The file at a path, if there is one; refuses a path that cannot be followed. */
+/** Returns the status of the file at a path, if there is one. Refuses a path that cannot be followed. */
 function statOf(file: string, name: string): Stats | undefined {
   try {
     return statSync(file, { throwIfNoEntry: false })
@@ -66,11 +66,11 @@ export function writeBalances(
   const text = stringify([['account', 'balance'], ...rows])
   const temporary = join(dirname(file), `.lockwise-${randomUUID()}.tmp`)
   try {
-    // The new file has the permissions of the one that it replaces.
+    // The new file keeps the permissions of the file that it replaces.
     const mode = statSync(file, { throwIfNoEntry: false })?.mode
     const descriptor = openSync(temporary, 'wx', mode)
     try {
-      // The umask may have removed some.
+      // The umask may have removed some permissions.
       if (mode !== undefined) fchmodSync(descriptor, mode)
       const bytes = Buffer.from(text)
       for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done)

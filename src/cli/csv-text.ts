@@ -1,22 +1,22 @@
-/** Reads a CSV file as text: its size, its encoding, its lines. */
+/** Reads a CSV file as text: checks its size and encoding, counts its lines. */
 
 import { readFileSync, statSync } from 'node:fs'
 import { visible } from '../explain/index.ts'
 import { likelyEncoding, utf16In, validUtf8Length } from './encoding.ts'
 import { InputError } from './errors.ts'
 
-/** A text can be no longer in JavaScript. */
+/** The maximum file size: JavaScript strings are not longer. */
 const LARGEST_FILE = 2 ** 29 - 2 ** 20
 
 /**
- * The file as text.
+ * Reads a file as text.
  *
- * @throws InputError for a file that cannot be read, is too large, or is not UTF-8: the error names the
- *   encoding that it seems to have, the first bad byte and its line, and what to do.
+ * @throws InputError for a file that cannot be read, is too large, or is not UTF-8. The error for an encoding
+ *   names the likely encoding, the first bad byte and its line, and the remedy.
  */
 export function readText(file: string): string {
   const bytes = readBytes(file)
-  // Plain letters in UTF-16 are valid UTF-8 with a NUL beside each.
+  // ASCII letters in UTF-16 are valid UTF-8, each with a NUL beside it.
   if (utf16In(bytes) !== undefined) throw notUtf8(file, bytes, 0)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -26,7 +26,7 @@ export function readText(file: string): string {
 }
 
 function notUtf8(file: string, bytes: Buffer, bad: number): InputError {
-  // A negative place would count from the end.
+  // A negative index would count from the end.
   const lineEnd =
     bad === 0 ? -1 : Math.max(bytes.lastIndexOf('\n', bad - 1), bytes.lastIndexOf('\r', bad - 1))
   const { name, iconv } = likelyEncoding(bytes, bad)
@@ -39,8 +39,9 @@ function notUtf8(file: string, bytes: Buffer, bad: number): InputError {
 }
 
 /**
- * Answers on which line the first thing stands that is at a place or behind it; places must ascend. A
- * line ends with CR, LF or both. (The parser's own count takes CR LF inside a field for two.)
+ * Returns a function that gives the line of the first character at or after an index, line ends skipped.
+ * Indices must ascend. A line ends with CR, LF or both. (The parser's own count takes a CR LF inside a field
+ * for two line ends.)
  */
 export function lineCounter(bytes: Buffer): (place: number) => number {
   const [LF, CR] = [10, 13]
@@ -67,7 +68,7 @@ function readBytes(file: string): Buffer {
   return bytes
 }
 
-/** The result of `read`; its error in our words. */
+/** Returns the result of `read`; an error is rethrown in our words. */
 function attempt<Result>(file: string, read: () => Result): Result {
   try {
     return read()

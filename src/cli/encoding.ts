@@ -1,12 +1,12 @@
-/** Finds where bytes stop being UTF-8, and which encoding they have instead, as far as they show it. */
+/** Finds where bytes stop being UTF-8, and guesses their real encoding. */
 
-/** An encoding, in words; and as `iconv -f` takes it, `undefined` where converting would not help. */
+/** An encoding: its name for people, and for `iconv -f`; `undefined` if a conversion would not help. */
 export interface Encoding {
   readonly name: string
   readonly iconv: string | undefined
 }
 
-/** Byte order marks, the longer ones first. */
+/** Byte order marks, longer ones first. */
 const MARKS: readonly (readonly [mark: readonly number[], encoding: Encoding])[] = [
   [[0xff, 0xfe, 0, 0], { name: 'UTF-32 (little-endian)', iconv: 'UTF-32' }],
   [[0, 0, 0xfe, 0xff], { name: 'UTF-32 (big-endian)', iconv: 'UTF-32' }],
@@ -14,18 +14,18 @@ const MARKS: readonly (readonly [mark: readonly number[], encoding: Encoding])[]
   [[0xfe, 0xff], { name: 'UTF-16 (big-endian)', iconv: 'UTF-16' }],
 ]
 
-/** The beginning of a file that is looked at for NUL bytes: a header, which is in plain letters. */
+/** The number of first bytes that are searched for NULs: they hold the header, which is ASCII. */
 const SAMPLE = 32
 
 const NOT_IN_WINDOWS_1252: ReadonlySet<number> = new Set([0x81, 0x8d, 0x8f, 0x90, 0x9d])
 
-/** The encoding of bytes that are not UTF-8 from the byte at `bad` on. */
+/** Guesses the encoding of bytes that are not UTF-8 from index `bad` on. */
 export function likelyEncoding(bytes: Uint8Array, bad: number): Encoding {
   const wide = utf16In(bytes)
   if (wide) return wide
   const isAscii = bytes.subarray(0, bad).every((byte) => byte < 0x80)
   if (!isAscii) return { name: 'UTF-8 with a damaged character', iconv: undefined }
-  // A file that ends within its last character.
+  // The file ends within its last character.
   if (isCutOff(bytes, bad)) return { name: 'UTF-8 that was cut off', iconv: undefined }
   if (bytes.some((byte) => NOT_IN_WINDOWS_1252.has(byte))) {
     return { name: 'an 8-bit encoding other than Windows-1252', iconv: undefined }
@@ -33,7 +33,9 @@ export function likelyEncoding(bytes: Uint8Array, bad: number): Encoding {
   return { name: 'Windows-1252 (Latin-1)', iconv: 'WINDOWS-1252' }
 }
 
-/** UTF-16 or UTF-32 if the bytes begin with its mark; UTF-16 also if every other one of the first is NUL. */
+/**
+ * Returns UTF-16 or UTF-32 if the bytes begin with its mark; UTF-16 also if every other first byte is NUL.
+ */
 export function utf16In(bytes: Uint8Array): Encoding | undefined {
   for (const [mark, encoding] of MARKS) {
     if (mark.every((byte, at) => bytes[at] === byte)) return encoding
@@ -48,7 +50,7 @@ export function utf16In(bytes: Uint8Array): Encoding | undefined {
   return undefined
 }
 
-/** How many bytes from the beginning are whole UTF-8 characters: the index of the first bad byte. */
+/** Returns the length of the valid UTF-8 beginning, which is the index of the first bad byte. */
 export function validUtf8Length(bytes: Uint8Array): number {
   let at = 0
   while (at < bytes.length) {
@@ -59,12 +61,12 @@ export function validUtf8Length(bytes: Uint8Array): number {
   return at
 }
 
-/** The length of the character at a place; 0 if there is none. (Unicode 16, table 3-7.) */
+/** The length of the character at an index; 0 if it is not valid. (Unicode 16, table 3-7.) */
 function characterLength(bytes: Uint8Array, at: number): number {
   const lead = bytes[at] as number
   if (lead < 0x80) return 1
   const length = lengthByLead(lead)
-  // Neither longer than needed, nor a surrogate, nor past U+10FFFF.
+  // Excludes overlong forms, surrogates, and values above U+10FFFF.
   const least = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80
   const most = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf
   for (let i = 1; i < length; i++) {
@@ -74,14 +76,14 @@ function characterLength(bytes: Uint8Array, at: number): number {
   return length
 }
 
-/** The bytes of a character that begins like this; 0 if none does. */
+/** The length of a character with this first byte; 0 if no character begins so. */
 function lengthByLead(lead: number): number {
   if (lead >= 0xc2 && lead <= 0xdf) return 2
   if (lead >= 0xe0 && lead <= 0xef) return 3
   return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0
 }
 
-/** Whether the bytes end within the character at a place, with at least two bytes of it. */
+/** Whether the bytes end within the character at an index, after at least two bytes of it. */
 function isCutOff(bytes: Uint8Array, at: number): boolean {
   const rest = bytes.subarray(at)
   return (

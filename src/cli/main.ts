@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: `lockwise bank`. Exit statuses stand in errors.ts. */
+/** The command line: `lockwise bank`. errors.ts has the exit statuses. */
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -8,7 +8,7 @@ import { LockUsageError } from '../index.ts'
 import { bankCommand } from './bank-command.ts'
 import { EXIT, InputError } from './errors.ts'
 
-// A reader that has seen enough (such as head) is no error: the work goes on, and so does its status.
+// A reader that closes the pipe early (such as head) is no error: the work and its exit status go on.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return
@@ -39,7 +39,7 @@ try {
   process.exitCode = report(error)
 }
 
-/** Says in one line what went wrong, and with what status to end. */
+/** Reports an error in one line, and returns the exit status. */
 function report(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done
   if (
@@ -47,7 +47,7 @@ function report(error: unknown): number {
     error instanceof InputError ||
     error instanceof LockUsageError
   ) {
-    // The message of `help` for a command that does not exist.
+    // Commander's message for `help` with an unknown command.
     const asked =
       error.message === '(outputHelp)' ? `unknown command '${process.argv[3]}'` : undefined
     const message = visible(

@@ -1,8 +1,8 @@
-/** A progress bar for each run: on stderr, and only where that is a terminal. */
+/** Shows a progress bar for each run, on stderr, and only if that is a terminal. */
 
 import { SingleBar } from 'cli-progress'
 
-/** Shows how far a run has come. */
+/** The progress display of a run. */
 export interface Progress {
   readonly update: (done: number) => void
   readonly end: () => void
@@ -10,7 +10,7 @@ export interface Progress {
 
 const NARROW = 60
 
-/** The bar of one run; does nothing where stderr is no terminal, or has no width. */
+/** Starts the bar of one run. Does nothing if stderr is no terminal, or has no width. */
 export function startProgress(title: string, total: number): Progress {
   const width = process.stderr.columns ?? 0
   if (!process.stderr.isTTY || width < 20 || process.env.TERM === 'dumb')
@@ -26,7 +26,7 @@ export function startProgress(title: string, total: number): Progress {
   })
   bar.start(total, 0)
   const stop = (): void => bar.stop()
-  // The cursor is hidden: it comes back however the process ends.
+  // The bar hides the cursor: restore it however the process ends.
   process.once('exit', stop)
   return {
     update: (done) => bar.update(done),

@@ -1,16 +1,16 @@
-/** Text for a terminal: its width, emphasis, and numbers as people read them. */
+/** Formats text for a terminal: width, emphasis, and numbers. */
 
 import { styleText } from 'node:util'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** How many columns a stream has; no limit where it is no terminal. */
+/** The width of a stream in columns; infinite if it is no terminal. */
 export function widthOf(stream: NodeJS.WriteStream): number {
   if (!stream.isTTY) return Number.POSITIVE_INFINITY
   return stream.columns > 0 ? stream.columns : 80
 }
 
-/** The text in lines of at most the width, or 100 columns. */
+/** Wraps a text at the width, or at 100 columns if that is less. */
 export function wrap(text: string, width: number): string {
   const most = Math.min(Math.max(width - 1, 20), 100)
   const lines: string[] = []
@@ -24,23 +24,23 @@ export function wrap(text: string, width: number): string {
   return [...lines, line].join('\n')
 }
 
-/** Emphasised. */
+/** Emphasises a text. */
 export function strong(text: string): string {
   return paint('bold', text)
 }
 
-/** Coloured on a terminal, unless NO_COLOR is set. */
+/** Styles a text if stdout is a terminal and NO_COLOR is not set. */
 export function paint(style: Style, text: string): string {
   const plain = !process.stdout.isTTY || (process.env.NO_COLOR ?? '') !== ''
   return plain ? text : styleText(style, text)
 }
 
-/** How many columns a text takes. */
+/** The number of columns that a text takes, without its escape sequences. */
 export function plainWidth(text: string): number {
   return text.replace(/\u001b\[[0-9;]*m/g, '').length
 }
 
-/** A number with commas between its thousands. */
+/** Formats a number with commas between its thousands. */
 export function count(value: number): string {
   return value.toLocaleString('en-US')
 }

@@ -1,17 +1,17 @@
-/** Values that travel along asynchronous calls: the runtime's AsyncLocalStorage (Node, Bun, Deno). */
+/** Context values that follow asynchronous calls: the runtime's AsyncLocalStorage (Node, Bun, Deno). */
 
 import { builtin } from './builtin.ts'
 
-/** The part of `AsyncLocalStorage` that is used here. */
+/** The part of `AsyncLocalStorage` that this library uses. */
 export interface AsyncContext<Value> {
-  /** False while it does not watch promises; absent where it need not. */
+  /** False while the context does not track promises; absent in runtimes that always track them. */
   readonly enabled?: boolean
   getStore(): Value | undefined
   enterWith(value: Value): void
   run<Result>(value: Value | undefined, work: () => Result): Result
 }
 
-/** A new one; `undefined` where the runtime has none, as in browsers. */
+/** Makes a context; `undefined` in runtimes without one, such as browsers. */
 export function newAsyncContext<Value>(): AsyncContext<Value> | undefined {
   try {
     const hooks = builtin<{ AsyncLocalStorage: new () => AsyncContext<Value> }>('node:async_hooks')

@@ -3,59 +3,61 @@
  *
  * Source     V8's zero-cost async stack traces: from the running microtask, V8 follows each promise to the
  *            one async function, `then`, `finally` or combinator that reacts to it.
- * Steps      1. The end of each callback in question is awaited by an async function of ours, whose name
+ * Steps      1. For each callback in question, one of our async functions awaits the callback's end. Its name
  *               is unique among them ({@link awaitInFrame}).
  *            2. A waiting request is resumed, and reads the stack there ({@link readAwaitChain}).
- *            3. A holder's callback waits for the request if its name stands in that stack.
- * Invariant  A name belongs to one callback until the promise settles that it returned.
- * Limits     V8 stops where a promise has two reactions or none. A pending `Promise.race` and a hand-made
+ *            3. A holder's callback waits for the request if its name is in that stack.
+ * Invariant  A name belongs to one callback until the promise that the callback returned settles.
+ * Limits     V8 stops at a promise that has two reactions or none. A pending `Promise.race` and a hand-made
  *            promise leave no frame of their own, and count as waiting.
- * Cost       Some microseconds for each reading; nothing until there is one.
+ * Cost       Some microseconds for each reading; nothing until the first one.
  */
 
-/** One reading. */
+/** The result of one reading. */
 export interface AwaitChain {
-  /** The frames in it; whether no combinator (`Promise.all`, `allSettled`) stands before each. */
+  /**
+   * The frames in the chain, each with whether no combinator (`Promise.all`, `allSettled`) comes before it.
+   */
   readonly frames: ReadonlyMap<number, boolean>
-  /** Whether its last request ({@link REQUEST}) is known to be awaited by the thread's outermost code. */
+  /** Whether the thread's outermost code is known to await the chain's last request ({@link REQUEST}). */
   readonly isAwaitedAtRoot: boolean
-  /** An error whose stack is the chain as text, unless only the frames were asked for. */
+  /** An error whose stack is the chain as text; `undefined` if only the frames were requested. */
   readonly error: { readonly stack?: string } | undefined
 }
 
 /** An async function that awaits the end of one callback. */
 interface Frame {
-  /** Its number, unique among those in use. Never 0. */
+  /** Unique among the frames in use. Never 0. */
   readonly id: number
   run(end: Promise<unknown>): Promise<void>
 }
 
-/** Names of frames begin with this. Other installed copies of this package have other numbers behind it. */
+/** The prefix of frame names. Each installed copy of this package has its own random part. */
 const PREFIX = `lockwise holder ${Math.random().toString(36).slice(2, 8)}.`
-/** The name of the function that a public method awaits which a program calls; it says where our calls end. */
+/** The name of the internal function that public methods await: it marks where our calls end in a stack. */
 export const REQUEST: string = `lockwise request ${Math.random().toString(36).slice(2, 8)}`
-/** More frames than this are not kept for other callbacks. */
+/** The number of unused frames that are kept for other callbacks. */
 const MAX_IDLE = 1024
-/** So many calls of ours stand between REQUEST and the program: the public method. */
+/** The number of our own calls between REQUEST and the program: the public method. */
 const METHODS = 1
-/** A reading goes through at most so many calls: a chain of promises that wait for themselves has no end. */
+/** The number of calls that a reading follows: a chain of promises that wait for each other has no end. */
 const MAX_CALLS = 10_000
-/** And through so many more for each holder around the request. */
+/** The number of further calls for each holder around the request. */
 const MAX_CALLS_OF_HOLDER = 10
 
 const idle: Frame[] = []
 let made = 0
 
 /**
- * Awaits the end of a callback in a function that no other callback uses. Returns the function's number
- * and its promise, which must lead to what else waits for the callback.
+ * Awaits the end of a callback in a function that no other callback uses. Returns the function's number and
+ * its promise. Code that waits for the callback must wait for that promise.
  */
 export function awaitInFrame(end: Promise<unknown>): { id: number; awaits: Promise<void> } {
   const frame = idle.pop() ?? newFrame(++made)
   return { id: frame.id, awaits: frame.run(end) }
 }
 
-/** The number of the frame that a line of a stack is; 0 for any other call. */
+/** Returns the number of the frame in one line of a stack; 0 if the line is another call. */
 export function frameIn(call: string): number {
   const at = call.indexOf(PREFIX)
   return at < 0 ? 0 : Number.parseInt(call.slice(at + PREFIX.length), 10)
@@ -78,8 +80,8 @@ function newFrame(id: number): Frame {
 }
 
 /**
- * Reads the chain from inside the microtask that was started by what is waited for. `holders`: how many are
- * around the request.
+ * Reads the chain. The caller must run in the microtask that the awaited promise started. `holders` is the
+ * number of holders around the request.
  */
 export function readAwaitChain(
   what: 'frames' | 'frames and text',
@@ -95,33 +97,33 @@ export function readAwaitChain(
     Error.prepareStackTrace = prepareStackTrace
     if (!(read instanceof Reading)) return undefined
     const { frames, isAwaitedAtRoot } = read
-    // The text is formatted when it is read, as all other stacks are.
+    // Formatted only when its text is read, as all other stacks are.
     const error = what === 'frames' ? undefined : new Error('await chain')
     return { frames, isAwaitedAtRoot, error }
   } catch {
-    // Frozen intrinsics, or an accessor of the user's that throws.
+    // Frozen intrinsics, or an accessor of the program that throws.
     return undefined
   } finally {
     try {
       restore()
     } catch {
-      // A value that could not be set need not be restored.
+      // A value that cannot be set did not change, and needs no restoring.
     }
   }
 }
 
-/** The part of V8's call sites that is read. */
+/** The part of V8's call sites that this file reads. */
 interface Call {
   getFunctionName(): string | null
   /** The index in a combinator's list; null for other calls. */
   getPromiseIndex?(): number | null
   getFileName?(): string | null
-  /** Where the function begins that is called, both from 1. */
+  /** The line where the called function begins, from 1, like the column. */
   getEnclosingLineNumber?(): number | null
   getEnclosingColumnNumber?(): number | null
 }
 
-/** Tells our own reading of a stack from what another `prepareStackTrace` makes of it. */
+/** Distinguishes our own reading of a stack from the result of another `prepareStackTrace`. */
 class Reading {
   readonly frames: ReadonlyMap<number, boolean>
   readonly isAwaitedAtRoot: boolean
@@ -138,7 +140,7 @@ function framesIn(_error: Error, calls: readonly Call[]): Reading {
   for (const call of calls) {
     const name = call.getFunctionName() ?? ''
     if (call.getPromiseIndex?.() != null) {
-      // The first that fulfils is enough for `Promise.any`: what comes behind it need not wait.
+      // The first promise that fulfils settles `Promise.any`: the calls beyond it need not wait for this one.
       if (name === 'any') break
       isSequential = false
     } else if (name.startsWith(PREFIX)) frames.set(Number(name.slice(PREFIX.length)), isSequential)
@@ -147,9 +149,10 @@ function framesIn(_error: Error, calls: readonly Call[]): Reading {
 }
 
 /**
- * Whether the function that made the last request awaits it itself, and is the outermost: the code of a
- * module, or a function that the runtime awaits (a test of node:test). Else the chain may be one branch of
- * several: it has a combinator, ends in a function that nobody awaits, or leads through other functions.
+ * Whether the function that made the last request awaits it directly, and is the outermost. The outermost is
+ * the code of a module, or a function that the runtime awaits (a test of node:test). Otherwise the chain may
+ * be one branch of several: it has a combinator, ends in a function that nothing awaits, or leads through
+ * other functions.
  */
 function isAwaitedAtRoot(calls: readonly Call[]): boolean {
   const last = calls.findLastIndex((call) => call.getFunctionName() === REQUEST)
@@ -164,7 +167,7 @@ function isRuntimes(call: Call): boolean {
   return call.getFileName?.()?.startsWith('node:') === true
 }
 
-/** Whether a call runs a module's own code: that of a function begins later in the file. */
+/** Whether a call runs a module's own code. A function's code begins later in the file. */
 function isModule(call: Call): boolean {
   const begins = [call.getEnclosingLineNumber?.(), call.getEnclosingColumnNumber?.()]
   return !call.getFunctionName() && begins.every((place) => place === 1)
@@ -173,13 +176,13 @@ function isModule(call: Call): boolean {
 let verdict: Promise<boolean> | undefined
 let isProving = false
 
-/** Whether this runtime shows in a stack who awaits; found out once, by trying. */
+/** Whether async stacks in this runtime show the awaiting functions. The first call tries it out. */
 export function canProve(): Promise<boolean> {
   verdict ??= tryOut()
   return verdict
 }
 
-/** The same, as far as it is known: false until {@link canProve} has answered. */
+/** The result of {@link canProve}, without waiting: false until it has answered. */
 export function provesWaits(): boolean {
   return isProving
 }

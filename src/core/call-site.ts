@@ -1,6 +1,6 @@
 /**
- * Call stacks and call sites as text. A call stack has a line for each call, the innermost first, without a
- * heading; a call site is the innermost call in the program's own code.
+ * Call stacks and call sites as text. A call stack has one line for each call, innermost first, and no
+ * heading. A call site is the innermost call in the program's own code.
  */
 
 /** The call site of a call stack, without the word `at`; `undefined` for an empty stack. */
@@ -9,7 +9,7 @@ export function innermost(stack: string): string | undefined {
   return call === '' ? undefined : call.replace(/^at (async )?/, '')
 }
 
-/** The innermost call of a call stack as it is written there; `''` for an empty stack. */
+/** The innermost call of a call stack, unchanged; `''` for an empty stack. */
 export function firstCall(stack: string): string {
   const end = stack.indexOf('\n')
   return end < 0 ? stack : stack.slice(0, end)
@@ -21,7 +21,7 @@ export function callSite(stack: string): string {
   return call === '' ? '' : ` (${call})`
 }
 
-/** The stack of an error that was made after its caller had left, as if it began at these calls. */
+/** Returns an error's stack as if it began at `calls`, for an error made after its caller had returned. */
 export function stackBeginningAt(error: Error, calls: string): string {
   return [
     `${error.name}: ${error.message}`,

@@ -1,18 +1,18 @@
 /**
- * The runtime's own clocks and timers, captured when this file is loaded: a fake clock of a test runner
- * changes nothing of them. For waits in shared memory, which no fake clock can shorten.
+ * The runtime's own clocks and timers, captured when this file is loaded: a test runner's fake clock does not
+ * affect them. Waits in shared memory use them, because no fake clock can shorten these.
  */
 
 import { spareFor } from './spare-timers.ts'
 
-/** A fake clock of `@sinonjs/fake-timers` (sinon, jest, vitest) leaves itself on the functions it replaces. */
+/** A function replaced by `@sinonjs/fake-timers` (sinon, jest, vitest): it carries its fake clock. */
 interface Replaced {
   readonly clock?: Readonly<Record<string, unknown>>
 }
 
 /**
- * The runtime's own function of this name on an object: the one behind a fake clock, if there is one, or a
- * substitute where a fake clock hides it.
+ * Returns the runtime's own function of this name on an object. Looks behind a fake clock, if there is one.
+ * Returns a substitute if the fake clock hides the original.
  */
 export function original(name: string, on: object = globalThis): unknown {
   const current = (on as Record<string, unknown>)[name] as Replaced | undefined
@@ -20,15 +20,17 @@ export function original(name: string, on: object = globalThis): unknown {
 }
 
 const clock = original('performance') as typeof performance
-/** As its prototype has it: a fake clock, or the program, may have put another one on the object itself. */
+/**
+ * Taken from the prototype: a fake clock, or the program, may have set another `now` on the object itself.
+ */
 const readClock = (Object.getPrototypeOf(clock) as Partial<typeof clock>).now ?? clock.now
 const setTimer = original('setTimeout') as (work: () => void, ms: number) => unknown
 const setRepeated = original('setInterval') as typeof setTimer
 const clearRepeated = original('clearInterval') as (timer: unknown) => void
-/** As long as a timer can be. */
+/** The longest delay that a timer accepts. */
 const MAX_MS = 2 ** 31 - 1
 
-/** Milliseconds on a clock that is never put back: what `performance.now()` reads. */
+/** Milliseconds on the monotonic clock of `performance.now()`. */
 export function elapsedMs(): number {
   return readClock.call(clock)
 }
@@ -45,7 +47,7 @@ export function pauseFor(ms: number): Promise<void> {
   })
 }
 
-/** Keeps the process alive until the function that it returns is called. */
+/** Keeps the process alive until the returned function is called. */
 export function keepAlive(): () => void {
   const timer = setRepeated(() => {}, MAX_MS)
   return () => clearRepeated(timer)

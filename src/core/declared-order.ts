@@ -1,15 +1,15 @@
 /**
- * A declared order: classes of locks, in the order in which they must be taken.
+ * A declared order: classes of locks, in the order in which requests must take them.
  *
- * With it, who holds locks may ask only for higher ranks: requests can never wait for each other in a
- * cycle. Locks of one rank are taken in one request, or not together.
+ * A holder may request only locks of higher rank, so requests can never wait for each other in a cycle. Several
+ * locks of one rank must be requested together.
  */
 
 import { LockUsageError } from './errors.ts'
 import { brief, quoted, show } from './format.ts'
 import { classOf, compareNames } from './names.ts'
 
-/** A message shows this many classes of an order. */
+/** The number of classes of an order that a message shows. */
 const MAX_SHOWN = 10
 
 /** The order of lock classes, lowest rank first. */
@@ -17,7 +17,7 @@ export class DeclaredOrder {
   readonly classes: readonly string[]
   readonly #ranks: ReadonlyMap<string, number>
 
-  /** @throws LockUsageError for no class, a class twice, or a class with a `:` in it. */
+  /** @throws LockUsageError if there is no class, a class appears twice, or a class contains `:`. */
   constructor(given: readonly string[]) {
     if (!isArray(given)) {
       throw new LockUsageError(`a declared order must be an array of classes, not ${show(given)}`)
@@ -50,7 +50,7 @@ export class DeclaredOrder {
   /**
    * The rank of a name, from 0.
    *
-   * @throws LockUsageError if its class was not declared.
+   * @throws LockUsageError if the name's class was not declared.
    */
   rankOf(name: string): number {
     const rank = this.#ranks.get(classOf(name))
@@ -58,13 +58,13 @@ export class DeclaredOrder {
     throw new LockUsageError(`${quoted(name)} is of no class in the declared order (${this.text})`)
   }
 
-  /** Negative where `a` is taken before `b`: by rank, then by code unit. */
+  /** Negative if `a` is taken before `b`: by rank, then by code unit. */
   compare(a: string, b: string): number {
     return this.rankOf(a) - this.rankOf(b) || compareNames(a, b)
   }
 }
 
-/** `Array.isArray` throws for a proxy that was revoked. */
+/** `Array.isArray` throws for a revoked proxy. */
 function isArray(value: unknown): boolean {
   try {
     return Array.isArray(value)

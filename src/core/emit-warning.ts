@@ -1,4 +1,4 @@
-/** Writes warnings: as one of the process where there is one, else on the console. */
+/** Writes warnings: with `process.emitWarning` if there is one, else to the console. */
 
 import { builtin } from './builtin.ts'
 import { original } from './clock.ts'
@@ -19,10 +19,10 @@ const TYPE = 'LockwiseWarning'
 const STDERR = 2
 
 const { process } = globalThis as { readonly process?: Process }
-/** A fake clock may stand in its place when a warning is written, and nothing comes of that. */
+/** The original, because a fake clock's `nextTick` may never run the code that writes the warning. */
 const nextTick = process && original('nextTick', process)
 
-/** Writes a warning, whatever fake clock is in place. Throws nothing. */
+/** Writes a warning, even under a fake clock. Throws nothing. */
 export function emitWarning(text: string): void {
   try {
     if (process?.emitWarning) {
@@ -30,12 +30,12 @@ export function emitWarning(text: string): void {
       return
     }
   } catch {
-    // Node reads `Error.stackTraceLimit`, which may be an accessor of the program's that throws.
+    // Node reads `Error.stackTraceLimit`, which may be an accessor of the program that throws.
   }
   try {
     console.warn(`${TYPE}: ${text}`)
   } catch {
-    // No request may fail because a report cannot be written.
+    // A report that cannot be written must not make a request fail.
   }
 }
 
@@ -51,8 +51,8 @@ function emitByProcess(process: Process, text: string): void {
 }
 
 /**
- * Writes a warning to stderr before it returns, for a thread that blocks: a warning of the process would
- * be written when the thread no longer blocks, and what a worker logs when the main thread does not.
+ * Writes a warning to stderr before it returns, for a thread that is about to block. A process warning would
+ * appear only after the thread unblocks, and a worker's log only after the main thread unblocks.
  */
 export function writeWarning(text: string): void {
   if (isSilenced()) return
@@ -64,11 +64,11 @@ export function writeWarning(text: string): void {
   try {
     fs.writeSync(STDERR, `(node:${process?.pid}) ${TYPE}: ${text}\n`)
   } catch {
-    // Closed, or a pipe that is full and that nobody reads: a wait must not fail for that.
+    // Stderr is closed, or is a full pipe that nothing reads: the wait must not fail for that.
   }
 }
 
-/** Whether the program was started without warnings of this type. */
+/** Whether the program was started with warnings of this type disabled. */
 function isSilenced(): boolean {
   const { execArgv = [], env = {} } = process ?? {}
   return (
@@ -78,7 +78,7 @@ function isSilenced(): boolean {
   )
 }
 
-/** Whether a function is one of a fake clock, not one that an instrumentation put in place. */
+/** Whether a function belongs to a fake clock, not to an instrumentation. */
 function isFake(method: unknown): boolean {
   return (method as { readonly clock?: unknown } | undefined)?.clock !== undefined
 }

@@ -1,17 +1,17 @@
 /**
- * The errors of lockwise: one base class, one subclass for each thing that can go wrong.
+ * The errors of lockwise: one base class, and one subclass for each kind of failure.
  *
- * Every error is made where it is thrown, so that its stack is the caller's, and carries a `code` that is
- * the same in every copy of this package. `structuredClone` and `postMessage` keep only `message` and
- * `stack` of it (and `cause` where there is one), in a plain `Error`. Send `error.toJSON()` to keep all;
- * `isLockwiseError()` recognises both.
+ * Every error is made where it is thrown, so that its stack is the caller's. Its `code` is the same in every
+ * copy of this package. `structuredClone` and `postMessage` turn it into a plain `Error` that has only
+ * `message`, `stack`, and `cause` if there is one. Send `error.toJSON()` to keep all; `isLockwiseError()`
+ * recognises both.
  */
 
 import { visible } from './format.ts'
 import type { AbandonedLocks, DeadlockReport, ThreadHolder } from './report.ts'
 import { deadlockMessage } from './report-text.ts'
 
-/** What went wrong, as a word that programs can compare. */
+/** The kind of an error, for programs to compare. */
 export type LockErrorCode =
   | 'LOCK_DEADLOCK'
   | 'LOCK_ORDER'
@@ -21,7 +21,7 @@ export type LockErrorCode =
   | 'LOCK_OWNER_DIED'
   | 'LOCK_USAGE'
 
-/** An error as plain data: it can be cloned, sent between threads and written as JSON. */
+/** An error as plain data, which can be cloned, sent between threads and written as JSON. */
 export interface LockErrorData {
   readonly name: string
   readonly code: LockErrorCode
@@ -31,34 +31,34 @@ export interface LockErrorData {
   readonly report?: DeadlockReport
   /** The locks that an OwnerDiedError is about. */
   readonly abandoned?: AbandonedLocks
-  /** The holders that were in the way of a lock in shared memory, for a LockTimeoutError. */
+  /** The holders that blocked a lock in shared memory, for a LockTimeoutError. */
   readonly holders?: readonly ThreadHolder[]
 }
 
-/** A function of this library that was called from outside: an error's stack begins above it. */
+/** The public function that the program called: an error's stack begins above it. */
 // biome-ignore lint/complexity/noBannedTypes: any function will do, none is called
 export type Caller = Function
 
 /**
- * The base class of this library's own errors. What Web Locks defines is thrown as it defines it:
+ * The base class of this library's own errors. The errors that Web Locks defines stay as they are:
  * `TypeError`, and `DOMException` with the name `NotSupportedError` or `AbortError`.
  */
 export abstract class LockwiseError extends Error {
-  /** What went wrong; see {@link LockErrorCode}. */
+  /** The kind of this error. */
   abstract readonly code: LockErrorCode
 
   constructor(message: string, caller?: Caller) {
-    // Names and labels are somebody else's.
+    // Names and labels come from the program, and can contain control characters.
     super(visible(message))
     if (caller === undefined) return
     try {
       Error.captureStackTrace?.(this, caller)
     } catch {
-      // The program's own function or accessor has thrown. The stack begins in this library then.
+      // A function or accessor of the program threw. The stack then begins in this library.
     }
   }
 
-  /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON whole. */
+  /** The error as plain data, which survives `structuredClone`, `postMessage` and JSON without loss. */
   toJSON(): LockErrorData {
     const { name, code, message, stack } = this
     return { name, code, message, ...(stack !== undefined && { stack }) }
@@ -66,13 +66,15 @@ export abstract class LockwiseError extends Error {
 }
 
 /**
- * The call was one of a cycle of waiters, none of whom could ever go on, and was chosen as its
- * victim: it has given up its wait and holds what it held before the call.
+ * The call was in a cycle of waiters, none of which could ever continue, and was chosen as its victim. It no
+ * longer waits. It still holds the locks that it held before the call.
  */
 export class DeadlockError extends LockwiseError {
   declare readonly name: 'DeadlockError'
   readonly code = 'LOCK_DEADLOCK'
-  /** Who held what, who waited for what, for how long and where: plain data. */
+  /**
+   * The cycle as plain data: the locks that each member held and waited for, since when, and its call stacks.
+   */
   readonly report: DeadlockReport
 
   constructor(report: DeadlockReport, caller?: Caller) {
@@ -85,7 +87,7 @@ export class DeadlockError extends LockwiseError {
   }
 }
 
-/** A lock was asked for against the declared order; nothing was waited for and nothing taken. */
+/** A request violated the declared order. It did not wait, and took nothing. */
 export class LockOrderError extends LockwiseError {
   declare readonly name: 'LockOrderError'
   readonly code = 'LOCK_ORDER'
@@ -95,7 +97,7 @@ export class LockOrderError extends LockwiseError {
 export class LockTimeoutError extends LockwiseError {
   declare readonly name: 'LockTimeoutError'
   readonly code = 'LOCK_TIMEOUT'
-  /** The holders that were in the way of a lock in shared memory, with their call stacks where known. */
+  /** The holders that blocked a lock in shared memory, with their call stacks where known. */
   declare readonly holders?: readonly ThreadHolder[]
 
   constructor(message: string, caller?: Caller, holders?: readonly ThreadHolder[]) {
@@ -109,26 +111,26 @@ export class LockTimeoutError extends LockwiseError {
   }
 }
 
-/** The lock was asked for only if it is free, and it is not. */
+/** The request wanted the lock only if it was free, and it was not. */
 export class LockNotAvailableError extends LockwiseError {
   declare readonly name: 'LockNotAvailableError'
   readonly code = 'LOCK_NOT_AVAILABLE'
 }
 
-/** A lock that was held is no longer: its lease ran out, or its server forgot it. */
+/** A lock is no longer held: its lease ran out, or its server forgot it. */
 export class LockLostError extends LockwiseError {
   declare readonly name: 'LockLostError'
   readonly code = 'LOCK_LOST'
 }
 
 /**
- * The holder of the lock ended without freeing it: what the lock guards may be half changed. Nobody
- * gets the lock until someone has repaired that, or said that it is sound.
+ * The holder of the lock ended without releasing it, and may have half changed the guarded data. The lock is
+ * not granted again until an owner has repaired the data, or has declared it consistent.
  */
 export class OwnerDiedError extends LockwiseError {
   declare readonly name: 'OwnerDiedError'
   readonly code = 'LOCK_OWNER_DIED'
-  /** Who died, and all that it left; where the locks are known by their numbers. */
+  /** The dead thread and all locks that it left; `undefined` unless the locks have numbers. */
   readonly abandoned: AbandonedLocks | undefined
 
   constructor(message: string, abandoned?: AbandonedLocks, caller?: Caller) {
@@ -142,13 +144,15 @@ export class OwnerDiedError extends LockwiseError {
   }
 }
 
-/** The call itself is wrong: a bad index or option, or unlocking what one does not hold. */
+/**
+ * The call itself is wrong: an invalid index or option, or an unlock of a lock that the caller does not hold.
+ */
 export class LockUsageError extends LockwiseError {
   declare readonly name: 'LockUsageError'
   readonly code = 'LOCK_USAGE'
 }
 
-/** The names of the errors, by their codes: plain text, for a bundler may rename the classes. */
+/** The names of the errors, by code. Plain text, because a bundler may rename the classes. */
 export const ERROR_NAMES: Readonly<Record<LockErrorCode, string>> = {
   LOCK_DEADLOCK: 'DeadlockError',
   LOCK_ORDER: 'LockOrderError',
@@ -168,7 +172,7 @@ const CLASSES: Readonly<Record<LockErrorCode, { readonly prototype: LockwiseErro
   LOCK_OWNER_DIED: OwnerDiedError,
   LOCK_USAGE: LockUsageError,
 }
-// On the prototypes: a stack is made before an error's own properties are, and begins with the name.
+// Set on the prototypes: a stack begins with the name, and is captured before own properties are set.
 for (const [code, { prototype }] of Object.entries(CLASSES)) {
   const value = ERROR_NAMES[code as LockErrorCode]
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true })

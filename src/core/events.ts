@@ -1,34 +1,34 @@
-/** The transitions of requests as plain data: one event for each. */
+/** Events: the transitions of requests as plain data. */
 
 import type { LockMode } from './modes.ts'
 
 /** The kind of a transition. */
 export type LockEventKind =
-  /** It was made. */
+  /** The request was made. */
   | 'requested'
-  /** Not all of its locks are free: it waits. */
+  /** Some of its locks are not free: it waits. */
   | 'waiting'
-  /** It has all of its locks. */
+  /** It holds all of its locks. */
   | 'granted'
-  /** It has freed them. */
+  /** It released its locks. */
   | 'released'
-  /** It was given up before its callback began: aborted, out of time, refused, or a deadlock's victim. */
+  /** It ended before its callback began: aborted, timed out, refused, or a deadlock's victim. */
   | 'cancelled'
-  /** It has lost what it was granted. */
+  /** It lost its locks after the grant. */
   | 'lost'
 
 /** One transition of a request. */
 export interface LockEvent {
   readonly kind: LockEventKind
-  /** The time, in milliseconds since 1970. */
+  /** Milliseconds since 1970. */
   readonly atMs: number
-  /** The number of the request: unique in its manager, and larger for younger ones. */
+  /** The number of the request: unique in its manager, and larger for younger requests. */
   readonly id: number
-  /** The number of the holder in whose code it was made; `undefined` outside of all. */
+  /** The number of the holder in whose callback the request was made; `undefined` outside of callbacks. */
   readonly parent: number | undefined
-  /** Its own label; `undefined` where it has none. */
+  /** The request's own label; `undefined` if it has none. */
   readonly label: string | undefined
-  /** Its locks in their order, with the number of units of each. */
+  /** The locks in request order, with the units of each. */
   readonly locks: readonly {
     readonly name: string
     readonly mode: LockMode
@@ -36,5 +36,5 @@ export interface LockEvent {
   }[]
 }
 
-/** Gets every event of a manager, inside of the call that changes the request. It must not throw. */
+/** Gets every event of a manager, inside the call that changes the request. It must not throw. */
 export type Observer = (event: LockEvent) => void

@@ -1,15 +1,15 @@
-/** Values, names, lists and durations as messages and reports show them. */
+/** Formats values, names, lists and durations for messages and reports. */
 
 import { locksIn, type Plan } from './plan.ts'
 
-/** A message shows this many elements of a list, and the number of all. */
+/** The number of elements of a list that a message shows, besides the count of all. */
 const MAX_SHOWN = 10
-/** A message shows this many UTF-16 code units of a name. */
+/** The number of UTF-16 code units of a name that a message shows. */
 const MAX_NAME = 100
-/** A message shows this many UTF-16 code units of a value that a caller passed. */
+/** The number of UTF-16 code units of a caller's value that a message shows. */
 const MAX_VALUE = 40
 
-/** A text that someone else chose, with what could forge lines or drive a terminal as `\u…`. */
+/** Escapes, as `\u…`, the characters of a text that could forge lines or control a terminal. */
 export function visible(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
@@ -22,18 +22,18 @@ export function brief(text: string): string {
   return shortened(text, MAX_NAME)
 }
 
-/** A lock's name in quotes; a lock's number as it is. */
+/** A lock's name in quotes, or a lock's number with the word "lock". */
 export function quoted(name: string | number): string {
   return typeof name === 'number' ? `lock ${name}` : `'${brief(name)}'`
 }
 
-/** The first elements of a list, and the number of all where there are more. */
+/** The first elements of a list, and the count of all if there are more. */
 export function listed(things: readonly string[]): string {
   const more = things.length > MAX_SHOWN ? `, … (${things.length} in all)` : ''
   return things.slice(0, MAX_SHOWN).join(', ') + more
 }
 
-/** The locks of a plan and their modes: a mode is written once where it is that of all. */
+/** The locks of a plan with their modes; the mode is written once if all locks have the same. */
 export function lockList(plan: Plan): string {
   const locks = locksIn(plan)
   if (locks.every(({ mode }) => mode === plan.mode)) {
@@ -42,7 +42,7 @@ export function lockList(plan: Plan): string {
   return listed(locks.map(({ name, mode }) => `${quoted(name)} (${mode})`))
 }
 
-/** A duration: in milliseconds below 10 seconds, and then in larger units. */
+/** A duration: in milliseconds below 10 seconds, in larger units above. */
 export function duration(ms: number): string {
   if (ms < 10_000) return `${Math.max(0, Math.round(ms))} ms`
   if (ms < 120_000) return `${(ms / 1000).toFixed(1)} s`
@@ -50,7 +50,7 @@ export function duration(ms: number): string {
   return minutes < 120 ? `${minutes} min` : `${(ms / 3_600_000).toFixed(1)} h`
 }
 
-/** A value that a caller passed: short, and without calling anything of the value's own. */
+/** Shows a caller's value briefly, without running code of the value, such as `toString`. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${shortened(value, MAX_VALUE)}'`
   if (typeof value === 'function') return 'a function'
@@ -59,7 +59,7 @@ export function show(value: unknown): string {
   return shortened(String(value), MAX_VALUE)
 }
 
-/** An object as a word with an article: that of its class, if it is one that is passed by mistake. */
+/** An object as a word with an article: names the class if objects of it are often passed by mistake. */
 export function kindOf(value: object): string {
   try {
     if (Array.isArray(value)) return 'an array'
@@ -71,7 +71,7 @@ export function kindOf(value: object): string {
     if (tag === 'Generator') return 'a generator'
     if (tag === 'AsyncGenerator') return 'an async generator'
   } catch {
-    // A proxy that was revoked, or throws.
+    // A proxy that is revoked, or that throws.
   }
   return 'an object'
 }

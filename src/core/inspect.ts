@@ -1,18 +1,18 @@
-/** Lets objects say what `util.inspect` and `console.log` show of them, without importing `node:util`. */
+/** Sets the text that `util.inspect` and `console.log` show for an object, without importing `node:util`. */
 
 import { visible } from './format.ts'
 
-/** Node, Deno and Bun look for a method of this name. */
+/** The name of the method that Node, Deno and Bun call. */
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
-/** The arguments of such a method: how deep it may go, options, and a function that shows other values. */
+/** The arguments of that method: the depth left, options, and a function that shows other values. */
 export type InspectArguments = [
   depth?: number | null,
   options?: object,
   inspect?: (value: unknown, options?: object) => string,
 ]
 
-/** Gives all objects of a prototype a text to be shown as. The text is escaped; an error is not thrown. */
+/** Shows all objects of a prototype as a text, which is escaped. Errors are not thrown. */
 export function inspectAs<Shown extends object>(
   prototype: Shown,
   name: string,
@@ -21,7 +21,7 @@ export function inspectAs<Shown extends object>(
   inspectBy(prototype, name, (shown) => visible(`${name} { ${textOf(shown)} }`))
 }
 
-/** The same for texts that are whole, escaped, and mind the depth. */
+/** Like {@link inspectAs}, for a text that is already complete and escaped, and respects the depth. */
 export function inspectBy<Shown extends object>(
   prototype: Shown,
   name: string,
@@ -34,7 +34,7 @@ export function inspectBy<Shown extends object>(
       try {
         return textOf(this, ...given)
       } catch {
-        // The prototype itself, or a proxy.
+        // `this` is the prototype itself, or a proxy.
         return `${name} {}`
       }
     },

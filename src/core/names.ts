@@ -1,21 +1,21 @@
 /**
- * Names: what a lock is called.
+ * The names of locks.
  *
- * Names are compared by UTF-16 code unit, never by locale: `''`, NUL and lone surrogates are names like
- * any other, and the order of two names is the same on every machine.
+ * Names are compared by UTF-16 code unit, never by locale. So `''`, NUL and lone surrogates are ordinary
+ * names, and the order of two names is the same on every machine.
  */
 
-/** A lock as its table calls it: a number in shared memory, a name everywhere else. */
+/** A lock's identifier in its table: a number in shared memory, a name everywhere else. */
 export type LockLabel = string | number
 
-/** The class of a name: what stands before its first `:`, or the whole name where there is none. */
+/** The class of a name: the part before its first `:`, or the whole name if it has none. */
 export function classOf(name: string): string {
   const end = name.indexOf(':')
   return end < 0 ? name : name.slice(0, end)
 }
 
-/** Negative where `a` comes before `b`, by code unit. */
+/** Negative if `a` comes before `b`, by code unit. */
 export function compareNames(a: string, b: string): number {
-  // Most names differ at once; to compare which one is less costs more.
+  // Equality is tested first: most names differ at once, and a less-than comparison costs more.
   return a === b ? 0 : a < b ? -1 : 1
 }

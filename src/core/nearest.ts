@@ -1,6 +1,8 @@
-/** The known word that a misspelled one was probably meant to be. */
+/** Finds the known word that a misspelled word probably meant. */
 
-/** The nearest of some words; `undefined` where none is near. Cost: the lengths of all, multiplied. */
+/**
+ * Returns the nearest known word; `undefined` if none is near. Cost: for each, the product of both lengths.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let least = Number.POSITIVE_INFINITY
@@ -14,7 +16,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best
 }
 
-/** 0 to 1 where one begins the other, as `timeout` begins `timeoutMs`; else the letters to change. */
+/** Less than 1 if one word is a prefix of the other, as `timeout` of `timeoutMs`; else the edit distance. */
 function distanceBetween(word: string, candidate: string): number {
   const [a, b] = [word.toLowerCase(), candidate.toLowerCase()]
   const [short, long] = a.length < b.length ? [a, b] : [b, a]
@@ -23,12 +25,12 @@ function distanceBetween(word: string, candidate: string): number {
   return letters <= Math.max(1, Math.floor(long.length / 3)) ? letters : Number.POSITIVE_INFINITY
 }
 
-/** Shorter words begin too many others. */
+/** Shorter words are prefixes of too many others. */
 const MIN_LENGTH = 3
-/** Longer words are no misspelled option. */
+/** A longer word is no misspelled option. */
 const MAX_LENGTH = 40
 
-/** Levenshtein's distance, a row at a time. */
+/** Levenshtein's distance, computed row by row. */
 function editDistance(a: string, b: string): number {
   if (a.length > MAX_LENGTH) return Number.POSITIVE_INFINITY
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

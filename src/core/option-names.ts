@@ -1,12 +1,12 @@
-/** Options under a name that we do not know: most are misspelled, and would be ignored in silence. */
+/** Finds unknown options: most are misspelled, and would otherwise be ignored silently. */
 
 import { type Caller, LockUsageError } from './errors.ts'
 import { nearest } from './nearest.ts'
 
-/** The names of the options that a call has. */
+/** The option names that a call accepts. */
 export class OptionNames {
   readonly #names: readonly string[]
-  /** For a quick look: whether a name is known. */
+  /** The same names, for fast lookup. */
   readonly #known: Readonly<Record<string, true>>
 
   constructor(names: readonly string[]) {
@@ -18,8 +18,8 @@ export class OptionNames {
   }
 
   /**
-   * The names in `options` that are not known; what all objects have, by a polluted `Object.prototype`, is
-   * passed over. Cost: a look at each name.
+   * The unknown names in `options`. Skips properties that a polluted `Object.prototype` gives all objects.
+   * Cost: one lookup for each name.
    */
   unknownIn(options: object): readonly string[] {
     const known = this.#known
@@ -46,5 +46,5 @@ export class OptionNames {
 
 const NONE: readonly string[] = []
 
-/** So much of a name is shown. */
+/** The number of characters of a name that a message shows. */
 const SHOWN_LENGTH = 40

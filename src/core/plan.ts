@@ -1,27 +1,26 @@
 /**
- * The plan: a request made canonical. Every name once, in the one order in which all requests take
- * their locks; a name that was asked for in both modes is taken alone.
+ * The plan: a request in canonical form. Every name appears once, in the one order in which all requests take
+ * their locks. A name requested in both modes is taken exclusively.
  *
- * It is a chain, not an array: most requests are for one name, and then nothing is needed beside it.
+ * A plan is a linked list, not an array: most requests have one name, and then need no further allocation.
  */
 
 import type { WantedLock } from './modes.ts'
 import { compareNames } from './names.ts'
 
-/** What a request takes, in order: the first lock, which leads to the others. */
+/** A request's locks in order, as a linked list that begins with this one. */
 export interface Plan extends WantedLock<string> {
   readonly next: Plan | undefined
 }
 
-/** What a plan can be made of. */
+/** A lock from which a plan can be made. */
 type Link<Self> = WantedLock<string> & { next: Self | undefined }
 
 /** Lists up to this length are sorted by insertion: the general sort costs more than a request. */
 const SHORT = 16
 
 /**
- * The plan for what is wanted, of which there must be something; `compare` orders two names. Changes the
- * list. Cost: a sort.
+ * Makes the plan for at least one requested lock. `compare` orders two names. Changes the list. Cost: a sort.
  */
 export function planFor<Lock extends Link<Lock>>(
   wanted: Lock[],

@@ -1,19 +1,19 @@
-/** The parts of reports: locks as they are held and asked for, holders, and waits. */
+/** The parts of reports: held and requested locks, holders, and waits. */
 
 import type { LockMode } from './modes.ts'
 import type { LockLabel } from './names.ts'
 
 /** The base of all reports. */
 export interface Versioned {
-  /** The version of the shape of all reports: it grows when a property is removed or changes its meaning. */
+  /** The version of the shape of all reports. It grows when a property is removed or changes its meaning. */
   readonly version: 1
 }
 
-/** A lock as a request asks for it. */
+/** A lock as a request names it. */
 export interface RequestedLock {
   readonly name: LockLabel
   readonly mode: LockMode
-  /** The number of units of the lock; 1 where it is not a counted one. */
+  /** The number of units of the lock; 1 if it is not a counted lock. */
   readonly units: number
 }
 
@@ -22,17 +22,19 @@ export interface HeldLock extends RequestedLock {
   /** The label of the holder: a request, a thread, or an asynchronous holding in shared memory. */
   readonly label: string
   /**
-   * The time at which the holder got the lock, in milliseconds since 1970, to within 10 ms. Absent where it
-   * is not known: threads take free locks without recording when.
+   * The time at which the holder got the lock, in milliseconds since 1970, to within 10 ms. Absent if not
+   * known: threads take free locks without recording the time.
    */
   readonly sinceMs?: number
-  /** The time for which it had held the lock when the report was made, in milliseconds; as `sinceMs`. */
+  /**
+   * The time for which it had held the lock when the report was made, in milliseconds; absent like `sinceMs`.
+   */
   readonly heldMs?: number
-  /** The innermost line of the program that asked for the lock; absent where that was not kept. */
+  /** The innermost line of the program that requested the lock; absent if it was not kept. */
   readonly callSite?: string
   /**
-   * Where `callSite` was not kept: that of another request for a lock of the same class; absent where none
-   * was kept either.
+   * The `callSite` of another request for a lock of the same class, if the holder's own was not kept; absent
+   * if none was kept.
    */
   readonly similarCallSite?: string
 }
@@ -46,97 +48,101 @@ export interface LockHolder extends HeldLock {
 }
 
 /**
- * A request that is in the way of another: the holder at which the chain of waiting requests ends, not
- * the next waiter in the queue.
+ * A request that blocks another: the holder at the end of the chain of waiting requests, not the next waiter
+ * in the queue.
  */
 export interface RootHolder extends LockHolder {
-  /** The lock that the other request waits for: another than `name` where requests in between want both. */
+  /** The lock that the other request waits for. It differs from `name` if requests in between want both. */
   readonly waitsFor: RequestedLock
-  /** The number of requests that hold the lock; more than 1 where it is held shared. */
+  /** The number of requests that hold the lock; more than 1 only if it is held shared. */
   readonly holders: number
   /** The number of requests that wait for the lock. */
   readonly waiters: number
   /** Whether the other request was made in this holder's callback, or by its owner. */
   readonly isAround: boolean
-  /** A nested request of this holder that waits, and that somebody waits for; `null` where none does. */
+  /** A waiting nested request of this holder that other requests wait for; `null` if there is none. */
   readonly nested: NestedWait | null
 }
 
-/** A nested request for which its holder waits, or may wait. */
+/** A nested request that its holder waits for, or may wait for. */
 export interface NestedWait {
   readonly label: string
   readonly waitsFor: RequestedLock
   /** The time for which it has waited, in milliseconds. */
   readonly waitedMs: number
-  /** The innermost line of the program that made the request; absent where that was not kept. */
+  /** The innermost line of the program that made the request; absent if it was not kept. */
   readonly callSite?: string
   /** The labels of its own root holders. */
   readonly behind: readonly string[]
 }
 
-/** One side of a suspected cycle: a request that waits, and a guard that its task may hold. */
+/** One member of a suspected cycle: a waiting request, and a guard that its task may hold. */
 export interface GuardCycleMember {
-  /** The label of the request that waits. */
+  /** The label of the waiting request. */
   readonly label: string
-  /** The lock that it waits for; the next member's guard, or the first one's, is in its way. */
+  /** The lock that it waits for. The guard of the next member (for the last: of the first) blocks it. */
   readonly waitsFor: RequestedLock
   /** The time for which it has waited, in milliseconds. */
   readonly waitedMs: number
-  /** The innermost line of the program that made the request; absent where that was not kept. */
+  /** The innermost line of the program that made the request; absent if it was not kept. */
   readonly callSite?: string
-  /** The guard that its task may hold; it is in the way of the member before. */
+  /** The guard that its task may hold; it blocks the previous member. */
   readonly mayHold: LockHolder
-  /** Whether the guard is known to be this task's: both have one owner, or one callback around them. */
+  /**
+   * Whether the guard is known to be this task's: both have the same owner, or the same callback around them.
+   */
   readonly isCertain: boolean
-  /** Which of the two has an owner: where only one has, perhaps the other lacks it by mistake. */
+  /** Which of the two has an owner. If only one has, the other may lack it by mistake. */
   readonly withOwner: 'guard' | 'request' | 'both' | 'neither'
 }
 
-/** A thread, or an asynchronous holding of one, that is in the way of a wait in shared memory. */
+/** A thread, or an asynchronous holding of one, that blocks a wait in shared memory. */
 export interface ThreadHolder {
-  /** The label it was opened with; that of an asynchronous holding: the label of its thread, and a number. */
+  /** The label it was opened with; for an asynchronous holding: its thread's label and a number. */
   readonly label: string
   /** The number of the thread in the table. */
   readonly thread: number
   readonly mode: LockMode
   /**
-   * The time for which it has held the lock, in milliseconds: for an asynchronous holding since it got its
-   * locks; for a thread since when every look of the waiter has found it as the holder, for threads take
-   * free locks without recording when. Absent where neither is known.
+   * The time for which it has held the lock, in milliseconds. For an asynchronous holding, it counts from
+   * when it got its locks. For a thread, it is the time over which every check of the waiter found it
+   * as the holder, because threads take free locks without recording the time. Absent if not known.
    */
   readonly heldMs?: number
-  /** Whether `heldMs` is what the waiter has seen: the holder can have it longer, or anew between looks. */
+  /**
+   * Whether `heldMs` was observed by the waiter: the holder may hold it for longer, or anew between checks.
+   */
   readonly isSeen: boolean
-  /** The call stack at which an asynchronous holding asked for its locks; absent where it was not kept. */
+  /** The call stack at which an asynchronous holding requested its locks; absent if it was not kept. */
   readonly heldAt?: string
-  /** The label of the ended thread that left the lock, where this holder's `onOwnerDied` repairs it. */
+  /** The label of the ended thread that left the lock, if this holder's `onOwnerDied` is repairing it. */
   readonly repairs?: string
-  /** Its own wait; `null` where it does not wait. */
+  /** The holder's own wait; `null` if it does not wait. */
   readonly waits: ThreadWait | null
 }
 
-/** The wait that may keep a holder, as it was published. */
+/** The wait that may block a holder, as the waiter published it. */
 export interface ThreadWait {
   /**
-   * The waiter: the holder itself; its thread, which blocks meanwhile; or an asynchronous holding that was
-   * asked for inside the holder, which may or may not wait for it.
+   * The waiter: the holder itself; its thread, which blocks meanwhile; or an asynchronous holding requested
+   * inside the holder, which may or may not wait for it.
    */
   readonly waiter: 'itself' | 'its thread' | 'inside'
   readonly waitsFor: RequestedLock
   /** The time for which it has waited, in milliseconds. */
   readonly waitedMs: number
-  /** The call stack at which it waits; absent where it was not kept: it is under order `'free'` only. */
+  /** The call stack at which it waits; absent if it was not kept. It is kept under order `'free'` only. */
   readonly waitsAt?: string
-  /** The holders of that lock; empty where they are in the report already. */
+  /** The holders of that lock; empty if they are already in the report. */
   readonly holders: readonly ThreadHolder[]
 }
 
-/** The locks that a thread left that ended while it held them. */
+/** The locks of a thread that ended while it held them. */
 export interface AbandonedLocks {
   /** The thread's number: its owner number in the table. */
   readonly thread: number
   /** The label it was opened with. */
   readonly label: string
-  /** All the locks it held, its asynchronous holdings' too, lowest first. */
+  /** All locks that it held, with those of its asynchronous holdings, lowest first. */
   readonly locks: readonly number[]
 }

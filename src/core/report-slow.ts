@@ -1,4 +1,4 @@
-/** Reports of what lasts too long: holdings, waits, and guards that nobody can release any more. */
+/** Reports of what lasts too long: holdings, waits, and guards that nothing can release any more. */
 
 import type { LockLabel } from './names.ts'
 import type {
@@ -9,22 +9,22 @@ import type {
   Versioned,
 } from './report-parts.ts'
 
-/** Something that lasts too long: a holding, or a lock that is waited for. */
+/** A holding, or a wait for a lock, that lasts too long. */
 export type SlowReport = SlowHoldingReport | SlowWaitReport
 
 interface SlowRequest extends Versioned {
   readonly kind: 'slow'
-  /** The label of the request; for a lock that is waited for: that of the oldest waiter. */
+  /** The label of the request; for a wait: of the oldest waiter. */
   readonly label: string
   /** The locks of that request, in order. */
   readonly names: readonly string[]
   /** The time for which it has waited, or held, in milliseconds. */
   readonly lastsMs: number
-  /** The innermost line of the program that made the request; absent where that was not kept. */
+  /** The innermost line of the program that made the request; absent if it was not kept. */
   readonly callSite?: string
   /**
-   * Where `callSite` was not kept: that of another request for a lock of the same class; absent where none
-   * was kept either.
+   * The `callSite` of another request for a lock of the same class, if the request's own was not kept; absent
+   * if none was kept.
    */
   readonly similarCallSite?: string
 }
@@ -36,25 +36,25 @@ export interface SlowHoldingReport extends SlowRequest {
 
 /**
  * A lock for which a request has waited longer than its `warnAfterMs` or the manager's `longWaitMs`. A lock
- * is reported once, not once for each waiter; and of locks with the same holders and the same oldest waiter only
- * one.
+ * is reported once, not once for each waiter. If several locks have the same holders and the same
+ * oldest waiter, only one is reported.
  */
 export interface SlowWaitReport extends SlowRequest {
   readonly state: 'waiting'
-  /** The lock that is waited for. */
+  /** The lock that the request waits for. */
   readonly lock: LockLabel
   /** The number of requests that wait for `lock`. */
   readonly waiters: number
   /** The first of the requests that hold `lock`, oldest first. */
   readonly holders: readonly RootHolder[]
   /**
-   * Guards outside of callbacks, or with an owner that a wait does not name, that could form a cycle with the
-   * waits and keep this request waiting: suspected, as nobody knows which task will release them. One member:
-   * a task that may wait for its own guard. Empty where there are none, or where the cycle was given in another
-   * lock's report.
+   * Guards that could form a cycle with the waits and keep this request waiting. They are outside of
+   * callbacks, or have an owner that a wait does not name. The cycle is only suspected, because it is not
+   * known which task will release them. One member: a task that may wait for its own guard. Empty if there
+   * are none, or if another lock's report gave the cycle.
    */
   readonly guardCycle: readonly GuardCycleMember[]
-  /** The other lock in whose report the cycle was given, while it still stands; `null` where there is none. */
+  /** The other lock whose report gave the cycle, while the cycle still exists; `null` if there is none. */
   readonly guardCycleReportedFor: LockLabel | null
 }
 
@@ -65,27 +65,27 @@ export interface LeakedReport extends Versioned {
   readonly label: string
   /** Its locks, in order. */
   readonly names: readonly string[]
-  /** The time at which it got them, in milliseconds since 1970, to within 10 ms. */
+  /** The time at which it got the locks, in milliseconds since 1970, to within 10 ms. */
   readonly sinceMs: number
   /** The time for which it had held them when the report was made, in milliseconds. */
   readonly heldMs: number
-  /** The innermost line of the program that asked for the guard; absent where that was not kept. */
+  /** The innermost line of the program that requested the guard; absent if it was not kept. */
   readonly callSite?: string
   /**
-   * Where `callSite` was not kept: that of another request for a lock of the same class; absent where none
-   * was kept either.
+   * The `callSite` of another request for a lock of the same class, if the guard's own was not kept; absent
+   * if none was kept.
    */
   readonly similarCallSite?: string
   /** The number of requests that wait for these locks. */
   readonly waiters: number
 }
 
-/** A wait in shared memory that has lasted for `longWaitMs` or longer. Nothing is given up. */
+/** A wait in shared memory that has lasted for `longWaitMs` or longer. The wait goes on. */
 export type LongWaitReport = LongLockWaitReport | LongSlotWaitReport
 
 interface LongWait extends Versioned {
   readonly kind: 'long-wait'
-  /** The label of the thread, or the asynchronous holding, that waits. */
+  /** The label of the waiting thread or asynchronous holding. */
   readonly label: string
   /** The number of its thread in the table. */
   readonly thread: number
@@ -93,18 +93,18 @@ interface LongWait extends Versioned {
   readonly sinceMs: number
   /** The time for which it has lasted, in milliseconds. */
   readonly waitedMs: number
-  /** Whether the thread is blocked, and its event loop stands still. */
+  /** Whether the thread is blocked, so that its event loop does not run. */
   readonly isBlocked: boolean
-  /** Whether the thread is the process's main thread, whose event loop all others need. */
+  /** Whether it is the process's main thread, whose event loop all other threads need. */
   readonly isMainThread: boolean
   /**
-   * The call stack of the call that waits: a line for each call, the innermost first, no heading. Absent where
-   * it was not kept.
+   * The call stack at which it waits: a line for each call, innermost first, no heading. Absent if it was not
+   * kept.
    */
   readonly waitsAt?: string
-  /** The holders in its way, at most ten. */
+  /** The holders that block it, at most ten. */
   readonly holders: readonly ThreadHolder[]
-  /** The number of all of them. */
+  /** The number of all holders that block it. */
   readonly holderCount: number
 }
 
@@ -116,7 +116,7 @@ export interface LongLockWaitReport extends LongWait {
   readonly waiters: number
 }
 
-/** A long wait of a `holdAsync` for one of the table's owners. Its `holders` are all owners of the table. */
+/** A long wait of a `holdAsync` for a free owner of the table. Its `holders` are all owners of the table. */
 export interface LongSlotWaitReport extends LongWait {
   readonly resource: 'owner'
 }

@@ -1,6 +1,6 @@
 /**
- * The one place where reports, and the holders in them, become text. User-chosen names are escaped in the
- * text of a whole report; parts of sentences go through `visible()` with the sentence.
+ * Formats reports, and the holders in them, as text: nothing else does. The text of a whole report has its
+ * user-chosen names escaped; parts of sentences go through `visible()` with the sentence.
  */
 
 import type { Report } from './report.ts'

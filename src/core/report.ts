@@ -1,9 +1,9 @@
 /**
- * Reports: the findings of detectors, as plain data. One place makes each kind; report-text.ts turns all of
- * them into text.
+ * Reports: the findings of detectors, as plain data. One function makes each kind; report-text.ts formats all
+ * of them as text.
  *
- * A report can be cloned, sent between threads and written as JSON without a change. Its `kind` and `version`
- * are always there. A property is absent only where its value is not known; `null` means that there is none.
+ * A report can be cloned, sent between threads and written as JSON unchanged. Its `kind` and `version` are
+ * always present. A property is absent only if its value is not known; `null` means that there is none.
  */
 
 import type { LockLabel } from './names.ts'
@@ -39,7 +39,7 @@ export type Report =
   | LeakedReport
   | LongWaitReport
 
-/** A thread, a holding or a request that waits. */
+/** A waiting thread, asynchronous holding or request. */
 export type Waiter =
   | {
       readonly kind: 'thread'
@@ -59,114 +59,118 @@ export type Waiter =
     }
   | {
       readonly kind: 'request'
-      /** The number of the request in its manager, from 1 in the order of asking. */
+      /** The number of the request in its manager, from 1 in the order of requests. */
       readonly id: number
-      /** The request's label, or the nearest holder's around it. */
+      /** The label of the request, or of the nearest holder around it. */
       readonly label: string
     }
 
 /** A lock that a member of a deadlock holds. */
 export interface DeadlockHeldLock extends HeldLock {
   /**
-   * The call stack at which it was asked for. It is kept only of the lock that the member before waits for;
-   * absent where it was not kept.
+   * The call stack at which the lock was requested. It is kept only for the lock that the previous member
+   * waits for; absent if it was not kept.
    */
   readonly heldAt?: string
   /**
-   * Where `heldAt` was not kept: the call stack at which another lock of the same class was asked for, the
-   * last that was kept; absent where none was.
+   * The most recently kept call stack of a request for another lock of the same class, if `heldAt` was not
+   * kept; absent if none was kept.
    */
   readonly similarHeldAt?: string
 }
 
-/** One waiter of the cycle, as it stood when the deadlock was found. */
+/** One waiter of the cycle, at the moment when the deadlock was found. */
 export interface DeadlockMember {
   readonly waiter: Waiter
   /**
-   * The locks that it holds: those of a thread lowest first; those of a task its innermost holder's first.
-   * With those of the holders, or threads, that cannot go on before it does.
+   * The locks that it holds, with those of the holders or threads that cannot go on before it does. A
+   * thread's locks are listed lowest first; a task's, its innermost holder's first.
    */
   readonly holds: readonly DeadlockHeldLock[]
   /** The lock that it waits for; the next member of the cycle holds it. */
   readonly waitsFor: RequestedLock
   /**
-   * The numbers of the holders of that lock: first the next member's, as the `id` of its waiter; then those of
-   * others who hold it too, at most ten in all.
+   * The numbers of the holders of that lock, at most ten: first the next member's, which is the `id` of its
+   * waiter, then those of the other holders.
    */
   readonly blockers: readonly number[]
   /** The time for which it had waited, in milliseconds. */
   readonly waitedMs: number
   /**
-   * The call stack at which it waits: a line for each call, the innermost first, no heading. Absent where it
-   * was not kept.
+   * The call stack at which it waits: a line for each call, innermost first, no heading. Absent if it was not
+   * kept.
    */
   readonly waitsAt?: string
   /**
    * The functions that wait for this request, a line each, from the innermost to the callback that must end
-   * first. Absent where they are not known: the runtime does not show them, or a thread waits.
+   * first. Absent if not known: the runtime does not show them, or a thread waits.
    */
   readonly awaitChain?: string
-  /** Whether it is proved that the holder that the member before waits for waits for this member. */
+  /** Whether it is proved that the holder for which the previous member waits is waiting for this member. */
   readonly isProved: boolean
 }
 
-/** A deadlock that really happened: a cycle in the wait-for graph. */
+/** A real deadlock: a cycle in the wait-for graph. */
 export interface DeadlockReport extends Versioned {
   readonly kind: 'deadlock'
   /** Threads on shared memory, with their asynchronous holdings; or tasks of asynchronous code. */
   readonly between: 'threads' | 'tasks'
   /**
-   * `suspected` where it is not proved of every member that its holder waits for it (see
-   * {@link DeadlockMember.isProved}). Nothing is rejected then, unless `deadlockVictims` is `'likely'`.
+   * `suspected` unless every member's holder is proved to wait for it (see {@link DeadlockMember.isProved}).
+   * A suspected deadlock rejects nothing, unless `deadlockVictims` is `'likely'`.
    */
   readonly confidence: 'proved' | 'suspected'
   /** Whether the victim is rejected. */
   readonly hasVictim: boolean
   /** The time at which it was found, in milliseconds since 1970. */
   readonly detectedAtMs: number
-  /** The `id` of the waiter that is rejected so that the others go on; without a victim, that would be. */
+  /**
+   * The `id` of the waiter that is rejected so that the others can go on; without a victim, that would be.
+   */
   readonly victim: number
   /** The cycle: each member waits for the next, the last for the first. The victim is first. */
   readonly cycle: readonly DeadlockMember[]
 }
 
-/** A lock that was wanted while another was held, as it was first seen. */
+/** A lock that was requested while another was held, as first seen. */
 export interface PossibleDeadlockEdge {
-  /** The class that was held; the name, where both are of one class. */
+  /** The class of the held lock; its name, if both locks are of one class. */
   readonly held: string
-  /** The class that was wanted; the name, where both are of one class. */
+  /** The class of the requested lock; its name, if both locks are of one class. */
   readonly wanted: string
-  /** The name that was held when this was first seen. */
+  /** The name of the held lock when this was first seen. */
   readonly heldAs: string
-  /** The name that was wanted then. */
+  /** The name of the requested lock when this was first seen. */
   readonly wantedAs: string
   /** The label of the request. */
   readonly label: string
-  /** The call stack at which `heldAs` was asked for; absent where it was not kept. */
+  /** The call stack at which `heldAs` was requested; absent if it was not kept. */
   readonly heldAt?: string
   /**
-   * Where `heldAt` was not kept: that of another lock of the same class, the last that was kept; absent where
-   * none was.
+   * The most recently kept call stack of a request for another lock of the same class, if `heldAt` was not
+   * kept; absent if none was kept.
    */
   readonly similarHeldAt?: string
-  /** The call stack at which `wantedAs` was asked for; absent where it was not kept. */
+  /** The call stack at which `wantedAs` was requested; absent if it was not kept. */
   readonly wantedAt?: string
 }
 
-/** A deadlock that can happen: a cycle in the order graph, whether or not anything hung. */
+/** A potential deadlock: a cycle in the order graph, whether or not anything hung. */
 export interface PossibleDeadlockReport extends Versioned {
   readonly kind: 'possible-deadlock'
-  /** Each edge wants what the next one holds, the last what the first one holds. */
+  /**
+   * The cycle: each edge requests the lock that the next holds, and the last the lock that the first holds.
+   */
   readonly cycle: readonly PossibleDeadlockEdge[]
   /**
-   * The number of further cycles of the same call sites and classes since the first report of them; of call
-   * sites that meet many classes: of the same call sites. They are reported only when there are 10, 100, 1,000
-   * and so on; 0 in the first report.
+   * The number of further cycles of the same call sites and classes since their first report. For call sites
+   * that meet many classes, it counts cycles of the same call sites only. Further cycles are reported only
+   * when there are 10, 100, 1,000 and so on; 0 in the first report.
    */
   readonly similar: number
 }
 
-/** The same report with its locks called by other names, for tables whose numbers mean something. */
+/** Renames the locks of a report, for tables whose lock numbers have a meaning. */
 export function relabelLocks(
   report: DeadlockReport,
   label: (lock: LockLabel) => LockLabel,

@@ -1,20 +1,21 @@
 /**
- * Counts reports that are alike, so that few of them are written.
+ * Counts similar reports, so that only a few of them are written.
  *
- * Reports are alike that come from the same lines and tell of the same lock classes. Where names have no
- * classes, each name is a class of its own: so from the same lines only the first few kinds are distinguished,
- * and all further ones are alike. So are all beyond the greatest number of kinds.
+ * Reports are similar if they come from the same lines and concern the same lock classes. A name without a
+ * class is a class of its own. So for the same lines only the first few kinds are distinguished, and all
+ * further ones count as similar. The total number of kinds is limited too: all further reports count as
+ * similar.
  */
 
-/** From the same lines so many kinds are distinguished; where the lines are not known, so many. */
+/** The maximum number of distinguished kinds: for the same lines, and for reports of unknown lines. */
 const [MOST_OF_LINES, MOST_UNKNOWN] = [4, 100]
-/** So much of the classes is compared, in UTF-16 code units. */
+/** The number of UTF-16 code units of the classes that are compared. */
 const LONGEST_CLASSES = 1000
 
 /** The number of reports of each kind. */
 export class SimilarReports {
   readonly #counts = new Map<string, number>()
-  /** By the lines: the kinds that are distinguished, and all reports of others. */
+  /** For each set of lines: the distinguished kinds, and all other reports. */
   readonly #ofLines = new Map<string, number>()
   readonly #maxKinds: number
   #others = 0
@@ -24,8 +25,8 @@ export class SimilarReports {
   }
 
   /**
-   * Counts one more report of some lines, `''` if they are not known, and lock classes. Returns the number of
-   * those like it before; of a report that is not distinguished: of those from the same lines, at least.
+   * Counts one more report. `lines` is `''` if they are not known. Returns the number of similar reports
+   * before it; for a kind that is not distinguished, at least the number from the same lines.
    */
   add(lines: string, classes: string): number {
     const kind = JSON.stringify([lines, classes.slice(0, LONGEST_CLASSES)])

@@ -6,18 +6,18 @@ import type { LockMode } from './modes.ts'
 export interface LockInfo {
   readonly name: string
   readonly mode: LockMode
-  /** The same for all requests of one JavaScript realm. */
+  /** Identifies the JavaScript realm: the same for all its requests. */
   readonly clientId: string
   /** The request's label, or its number. */
   readonly label: string
   /**
-   * Since when it holds the lock or waits for it, in milliseconds since 1970: to within 10 ms, and the time
-   * for which the event loop had been blocked before.
+   * The time since which it has held the lock or waited for it, in milliseconds since 1970. Precise to within
+   * 10 ms, plus the time for which the event loop had been blocked before.
    */
   readonly since: number
-  /** The labels of the nearest requests that are in its way; empty where none is. */
+  /** The labels of the nearest requests that block it; empty if none does. */
   readonly blockedBy: readonly string[]
-  /** The innermost line of the program that made the request; absent where that was not kept. */
+  /** The innermost line of the program that made the request; absent if it was not kept. */
   readonly callSite?: string
 }
 
@@ -29,7 +29,7 @@ export interface LockManagerSnapshot {
 
 let clientId: string | undefined
 
-/** The number of this JavaScript realm, made when it is first asked for. */
+/** The id of this JavaScript realm, made on first use. */
 export function ownClientId(): string {
   clientId ??= globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`.slice(2)
   return clientId

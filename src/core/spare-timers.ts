@@ -1,11 +1,11 @@
 /**
- * Timers for a runtime whose own are out of reach: node:test's mock timers replace the globals and those of
- * `node:timers`, and keep the originals to themselves.
+ * Timers for when the runtime's own are out of reach: node:test's mock timers replace the globals and those
+ * of `node:timers`, and do not expose the originals.
  *
  * Steps     A timer is an `Atomics.waitAsync` with a time limit, on a word of its own. Cancelling it
- *           notifies the word. A wait of that kind does not keep a process alive, so a message port does
- *           while a timer is pending.
- * Cost      nothing unless mock timers are found when this package is loaded; then some microseconds a timer.
+ *           notifies the word. Such a wait does not keep a process alive, so a message port does, while a
+ *           timer is pending.
+ * Cost      Nothing unless mock timers are found when this package is loaded; then some microseconds a timer.
  */
 
 interface Port {
@@ -20,13 +20,13 @@ interface SpareTimer {
   unref(): void
 }
 
-/** As long as a timer can be. */
+/** The longest delay that a timer accepts. */
 const MAX_MS = 2 ** 31 - 1
 
 let port: Port | undefined
 let kept = 0
 
-/** Keeps the process alive until the function that it returns is called. */
+/** Keeps the process alive until the returned function is called. */
 function keepAlive(): () => void {
   port ??= newPort()
   if (++kept === 1) port.ref?.()
@@ -50,14 +50,14 @@ function setTimer(work: () => void, ms = 1): SpareTimer {
   const letEnd = keepAlive()
   const dueMs = performance.now() + ms
   const sleep = (): void => {
-    // With a limit of 0 it would not wait at all.
+    // A limit of 0 would not wait at all.
     const { value } = Atomics.waitAsync(word, 0, 0, Math.max(1, dueMs - performance.now()))
     void Promise.resolve(value).then((end) => {
-      // Counted from when the event loop last looked at the clock, it ends early.
+      // The runtime counts from when the event loop last read the clock, so the wait can end early.
       if (end === 'timed-out' && performance.now() < dueMs) sleep()
       else {
         letEnd()
-        // As a step of its own, so that what it throws is an uncaught exception, as of any timer.
+        // Runs as a microtask of its own: what it throws becomes an uncaught exception, as with any timer.
         if (end === 'timed-out') queueMicrotask(work)
       }
     })
@@ -75,19 +75,19 @@ function clearTimer(timer: SpareTimer | undefined): void {
 const spare: Readonly<Record<string, unknown>> = {
   setTimeout: setTimer,
   clearTimeout: clearTimer,
-  // Used to keep a process alive, and for nothing else.
+  // Used only to keep a process alive.
   setInterval: (work: () => void) => setTimer(work, MAX_MS),
   clearInterval: clearTimer,
   setImmediate: (work: () => void) => setTimer(work),
   Date: { now: () => performance.timeOrigin + performance.now() },
 }
 
-/** The substitute for a global of this name, if node:test has replaced it and there is one. */
+/** The substitute for a global of this name, if node:test has replaced it and a substitute exists. */
 export function spareFor(name: string, current: unknown): unknown {
   return isMocked(current) && typeof Atomics.waitAsync === 'function' ? spare[name] : undefined
 }
 
-/** The mocks are private methods, bound; the mocked Date says so. */
+/** The mocks are bound private methods; the mocked Date has a property `isMock`. */
 function isMocked(current: unknown): boolean {
   if (typeof current !== 'function') return false
   return current.name.startsWith('bound #') || (current as { isMock?: unknown }).isMock === true

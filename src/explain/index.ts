@@ -1,4 +1,4 @@
-/** `lockwise/explain`: reports as text. */
+/** `lockwise/explain`: formats reports as text. */
 
 export { visible } from '../core/format.ts'
 export {

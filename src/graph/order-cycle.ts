@@ -1,47 +1,47 @@
 /**
- * Cycles in the order graph through one edge: the shortest in which all could wait for each other.
+ * Finds the shortest cycle through one edge of the order graph whose members could all wait for each other.
  *
- * A cycle does not count where
+ * A cycle does not count if
  *
- * - a *gate*, a lock that is held alone on all its edges, keeps its ways apart;
- * - at some node both who wants it and who holds it want it shared; or
- * - it comes to a node twice: two would hold the same lock.
+ * - a *gate*, a lock that is held exclusively on all its edges, prevents the requests from overlapping;
+ * - at some node, both the request for the lock and its holder are shared; or
+ * - it visits a node twice: two requests would hold the same lock.
  *
- * Breadth first over ways. A way is not followed where a shorter one has come to the same node with no
- * more gates and as much in the way of others. So a cycle can be missed that, because of a gate or a
- * mode, must go round by a node which it needs again later.
+ * The search is breadth-first over paths. It drops a path if another one, not longer, has reached the same
+ * node with no more gates and a mode that blocks as much. So it can miss a cycle that, because of a gate or a
+ * mode, must make a detour through a node which it needs again later.
  *
- * Cost: without gates and modes, every edge that can be reached, once; with them, at most the budget. A step is
- * a look at an edge or a gate.
+ * Cost: without gates and modes, each reachable edge once; with them, at most the budget. A step is a check
+ * of one edge or one gate.
  */
 
 import type { PossibleDeadlockEdge } from '../core/report.ts'
 
 /** An edge of the order graph. */
 export interface OrderEdge extends PossibleDeadlockEdge {
-  /** The names that were held alone beside it, every time that it was seen. */
+  /** The names held exclusively beside the edge's own lock, every time the edge was seen. */
   gates: ReadonlySet<string>
   readonly heldShared: boolean
   readonly wantedShared: boolean
 }
 
-/** How many steps a search may still make. Searches count it down. */
+/** The number of steps that searches may still make; they count it down. */
 export interface Budget {
   steps: number
 }
 
-/** A way through the graph, by its last edge. */
+/** A path through the graph, given by its last edge. */
 interface Way {
   readonly edge: OrderEdge
   readonly before: Way | undefined
-  /** What would keep all its edges apart. */
+  /** The gates that all its edges share. */
   readonly gates: ReadonlySet<string>
 }
 
-/** The edges from a node, by where they lead. */
+/** The edges from a node, grouped by target node. */
 type EdgesFrom = (node: string) => Iterable<readonly OrderEdge[]>
 
-/** The shortest cycle through an edge, which comes first; `undefined` if none is found. */
+/** Returns the shortest cycle through an edge, beginning with that edge; `undefined` if none is found. */
 export function cycleThrough(
   closing: OrderEdge,
   edgesFrom: EdgesFrom,
@@ -72,13 +72,13 @@ export function cycleThrough(
   return undefined
 }
 
-/** Whether all of some names are among others. */
+/** Whether `names` is a subset of `others`. */
 export function isWithin(names: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
   for (const name of names) if (!others.has(name)) return false
   return true
 }
 
-/** Of some names, those that an edge was always seen with, and that are not what it holds itself. */
+/** Returns the gates among `names` that the edge shares; the lock that it holds itself does not count. */
 function gatesOf(edge: OrderEdge, names: ReadonlySet<string>): ReadonlySet<string> {
   if (names.size === 0) return names
   const gates = new Set<string>()
@@ -86,12 +86,12 @@ function gatesOf(edge: OrderEdge, names: ReadonlySet<string>): ReadonlySet<strin
   return gates
 }
 
-/** Whether who wants a lock on one edge may have to wait for who holds it on the next. */
+/** Whether the request on one edge may have to wait for the holder on the next. */
 function meet(wanting: OrderEdge, holding: OrderEdge): boolean {
   return !(wanting.wantedShared && holding.heldShared)
 }
 
-/** Whether one of some ways to the same node leads on to wherever another one does. */
+/** Whether one of `ways` to the same node can continue wherever `other` can. */
 function isAnyAsGood(ways: readonly Way[], other: Way, budget: Budget): boolean {
   for (const { edge, gates } of ways) {
     if (edge.wantedShared && !other.edge.wantedShared) continue
@@ -101,7 +101,7 @@ function isAnyAsGood(ways: readonly Way[], other: Way, budget: Budget): boolean 
   return false
 }
 
-/** Whether a node is held on some edge of a way. */
+/** Whether a node is held on some edge of a path. */
 function holds(way: Way, node: string, budget: Budget): boolean {
   for (let at: Way | undefined = way; at; at = at.before) {
     budget.steps--

@@ -1,22 +1,21 @@
 /**
- * The order graph: every lock that was ever wanted while another was held. A cycle in it is a
+ * The order graph: an edge for every lock that was ever requested while another was held. A cycle in it is a
  * possible deadlock, found although nothing hung.
  *
- * After the lock-order checker of Linux (lockdep) and Abseil's mutexes: nodes are classes of locks, so
- * that one run over few locks speaks for all of them; where a class nests in itself, its locks stand in
- * a graph of their own by name. order-cycle.ts says which cycles count.
+ * The design follows Linux's lock-order checker (lockdep) and Abseil's mutexes. Nodes are classes of locks,
+ * so that one run over a few locks covers all of them. The locks of a class that nests in itself form a graph
+ * of their own, by name. order-cycle.ts defines which cycles count.
  *
- * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar* (and those of
- * the same call sites, whatever the classes, where these are many): the first is reported, and then only those
- * after which there are 10, 100, 1,000 and so on more.
+ * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*; if the
+ * call sites meet many classes, cycles of the same call sites are. The first similar cycle is reported, then
+ * only those after which there are 10, 100, 1,000 and so on more.
  *
- * Between two nodes there is an edge for each pair of modes that was seen, so that a cycle is made of
- * what did happen.
+ * Two nodes have one edge for each pair of modes that was seen, so that a cycle consists of real events.
  *
- * Cost: for a pair that is known, two look-ups, and a look at its gates; for a new one, a search. One
- * request makes {@link MOST_PAIRS} look-ups at most, and {@link MOST_STEPS} steps of searches. Memory:
- * one entry for each edge, at most {@link MOST_EDGES}, of names up to {@link LONGEST_NAME}. What goes
- * beyond these is not recorded.
+ * Cost: two look-ups and a check of the gates for a known pair; a search for a new one. One request makes at
+ * most {@link MOST_PAIRS} look-ups and {@link MOST_STEPS} search steps. Memory: one entry for each edge, at
+ * most {@link MOST_EDGES}, with names up to {@link LONGEST_NAME}. The graph does not record beyond these
+ * limits.
  */
 
 import { firstCall } from '../core/call-site.ts'
@@ -26,32 +25,32 @@ import type { PossibleDeadlockEdge, PossibleDeadlockReport } from '../core/repor
 import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
 import { type Budget, cycleThrough, isWithin, type OrderEdge } from './order-cycle.ts'
 
-/** The graph never grows beyond so many edges. */
+/** The maximum number of edges in the graph. */
 export const MOST_EDGES = 16_384
 /**
- * Requests that have to do with longer names, in UTF-16 code units, are not recorded: without those
- * names as gates, there would be cycles that cannot come about.
+ * The maximum length of a name, in UTF-16 code units. Requests that involve a longer name are not recorded:
+ * without that name as a gate, the graph would show impossible cycles.
  */
 const LONGEST_NAME = 256
-/** Of one request, so many pairs of a lock that is held and one that is wanted are looked at. */
+/** The maximum number of pairs of a held and a requested lock that are checked for one request. */
 const MOST_PAIRS = 4096
-/** The searches for one request give up after so many steps. */
+/** The maximum number of search steps for one request. */
 const MOST_STEPS = 100_000
 
-/** Who wants more, described only where it is asked for. */
+/** The request that adds locks; its description is computed only if needed. */
 export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
   label(): string
   /** The call stack of the request. */
   wantedAt(): Pick<PossibleDeadlockEdge, 'wantedAt'>
-  /** The call stack at which a lock that is held was asked for, or a similar one. */
+  /** The call stack at which a held lock was requested, or a similar one. */
   heldAt(held: Held): Pick<PossibleDeadlockEdge, 'heldAt' | 'similarHeldAt'>
 }
 
-/** Nodes and edges: those of the classes, or of the names in them. */
+/** Nodes and edges: of the classes, or of the names within classes. */
 class Graph {
-  /** From a node, by where they lead. */
+  /** The edges, by source node and then by target node. */
   readonly edges = new Map<string, Map<string, OrderEdge[]>>()
-  /** Every node to which an edge leads. */
+  /** Every node that is the target of an edge. */
   readonly wanted = new Set<string>()
 
   add(edge: OrderEdge): void {
@@ -61,13 +60,13 @@ class Graph {
   }
 
   cycleThrough(edge: OrderEdge, budget: Budget): OrderEdge[] | undefined {
-    // Most edges lead on from what nobody wants, or to where nothing leads on.
+    // Most edges start at a node without incoming edges, or end at one without outgoing edges.
     if (!this.wanted.has(edge.held) || !this.edges.has(edge.wanted)) return undefined
     return cycleThrough(edge, (node) => this.edges.get(node)?.values() ?? [], budget)
   }
 }
 
-/** What was ever wanted while something was held. */
+/** Records the pairs of held and requested locks, and finds the cycles in them. */
 export class OrderGraph {
   readonly #classes = new Graph()
   readonly #names = new Graph()
@@ -81,12 +80,12 @@ export class OrderGraph {
     this.#similar = new SimilarReports(maxEdges)
   }
 
-  /** How many edges there are. */
+  /** The number of edges. */
   get size(): number {
     return this.#edges
   }
 
-  /** Whether to record this would change nothing: every edge of it is known, as it is now. */
+  /** Whether recording this would change nothing: all its edges are known, and none would lose a gate. */
   isKnown(held: readonly WantedLock<string>[], wanted: readonly WantedLock<string>[]): boolean {
     if (isAnyTooLong(held) || isAnyTooLong(wanted)) return true
     let alone: ReadonlySet<string> | undefined
@@ -94,7 +93,7 @@ export class OrderGraph {
     return everyPair(held, wanted, (from, to, fromClass, toClass) => {
       const edge = this.#edgeOf(from, to, fromClass, toClass)
       if (edge === undefined) return false
-      // Edges that were recorded together share their gates.
+      // Edges that were recorded together share one set of gates.
       if (edge.gates.size === 0 || edge.gates === within) return true
       alone ??= namesAlone(held)
       if (!isWithin(edge.gates, alone)) return false
@@ -103,14 +102,14 @@ export class OrderGraph {
     })
   }
 
-  /** The same of one lock that is held and one that is wanted: most have no more, and need no lists. */
+  /** Like {@link isKnown}, for one held and one requested lock: the most frequent case, without lists. */
   isPairKnown(held: WantedLock<string>, wanted: WantedLock<string>): boolean {
     if (held.name === wanted.name) return true
     const edge = this.#edgeOf(held, wanted, classOf(held.name), classOf(wanted.name))
     return edge !== undefined && edge.gates.size === 0
   }
 
-  /** Records that `wanted` was asked for while `held` was held; the cycles which that closes. */
+  /** Records that `wanted` was requested while `held` was held. Returns the cycles that this closes. */
   record<Held extends WantedLock<string>>(
     held: readonly Held[],
     wanted: readonly WantedLock<string>[],
@@ -168,7 +167,7 @@ export class OrderGraph {
     return reports
   }
 
-  /** The edge for two locks, in their modes. */
+  /** Returns the edge for two locks in their modes. */
   #edgeOf(
     from: WantedLock<string>,
     to: WantedLock<string>,
@@ -187,7 +186,7 @@ export class OrderGraph {
     return undefined
   }
 
-  /** Whether a cycle was told before; it is from now on. */
+  /** Returns whether a cycle was reported before, and marks it as reported. */
   #isTold(cycle: readonly OrderEdge[]): boolean {
     const nodes = cycle.map(({ held }) => held)
     const first = nodes.indexOf([...nodes].sort()[0] as string)
@@ -197,7 +196,7 @@ export class OrderGraph {
     return false
   }
 
-  /** The number of cycles before this one with the same call sites and classes. */
+  /** Returns the number of earlier cycles with the same call sites and classes. */
   #countSimilar(cycle: readonly OrderEdge[]): number {
     const lines = new Set(cycle.map(({ wantedAt = '' }) => firstCall(wantedAt)))
     const classes = cycle.map(({ wantedAt = '', heldAs, wantedAs }) =>
@@ -215,8 +214,8 @@ function isAnyTooLong(locks: readonly WantedLock<string>[]): boolean {
 }
 
 /**
- * Calls `see` with every pair that is an edge of its own, as long as it answers true; whether it always
- * did. Locks that follow each other in one class and mode are one node to the locks of other classes.
+ * Calls `see` for every pair that has an edge of its own, until it returns false. Returns whether it never
+ * did. To locks of other classes, consecutive locks of one class and mode are one node.
  */
 function everyPair<Held extends WantedLock<string>>(
   held: readonly Held[],
@@ -247,18 +246,21 @@ function everyPair<Held extends WantedLock<string>>(
   return true
 }
 
-/** The names that are held alone. The one lock that is held is no gate: it is what the edge is about. */
+/** The names held exclusively. A single held lock is no gate: it is the source of the edge. */
 function namesAlone(held: readonly WantedLock<string>[]): ReadonlySet<string> {
   if (held.length < 2) return NO_NAMES
   return new Set(held.filter(({ mode }) => mode === 'exclusive').map(({ name }) => name))
 }
 
-/** The names that are in both; the first set itself where that is all of it. */
+/** The names in both sets; the first set itself if it is a subset of the other. */
 function common(names: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {
   return isWithin(names, others) ? names : new Set([...names].filter((name) => others.has(name)))
 }
 
-/** An edge between classes is about every lock of its class that is held: none of them is a gate. */
+/**
+ * Removes the names of a class. An edge between classes concerns every held lock of its class: none is a
+ * gate.
+ */
 function ofOtherClasses(names: ReadonlySet<string>, cls: string): ReadonlySet<string> {
   return new Set([...names].filter((name) => classOf(name) !== cls))
 }

@@ -1,13 +1,13 @@
 /**
- * Ways in a directed graph that exists only as a function: from a node to those it waits for. One that
- * leads from a node to those who wait for it closes a cycle.
+ * Paths in a directed graph that is given by a function: from a node to the nodes that it waits for. A path
+ * from a node to one of its waiters closes a cycle.
  *
- * Cost, where nothing else is said: every node and edge that can be reached, once.
+ * Cost, unless stated otherwise: each reachable node and edge once.
  */
 
 /**
- * The shortest way of at least one step from `start` to a node that `isEnd`: all nodes on it. The first
- * of several in the order of `next`.
+ * Returns the nodes on the shortest path of at least one step from `start` to a node that `isEnd`. If several
+ * are shortest, the order of `next` decides.
  */
 export function findPath<Node>(
   start: Node,
@@ -25,8 +25,8 @@ export function findPath<Node>(
 }
 
 /**
- * Whether a way of at least one step leads from `start` to one of `ends`. Looked for from both sides in
- * turn, `previous` being `next` backwards. Cost: twice that of the side that has less to look at.
+ * Whether a path of at least one step leads from `start` to one of `ends`. Searches from both sides in turn;
+ * `previous` is `next` backwards. Cost: twice that of the side with less to search.
  */
 export function isJoined<Node>(
   start: Node,
@@ -49,7 +49,9 @@ export function isJoined<Node>(
   }
 }
 
-/** Whether a node that `isEnd` can be reached from one. `known` says so of some nodes, and learns. */
+/**
+ * Whether a node that `isEnd` is reachable from `start`. `known` caches answers for nodes, and is extended.
+ */
 export function canReach<Node>(
   start: Node,
   isEnd: (node: Node) => boolean,
@@ -73,7 +75,7 @@ export function canReach<Node>(
   return false
 }
 
-/** Some nodes, and all that can be reached from them. */
+/** Returns `starts` and all nodes reachable from them. */
 export function reachable<Node>(
   starts: Iterable<Node>,
   next: (node: Node) => Iterable<Node>,

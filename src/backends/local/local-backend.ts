@@ -1,4 +1,4 @@
-/** Locks on one event loop: the backend that a manager has by default. */
+/** Locks on one event loop: a manager's default backend. */
 
 import type { LockMode } from '../../core/modes.ts'
 import type { LockManagerSnapshot } from '../../core/snapshot.ts'
@@ -8,7 +8,9 @@ import { rootHolders } from './root-holders.ts'
 import { snapshot } from './snapshot.ts'
 import { LocalWaitEdges } from './wait-edges.ts'
 
-/** The locks of one manager. It is the queues itself, so that a request that is free is one call away from them. */
+/**
+ * The locks of one manager. Inherits from the queues, so that a request for a free lock needs only one call.
+ */
 export class LocalBackend<Request extends BackendRequest>
   extends Queues<Request>
   implements Backend<Request>
@@ -56,11 +58,11 @@ export class LocalBackend<Request extends BackendRequest>
 
   async close(): Promise<void> {}
 
-  /** Comes before all who wait; those who hold lose all that they have. */
+  /** Enters before all waiters; the holders lose all their locks. */
   #steal(thief: Request): void {
     const victims = new Set<Request>()
     for (let own: Ticket<Request> | undefined = planOf(thief); own; own = own.next) {
-      // Some who wait for other names may stand among those who hold this one.
+      // Requests that wait for other names may be between the holders of this one.
       let at = this.get(own.name)?.first
       for (; at?.leads; at = at.after) if (isGranted(at.request)) victims.add(at.request)
     }

@@ -1,36 +1,36 @@
 /**
- * Locks on one event loop: a queue for each name that anybody holds or waits for.
+ * Locks on one event loop: a queue for each name that requests hold or wait for.
  *
- * A request enters the queues of all its names in one synchronous step and is granted when it leads
- * them all. It *leads* a queue when nobody before it is in its way: it is the first, or it is shared
- * and everybody before it is. Holders stay in their queues until they release.
+ * A request enters the queues of all its names in one synchronous step and is granted when it leads them all.
+ * It *leads* a queue if nothing before it blocks it: it is the first, or it and all tickets before it are
+ * shared. Holders stay in their queues until they release.
  *
- * Counter     `missing` of a request is the number of its tickets that do not lead; OUTSIDE while it is in no
+ * Counter     A request's `missing` is the number of its tickets that do not lead; OUTSIDE while it is in no
  *             queue: before it enters, and after it has left.
- * Invariants  In each queue those who lead come first, then those who do not (among the first, one that
- *             waits for other names may stand before one that is granted: both are shared). Only who
- *             leads all its queues is granted. Of the empty queues only a few are not forgotten.
- * Why no deadlock  those who wait stand by age, the same in every queue: who waits, waits for older
- *             ones only, and for holders. (Who waits while it *holds* is another matter, and may have
- *             others moved behind it: see wait-edges.ts.)
- * Cost        O(names) to enter, to leave and to grant, however many wait.
+ * Invariants  In each queue, the tickets that lead come before those that do not. Among those that lead, one
+ *             of a request that waits for other names may come before one of a holder: both are shared. A
+ *             request is granted only if it leads all its queues. Only a few empty queues are kept.
+ * Why no deadlock  Waiters are ordered by age, the same in every queue, so a waiter waits only for older
+ *             waiters and for holders. (A request that waits while it *holds* can deadlock, and then others
+ *             may be moved behind it: see wait-edges.ts.)
+ * Cost        O(names) to enter, to leave and to grant, for any number of waiters.
  */
 
 import type { LockMode } from '../../core/modes.ts'
 import type { Plan } from '../../core/plan.ts'
 import { type BackendRequest, type LockState, OUTSIDE, type PlanNode } from '../backend.ts'
 
-/** A lock as a request wants it, and its place in the queue of that name. */
+/** One lock of a request, and the request's position in the queue for that lock. */
 export class Ticket<Request extends BackendRequest = BackendRequest> implements PlanNode {
   readonly name: string
   readonly mode: LockMode
   /** The same request's ticket for the next name of its plan. */
   next: Ticket<Request> | undefined = undefined
-  /** Whose it is, and where it stands: from when it enters. */
+  /** Set when the request enters. */
   request!: Request
   queue!: Queue<Request>
   leads = false
-  /** Its neighbours in the queue. */
+  /** The neighbours in the queue. */
   before: Ticket<Request> | undefined = undefined
   after: Ticket<Request> | undefined = undefined
 
@@ -40,16 +40,16 @@ export class Ticket<Request extends BackendRequest = BackendRequest> implements 
   }
 }
 
-/** Everybody who holds or waits for one name, in order. */
+/** All holders and waiters for one name, in order. */
 export class Queue<Request extends BackendRequest = BackendRequest> implements LockState<Request> {
   readonly name: string
   first: Ticket<Request> | undefined = undefined
   last: Ticket<Request> | undefined = undefined
   /** The number of tickets in it that do not lead. */
   waiting = 0
-  /** How many are in it who want other names too. */
+  /** The number of its tickets whose requests have other names too. */
   withOthers = 0
-  /** Whether it stays when it is empty. */
+  /** Whether the queue is kept while it is empty. */
   isKept = false
 
   constructor(name: string) {
@@ -71,19 +71,21 @@ export class Queue<Request extends BackendRequest = BackendRequest> implements L
   }
 }
 
-/** So many empty queues stay for the next who wants their names: to make and forget one is dear. */
+/**
+ * The number of empty queues kept for later requests of their names: to make and delete a queue is expensive.
+ */
 const KEPT_QUEUES = 64
-/** Queues of longer names do not stay: they would keep the memory of the name. */
+/** Queues of longer names are not kept: they would keep the name in memory. */
 const KEPT_LENGTH = 256
 
 /** The queues of all names in use. */
 export class Queues<Request extends BackendRequest> {
   readonly #queues = new Map<string, Queue<Request>>()
-  /** A ring. Every queue that is empty stands in it, or is forgotten. */
+  /** A ring. Every empty queue is in it: a queue that becomes empty enters the ring or is deleted. */
   readonly #kept = new Array<Queue<Request> | undefined>(KEPT_QUEUES).fill(undefined)
   #nextKept = 0
 
-  /** Whether a request for all of this would be granted at once. */
+  /** Whether a request for the whole plan would be granted at once. */
   isFree(plan: Plan): boolean {
     for (let at: Plan | undefined = plan; at; at = at.next) {
       if (!leadsBehind(this.#queues.get(at.name)?.last, at.mode)) return false
@@ -91,17 +93,21 @@ export class Queues<Request extends BackendRequest> {
     return true
   }
 
-  /** Enters all queues of its plan at their ends. Granted at once if the request misses nothing then. */
+  /**
+   * Enters all queues of the plan at their ends. The request is granted at once if its `missing` is then 0.
+   */
   enter(request: Request): void {
     this.#enter(request, false)
   }
 
-  /** Enters them before everybody. Holders who lose the lead must leave before anything else happens. */
+  /**
+   * Enters all queues at their front. Holders that no longer lead must leave before anything else happens.
+   */
   enterFirst(request: Request): void {
     this.#enter(request, true)
   }
 
-  /** Leaves all queues, as a holder or as one who waits no longer, and lets the next ones go on. */
+  /** Leaves all queues, as a holder or as a waiter that gives up, and grants the next ones. */
   release(request: Request): void {
     if (request.missing === OUTSIDE) return
     request.missing = OUTSIDE
@@ -122,7 +128,7 @@ export class Queues<Request extends BackendRequest> {
     return this.#queues.values()
   }
 
-  /** The queue of a name. It may be empty; `undefined` where there is none. */
+  /** Returns the queue of a name, which may be empty; `undefined` if there is none. */
   get(name: string): Queue<Request> | undefined {
     return this.#queues.get(name)
   }
@@ -165,7 +171,7 @@ export class Queues<Request extends BackendRequest> {
   }
 }
 
-/** The tickets of a request's plan: every node of a plan is one, as the local backend makes them all. */
+/** Returns the tickets of a request's plan: the local backend made every node of it as a ticket. */
 export function planOf<Request extends BackendRequest>({ plan }: Request): Ticket<Request> {
   return plan as Ticket<Request>
 }
@@ -175,7 +181,7 @@ export function isGranted(request: BackendRequest): boolean {
   return request.missing === 0
 }
 
-/** A request's tickets, in the order of its plan; none when it is in no queue. */
+/** Iterates over a request's tickets, in the order of its plan; none if the request is in no queue. */
 export function* ticketsOf<Request extends BackendRequest>(
   request: Request,
 ): Generator<Ticket<Request>> {
@@ -185,8 +191,8 @@ export function* ticketsOf<Request extends BackendRequest>(
 }
 
 /**
- * Moves a waiting request's ticket further back in its queue: to directly behind another one, which does
- * not lead. Whoever leads by that may be granted.
+ * Moves a waiting request's ticket further back in its queue: to directly behind `other`, which does not
+ * lead. Requests that lead all their queues after that are granted.
  */
 export function moveBehind<Request extends BackendRequest>(
   ticket: Ticket<Request>,
@@ -207,7 +213,9 @@ function leadsBehind(before: Ticket | undefined, mode: LockMode): boolean {
   return before === undefined || (mode === 'shared' && before.mode === 'shared' && before.leads)
 }
 
-/** Before another ticket, or at the end; whoever loses the lead by it misses one more. */
+/**
+ * Inserts before `after`, or at the end. A ticket that no longer leads adds one to its request's `missing`.
+ */
 function insert<Request extends BackendRequest>(
   ticket: Ticket<Request>,
   after: Ticket<Request> | undefined,
@@ -221,7 +229,7 @@ function insert<Request extends BackendRequest>(
   }
 }
 
-/** Before another ticket, or at the end. */
+/** Links before `after`, or at the end. */
 function link<Request extends BackendRequest>(
   ticket: Ticket<Request>,
   after: Ticket<Request> | undefined,
@@ -236,7 +244,7 @@ function link<Request extends BackendRequest>(
   else queue.last = ticket
 }
 
-/** Afterwards it knows no neighbours: whoever keeps it does not keep them in memory. */
+/** Clears the neighbours too: a reference to the ticket then does not keep them in memory. */
 function unlink(ticket: Ticket): void {
   const { queue, before, after } = ticket
   if (before) before.after = after
@@ -247,7 +255,7 @@ function unlink(ticket: Ticket): void {
   ticket.after = undefined
 }
 
-/** From this ticket on, whoever now leads and did not. */
+/** Makes the tickets from this one on lead if they now can. */
 function promote(from: Ticket): void {
   for (let next: Ticket | undefined = from; next; next = next.after) {
     if (next.leads || !leadsBehind(next.before, next.mode)) return

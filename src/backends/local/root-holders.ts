@@ -1,18 +1,18 @@
 /**
- * Finds the root holders of a wait: the requests that hold what a waiting request, or the chain of waiting
- * requests before it, waits for.
+ * Finds the root holders of a wait: the holders that a waiting request waits for, directly or through the
+ * chain of waiting requests before it.
  *
- * In each queue the tickets that lead come first, and every ticket that does not lead waits for them. A
- * ticket that leads and is not granted waits in other queues: the search goes on there.
+ * In each queue the tickets that lead come first, and every ticket that does not lead waits for them. The
+ * request of a ticket that leads but is not granted waits in other queues: the search continues there.
  *
- * Cost: for each lock on the way, the tickets that lead its queue; at most {@link MAX_QUEUES} queues.
+ * Cost: for each lock on the chain, the tickets that lead its queue; at most {@link MAX_QUEUES} queues.
  */
 
 import type { LockMode } from '../../core/modes.ts'
 import { type BackendRequest, type Blocker, OUTSIDE } from '../backend.ts'
 import { isGranted, planOf, type Queue, type Queues, type Ticket } from './queues.ts'
 
-/** A search follows waiting requests through this many queues. */
+/** The maximum number of queues through which a search follows waiting requests. */
 const MAX_QUEUES = 10_000
 
 /** A queue in which a request has to wait. */
@@ -21,7 +21,10 @@ interface Wait<Request extends BackendRequest> {
   readonly mode: LockMode
 }
 
-/** The root holders of a request that waits, or that would have to wait; `name`: of this lock only. */
+/**
+ * Returns the root holders of a request that waits, or would have to wait; `name` restricts them to this
+ * lock.
+ */
 export function rootHolders<Request extends BackendRequest>(
   queues: Queues<Request>,
   request: Request,
@@ -65,7 +68,7 @@ function waitsOf<Request extends BackendRequest>(request: Request): Wait<Request
   return waits
 }
 
-/** The queues in which a request would have to wait that has not entered. */
+/** The queues in which a request that has not entered would have to wait. */
 function waitsOfPlan<Request extends BackendRequest>(
   queues: Queues<Request>,
   request: Request,

@@ -4,7 +4,7 @@ import { type LockInfo, type LockManagerSnapshot, ownClientId } from '../../core
 import type { BackendRequest } from '../backend.ts'
 import { isGranted, type Queue, type Queues, type Ticket, ticketsOf } from './queues.ts'
 
-/** The state of all queues. Cost: every ticket, once, and a sort. */
+/** Returns the state of all queues. Cost: each ticket once, and a sort. */
 export function snapshot<Request extends BackendRequest>(
   queues: Queues<Request>,
 ): LockManagerSnapshot {
@@ -27,12 +27,12 @@ export function snapshot<Request extends BackendRequest>(
   return { held, pending }
 }
 
-/** The nearest before each ticket in a queue that does not lead, in one walk. */
+/** Adds, for each ticket that does not lead, the nearest requests before it, in one pass over the queue. */
 function addBlockers<Request extends BackendRequest>(
   queue: Queue<Request>,
   blockers: Map<Ticket<Request>, Request[]>,
 ): void {
-  /** The last exclusive one, and the shared ones behind it. */
+  /** The last exclusive request, and the shared ones behind it. */
   let before: Request[] = []
   for (let at = queue.first; at; at = at.after) {
     if (!at.leads) blockers.set(at, at.mode === 'shared' ? before.slice(0, 1) : before.toReversed())

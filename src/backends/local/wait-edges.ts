@@ -1,9 +1,9 @@
 /**
  * The edges between the requests in the queues.
  *
- * Two kinds of edges, as in PostgreSQL (src/backend/storage/lmgr/README, "Deadlock Detection"): a *hard* one
- * leads from a request that waits to one that holds its lock; a *soft* one to one that only stands before it
- * in the queue. A soft edge can be turned around by rearranging the queue.
+ * There are two kinds, as in PostgreSQL (src/backend/storage/lmgr/README, "Deadlock Detection"). A *hard*
+ * edge leads from a waiting request to a holder of its lock. A *soft* edge leads to a request that is only
+ * before it in the queue. Rearranging the queue can reverse a soft edge.
  */
 
 import type { LockMode } from '../../core/modes.ts'
@@ -17,8 +17,8 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
   }
 
   /**
-   * In a queue of those who want nothing else: the holders. Elsewhere the nearest before it, and the first
-   * holder as a short cut.
+   * In a queue whose requests all have only this one name: the holders. In other queues: the nearest requests
+   * before it, and the first holder as a short cut.
    */
   *softBlockers(request: Request): Generator<Request> {
     for (const ticket of ticketsOf(request)) {
@@ -58,7 +58,7 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
     const passing = new Set(beneficiaries)
     const passed = new Set<Request>()
     for (const ticket of waitingTickets(passing)) {
-      // From the front, so that of those before each it is known already.
+      // Goes from the front, so that the answer for the requests before each one is already known.
       for (let at = ticket.queue.first; at && at !== ticket; at = at.after) {
         const { request } = at
         if (isGranted(request) || passing.has(request)) continue
@@ -67,7 +67,7 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
     }
     const moved = new Set<Request>()
     for (const ticket of waitingTickets(passing)) {
-      // Also those of them that are in nobody's way: among themselves they stay in their order.
+      // Also moves requests that block nothing, so that the moved requests keep their order.
       for (let at = ticket.before; at && !ticket.leads; ) {
         const { before, request } = at
         if (passed.has(request)) {
@@ -82,8 +82,8 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
 }
 
 /**
- * The requests that must leave before a ticket can lead: the nearest ones only, for they wait for those before
- * them in turn. None if it leads.
+ * The requests that must leave before a ticket can lead: only the nearest ones, which in turn wait for those
+ * before them. None if it leads.
  */
 function nearestBefore<Request extends BackendRequest>(ticket: Ticket<Request>): Request[] {
   const nearest: Request[] = []
@@ -98,7 +98,7 @@ function nearestBefore<Request extends BackendRequest>(ticket: Ticket<Request>):
   return nearest
 }
 
-/** The requests that have a ticket among the nearest before theirs. */
+/** The requests that have this ticket among the nearest before their own. */
 function* blockedBy<Request extends BackendRequest>(ticket: Ticket<Request>): Generator<Request> {
   for (let at = ticket.after; at; at = at.after) {
     if (at.mode === 'exclusive') {
@@ -109,7 +109,7 @@ function* blockedBy<Request extends BackendRequest>(ticket: Ticket<Request>): Ge
   }
 }
 
-/** The holders of a name that a ticket does not lead, if they cannot hold it together with this one. */
+/** The holders of the name that block a ticket; none if it leads. */
 function* holdersBefore<Request extends BackendRequest>(
   ticket: Ticket<Request>,
 ): Generator<Request> {

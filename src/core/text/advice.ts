@@ -1,10 +1,10 @@
-/** Advice on what to change, and the cases that it is for. User-chosen names are not escaped yet. */
+/** Advice on what to change, and the cases for it. User-chosen names are not escaped yet. */
 
 import { listed, quoted } from '../format.ts'
 import type { LockLabel } from '../names.ts'
 import type { DeadlockReport, RootHolder } from '../report.ts'
 
-/** Advice against an upgrade, for a lock that is held shared and asked for exclusively. */
+/** Advice against an upgrade: a lock held shared and requested exclusively. */
 export function upgradeAdvice(locks: readonly LockLabel[]): string {
   return (
     `ask for ${listed(locks.map(quoted))} in mode 'exclusive' from the start: a lock that is held shared ` +
@@ -12,16 +12,16 @@ export function upgradeAdvice(locks: readonly LockLabel[]): string {
   )
 }
 
-/** Advice for a task or thread that waits for a lock which it holds, or which may be held for it. */
+/** Advice for a task or thread that waits for a lock which it holds, or which may be held on its behalf. */
 export function reentryAdvice(lock: LockLabel, isSuspected = false): string {
   const advice = isSuspected
     ? `code that holds ${quoted(lock)} must not wait for another request for it`
     : `do not ask for ${quoted(lock)} again while holding it`
-  // A table can be re-entrant for one kind of call, and not for another.
+  // A table can be re-entrant for one kind of call, but not for another.
   return typeof lock === 'number' ? advice : `locks are not re-entrant; ${advice}`
 }
 
-/** The locks that a request asks for exclusively while its own callback or task holds them shared. */
+/** The locks that a request wants exclusively while its own callback or task holds them shared. */
 export function upgradesIn(holders: readonly RootHolder[]): LockLabel[] {
   const upgrades = holders.filter(
     ({ isAround, mode, name, waitsFor }) =>
@@ -30,7 +30,7 @@ export function upgradesIn(holders: readonly RootHolder[]): LockLabel[] {
   return [...new Set(upgrades.map(({ name }) => name))]
 }
 
-/** The locks that members of a deadlock hold shared and ask for exclusively. */
+/** The locks that members of a deadlock hold shared and request exclusively. */
 export function upgradedIn({ cycle }: DeadlockReport): LockLabel[] {
   const upgrades = cycle.filter(
     ({ holds, waitsFor }) =>

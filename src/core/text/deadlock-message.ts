@@ -1,4 +1,4 @@
-/** A deadlock in one sentence: the message of its error. */
+/** Formats a deadlock as one sentence: the message of its error. */
 
 import { brief } from '../format.ts'
 import type { LockLabel } from '../names.ts'
@@ -6,7 +6,7 @@ import type { DeadlockMember, DeadlockReport } from '../report.ts'
 import { reentryAdvice, upgradeAdvice, upgradedIn } from './advice.ts'
 import { heldHow } from './holders.ts'
 
-/** A message shows this many members of a cycle, or names. */
+/** The number of members of a cycle, or of names, that a message shows. */
 const MAX_SHOWN = 10
 
 /** The message of a DeadlockError. User-chosen names are not escaped yet. */
@@ -42,7 +42,7 @@ export function deadlockMessage(report: DeadlockReport): string {
   return `deadlock of ${cycle.length}: ${shown}${others}. ${advice}; error.report has the call stacks.`
 }
 
-/** The request that took a lock for a member; `''` where it is not known since when that holds it. */
+/** The request that took a lock for a member; `''` if the time of the grant is not known. */
 function heldAs({ holds }: DeadlockMember, lock: LockLabel | undefined): string {
   const held = holds.find(({ name }) => name === lock)
   return held?.heldMs === undefined ? '' : ` (${brief(held.label)}, ${heldHow(held)})`

@@ -1,4 +1,4 @@
-/** A deadlock report as text of several lines: what happened, each wait, what to change. */
+/** Formats a deadlock report as several lines: a summary, each wait, and what to change. */
 
 import { duration as longDuration, visible } from '../format.ts'
 import type { LockLabel } from '../names.ts'
@@ -12,17 +12,17 @@ import type {
 import { reentryAdvice, upgradeAdvice, upgradedIn } from './advice.ts'
 import { holderText } from './holders.ts'
 
-/** How to write the text. */
+/** The style of the text. */
 export interface TextOptions {
-  /** Emphasises a heading; default: leaves it as it is. */
+  /** Emphasises a heading; default: no change. */
   readonly strong?: (text: string) => string
-  /** Plays down what is rarely read; default: leaves it as it is. */
+  /** De-emphasises rarely read text; default: no change. */
   readonly faint?: (text: string) => string
 }
 
 /**
- * A deadlock report as text of several lines, without a line break at its end. Names are shown with
- * control characters escaped.
+ * Formats a deadlock report as several lines, without a final line break. Control characters in names are
+ * escaped.
  */
 export function deadlockText(report: DeadlockReport, options: TextOptions = {}): string {
   const { strong = same, faint = same } = options
@@ -44,7 +44,7 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   return lines.join('\n')
 }
 
-/** How long a member has waited for which lock, and who holds that. */
+/** How long a member has waited, for which lock, and the holders of that lock. */
 function waitText({ waitsFor, waitedMs }: DeadlockMember, blocker: DeadlockMember): string {
   const held = blocker.holds.find(({ name }) => name === waitsFor.name)
   const holder = visible((held ?? blocker.waiter).label)
@@ -52,8 +52,8 @@ function waitText({ waitsFor, waitedMs }: DeadlockMember, blocker: DeadlockMembe
 }
 
 /**
- * The locks that a member holds; or, where it is not proved that their holder waits for it, that holder.
- * `lock`: the one that the member before it waits for.
+ * The locks that a member holds; with their holder, if it is not proved that the holder waits for the member.
+ * `lock` is the one that the previous member waits for.
  */
 function taskText({ waiter, holds, isProved }: DeadlockMember, lock?: LockLabel): string {
   if (isProved) return `holds ${locksText(holds)},`
@@ -66,8 +66,8 @@ function taskText({ waiter, holds, isProved }: DeadlockMember, lock?: LockLabel)
 }
 
 /**
- * The requests that took the locks of a member, a line each: the one whose lock the member before it waits
- * for, and those with a label of their own; where it is known since when they hold them.
+ * The requests that took a member's locks, a line each: the one for the lock that the previous member waits
+ * for, and those with a label of their own. Locks without a known time of the grant are left out.
  */
 function holdersOf({ waiter, holds }: DeadlockMember, lock?: LockLabel): string[] {
   const known = holds.filter((held): held is DeadlockHeldLock & LockHolder => {
@@ -83,10 +83,13 @@ function holdersOf({ waiter, holds }: DeadlockMember, lock?: LockLabel): string[
   return [...byRequest.values()].slice(0, MAX_HOLDERS).map((holder) => visible(holderText(holder)))
 }
 
-/** The text names this many requests that took the locks of a member. */
+/** The number of requests, of those that took a member's locks, that the text shows. */
 const MAX_HOLDERS = 5
 
-/** The calls at which a member waits, and at which the lock was asked for that the member before it waits for. */
+/**
+ * The calls at which a member waits, and the calls that requested the lock for which the previous member
+ * waits.
+ */
 function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: boolean): string[] {
   const { holds, waitsAt = '', awaitChain } = member
   const held = holds.find(
@@ -104,7 +107,7 @@ function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: b
   ]
 }
 
-/** The calls of a stack, a line each, the first one after a word that says what it is. */
+/** The calls of a stack, a line each; the first follows a word that introduces the stack. */
 function calls(stack: string, word: string): string[] {
   const lines = stack.split('\n').filter((call) => call !== '')
   return lines.map((call, i) => (i === 0 ? word : ' '.repeat(word.length)) + visible(call))
@@ -122,7 +125,7 @@ function ending(report: DeadlockReport): string {
   }`
 }
 
-/** Why a deadlock is only suspected. */
+/** The reason why a deadlock is only suspected. */
 function doubt({ cycle, hasVictim }: DeadlockReport): string {
   const i = Math.max(
     0,
@@ -190,14 +193,14 @@ function nameText(name: LockLabel): string {
   return typeof name === 'number' ? `lock ${name}` : visible(name)
 }
 
-/** All elements of a list, with "and" before the last. */
+/** A list with "and" before the last element. */
 function enumerated(things: readonly string[]): string {
   return things.length < 2
     ? things.join()
     : `${things.slice(0, -1).join(', ')} and ${things.at(-1)}`
 }
 
-/** A duration, with three digits where it is below 100 milliseconds. */
+/** A duration, with three digits if it is below 100 milliseconds. */
 function duration(ms: number): string {
   if (ms >= 100 || Number.isInteger(ms)) return longDuration(ms)
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`

@@ -1,10 +1,10 @@
-/** The requests that are in the way, as parts of sentences. User-chosen names are not escaped yet. */
+/** Describes blocking requests in parts of sentences. User-chosen names are not escaped yet. */
 
 import { brief, duration, listed, quoted } from '../format.ts'
 import type { LockLabel } from '../names.ts'
 import type { HeldLock, LockHolder, RootHolder } from '../report.ts'
 
-/** The blockers of a request: each lock that it waits for, and the requests that hold it. */
+/** The blockers of a request: each lock that it waits for, and the holders of that lock. */
 export function blockersText(holders: readonly RootHolder[]): string {
   const byLock = new Map<LockLabel, RootHolder[]>()
   for (const holder of holders) {
@@ -17,12 +17,12 @@ export function blockersText(holders: readonly RootHolder[]): string {
   return listed(locks)
 }
 
-/** The label of a holder, how it holds a lock, since when, and where it asked for it. */
+/** The label of a holder, its mode, since when it holds the lock, and its call site. */
 export function holderText(holder: LockHolder): string {
   return `${brief(holder.label)} (${howHeld(holder)})`
 }
 
-/** How a lock is held, since when, and where it was asked for; without the name of the lock. */
+/** The mode, since when, and the call site of a holding, without the lock's name. */
 export function heldHow({ mode, heldMs, ...sites }: HeldLock): string {
   const how = mode === 'shared' ? 'shared' : 'exclusively'
   const lasts = heldMs === undefined ? '' : ` for ${duration(heldMs)}`
@@ -33,7 +33,7 @@ function howHeld(holder: LockHolder): string {
   return `holds ${quoted(holder.name)} ${heldHow(holder)}`
 }
 
-/** Where a request was made; `''` where that is not known. */
+/** The call site of a request; `''` if it is not known. */
 export function siteText(request: {
   readonly callSite?: string
   readonly similarCallSite?: string
@@ -44,7 +44,7 @@ export function siteText(request: {
     : ''
 }
 
-/** How to learn where the holders asked for their locks, if a call site was not kept; else `''`. */
+/** Explains how to get the call sites of holders if one was not kept; else `''`. */
 export function keepAllHint(holders: readonly RootHolder[]): string {
   const isMissing = holders.some(({ callSite }) => callSite === undefined)
   return isMissing ? ". Call sites are missing: places: 'always' keeps all" : ''

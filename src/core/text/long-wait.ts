@@ -1,14 +1,14 @@
-/** A long wait in shared memory as text: who waits, for what, who is in the way, and what to do. */
+/** Formats a long wait in shared memory: the waiter, the lock, the holders that block it, and advice. */
 
 import { firstCall } from '../call-site.ts'
 import { duration, quoted, visible } from '../format.ts'
 import type { LockMode } from '../modes.ts'
 import type { LongWaitReport, ThreadHolder, ThreadWait } from '../report.ts'
 
-/** A sentence names this many holders. */
+/** The number of holders that a sentence names. */
 const MAX_NAMED = 4
 
-/** A report as text of several lines: the wait, its call stack, the stacks of its holders, advice. */
+/** Formats a report as several lines: the wait, its call stack, the stacks of its holders, advice. */
 export function longWaitText(report: LongWaitReport): string {
   const { label, thread, waitedMs, waitsAt, holders } = report
   const lines = [
@@ -34,7 +34,7 @@ function objectOf(report: LongWaitReport): string {
   return `${quoted(waitsFor.name)}${shared}${held}${by}${others}`
 }
 
-/** The call stacks of a holder, and of what it waits for, where they are known. */
+/** The call stacks of a holder, of its own wait, and of the holders that block that wait, where known. */
 function stacksOf({ label, heldAt, waits }: ThreadHolder): string[] {
   return [
     ...callsText(`${label} asked at`, heldAt),
@@ -61,7 +61,7 @@ function adviceFor(report: LongWaitReport): string {
   return `What to do: ${advice} longWaitMs sets when this is reported.`
 }
 
-/** A warning to a thread that blocks: its event loop stands still, and a holder can need it. */
+/** A warning for a thread that blocks: its event loop does not run, and a holder can need it. */
 export function blockedText(holders: readonly ThreadHolder[], isMainThread: boolean): string {
   const whose = isMainThread ? "the main thread's event loop" : "this thread's event loop"
   const [holder] = holders

@@ -1,9 +1,9 @@
-/** A possible deadlock as text. */
+/** Formats a possible deadlock. */
 
 import { visible } from '../format.ts'
 import type { PossibleDeadlockReport } from '../report.ts'
 
-/** A possible deadlock as text of several lines: each order, with both call stacks, and the remedy. */
+/** Formats a possible deadlock as several lines: each order with both call stacks, and the remedy. */
 export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport): string {
   const lines = [
     `Possible deadlock: locks are taken in ${cycle.length} orders that contradict each other, whether or not anything hung.`,
@@ -35,7 +35,7 @@ export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport)
   return lines.join('\n')
 }
 
-/** The calls of a stack, the innermost first, each on its line. */
+/** The calls of a stack, a line each, innermost first. */
 function callLines(what: string, stack: string | undefined): string[] {
   if (stack === undefined) return [`    ${what}: not kept (places: 'always' keeps all)`]
   return stack

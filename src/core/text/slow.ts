@@ -1,4 +1,4 @@
-/** Reports of what lasts too long as text: waits, holdings, and guards that were not released. */
+/** Formats reports of what lasts too long: waits, holdings, and guards that were not released. */
 
 import { brief, duration, listed, quoted, visible } from '../format.ts'
 import type { GuardCycleMember, LeakedReport, SlowReport, SlowWaitReport } from '../report.ts'
@@ -6,7 +6,7 @@ import { upgradeAdvice, upgradesIn } from './advice.ts'
 import { blockersText, holderText, keepAllHint, siteText } from './holders.ts'
 
 /**
- * A wait or a holding that lasts too long: one line; more lines where guards without an owner could form
+ * Formats a wait or a holding that lasts too long as one line; as more if guards without an owner could form
  * a cycle.
  */
 export function slowText(report: SlowReport): string {
@@ -28,7 +28,7 @@ export function slowText(report: SlowReport): string {
   return lines.join('\n')
 }
 
-/** A request that waits, since when, where it was made, and its root holders, in one line. */
+/** One line: a waiting request, since when it waits, its call site, and its root holders. */
 export function waitText(
   wait: Pick<
     SlowWaitReport,
@@ -38,7 +38,7 @@ export function waitText(
   const { label, names, lastsMs, holders } = wait
   const list = listed(names.map(quoted))
   const blockers = blockersText(holders)
-  // The lock is named once where it is the only one.
+  // The lock is named only once if it is the only one.
   const named = names.length === 1 ? `${list} behind ` : ''
   const behind = blockers.startsWith(named) ? `behind ${blockers.slice(named.length)}` : blockers
   return visible(
@@ -48,7 +48,7 @@ export function waitText(
   )
 }
 
-/** Guards without an owner that could form a cycle, and what to write instead, in several lines. */
+/** Several lines: guards without an owner that could form a cycle, and what to write instead. */
 export function guardCycleText(cycle: readonly GuardCycleMember[]): string {
   const [member] = cycle
   if (member && cycle.length === 1) return ownGuardText(member)
@@ -87,7 +87,7 @@ function ownGuardText(member: GuardCycleMember): string {
     .join('\n')
 }
 
-/** Advice where only one of a guard and a request has an owner. */
+/** Advice for when only one of a guard and a request has an owner. */
 function ownerText({ withOwner }: GuardCycleMember): string {
   if (withOwner === 'both' || withOwner === 'neither') return ''
   return withOwner === 'guard'
