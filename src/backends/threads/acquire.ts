@@ -14,8 +14,8 @@
  *              word. It does not matter which owner the word carries, or which waiter set the bits.
  *           3. Drain: an owner that takes a lock with readers is at first only its pending writer. It
  *              sleeps on the lock's row until they have left (readers.ts).
- * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released, and a
- *           wake-up for that task only would leave others asleep beside a free lock. Where several tasks of
+ * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released. A wake-up
+ *           for that task only would then leave others asleep beside a free lock. Where several tasks of
  *           one thread wait for one lock, only the first sleeps on its word and announces that
  *           (task-queue.ts). Readers set WAKE_ALL too, because they are to enter together.
  * Invariant A thread or task sleeps on a lock's word only after it saw or set WAITER there, and then raised

@@ -25,19 +25,19 @@
  *           sweep writes.
  *
  *           A lock that carries a dead owner is on that owner's list, or is the lock of its intent:
- *           - The kernels publish no intent. They push a lock on the list in the straight-line code
- *             that begins with its compare-exchange, and pop it in the code that ends with its store or
- *             exchange of 0, without a call or a loop in between. Engines end a thread only where a
- *             function begins or returns and where a loop iterates (the interrupt checks of V8 and
- *             JavaScriptCore), so never between the two. `lock2` takes two locks in straight-line code;
+ *           - The kernels publish no intent. They push a lock on the list in the straight-line code that
+ *             begins with its compare-exchange, and pop it in the code that ends with its store or exchange
+ *             of 0. There is no call or loop in between. Engines end a thread only where a function begins or
+ *             returns, and where a loop iterates (the interrupt checks of V8 and JavaScriptCore). So they
+ *             never do it between the two. `lock2` takes two locks in straight-line code;
  *             `unlock2` pops both, and then stores; `$exchange2`, `lockAll` and `unlockAll` do one lock
  *             after the other, each completely. test/backends/threads/kernel.test.ts checks kernel.wat.
  *           - All other code publishes an intent before either step (`intend`): acquire.ts before it takes
  *             a lock, even as a pending writer only; release.ts before it takes a lock out of the middle of
  *             the list; task.ts before it releases one. The sweep does the same when it releases an owner's
  *             locks.
- *           - A reader notes in its slot in which row its bit may be, before it sets the bit, and clears the
- *             note after it clears the bit (readers.ts). The slot notes at most READS locks and only counts
+ *           - Before a reader sets its bit, it notes in its slot in which row the bit may be. It clears the
+ *             note after the bit (readers.ts). The slot notes at most READS locks and only counts
  *             the others; for those, a sweep reads all rows.
  *           - A list is damaged if it names a lock that its owner does not hold, or misses a lock that
  *             someone waits for. From then on the sweep looks for that owner's locks in the whole table.

@@ -111,8 +111,8 @@ export const SLOT = {
   /** For a task: the owner number of the thread it runs on. */
   thread: 68,
   /**
-   * For a nested task: the owner number of the task that it is nested in, or of its thread if that held locks
-   * when the task was requested. 0 once that one has ended.
+   * For a nested task: the owner number of the task in which it is nested; or of its thread, if that held
+   * locks when the task was requested. 0 once that owner has ended.
    */
   parent: 72,
   /**

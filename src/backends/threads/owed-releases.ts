@@ -2,8 +2,8 @@
  * The releases that a thread owes: those that found the call stack exhausted. Without them, code that
  * recurses too deeply while it holds locks would leave the innermost of them held.
  *
- * Steps     1. When a callback throws, the release of its locks is noted, by assignments only: a call needs
- *              room on the call stack, and so does an object literal with properties in V8.
+ * Steps     1. When a callback throws, the release of its locks is noted, by assignments only. A call would
+ *              need room on the call stack, and so would an object literal with properties in V8.
  *           2. Then the release runs, with all others that are noted, if the call stack has room.
  *           3. If not, it stays noted. The next release after an error runs it, and so does the next call of
  *              this thread that holds locks by a plan or finds one busy.

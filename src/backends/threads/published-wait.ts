@@ -1,7 +1,7 @@
 /**
- * The data that an owner publishes in its slot: the lock that it waits for, the mode, since when and where;
- * for an asynchronous holding that does not wait, since when it has its locks. Only the owner writes this;
- * after its thread has ended, a sweep does.
+ * The data that an owner publishes in its slot: the lock that it waits for, the mode, since when and where.
+ * An asynchronous holding that does not wait publishes since when it has its locks. Only the owner writes
+ * this; after its thread has ended, a sweep does.
  */
 
 import { nowMs } from '../../core/clock.ts'

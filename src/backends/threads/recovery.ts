@@ -1,4 +1,4 @@
-/** The repair of what a thread left that ended while it held locks: steps 3 and 4 of deaths.ts. */
+/** The repair of what a dead thread left: steps 3 and 4 of deaths.ts. */
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
@@ -22,9 +22,9 @@ import { addressOf, describeLocks, numberOf, ownerIn, stripesText, type Table } 
 import { withTableLock } from './table-lock.ts'
 
 /**
- * Makes consistent what a thread left that ended while it held locks. The thread that met one of these locks
- * holds all of them during the call, so the callback need not request them, and must not. When it returns,
- * they are free; if it throws, they stay abandoned.
+ * Repairs the data that a dead thread's locks guard. The thread that met one of these locks holds all of them
+ * during the call. So the callback need not request them, and must not. When it returns, they are free; if it
+ * throws, they stay abandoned.
  */
 export type OnOwnerDied = (abandoned: AbandonedLocks) => void
 

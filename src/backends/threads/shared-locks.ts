@@ -2,8 +2,8 @@
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
  * Every call checks the numbers, turns them into lock addresses in ascending order, and lets the kernel take
- * the locks. acquire-plan.ts does what the kernel could not do at once. A release does the same backwards;
- * release.ts finishes it.
+ * the locks. The rest, which the kernel could not do at once, is in acquire-plan.ts. A release does the same
+ * backwards, and release.ts does its rest.
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
@@ -68,10 +68,15 @@ import { ThreadWaiter } from './thread-waiter.ts'
  * Locks in shared memory. Make one with {@link SharedLocks.create}, send its `handle` to other
  * threads, and {@link SharedLocks.open} it once in each.
  *
- * Errors of every call that takes locks: `LockUsageError` (a number that is not one of this table),
- * `LockOrderError` (against the order), `DeadlockError` (order `'free'`; in any order for a thread that
- * requests a lock it holds, unless the table is re-entrant), `OwnerDiedError` (the lock's holder ended
- * without releasing it). After an error, the thread holds only the locks that it held before.
+ * Errors of every call that takes locks:
+ *
+ * - `LockUsageError`: a number is not one of this table.
+ * - `LockOrderError`: the request is against the order.
+ * - `DeadlockError`: under order `'free'`; under any order, if a thread requests a lock that it holds, unless
+ *   the table is re-entrant.
+ * - `OwnerDiedError`: the lock's holder ended without releasing it.
+ *
+ * After an error, the thread holds only the locks that it held before.
  *
  * The end of a thread is noticed at once if the thread that started it runs its event loop. Otherwise a
  * thread that waits for one of its locks notices it within some tenths of a second.
@@ -82,9 +87,9 @@ import { ThreadWaiter } from './thread-waiter.ts'
  * waits for readers to leave.
  *
  * No wait is silent. A wait that lasts for `longWaitMs` is reported. The error of a time limit names the
- * holders, since when they have held the lock, and what they wait for themselves. A thread that takes a free
- * lock does not record when: then only the time is known for which the waiter has seen it
- * as the holder.
+ * holders, since when they have held the lock, and what they wait for themselves. A thread that takes a
+ * free lock does not record when: then only the time is known for which the waiter has seen it as the
+ * holder.
  *
  * A free lock costs one atomic operation to take and one to release; two and two in shared mode. A wait
  * that sleeps costs tens of microseconds.

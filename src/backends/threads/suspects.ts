@@ -29,7 +29,7 @@ const MOST_DOUBLINGS = 7
 /** A round costs some 30 microseconds for each owner: so it takes about a tenth of the time at most. */
 const OWNERS_PER_MS = 4
 
-/** The epoch of a task's wait, and its proof word, when a proof was asked for. */
+/** The epoch of a task's wait, and its proof word, when a proof was requested. */
 interface Asked {
   readonly epoch: number
   readonly proof: number

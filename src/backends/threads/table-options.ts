@@ -46,11 +46,11 @@ export interface OpenOptions {
   /** The name of this thread in reports. Default `thread N`. */
   readonly label?: string | undefined
   /**
-   * Repairs what a thread left that ended while it held locks. Runs with all of that thread's locks held,
-   * inside the call of this thread that met one of them. When it returns, all of them are free and the call
-   * goes on. If it throws, they stay abandoned and the call throws the same error. It must not be
-   * asynchronous and must not request these locks. Under order `'ascending'` it must not wait for a lock
-   * below the highest of them. Default: none, and the call throws `OwnerDiedError`.
+   * Repairs the data that a dead thread's locks guard. Runs with all of these locks held, inside the call
+   * of this thread that met one of them. When it returns, all of them are free and the call goes on. If it
+   * throws, they stay abandoned and the call throws the same error. It must not be asynchronous and must
+   * not request these locks. Under order `'ascending'` it must not wait for a lock below the highest of
+   * them. Default: none, and the call throws `OwnerDiedError`.
    */
   readonly onOwnerDied?: OnOwnerDied | undefined
   /**

@@ -1,7 +1,7 @@
 /**
  * Proofs that the code around a task waits for it.
  *
- * A task proves this late, while it waits: it reads V8's async stack, in which the end of each holding's
+ * A task proves this late, while it waits: it reads V8's async stack. There the end of each holding's
  * callback has a frame with a name of its own (core/await-chain.ts). The code that took the locks of the
  * task's thread has no such frame. It counts as waiting only if the thread's outermost code itself awaits the
  * task. That is wrong if the outermost code has started other code without awaiting it, and that code has

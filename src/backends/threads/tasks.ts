@@ -80,8 +80,8 @@ export class Tasks {
     // When an error is made, the caller is no longer on the call stack.
     const terms: Terms = { caller: undefined, stack, untilMs, timeoutMs }
     const outer = context?.getStore()
-    // Continue outside the caller's own step: a blocking hold around this call ends before the next step, so
-    // any locks that the thread then holds, it holds across its event loop.
+    // Continue in a later step than the caller's: a blocking hold around this call has ended by then. The
+    // locks that the thread then holds, it holds across its event loop.
     await undefined
     let task: Task | undefined
     let isGranted = false
@@ -104,7 +104,7 @@ export class Tasks {
   }
 
   /**
-   * Refuses to block this thread below the locks of its own tasks, under an order: it would stop the tasks.
+   * Throws if the thread would block below the locks of its own tasks, under an order: that stops the tasks.
    */
   refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return

@@ -1,9 +1,12 @@
 /**
  * The wait-for graph between the owners of a table, read from their slots, and the search for a cycle in it.
  *
- * Edges lead from a waiter to the owner of the lock; from the pending writer of a lock to its readers; from a
- * task to its thread, if that is blocked; from a dead owner to its recovering owner; and from an owner to the
- * tasks nested in it, if its code waits for them, which must be proved (task-proof.ts).
+ * Edges lead from:
+ * - a waiter to the owner of the lock;
+ * - the pending writer of a lock to its readers;
+ * - a task to its thread, if that is blocked;
+ * - a dead owner to its recovering owner;
+ * - an owner to the tasks nested in it, if its code waits for them: that must be proved (task-proof.ts).
  *
  * Cost      a walk reads a few words for each owner that it reaches, and one for each owner of the table.
  */
