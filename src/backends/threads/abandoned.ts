@@ -1,10 +1,10 @@
-/** Abandoned locks: whether what a dead owner left is still to be repaired, and which owner is at it. */
+/** Abandoned locks: whether a dead owner's locks still need repair, and which owner repairs them. */
 
 import { ABANDONED, DEAD_SLOT, SLOT } from './layout.ts'
 import { kindOf, leaderOf, slotOf } from './owners.ts'
 import { ownerIn, type Table } from './table.ts'
 
-/** The owner that repairs what the thread of a dead owner left; 0 for none. */
+/** The recovering owner, which repairs what the thread of a dead owner left; 0 if there is none. */
 export function heirOf(table: Table, id: number): number {
   return Atomics.load(table.words, heirIndex(table, leaderOf(table, id)))
 }
@@ -13,18 +13,20 @@ export function heirIndex(table: Table, leader: number): number {
   return (slotOf(table, leader) + SLOT.heir) >> 2
 }
 
-/** The owner that repairs what the owner in a lock word left; 0 where nobody does. */
+/** The recovering owner for the owner in a lock word; 0 if there is none. */
 export function heirIn(table: Table, word: number): number {
   return (word & ABANDONED) === 0 ? 0 : heirOf(table, ownerIn(word))
 }
 
-/** Whether a lock word says that its owner died, and nobody has repaired what it left, or is at it. */
+/** Whether a lock word is abandoned, and no owner repairs it or has repaired it. */
 export function isLeft(table: Table, word: number): boolean {
   if ((word & ABANDONED) === 0) return false
   return isLeftBehind(table, ownerIn(word))
 }
 
-/** Whether an owner has ended, and keeps its slot until somebody repairs what its thread left. */
+/**
+ * Whether an owner's thread has ended, and no owner repairs what it left. Its slot stays in use until then.
+ */
 export function isLeftBehind(table: Table, id: number): boolean {
   return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && heirOf(table, id) === 0
 }

@@ -1,11 +1,11 @@
 /**
- * Takes the locks of a plan for one thread, as a whole or not at all, where the kernel could not do it at once.
- * Lock numbers were checked before.
+ * Takes the locks of a plan for one thread, all or none, after the kernel could not take them at once. The
+ * callers have checked the lock numbers.
  *
- * Steps     Lock by lock, in the plan's order: the kernel; then a check whether this thread may ask for the
- *           lock (refusals.ts); then one try without waiting; then what acquire.ts does. A thread that meets
- *           busy locks too often gives all locks of the plan back, backs off, and begins anew.
- * Invariant When a call throws, none of the plan's locks is held.
+ * Steps     For each lock, in the plan's order: try the kernel; check whether this thread may request the
+ *           lock (refusals.ts); try once without waiting; then wait as in acquire.ts. A thread that meets
+ *           busy locks too often releases all locks of the plan, backs off, and starts again.
+ * Invariant If a call throws, the thread holds none of the plan's locks.
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
@@ -29,10 +29,10 @@ import type { Tasks } from './tasks.ts'
 import { mayBlock, type ThreadWaiter } from './thread-waiter.ts'
 import type { Terms } from './wait.ts'
 
-/** A plan with more locks than this is not given back to back off: that costs more than it saves. */
+/** A plan with more locks than this is not released to back off: that costs more than it saves. */
 const MAX_GIVEN_BACK = 64
 
-/** The parts of a thread's locks that acquiring a plan needs. */
+/** The parts that a {@link PlanAcquirer} works with. */
 export interface PlanAcquirerParts {
   readonly table: Table
   readonly owner: Owner
@@ -40,7 +40,7 @@ export interface PlanAcquirerParts {
   readonly tasks: Tasks
   readonly waiter: ThreadWaiter
   readonly releaser: Releaser
-  /** Only in a re-entrant table. */
+  /** Set only in a re-entrant table. */
   readonly reads: ReentrantReads | undefined
   readonly repairs: Repairs
 }
@@ -70,8 +70,8 @@ export class PlanAcquirer {
   }
 
   /**
-   * Takes a plan's locks, of which the first `done` are held already, by waiting wherever one cannot be
-   * had at once. Answers true.
+   * Takes a plan's locks and waits for each busy one. The thread already holds the first `done` locks.
+   * Returns true.
    */
   takeAll(plan: LockPlan, terms: Terms, done = 0): true {
     const { locks } = plan
@@ -101,13 +101,14 @@ export class PlanAcquirer {
     this.takeAll(mode === 'shared' ? planForShared(lock) : planFor(lock), { caller })
   }
 
-  /** Takes the locks of two records, where the kernel's `lock2` gave this answer. */
+  /** Takes the locks of two records, after the kernel's `lock2` returned `answer`. */
   takePair(a: number, b: number, answer: number, caller: Caller): void {
     this.takeAll(planForPair(this.#table, a, b), { caller }, answer === HIGH_BUSY ? 1 : 0)
   }
 
   /**
-   * Takes every lock of the table, where the kernel has taken those before `busy` and met this one. Answers true.
+   * Takes every lock of the table. The kernel has taken the locks before `busy`, but not that one. Returns
+   * true.
    */
   takeEvery(busy: number, caller: Caller): true {
     let taken = busy
@@ -133,7 +134,7 @@ export class PlanAcquirer {
     }
   }
 
-  /** Takes a plan's locks if that needs no waiting; else none of them, and the answer is false. */
+  /** Takes a plan's locks if none of them needs a wait; otherwise takes none and returns false. */
   tryTakeAll(plan: LockPlan, caller: Caller): boolean {
     let taken = 0
     try {
@@ -150,7 +151,7 @@ export class PlanAcquirer {
     return false
   }
 
-  /** Throws while this thread waits for a lock, as in `onLongWait`, or `onOwnerDied` runs in it. */
+  /** Throws while this thread waits for a lock (as in `onLongWait`) or runs `onOwnerDied`. */
   refuseIfBusy(caller: Caller): void {
     const word = waitsForOf(this.#table, this.#owner.id)
     if (word !== 0) {
@@ -164,10 +165,10 @@ export class PlanAcquirer {
   }
 
   /**
-   * Takes one lock of a plan of which `taken` others are held, however long that takes. False if the thread
-   * should back off from the whole plan.
+   * Takes one lock of a plan, however long that takes. The thread holds `taken` other locks of the plan.
+   * Returns false if the thread should release the whole plan and back off.
    *
-   * @throws where the lock never can be had.
+   * @throws if the thread can never get the lock.
    */
   #takeOne(lock: number, plan: LockPlan, taken: number, terms: Terms): boolean {
     const mode = modeIn(plan, lock)
@@ -202,7 +203,7 @@ export class PlanAcquirer {
     return takeAtOnce(this.#table, this.#owner, lock, mode, this.#wordOf(lock))
   }
 
-  /** Takes a lock by the kernel; or, where the table is re-entrant, one more time. */
+  /** Takes a lock by the kernel; in a re-entrant table, also one that this thread already holds. */
   #takeFree(lock: number, mode: LockMode): boolean {
     if (mode === 'shared') {
       if (!this.#reads || !this.#holds(lock)) return false
@@ -212,8 +213,8 @@ export class PlanAcquirer {
   }
 
   /**
-   * Lets an error of ours begin at the caller of the public method. The errors of `onOwnerDied` stay as they
-   * are.
+   * Makes the stack of an error of ours begin at the caller of the public method. Errors that `onOwnerDied`
+   * threw stay unchanged.
    */
   #beginningAt(error: unknown, caller: Caller | undefined): unknown {
     return this.#repairs.hasThrown(error) ? error : beginningAbove(error, caller)
@@ -223,12 +224,12 @@ export class PlanAcquirer {
     return Atomics.load(this.#table.words, addressOf(this.#table, lock) >> 2)
   }
 
-  /** Whether this thread holds a lock, in whatever mode. */
+  /** Whether this thread holds a lock, in either mode. */
   #holds(lock: number): boolean {
     return this.#owner.shared.has(lock) || holdsAlone(this.#table, this.#owner, lock)
   }
 
-  /** Whether the locks of a plan, `taken` in number, are all that this thread holds. */
+  /** Whether this thread holds the first `taken` locks of a plan and no others. */
   #holdsOnly(taken: number): boolean {
     if (taken > MAX_GIVEN_BACK || this.#owner.shared.size > 0) return false
     let word = lastTaken(this.#table, this.#owner)

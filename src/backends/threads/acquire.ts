@@ -1,58 +1,59 @@
 /**
- * The contended path: what an owner does to get a busy lock, be it a thread that blocks (thread-waiter.ts) or
- * an asynchronous task (task-waiter.ts). A generator: it yields what to sleep on, and its driver, one of the
- * two, sleeps and reports how the sleep ended.
+ * The contended path: how an owner gets a busy lock. The owner is a thread that blocks (thread-waiter.ts) or
+ * an asynchronous task (task-waiter.ts). The acquisition is a generator: it yields what to sleep on. One of
+ * the two files drives it: the driver sleeps and reports how the sleep ended.
  *
  * Source    the three-state futex mutex of U. Drepper, "Futexes are tricky" (2004), with the owner in
  *           the word.
- * Steps     1. Spin (threads only): look SPINS times, which outlasts a short holding. A task does not spin:
- *              its thread has other work.
- *           2. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a
- *              deadlock, and sleep while the word is unchanged. Awake, take the lock with the bits set,
- *              for others may sleep behind. The first sleep is short, FIRST_SLEEP_MS (wait.ts). A later
- *              sleep may be long only if the sleep before it ended by time and the waiter bits then stood
- *              in the word, whichever owner the word carries and whichever waiter set them.
+ * Steps     1. Spin (threads only): look SPINS times, which outlasts a short hold. A task does not spin,
+ *              because its thread has other work.
+ *           2. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a deadlock,
+ *              and sleep while the word is unchanged. Once awake, take the lock with the waiter bits set,
+ *              because others may still sleep. The first sleep is short (FIRST_SLEEP_MS, wait.ts). A later
+ *              sleep may be long only if the previous one timed out and the waiter bits then stood in the
+ *              word. It does not matter which owner the word carries, or which waiter set the bits.
  *           3. Drain: an owner that takes a lock with readers is at first only its pending writer. It
  *              sleeps on the lock's row until they have left (readers.ts).
- * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released, and a wake-up
- *           spent on it alone would leave others asleep beside a free lock. Where several tasks of one thread
- *           wait for one lock, only the first sleeps on its word and announces that (task-queue.ts). Readers
- *           set WAKE_ALL too, because they are to come in together.
- * Invariant A thread or task sleeps on a lock's word only after it has seen or set WAITER there, and then
- *           raised the sleep count. The thread that releases the lock sees one of the two, and wakes.
+ * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released. A wake-up
+ *           for that task only would then leave others asleep beside a free lock. Where several tasks of
+ *           one thread wait for one lock, only the first sleeps on its word and announces that
+ *           (task-queue.ts). Readers set WAKE_ALL too, because they are to enter together.
+ * Invariant A thread or task sleeps on a lock's word only after it saw or set WAITER there, and then raised
+ *           the sleep count. The thread that releases the lock sees one of the two, and wakes it.
  *
- *           On x86 there is an exception: the releasing thread looked at both before, and its store is
- *           still in its store buffer (kernel.wat). That store wipes the bits out unseen.
+ *           On x86 there is an exception: the releasing thread looked at both earlier, and its store is
+ *           still in its store buffer (kernel.wat). That store erases the bits unseen.
  *
- *           A thread that sleeps long relies on the bits in the word. So the rule is: while a pending store
- *           can still wipe bits out, a thread that has set them is awake or in a short sleep.
- *           - A store that wipes out bits unseen was issued before the sleep count was raised for
- *             them: otherwise the releasing thread reads the raised count after its store, and wakes all.
- *             So when a short sleep that began after that ends by time, the store has landed.
- *           - Bits that are seen then are safe. If another thread has set them since, that thread is the
- *             one that looks again. That the same owner may have the lock once more makes no difference.
- *           - An owner that has published a wait sets its bits by the operation that takes the lock: its
- *             own thread cannot overlook them. Only the owner in a word can have a store on its way to
- *             that word.
+ *           A thread in a long sleep relies on the bits in the word. So the rule is: while a pending store
+ *           can still erase bits, a thread that set them is awake or in a short sleep.
+ *           - A store that erases bits unseen was issued before the sleep count was raised for them.
+ *             Otherwise the releasing thread reads the raised count after its store, and wakes all. So when
+ *             a short sleep that began after the raise times out, the store has landed.
+ *           - Bits that the waiter then sees are safe. If another thread has set them since, that thread
+ *             looks again. The same owner may hold the lock once more: that makes no difference.
+ *           - An owner that has published a wait sets its bits in the operation that takes the lock, so its
+ *             own thread cannot overlook them. Only the owner in a word can have a pending store to that
+ *             word.
  *           - A spurious wake-up proves nothing about stores: the next sleep is short again.
- *           - Bits that are gone are set anew, which begins with a short sleep; or the lock is taken
- *             with them; or the waiter gives up, and wakes the others (wait.ts). A reader has no place
- *             for them in a word that is SHARED, and wakes all when it enters. A deadlock's victim need
- *             not wake them: the lock's owner waits too, and publishing its wait drained its store buffer.
- *           - If a task's bits are wiped out, threads that rely on its WAKE_ALL may oversleep, by
- *             LONGEST_SLEEP_MS at most: the task's thread may be busy, and look again late. When the task
- *             takes the lock, it sets both bits.
- *           - Rows, and words that are SHARED, are changed by atomic operations only. None of these leaves
- *             a store in the store buffer: on x86, `Atomics.store` is a locked exchange, or is followed by
- *             a fence. So a pending writer's sleep on a row is long from the beginning.
- *           The rule is the same on all processors and for both kernels: it costs a wait of more than a
+ *           - Erased bits have three outcomes. A waiter sets them again, which starts with a short sleep; or
+ *             it takes the lock with them; or it gives up and wakes the others (wait.ts). A reader cannot
+ *             set them in a word that is SHARED, and wakes all when it enters. A deadlock's victim need not
+ *             wake the others: the lock's owner waits too, and drained its store buffer when it published
+ *             its wait.
+ *           - If a task's bits are erased, threads that rely on its WAKE_ALL may oversleep, by at most
+ *             LONGEST_SLEEP_MS: the task's thread may be busy, and look again late. When the task takes the
+ *             lock, it sets both bits.
+ *           - Only atomic operations change rows and SHARED words. None of them leaves a store in the store
+ *             buffer: on x86, `Atomics.store` is a locked exchange, or a fence follows it. So a pending
+ *             writer's sleep on a row is long from the start.
+ *           The rule is the same on all processors and for both kernels. It costs a wait of more than a
  *           millisecond one more sleep, and nothing else. test/interleavings explores it.
  *
- *           Every lock that is taken in this file is pushed on its owner's list, a shared one by way of the
- *           owner's node (readers.ts). A sweep looks for a dead owner's locks there (deaths.ts).
- * Cost      a park and a wake-up take tens of microseconds, about as long as to take and release free locks a
- *           thousand times. A thread that gets the lock at once or by spinning makes no generator; a task
- *           always makes one.
+ *           Every lock taken in this file goes on its owner's list; a shared lock does so through the owner's
+ *           node (readers.ts). A sweep looks for a dead owner's locks there (deaths.ts).
+ * Cost      a park and a wake-up take tens of microseconds, about as long as a thousand acquisitions and
+ *           releases of free locks. A thread that gets the lock at once or by spinning makes no generator; a
+ *           task always makes one.
  */
 
 import type { LockMode } from '../../core/modes.ts'
@@ -78,17 +79,17 @@ const SPINS = 40
 
 const { pause } = Atomics as { pause?: () => void }
 
-/** A request to sleep at index `at` until woken, if the word there still is `value`, for `mostMs` at most. */
+/** A request to sleep at index `at` until woken, while the word there is `value`, for at most `mostMs`. */
 export interface Sleep {
   readonly at: number
   readonly value: number
   readonly mostMs: number
 }
 
-/** The steps of an acquisition: what to sleep on, and then how that ended. */
+/** The steps of an acquisition: each yields what to sleep on, and receives how the sleep ended. */
 export type Steps<Result> = Generator<Sleep, Result, SleepEnd>
 
-/** Takes a lock whose word was `seen`, if that needs no waiting. */
+/** Takes a lock whose word was `seen`, if that needs no wait. */
 export function takeAtOnce(
   table: Table,
   owner: Owner,
@@ -112,14 +113,14 @@ export function takeAtOnce(
   return true
 }
 
-/** Takes a lock if it becomes free while a thread looks at it SPINS times; {@link takeAtOnce} failed before. */
+/** Takes a lock that becomes free during SPINS looks, after {@link takeAtOnce} failed. */
 export function spin(table: Table, owner: Owner, lock: number, mode: LockMode): boolean {
   for (let look = 0; look < SPINS; look++) {
     const seen = wordOf(table, lock)
     if (mode === 'shared') {
       if (isOpen(seen) && tryEnter(table, owner, lock)) return true
     } else {
-      // Readers have to be waited for.
+      // A writer has to wait for the readers.
       if (seen === SHARED) return false
       if (seen === 0 && tryTake(table, owner, lock, seen, 0)) {
         pushHeld(table, owner, addressOf(table, lock))
@@ -131,7 +132,7 @@ export function spin(table: Table, owner: Owner, lock: number, mode: LockMode): 
   return false
 }
 
-/** A lock that an owner is to acquire, and how. */
+/** A lock to acquire: for which owner, in which mode, on which terms. */
 export interface Acquired {
   readonly table: Table
   readonly owner: Owner
@@ -139,16 +140,18 @@ export interface Acquired {
   readonly mode: LockMode
   readonly terms: Terms
   /**
-   * Publishes which of the code around a task waits for it; called whenever a proof is wanted. Only a task
-   * has it: an owner that has it is taken for a task.
+   * Publishes which of the code around a task waits for it; called whenever a proof is requested. Set only
+   * for a task, and marks the owner as one.
    */
   readonly prove?: () => void
 }
 
 /**
- * Takes a lock, however long that takes; false if it is abandoned and nobody is repairing it: the caller may.
+ * Takes a lock, however long that takes. Returns false if the lock is abandoned and no owner repairs it; the
+ * caller may.
  *
- * @throws DeadlockError, LockTimeoutError; LockUsageError if the table is damaged. Then it is not taken.
+ * @throws DeadlockError, LockTimeoutError; LockUsageError if the table is damaged. The lock is then not
+ * taken.
  */
 export function acquire(acquired: Acquired): Steps<boolean> {
   return new Acquisition(acquired).steps()
@@ -161,9 +164,9 @@ class Acquisition {
   readonly #mode: LockMode
   readonly #terms: Terms
   readonly #prove: (() => void) | undefined
-  /** The waiter bits that it sets. */
+  /** The waiter bits that this acquisition sets. */
   readonly #bits: number
-  /** Published from the first time on that the lock is found busy. */
+  /** Made and published when the lock is first found busy. */
   #wait: Wait | undefined
   /** Whether the last sleep on the lock's word ended by a wake-up. */
   #isWoken = false
@@ -189,7 +192,7 @@ class Acquisition {
         else if (this.#mode === 'shared' ? this.#enter() : yield* this.#take(seen)) return true
       }
     } finally {
-      // Also after an error: a wait that is given up must not stay published.
+      // Also after an error: a wait that was given up must not stay published.
       this.#wait?.end()
       if (this.#prove) leaveQueue(table, this.#owner, this.#lock)
     }
@@ -197,7 +200,7 @@ class Acquisition {
 
   /** Enters an open lock as one more reader. */
   #enter(): boolean {
-    // A reader's bit passes for a holding, so no wait may be published beside it.
+    // A reader's bit counts as a hold, so no wait may be published beside it.
     this.#wait?.end()
     if (tryEnter(this.#table, this.#owner, this.#lock)) {
       if (this.#wait) wakeMissed(this.#table, this.#lock)
@@ -217,7 +220,7 @@ class Acquisition {
     return true
   }
 
-  /** Sleeps on a busy lock, whose word was `seen`, or in the queue of the tasks that wait for it. */
+  /** Sleeps on a busy lock whose word was `seen`, or in the queue of the tasks that wait for the lock. */
   *#park(seen: number): Steps<void> {
     const [table, owner, bits] = [this.#table, this.#owner, this.#bits]
     const wait = this.#waiting()
@@ -229,14 +232,14 @@ class Acquisition {
         return
       }
       // Wake the queued tasks: an owner that saw no waiter bits has not looked for deadlocks through them,
-      // and the thread that woke this task may need a proof of theirs.
+      // and the thread that woke this task may need a proof from them.
       const mayDeadlock = table.layout.order === 'free'
       if (mayDeadlock && (this.#isWoken || (seen & bits) !== bits)) wakeQueue(table, this.#lock)
     }
     const at = addressOf(table, this.#lock) >> 2
     const mostMs = wait.announce(at, seen, bits)
     this.#isWoken = false
-    // The heir that this waits for may have gone before the wait was announced: then nothing wakes it.
+    // The recovering owner may have left before the announcement: then nothing wakes this waiter.
     if (mostMs > 0 && !isLeft(table, seen)) {
       this.#isWoken = (yield* this.#sleep(at, seen | bits, mostMs)) === 'woken'
     }
@@ -245,7 +248,7 @@ class Acquisition {
   /** Waits, as the lock's pending writer, until its readers have left. */
   *#drain(): Steps<void> {
     const table = this.#table
-    // The next task in the queue waits for this one, and is to sleep on the word.
+    // The next task in the queue now sleeps on the word, and waits for this task.
     if (this.#prove) leaveQueue(table, this.#owner, this.#lock)
     this.#wait?.change()
     let spins = this.#prove ? 0 : SPINS
@@ -266,7 +269,7 @@ class Acquisition {
     admitWriter(table, this.#lock)
   }
 
-  /** Looks for a deadlock, sleeps, gives a proof if one is wanted, and checks the time limit. */
+  /** Looks for a deadlock, sleeps, gives a proof if one is requested, and checks the time limit. */
   *#sleep(at: number, value: number, longestMs: number): Steps<SleepEnd> {
     const wait = this.#waiting()
     wait.refuseDeadlock()
@@ -283,7 +286,7 @@ class Acquisition {
   }
 }
 
-/** Tries once to put this owner, and `bits`, into a lock's word that is open and was `seen`. */
+/** Tries once to write this owner and `bits` into a lock's open word, which was `seen`. */
 function tryTake(table: Table, owner: Owner, lock: number, seen: number, bits: number): boolean {
   const at = addressOf(table, lock) >> 2
   return Atomics.compareExchange(table.words, at, seen, owner.me | bits | seen) === seen

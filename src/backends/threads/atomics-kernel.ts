@@ -2,8 +2,8 @@
  * The kernel of kernel.wat in plain `Atomics`, function for function: for a SharedArrayBuffer, and for
  * engines that compile `Atomics` in line.
  *
- * Steps, invariant, answers: as in kernel.wat. Cost: one atomic operation to take or free a lock; a
- * pair is freed by two exchanges, because `Atomics` has no store that is cheaper than one.
+ * Steps, invariant, answers: as in kernel.wat. Cost: one atomic operation to take or release a lock. A
+ * pair is released by two exchanges, because `Atomics` has no cheaper store.
  */
 
 import {

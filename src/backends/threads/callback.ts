@@ -6,25 +6,28 @@ import { stackAt } from './caller-stack.ts'
 import type { Owed, OwedReleases } from './owed-releases.ts'
 
 /**
- * The result that the callback of a blocking call may return: no promise, for the locks are released before
- * that settles. Generic code that passes a callback on has it return `Settled<Result>`.
+ * The result that the callback of a blocking call may return: no promise, because the locks are released
+ * before it settles. Generic code that forwards a callback declares its result as `Settled<Result>`.
  */
 export type Settled<Result> =
   Result extends PromiseLike<unknown>
     ? 'an async callback needs holdAsync: these locks are released before its promise settles'
     : Result
 
-/** The result of a blocking callback; a promise is refused, for the locks are released before it settles. */
+/**
+ * Returns the result of a blocking callback; refuses a promise, because the locks are released before it
+ * settles.
+ */
 export function settled<Result>(result: Settled<Result>): Result {
   if (typeof result === 'object' || typeof result === 'function') mustNotBePromise(result)
   return result as Result
 }
 
 /**
- * Takes locks, calls a blocking call's function, and releases them. If both throw, the function's error is thrown.
- * Where `take` answers false, it calls nothing and returns `undefined`.
+ * Takes locks, calls the function of a blocking call, and releases the locks. If both throw, throws the
+ * function's error. If `take` returns false, calls nothing and returns `undefined`.
  *
- * The call that takes the locks needs at least as much of the call stack as the release: both begin here.
+ * The call that takes the locks needs at least as much call stack as the release: both begin here.
  */
 export function called<Result>(
   owed: OwedReleases,
@@ -45,7 +48,7 @@ export function called<Result>(
     owed.release()
     release()
   } catch (error) {
-    // An error of ours says which locks were not held: all others are released.
+    // An error of ours names the locks that were not held: all others are released.
     if (error instanceof LockwiseError) throw error
     release.before = owed.last
     owed.last = release
@@ -56,7 +59,7 @@ export function called<Result>(
 
 function mustNotBePromise(result: object | null): void {
   if (typeof (result as { then?: unknown } | null)?.then !== 'function') return
-  // The caller gets an error instead of it, and cannot hear of its rejection.
+  // The caller gets an error instead of the promise, and cannot handle its rejection.
   Promise.resolve(result).catch(() => {})
   const error = new LockUsageError(
     'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',

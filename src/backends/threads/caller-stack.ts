@@ -1,17 +1,19 @@
-/** The call stack of a call of these locks, as reports and errors show it. */
+/** The call stack of a call into this package, as reports and errors show it. */
 
 import { frameIn } from '../../core/await-chain.ts'
 import { type Caller, LockwiseError } from '../../core/errors.ts'
 
 /**
- * The folder of these locks' own code, as call stacks write it; `undefined` in a bundle, where a file
- * holds other code too and no call is left out.
+ * The folder of this package's own code, as call stacks write it. `undefined` in a bundle, where a file also
+ * holds other code and no call is left out.
  */
 const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])caller-stack\.[cm]?[jt]s\b/.exec(
   stackOf(),
 )?.[1]
 
-/** The call stack above `caller`, a line a call, innermost first, without heading, our own and Node's calls. */
+/**
+ * The call stack above `caller`: one call a line, innermost first, without heading, our own and Node's calls.
+ */
 export function stackAt(caller: Caller | undefined): string {
   return stackOf(caller)
     .split('\n')
@@ -20,14 +22,16 @@ export function stackAt(caller: Caller | undefined): string {
     .join('\n')
 }
 
-/** Lets the stack of an error of ours begin above a function that still runs, if there is one. Returns the error. */
+/**
+ * Makes the stack of an error of ours begin above `caller`, which still runs, if given. Returns the error.
+ */
 export function beginningAbove(error: unknown, caller: Caller | undefined): unknown {
   if (caller === undefined || !(error instanceof LockwiseError)) return error
   const { stack } = error
   try {
     Error.captureStackTrace?.(error, caller)
   } catch {
-    // `Error.prepareStackTrace` is the program's own, and may throw.
+    // The program may define `Error.prepareStackTrace`, and it may throw.
     if (stack !== undefined) error.stack = stack
   }
   return error
@@ -44,7 +48,7 @@ function stackOf(caller?: Caller): string {
   return textOf(holder.stack)
 }
 
-/** A stack as text, also where a program's own `Error.prepareStackTrace` makes something else of it. */
+/** A stack as text, even if the program's `Error.prepareStackTrace` returned something else. */
 function textOf(stack: unknown): string {
   if (Array.isArray(stack)) return stack.map((call) => `at ${String(call)}`).join('\n')
   return String(stack ?? '')

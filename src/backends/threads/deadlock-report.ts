@@ -13,10 +13,10 @@ import { sharedBy } from './readers.ts'
 import { nodeOf, numberOf, type Table } from './table.ts'
 import type { Step } from './wait-graph.ts'
 
-/** A member of a report names this many blockers. */
+/** A member of a report names at most this many blockers. */
 const MAX_BLOCKERS = 10
 
-/** The report of a thread that asks for a lock it holds itself. */
+/** The report of a thread that requests a lock it already holds. */
 export function describeSelfDeadlock(
   table: Table,
   owner: Owner,
@@ -37,7 +37,10 @@ export function describeSelfDeadlock(
   return reportOf([member], at)
 }
 
-/** The report of a cycle, the first owner of the path first. Owners that wait through another one lend it what they hold. */
+/**
+ * The report of a cycle, from the first owner of the path. An owner that waits through another one lends it
+ * the locks that it holds.
+ */
 export function describeDeadlock(table: Table, path: readonly Step[]): DeadlockReport {
   const at = nowMs()
   const links = linksOf(path)
@@ -66,7 +69,7 @@ export function describeDeadlock(table: Table, path: readonly Step[]): DeadlockR
   return reportOf(cycle, at)
 }
 
-/** An owner that waits for a lock, and those before it on the path that wait through it. */
+/** An owner that waits for a lock, and the owners before it on the path that wait through it. */
 interface Link {
   readonly waiting: Step
   readonly lenders: readonly Step[]
@@ -76,7 +79,7 @@ function linksOf(path: readonly Step[]): Link[] {
   const links: Link[] = []
   const first = path.findIndex(({ word }) => word !== 0)
   let lenders: Step[] = []
-  // From behind the first that waits, so that its lenders are known when the path comes back to it.
+  // Start after the first owner that waits for a lock: its lenders are known when the loop reaches it.
   for (const step of [...path.slice(first + 1), ...path.slice(0, first + 1)]) {
     if (step.word === 0) lenders.push(step)
     else {
@@ -107,9 +110,12 @@ function waiterOf(table: Table, id: number): Waiter {
     : { kind: 'thread', id, label }
 }
 
-/** The locks that an owner holds, `at` this time in milliseconds since 1970. `wantedFrom`: the one waited for. */
+/**
+ * The locks that an owner holds at `at`, in milliseconds since 1970. `wantedFrom`: the one that is waited
+ * for.
+ */
 function holdingsOf(table: Table, id: number, at: number, wantedFrom: number): DeadlockHeldLock[] {
-  // A thread that waits only through a task can take and free locks meanwhile.
+  // A thread that waits only through a task still runs, and can take and release locks meanwhile.
   const entries = entriesSeen(table, id)
   const shared = entries.delete(nodeOf(table, id)) ? sharedBy(table, id) : []
   const label = labelOf(table, id)
@@ -129,8 +135,8 @@ function holdingsOf(table: Table, id: number, at: number, wantedFrom: number): D
 }
 
 /**
- * Since when an owner holds its locks, and where it asked for them: an asynchronous holding that does not wait
- * has published both. Nothing for others.
+ * Since when an owner has held its locks, and where it requested them. Only an asynchronous holding that does
+ * not wait publishes both; for others, nothing.
  */
 function originOf(
   table: Table,
@@ -142,7 +148,7 @@ function originOf(
   const heldAt = stackOf(table, id)
   const callSite = innermost(heldAt)
   return {
-    // 0 between the moment at which it gets its locks and that at which it publishes the time.
+    // 0 between getting its locks and publishing the time.
     ...(sinceMs > 0 && { sinceMs, heldMs: Math.max(0, at - sinceMs) }),
     ...(callSite !== undefined && { callSite, heldAt }),
   }

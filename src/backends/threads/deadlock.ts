@@ -1,25 +1,27 @@
 /**
- * Deadlock detection: waiter -> lock -> its owner -> what that owner waits for, until it comes back.
+ * Deadlock detection: waiter -> lock -> its owner -> what that owner waits for, until the path comes back.
  *
  * Source    the wait-for graph as PostgreSQL's lock manager walks it: detect, keep the finding as
  *           data, print later. The double reading is ours.
- * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for what it
- *              holds, and what its parents hold, no cycle can go through it.
- *           2. Else it walks the graph from itself. If every path back leads through a parent that need not
- *              wait for its task, the waiter only suspects a deadlock, and proofs are asked for (suspects.ts).
- *           3. Back at itself by certain edges: it takes the table lock, so that one cycle elects one
- *              victim.
- *           4. It walks again until two walks in a row agree in every owner, wait and epoch, and the thread
- *              of every member lived between them. A dead one is cleared up after, and it looks anew.
- *           5. Then the cycle is certain. The report is made, the wait given up, the table lock released.
- * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees it
- *           whole and none is missed. A lock that changes hands without a wait can close a cycle too: who
- *           sleeps on it looks again. An epoch that did not change between two readings means an
- *           unbroken wait; between the end of the first reading and the start of the second every
- *           member waited, and a waiting owner frees nothing: there is no false report. Members that wait
- *           through a task run: nothing that they change meanwhile is walked.
- * Cost      nothing until a thread is about to sleep; then a look at the locks that it holds, and where
- *           somebody waits for them, one walk: a few loads for each member, one for each owner.
+ * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for the
+ *              locks that it or its parents hold, no cycle can go through it.
+ *           2. Otherwise it walks the graph from itself. If every path back leads through a parent that need
+ *              not wait for its task, the waiter only suspects a deadlock, and asks for proofs (suspects.ts).
+ *           3. If it comes back to itself by certain edges, it takes the table lock, so that one cycle elects
+ *              one victim.
+ *           4. It walks again until two consecutive walks agree in every owner, wait and epoch, and the
+ *              thread of every member lived between them. If a member is dead, it cleans up after that
+ *              member and starts a new search.
+ *           5. Then the cycle is certain. It makes the report, gives up the wait, and releases the table
+ *              lock.
+ * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees all of the
+ *           cycle and misses none. A lock that changes hands without a wait can close a cycle too: an owner
+ *           that sleeps on it looks again. An epoch that did not change between two readings means an
+ *           unbroken wait. Between the end of the first reading and the start of the second every member
+ *           waited, and a waiting owner releases nothing: there is no false report. Members that wait
+ *           through a task run, but a walk reads nothing that they change meanwhile.
+ * Cost      nothing until a thread is about to sleep. Then it looks at the locks that it holds. If somebody
+ *           waits for them, it makes one walk: a few loads for each member, one for each owner.
  */
 
 import type { DeadlockReport } from '../../core/report.ts'
@@ -48,19 +50,20 @@ import { type Counts, childrenIn, type Step, walk } from './wait-graph.ts'
 /** One wait's search for a deadlock. */
 export interface Search {
   readonly owner: Owner
-  /** The address of the lock that it waits for. */
+  /** The address of the lock that the owner waits for. */
   readonly word: number
-  /** Whether it is among the suspects (suspects.ts). */
+  /** Whether the wait is among the suspects (suspects.ts). */
   isSuspected: boolean
-  /** The deadlock whose victim it is. The published wait has ended then. */
+  /** The deadlock whose victim is this owner. The published wait has then ended. */
   report: DeadlockReport | undefined
-  /** How many owners its last look by itself went through. */
+  /** How many owners its last own search went through. */
   steps: number
 }
 
 /**
- * Looks for a cycle through `owner`, which has published its wait. If there is one that needs no proof, the owner
- * is its victim: its wait is given up, and the report is in the search. If there is another one, it is suspected.
+ * Looks for a cycle through the search's owner, which has published its wait. If there is one that needs no
+ * proof, the owner is its victim: its wait ends, and the report is in the search. Any other cycle makes the
+ * wait a suspect.
  */
 export function findDeadlock(table: Table, search: Search): void {
   const { owner } = search
@@ -75,7 +78,7 @@ export function findDeadlock(table: Table, search: Search): void {
   const found = certain && confirm(table, owner, certain, needsNoProof)
   if (found?.report) search.report = found.report
   else if (found) {
-    // Not under the table lock, which the sweep takes. From now on no path leads through the dead one.
+    // Outside the table lock, because the sweep takes it. From now on no path leads through the dead owner.
     noticeEndOf(table, owner, found.ended)
     findDeadlock(table, search)
   } else search.isSuspected = true
@@ -88,7 +91,7 @@ type Found =
   | { readonly report: DeadlockReport }
   | { readonly report?: undefined; readonly ended: number }
 
-/** Walks until two walks agree, and all members lived between them: then the cycle is certain. */
+/** Walks until two walks agree and all members lived between them: then the cycle is certain. */
 export function confirm(
   table: Table,
   owner: Owner,
@@ -111,7 +114,7 @@ export function confirm(
   })
 }
 
-/** A member whose thread has ended, and nobody has noticed yet. `owner` lives: it looks. */
+/** A member whose thread has ended unnoticed. Skips `owner`'s thread: it runs this code. */
 function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | undefined {
   const asked = new Set([leaderOf(table, owner.id)])
   for (const { id } of steps) {
@@ -126,29 +129,29 @@ function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | u
 }
 
 /**
- * Whether somebody may wait for a lock of this owner, or of one that waits with it: its parents, and for a
- * thread its tasks. If not, no cycle goes through it, and who waits for one of them later looks then.
+ * Whether somebody may wait for a lock of this owner, of its parents or, for a thread, of its tasks. If not,
+ * no cycle goes through this owner: one that waits for such a lock later looks for a cycle then.
  */
 export function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table
   const tag = tagOf(table, owner.id)
   const lenders = new Set<number>()
   for (let id = owner.id; id !== 0 && !lenders.has(id); id = parentOf(table, id)) lenders.add(id)
-  // A task that waits is no heir: what is left is repaired in one step.
+  // A waiting task is never a recovering owner: a repair is one synchronous step.
   const most = kindOf(table, owner.id) === THREAD_SLOT ? layout.owners : 0
   for (let id = 1; id <= most; id++) {
     const state = stateOf(table, id)
     const kind = kindIn(state)
-    // By the thread's number: that of the leader is written later, where another thread begins a task.
+    // Compare the thread's number too: a task that begins in another thread writes its leader later.
     if (kind === TASK_SLOT && tagIn(state) === tag && leaderOf(table, id) === owner.id) {
       lenders.add(id)
     }
     if (kind === DEAD_SLOT && heirOf(table, id) !== 0) return true
   }
   for (const id of lenders) {
-    // Its readers' bits do not say who waits for them.
+    // A reader's bit does not show who waits for it.
     if (hasShared(table, id)) return true
-    // A lock whose pending writer it is does not stand on its list yet.
+    // A pending writer's lock is not on its list yet.
     const pending = waitsForOf(table, id)
     for (const word of pending === 0 ? listOf(table, id) : [pending, ...listOf(table, id)]) {
       const seen = Atomics.load(words, word >> 2)
@@ -158,7 +161,7 @@ export function isWaitedFor(table: Table, owner: Owner): boolean {
   return false
 }
 
-/** Whether two walks took the same path, by the same unbroken waits. */
+/** Whether two walks took the same path through the same unbroken waits. */
 export function agree(a: readonly Step[], b: readonly Step[]): boolean {
   return (
     a.length === b.length &&

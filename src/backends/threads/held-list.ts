@@ -1,8 +1,8 @@
 /**
- * The list of the locks that an owner holds: through the links of the locks themselves, the last one taken
- * first. One more entry, the owner's node, stands for all locks that it holds shared (readers.ts).
+ * The list of the locks that an owner holds: linked through the locks themselves, the last one taken first.
+ * One more entry, the owner's node, stands for all locks that it holds shared (readers.ts).
  *
- * Only the owner's thread changes the list: here and in its kernel. When the thread has ended, a sweep does.
+ * Only the owner's thread changes the list, here and in its kernel. After the thread has ended, a sweep does.
  */
 
 import { LINK_OFFSET, SLOT } from './layout.ts'
@@ -10,12 +10,12 @@ import { type Owner, slotOf } from './owners.ts'
 import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 import { damaged } from './table-layout.ts'
 
-/** The address of the lock an owner took last, 0 for none: the head of its list. */
+/** The address of the lock that an owner took last, the head of its list; 0 for none. */
 export function lastTaken(table: Table, owner: Owner): number {
   return table.words[(owner.slot + SLOT.top) >> 2] as number
 }
 
-/** The entry of an owner's list that it took first, 0 for none: a lock, or its node. */
+/** The entry of an owner's list that it took first, a lock or its node; 0 for none. */
 export function firstTaken(table: Table, owner: Owner): number {
   let first = 0
   for (const entry of entriesOf(table, owner.id)) first = entry
@@ -23,8 +23,8 @@ export function firstTaken(table: Table, owner: Owner): number {
 }
 
 /**
- * Says, before an owner takes or frees a lock without its kernel, which lock that is: if its thread ends
- * in between, the lock is found though it is not on the list. It need not be taken back.
+ * Records the lock that an owner is about to take or release without its kernel. If its thread ends in
+ * between, the sweep finds the lock although it is not on the list. The record need not be cleared.
  */
 export function intend(table: Table, owner: Owner, lock: number): void {
   table.words[(owner.slot + SLOT.intent) >> 2] = addressOf(table, lock)
@@ -36,11 +36,11 @@ export function pushHeld(table: Table, owner: Owner, word: number): void {
   table.words[(owner.slot + SLOT.top) >> 2] = word
 }
 
-/** Takes a lock, or the owner's node, off an owner's list, wherever it stands there. */
+/** Removes a lock, or the owner's node, from any position in an owner's list. */
 export function removeHeld(table: Table, owner: Owner, word: number): void {
   const { words, layout } = table
   let at = (owner.slot + SLOT.top) >> 2
-  // A plain loop: this is a long way where locks are released in the order in which they were taken.
+  // A plain loop, for speed: the walk is long where locks are released in the order of taking.
   for (let count = 0; words[at] !== 0; count++) {
     if (count > layout.lockCount) throw damaged(`the locks of owner ${owner.id} are a ring`)
     const taken = words[at] as number
@@ -52,14 +52,14 @@ export function removeHeld(table: Table, owner: Owner, word: number): void {
   }
 }
 
-/** The addresses of the locks that an owner holds alone, the last one taken first. */
+/** The addresses of the locks that an owner holds exclusively, the last one taken first. */
 export function* listOf(table: Table, id: number): Generator<number> {
   for (const word of entriesOf(table, id)) if (word !== nodeOf(table, id)) yield word
 }
 
 /**
- * The entries of an owner's list, as far as they can be read while its thread may change them: it ends
- * where it leads to a lock that the owner does not hold.
+ * The entries of an owner's list, as far as they can be read while its thread may change it. Ends at the
+ * first entry that is not a lock of the owner.
  */
 export function entriesSeen(table: Table, id: number): Set<number> {
   const { words } = table
@@ -73,12 +73,14 @@ export function entriesSeen(table: Table, id: number): Set<number> {
   return seen
 }
 
-/** Whether there is a lock at an address that carries this owner. */
+/** Whether the address is that of a lock whose word carries this owner. */
 function isHeldBy(table: Table, address: number, id: number): boolean {
   return isLock(table, address) && ownerIn(Atomics.load(table.words, address >> 2)) === id
 }
 
-/** An owner's list: locks, and the node that stands for all that it holds shared. For its own thread. */
+/**
+ * The entries of an owner's list: locks, and the node for all locks held shared. Only for the owner's thread.
+ */
 function* entriesOf(table: Table, id: number): Generator<number> {
   const { words, layout } = table
   const node = nodeOf(table, id)
@@ -92,20 +94,20 @@ function* entriesOf(table: Table, id: number): Generator<number> {
   }
 }
 
-/** Whether an owner holds locks shared: its node is in its list then. */
+/** Whether an owner holds locks shared: then its node is on its list. */
 export function hasShared(table: Table, id: number): boolean {
   return [...entriesOf(table, id)].includes(nodeOf(table, id))
 }
 
-/** The numbers of the locks that an owner holds, lowest first: of this thread's own owners. */
+/** The numbers of the locks that an owner holds, lowest first. Only for owners of this thread. */
 export function locksHeld(table: Table, owner: Owner): number[] {
   const alone = [...listOf(table, owner.id)].map((word) => numberOf(table, word))
   return [...alone, ...owner.shared].sort((a, b) => a - b)
 }
 
-/** Whether one of this thread's own owners holds this lock or a higher one. Order 'ascending' only. */
+/** Whether an owner of this thread holds this lock or a higher one. Only for order 'ascending'. */
 export function holdsFrom(table: Table, owner: Owner, lock: number): boolean {
-  // The exclusive lock that was taken last is the highest of them; the node may stand before it.
+  // The exclusive lock that was taken last is the highest; the node may come before it in the list.
   let highest = lastTaken(table, owner)
   if (highest === nodeOf(table, owner.id)) {
     highest = table.words[(highest + LINK_OFFSET) >> 2] as number

@@ -1,4 +1,6 @@
-/** The arguments of the calls that hold locks, except the locks (plan.ts): checked, and made terms of a wait. */
+/**
+ * The arguments, except the locks (plan.ts), of the calls that hold locks: checks them and makes wait terms.
+ */
 
 import { elapsedMs } from '../../core/clock.ts'
 import { type Caller, LockUsageError } from '../../core/errors.ts'
@@ -9,13 +11,16 @@ import type { Terms } from './wait.ts'
 
 /** Options of a call that holds locks. */
 export interface HoldOptions {
-  /** Gives up when the wait for the locks takes longer: milliseconds. Default: never. */
+  /** The time limit of the wait for the locks, in milliseconds. Default: none. */
   readonly timeoutMs?: number | undefined
 }
 
 const HOLD_OPTIONS = new OptionNames(['timeoutMs'])
 
-/** Checks the arguments behind the locks in a call of `hold` or `holdAsync`: options or none, then the callback. */
+/**
+ * Checks the arguments after the locks in a call of `hold` or `holdAsync`: optional options, then the
+ * callback.
+ */
 export function parseCall<Fn>(
   rest: readonly [fn: Fn] | readonly [options: HoldOptions, fn: Fn],
   caller: Caller,

@@ -1,9 +1,9 @@
 /**
- * Checks, for requests that never wait, whether the holders of a busy lock live: a thread that only ever tries
- * would not learn it by a sleep.
+ * Checks, for requests that never wait, whether the holders of a busy lock live: a thread that only tries has
+ * no sleep after which it would notice.
  *
- * Cost: a check asks the system. Each holder is checked at most once in LONGEST_SLEEP_MS, which is how often a
- * thread that waits does so.
+ * Cost: a check asks the system. Each holder is checked at most once in LONGEST_SLEEP_MS, as often as a
+ * waiting thread does it.
  */
 
 import { elapsedMs } from '../../core/clock.ts'
@@ -19,8 +19,8 @@ export class HolderChecks {
   readonly #table: Table
   readonly #owner: Owner
   /**
-   * When each owner was checked last; for the readers of a lock `i`, under `-1 - i`. Holds only checks of the
-   * last LONGEST_SLEEP_MS, the oldest first.
+   * When each owner was last checked; the readers of lock `i` are under `-1 - i`. Holds only checks of the
+   * last LONGEST_SLEEP_MS, oldest first.
    */
   readonly #checkedMs = new Map<number, number>()
 
@@ -29,11 +29,11 @@ export class HolderChecks {
     this.#owner = owner
   }
 
-  /** Checks the holders of a lock whose word was `seen`, and clears up after those that have ended. */
+  /** Checks the holders of a lock whose word was `seen`, and cleans up after those that have ended. */
   check(lock: number, seen: number): void {
     const now = elapsedMs()
     this.#checkOwner(ownerIn(seen), now)
-    // Each try would go through the whole row otherwise.
+    // Otherwise each try would read the whole row.
     if ((seen & SHARED) === 0 || !this.#isDue(-1 - lock, now)) return
     for (const reader of readersOf(this.#table, lock)) this.#checkOwner(reader, now)
   }
@@ -42,11 +42,10 @@ export class HolderChecks {
     if (id !== 0 && this.#isDue(id, now)) noticeEndOf(this.#table, this.#owner, id)
   }
 
-  /** Whether the last check under this key, if any, was long enough ago; then this is one. */
+  /** Whether the last check under this key was long enough ago, or there was none; if so, notes a new one. */
   #isDue(key: number, now: number): boolean {
     const checked = this.#checkedMs
     if (now - (checked.get(key) ?? Number.NEGATIVE_INFINITY) < LONGEST_SLEEP_MS) return false
-    // The oldest come first.
     for (const [old, checkedMs] of checked) {
       if (now - checkedMs < LONGEST_SLEEP_MS) break
       checked.delete(old)

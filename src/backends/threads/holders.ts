@@ -1,7 +1,7 @@
 /**
- * The holders that are in the way of a wait, read from the owners' slots for refusals and reports.
+ * The holders that block a wait, read from the owners' slots for refusals and reports.
  *
- * Nothing is locked meanwhile: what is read can be out of date by some microseconds, and only explains.
+ * Reading locks nothing: the result can be some microseconds out of date, and serves only to explain.
  */
 
 import { nowMs } from '../../core/clock.ts'
@@ -13,26 +13,26 @@ import { stackOf, waitingMode, waitingSince, waitsForOf } from './published-wait
 import { readersOf } from './readers.ts'
 import { addressOf, numberOf, ownerIn, type Table } from './table.ts'
 
-/** So many holders are described. */
+/** At most this many holders are described. */
 const MAX_DESCRIBED = 10
-/** A chain of holders that wait themselves is followed so far. */
+/** A chain of holders that wait themselves is followed to this depth. */
 const MAX_DEPTH = 5
 
-/** Since when the looks of a waiter have found an owner as the holder. */
+/** Since when the looks of a waiter have found the same owner as the holder. */
 export interface Seen {
   readonly id: number
   readonly sinceMs: number
 }
 
-/** The owners that are in the way of an owner that waits for a lock; its readers where it is claimed. */
+/** The owners that block a waiter: the lock's owner; its readers if it has none, or the waiter is pending. */
 export function holdersOf(table: Table, lock: number, waiter: number): number[] {
   const holder = ownerIn(Atomics.load(table.words, addressOf(table, lock) >> 2))
-  // The owner that has claimed it waits for its readers.
+  // A pending writer waits for the readers.
   const holders = holder === 0 || holder === waiter ? readersOf(table, lock) : [holder]
   return [...holders].filter((id) => id !== waiter)
 }
 
-/** Describes owners that are in the way of a waiter, and what they wait for themselves. */
+/** Describes owners that block a waiter, and what they wait for themselves. */
 export function describeHolders(
   table: Table,
   lock: number | undefined,
@@ -40,7 +40,7 @@ export function describeHolders(
   seen?: Seen,
   waiter?: number,
 ): ThreadHolder[] {
-  // After a claim no reader enters: those that it waits for were there before.
+  // No reader enters after a pending writer: the readers that it waits for were there before.
   const seenAs =
     seen && seen.id === waiter ? ids.map((id) => ({ ...seen, id })) : seen ? [seen] : []
   return new Description(table, seenAs).holders(lock, ids)
@@ -56,7 +56,7 @@ export function waitersOf(table: Table, lock: number): number {
   return waiters
 }
 
-/** Reads a chain of holders: each owner once. */
+/** A description of a chain of holders, each owner once. */
 class Description {
   readonly #table: Table
   readonly #seen: readonly Seen[]
@@ -94,7 +94,7 @@ class Description {
     }
   }
 
-  /** Since when it holds a lock, and where it asked for it, as far as that is known. */
+  /** Since when an owner has held a lock, and where it requested it, as far as that is known. */
   #holding(
     lock: number | undefined,
     id: number,
@@ -105,7 +105,7 @@ class Description {
     if (kindOf(table, id) === TASK_SLOT && waitsForOf(table, id) === 0) {
       const stack = stackOf(table, id)
       const since = waitingSince(table, id)
-      // 0 between the moment at which it gets its locks and that at which it says so.
+      // 0 between getting its locks and publishing the time.
       return {
         ...(since > 0 && { heldMs: this.#since(since) }),
         ...(stack !== '' && { heldAt: stack }),
@@ -142,7 +142,7 @@ class Description {
   }
 }
 
-/** The owner whose wait keeps an owner: itself, its blocked thread, or an asynchronous holding inside it. */
+/** The wait that blocks an owner: its own, its thread's, or that of an asynchronous holding nested in it. */
 function waitFor(
   table: Table,
   id: number,

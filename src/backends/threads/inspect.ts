@@ -1,6 +1,6 @@
 /**
  * Shows a table of locks in `util.inspect` and `console.log`: its kind, and the locks that this thread and
- * its asynchronous holdings hold and wait for. For people who debug; `node:util` is not imported.
+ * its asynchronous holdings hold and wait for. For debugging; does not import `node:util`.
  */
 
 import { visible } from '../../core/format.ts'
@@ -19,7 +19,7 @@ export interface Shown {
   readonly isClosed: boolean
 }
 
-/** Gives tables a text to be shown as; it respects `depth`, and never throws. */
+/** Makes tables show themselves as text. Respects `depth`, and never throws. */
 export function inspectTables<Locks extends object>(
   prototype: Locks,
   name: string,
@@ -43,7 +43,7 @@ function fieldsOf({ table, owner, isClosed }: Shown): object {
     label: visible(owner.label),
     thread: owner.id,
   }
-  // The slot may be another thread's by now.
+  // The slot may already be another thread's.
   if (isClosed) return { ...fields, closed: true }
   try {
     const holdings = [...holdingsOf(table, owner)]
@@ -69,7 +69,7 @@ function doingsOf(table: Table, id: number): object {
   }
 }
 
-/** The asynchronous holdings of a thread: owners of their own. */
+/** The asynchronous holdings of a thread, each an owner of its own. */
 function* holdingsOf(table: Table, thread: Owner): Generator<object> {
   const tag = tagOf(table, thread.id)
   for (let id = 1; id <= table.layout.owners; id++) {

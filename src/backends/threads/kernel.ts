@@ -1,26 +1,29 @@
 /**
- * The port of the uncontended path: six functions on lock numbers, none of which ever waits.
+ * The interface of the uncontended path: six functions on lock numbers; none ever waits.
  *
- * Made twice with one behaviour: wasm-kernel.ts and atomics-kernel.ts. kernel.wat says what each
- * function does, at what cost, and what its answers mean.
+ * There are two implementations with the same behaviour: wasm-kernel.ts and atomics-kernel.ts. kernel.wat
+ * describes what each function does, what it costs, and what its answers mean.
  */
 
-/** Answers of `lock` and `lock2`, beside 0 for done: the order forbids it; the (lower) lock is busy. */
+/** Answers of `lock` and `lock2` besides 0, done: the order forbids it; the (lower) lock is busy. */
 export const REFUSED = 1
 export const BUSY = 2
-/** Answer of `lock2`: the lower lock is held now, the higher one is busy. */
+/** Answer of `lock2`: it took the lower lock, but the higher one is busy. */
 export const HIGH_BUSY = 3
-/** Answer of `unlock` and `unlock2`: not what was taken last, nothing was freed. */
+/** Answer of `unlock` and `unlock2`: the lock or pair was not taken last, and nothing was released. */
 export const NOT_ON_TOP = -1
-/** Answer of `lockAll` and `unlockAll`. */
+/** Answer of `lockAll` and `unlockAll`: all locks are done. */
 export const ALL_DONE = -1
 
-/** Answer of `unlockAll` for a lock that is not on top of the list and was not freed; the number for it. */
+/** Converts a lock that is not on top of the list, and stays held, to its answer of `unlockAll`; or back. */
 export function notOnTop(lock: number): number {
   return -2 - lock
 }
 
-/** Takes and frees locks for one owner. Numbers of records, except in `lockAll` and `unlockAll`. */
+/**
+ * Takes and releases locks for one owner. Arguments are record numbers; lock numbers for `lockAll`,
+ * `unlockAll`.
+ */
 export interface Kernel {
   readonly lock: (record: number) => number
   readonly unlock: (record: number) => number
@@ -34,7 +37,7 @@ export interface Kernel {
 export interface KernelSetting {
   /** The word of a lock that this owner holds and nobody waits for. */
   readonly me: number
-  /** The address of its list head. */
+  /** The address of the head of its list. */
   readonly top: number
   /** -1 where locks must be taken in ascending order, else 0. */
   readonly ascending: number
@@ -42,6 +45,6 @@ export interface KernelSetting {
   readonly base: number
   readonly stride: number
   readonly last: number
-  /** The number of locks where records share them, else 0. */
+  /** The number of locks if records share them, else 0. */
   readonly stripes: number
 }

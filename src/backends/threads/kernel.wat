@@ -1,22 +1,22 @@
 ;; The uncontended path of the shared-memory locks. Assembled by scripts/build-kernel.mjs.
 ;;
-;; A lock is given by the number of a record; the states of its word stand in layout.ts. The four bytes
-;; after the word belong to whoever holds the lock and hold its link: the address of the lock taken
-;; before it, so that an owner's locks form a list whose head (`top`) lies in the owner's slot.
+;; A lock is given by the number of a record; layout.ts lists the states of its word. The four bytes
+;; after the word belong to the holder and contain its link: the address of the lock taken before it.
+;; So an owner's locks form a list whose head (`top`) is in the owner's slot.
 ;;
 ;; Steps    lock: one compare-exchange 0 -> me, then push on the list.
-;;          unlock: pop from the list, then one exchange -> 0; what comes back beyond `me` are the
-;;          waiter bits, and the caller wakes.
+;;          unlock: pop from the list, then one exchange -> 0. The bits that it returns beyond `me` are
+;;          the waiter bits; the caller wakes the waiters.
 ;; Invariant a lock is on its owner's list exactly while its word carries the owner, except inside
-;;          these functions. Nothing here waits, allocates or traps; numbers are checked by the caller.
-;; Cost     one atomic read-modify-write to take a lock, one to free it; a pair is freed by two stores
+;;          these functions. Nothing here waits, allocates or traps; the caller checks the numbers.
+;; Cost     one atomic read-modify-write to take a lock, one to release it; two stores release a pair
 ;;          (see `unlock2`).
 ;;
-;; Answers  of lock, lock2: 0 done, 1 refused by the order, 2 (lower) lock busy, 3 higher lock busy and
-;;          the lower one held. Of unlock, unlock2: -1 not on top of the list and nothing freed, else
-;;          the waiter bits of the lock (of a pair: the higher one's in bits 0-1, the lower one's from
-;;          bit 2 up). Of lockAll, unlockAll: -1 done, else the lock at which the caller must go on; of
-;;          unlockAll, -2 - the lock where it was not on top of the list and is not freed.
+;; Answers  lock, lock2: 0 done, 1 refused by the order, 2 (lower) lock busy, 3 higher lock busy and the
+;;          lower one held. unlock, unlock2: -1 not on top of the list and nothing released, else the
+;;          waiter bits of the lock (for a pair: the higher one's in bits 0-1, the lower one's from bit 2
+;;          up). lockAll, unlockAll: -1 done, else the lock at which the caller must go on; unlockAll
+;;          also returns -2 - the lock, if it is not on top of the list and stays held.
 (module
   (import "lockwise" "memory" (memory 1 32768 shared))
   ;; The globals are settings of one owner: the build makes constants of them.
@@ -26,16 +26,16 @@
   (import "lockwise" "top" (global $top i32))
   ;; -1 where locks must be taken in ascending order, 0 where any order is allowed.
   (import "lockwise" "ascending" (global $ascending i32))
-  ;; The address of the table's sleep count (layout.ts), by which unlock2 sees a sleeper arrive.
+  ;; The address of the table's sleep count (layout.ts), by which unlock2 notices a new sleeper.
   (import "lockwise" "sleepCount" (global $sleepCount i32))
-  ;; Lock 0, the bytes from one lock to the next, and the last lock.
+  ;; The address of lock 0, the bytes from one lock to the next, and the number of the last lock.
   (import "lockwise" "base" (global $base i32))
   (import "lockwise" "stride" (global $stride i32))
   (import "lockwise" "last" (global $last i32))
-  ;; The number of locks where records share them, else 0.
+  ;; The number of locks if records share them, else 0.
   (import "lockwise" "stripes" (global $stripes i32))
 
-  ;; The build writes this function, $isNotOnTop and $wakeAllIfChanged out where they are called.
+  ;; The build inlines this function, $isNotOnTop and $wakeAllIfChanged.
   (func $address (param $record i32) (result i32)
     (i32.add (global.get $base)
       (i32.mul (global.get $stride)
@@ -66,7 +66,7 @@
   (func (export "unlock") (param $record i32) (result i32)
     (call $free (call $address (local.get $record))))
 
-  ;; Takes the lower one, then the higher one; one lock only where both records share it.
+  ;; Takes the lower lock, then the higher one; only one lock if both records share it.
   (func (export "lock2") (param $a i32) (param $b i32) (result i32)
     (local $low i32) (local $high i32) (local $before i32)
     (local.set $a (call $address (local.get $a)))
@@ -89,13 +89,13 @@
     (i32.store (global.get $top) (local.get $high))
     (i32.const 0))
 
-  ;; Frees the higher one, then the lower one, by stores where nobody waits for either.
+  ;; Releases the higher lock, then the lower one, by stores if nobody waits for either.
   ;;
-  ;; A store could wipe out a waiter bit that was set after the word was looked at. Whoever goes to
-  ;; sleep first sets the bit, then raises the sleep count, then lets the system compare the word and
-  ;; sleep. All of these and all of ours have one order, so a sleeper whose bit was wiped out has
-  ;; raised the count between the two readings of it here, and the caller wakes both locks although
-  ;; no bit is left. Where the count stands still, no sleeper was wiped out.
+  ;; A store could erase a waiter bit that was set after the word was read. A sleeper first sets the bit,
+  ;; then raises the sleep count, then lets the system compare the word and sleep. All of these operations
+  ;; and all of ours have one order. So a sleeper whose bit was erased has raised the count between the two
+  ;; readings of it here. The caller then wakes both locks although no bit is left. If the count did
+  ;; not change, no sleeper's bit was erased.
   (func (export "unlock2") (param $a i32) (param $b i32) (result i32)
     (local $low i32) (local $high i32) (local $sleeps i32)
     (local.set $a (call $address (local.get $a)))
@@ -152,15 +152,15 @@
       (i32.ne (local.get $sleeps) (i32.atomic.load (global.get $sleepCount)))
       (i32.const 15)))
 
-  ;; Frees a pair that is not on top of the list, or that somebody waits for.
+  ;; Releases a pair that is not on top of the list, or that somebody waits for.
   (func $exchange2 (param $low i32) (param $high i32) (result i32)
     (if (call $isNotOnTop (local.get $low) (local.get $high)) (then (return (i32.const -1))))
     (i32.or
       (call $free (local.get $high))
       (i32.shl (call $free (local.get $low)) (i32.const 2))))
 
-  ;; Takes the locks from number $lock to the last; -1, or the first one that could not be had (those
-  ;; before it are held).
+  ;; Takes the locks from number $lock to the last. Returns -1, or the first lock that it could not take;
+  ;; the locks before that one are held.
   (func (export "lockAll") (param $lock i32) (result i32)
     (loop $next
       (if (call $take
@@ -170,8 +170,8 @@
       (br_if $next (i32.le_u (local.get $lock) (global.get $last))))
     (i32.const -1))
 
-  ;; Frees the locks from number $lock down to 0; -1, or the first one that needs the caller: its
-  ;; number if its waiters are still to be woken, -2 - its number if it was not on top.
+  ;; Releases the locks from number $lock down to 0. Returns -1, or the first lock that needs the caller:
+  ;; its number if its waiters are still to be woken, -2 - its number if it was not on top.
   (func (export "unlockAll") (param $lock i32) (result i32)
     (local $answer i32)
     (loop $next

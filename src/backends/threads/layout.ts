@@ -1,5 +1,5 @@
 /**
- * The shared memory of a lock table: what lies where, who may write it, and what a lock word means.
+ * The shared memory of a lock table: the position of each part, who may write it, and what a lock word means.
  *
  * ```
  * 0            header           one line of constants, one line each for the sleep count and the table lock
@@ -8,49 +8,49 @@
  * recordsBase  records          `count` of them, `recordBytes` apart; where every record has a lock of
  *                               its own, the record *is* the lock's line: word, link, user's bytes
  * rowsBase     readers          a row of bits for every lock: which owners hold it shared
- * nodesBase    nodes            one for every owner: stands in its list for all locks it holds shared
+ * nodesBase    nodes            one for every owner: its list entry for all locks that it holds shared
  * guestBase    guest slot       one more owner slot, which holds no locks: for a thread that finds all in
- *                               use and clears up after those that have ended (owner-slots.ts)
+ *                               use and cleans up after those that have ended (owner-slots.ts)
  * ```
  *
- * A lock word, who writes it, and who may be asleep on it:
+ * A lock word, who writes it, and who may sleep on it:
  *
  * | word                          | state                        | written by            | asleep |
  * | ----------------------------- | ---------------------------- | --------------------- | ------ |
- * | 0                             | free                         | the holder, freeing   | only waiters already woken, or one that a wake-up is on its way to |
- * | owner << 4                    | held                         | the taker             | nobody |
- * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or a taker that slept | threads; freeing wakes one |
- * | owner << 4 \| WAITER \| WAKE_ALL | held, a task may sleep too | a waiting task        | threads and tasks; freeing wakes all |
- * | any held state \| ABANDONED    | its owner died holding it    | a sweep (sweep.ts) | while an heir repairs, anyone |
+ * | 0                             | free                         | the holder, releasing | only waiters already woken, or whose wake-up is on its way |
+ * | owner << 4                    | held                         | the owner that takes it | nobody |
+ * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or an owner that takes it after a sleep | threads; a release wakes one |
+ * | owner << 4 \| WAITER \| WAKE_ALL | held, a task or reader may sleep too | a waiting task or reader | threads and tasks; a release wakes all |
+ * | any held state \| ABANDONED    | its owner died holding it    | a sweep (sweep.ts) | during a repair, anyone |
  * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or a pending writer that gives up | nobody: all who wake find it open |
  * | any held state \| SHARED       | its owner is a pending writer: it waits for the readers in the row to leave | the pending writer | as above; the pending writer on the row |
  *
- * The waiter bits are cleared only by freeing the lock, and by a sweep, which wakes all; a taker that
- * has slept sets WAITER again, because others may still sleep behind it. The last reader to leave does
- * not clear SHARED: the next who wants the lock alone finds the row empty (readers.ts).
+ * Only a release clears the waiter bits, and a sweep, which wakes all. An owner that takes the lock after a
+ * sleep sets WAITER again, because others may still sleep. The last reader to leave does not clear SHARED:
+ * the next exclusive request finds the row empty (readers.ts).
  *
- * The link beside the word (LINK_OFFSET) is written by the holder alone.
+ * Only the holder writes the link beside the word (LINK_OFFSET).
  */
 
-/** Someone may be asleep on this lock: freeing it must wake one. */
+/** Someone may sleep on this lock: its release must wake one. */
 export const WAITER = 1
-/** An asynchronous task may be asleep on it, and cannot be relied on to run soon: wake all. */
+/** A task or reader may sleep on this lock, and a task may not run soon: its release must wake all. */
 export const WAKE_ALL = 2
-/** The owner died while it held this lock: what the lock guards may be half changed. */
+/** The owner died while it held this lock: the data that it guards may be half changed. */
 export const ABANDONED = 4
-/** Readers may hold this lock: its row says who. Beside an owner: it waits until they have left. */
+/** Readers may hold this lock: its row names them. Beside an owner: the owner waits until they have left. */
 export const SHARED = 8
-/** The owner's number stands above the flag bits. */
+/** The owner's number is above the flag bits. */
 export const OWNER_SHIFT = 4
-/** The largest number of owners a word has room for, with one more for the guest. */
+/** The largest number of owners that fits in a word together with the guest. */
 export const MAX_OWNERS = 0xfffe
 
-/** From a lock word to its link: the lock its holder took before it, 0 for none. */
+/** From a lock word to its link: the address of the lock that its holder took before it, 0 for none. */
 export const LINK_OFFSET = 4
 /** From a lock word to the user's bytes. */
 export const DATA_OFFSET = 8
 
-/** A word that is not used, and a link. */
+/** An unused word, and a link. */
 export const NODE_BYTES = 8
 /** Call stacks are published up to this many bytes of UTF-8. */
 export const STACK_BYTES = 4096
@@ -70,48 +70,55 @@ export const HEADER = {
   order: 20,
   owners: 24,
   reentrant: 28,
-  /** Raised by whoever is about to sleep, after setting WAITER and before sleeping. */
+  /** Raised by each waiter that is about to sleep, after it sets WAITER and before it sleeps. */
   sleepCount: 64,
-  /** 0, or the number of the owner that confirms a deadlock: one at a time. */
+  /** 0, or the owner that has the table lock, and its thread (table-lock.ts). */
   tableLock: 128,
 } as const
 
 /** Owner slots begin here. */
 export const HEADER_BYTES = 192
 
-/** Where things lie in an owner's slot. Its first line is written by the owner alone. */
+/** The offsets in an owner's slot. Only the owner writes the first line. */
 export const SLOT = {
   /** The head of the list of locks held: the address of the last one taken, 0 for none. */
   top: 0,
-  /** Always 0: what a nap sleeps on, and a task behind others of its thread (task-queue.ts). */
+  /**
+   * Always 0. A thread that backs off sleeps on it, and a task behind others of its thread (task-queue.ts).
+   */
   nap: 4,
   /**
-   * The address of the lock that it is about to take or to free without its kernel, written before and
-   * left there: between the two steps the lock may carry it and not be on its list (deaths.ts). For a
-   * dead owner also UNLISTED.
+   * The address of the lock that the owner is about to take or release without its kernel. It is written
+   * before and stays: between the two steps the lock may carry the owner without being on its list
+   * (deaths.ts). For a dead owner also UNLISTED.
    */
   intent: 8,
-  /** In how many rows of readers its bit may stand beside those in `reads`: raised before, lowered after. */
+  /** In how many rows, besides those in `reads`, the owner's bit may be: raised before, lowered after. */
   moreReads: 12,
-  /** The addresses of READS locks, or 0, in whose rows its bit may stand: written before, cleared after. */
+  /** The addresses of READS locks, or 0, in whose rows its bit may be: written before, cleared after. */
   reads: 16,
-  /** For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`. */
+  /**
+   * For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`.
+   */
   under: 60,
   /**
-   * FREE_SLOT, or what kind of owner this is beside the system's number of its thread (TAG_SHIFT).
-   * Taken by compare-exchange; THREAD_SLOT and TASK_SLOT are freed by the owner, or become DEAD_SLOT
-   * by whoever notices its death, then SOUND_SLOT by its heir, and are freed by whoever sweeps.
+   * FREE_SLOT, or the kind of owner beside the system's number of its thread (TAG_SHIFT). An owner takes the
+   * slot by compare-exchange. The owner gives back a THREAD_SLOT or TASK_SLOT itself. Otherwise the owner
+   * that notices its death makes it DEAD_SLOT, its recovering owner makes it SOUND_SLOT, and a sweep gives it
+   * back.
    */
   kind: 64,
   /** For a task: the owner number of the thread it runs on. */
   thread: 68,
   /**
-   * For a nested task: the owner number of the task it is nested in, or of its thread, where that held locks
-   * when the task was asked for. 0 once that one has ended.
+   * For a nested task: the owner number of the task in which it is nested; or of its thread, if that held
+   * locks when the task was requested. 0 once that owner has ended.
    */
   parent: 72,
-  /** The address of the lock it waits for, 0 for none. Stands from before the first sleep until the
-   *  lock is granted or given up, through spurious wake-ups too. */
+  /**
+   * The address of the lock that the owner waits for, 0 for none. Set from before the first sleep until the
+   * lock is granted or given up, also during spurious wake-ups.
+   */
   waitsFor: 76,
   /** Raised whenever `waitsFor` changes: two equal readings mean one unbroken wait. */
   epoch: 80,
@@ -119,34 +126,36 @@ export const SLOT = {
   stackBytes: 88,
   /** The kind of its thread's lifeline: none, a system thread, or which file descriptor (lifelines.ts). */
   lifeline: 92,
-  /** When the wait began; of a task that does not wait, when it got its locks: a float64, milliseconds since 1970. */
+  /**
+   * When the wait began, or when a task that does not wait got its locks: float64, milliseconds since 1970.
+   */
   since: 96,
   /** The label, then (order 'free' only) the stack: UTF-8. */
   label: 104,
   /** Which system thread or file the lifeline is, and when it was made: float64s. */
   lifelineNumber: 224,
   lifelineMade: 240,
-  /** For a dead thread: the owner that repairs what it left, 0 for none. */
+  /** For a dead thread: the recovering owner, which repairs what it left; 0 for none. */
   heir: 232,
   /** 1 while the owner waits to hold a lock shared, else 0. */
   waitsShared: 236,
-  /** The number of the thread whose lifeline stands here: written after it, so that both are of one owner. */
+  /** The number of the lifeline's thread; written after the lifeline, so that both are of one owner. */
   lifelineTag: 248,
   /**
    * For a nested task: the last verdict whether its parent waits for it (PROVED), whether a new one is
-   * wanted (WANTED, set by any owner), and how many verdicts there were, in units of VERDICT.
+   * requested (WANTED, set by any owner), and the number of verdicts so far, in units of VERDICT.
    */
   proof: 252,
   stack: 256,
 } as const
 
-/** The `intent` of a dead owner whose list does not have all that it holds. */
+/** The `intent` of a dead owner whose list lacks some lock that it holds. */
 export const UNLISTED = -1
 
-/** A slot has room for so many locks held shared; the others are only counted. */
+/** A slot names this many locks held shared, and only counts the others. */
 export const READS = 11
 
-/** A slot without its stack. */
+/** The size of a slot without its stack. */
 export const OWNER_BYTES = 256
 
 /** The kind of owner, in the lowest bits of a slot's `kind`. */
@@ -155,14 +164,14 @@ export const THREAD_SLOT = 1
 export const TASK_SLOT = 2
 /** Its thread ended: the locks that carry it are abandoned. */
 export const DEAD_SLOT = 3
-/** Its thread ended, and an heir has said that what it left is sound: the locks that carry it are to be freed. */
+/** Its thread ended, and the recovering owner reported its locks consistent: a sweep is to release them. */
 export const SOUND_SLOT = 4
 /** The proof word of a new owner. */
 export const NOT_PROVED = 0
-/** The bits of a proof word: the parent was found to wait; a new verdict is wanted; one verdict more. */
+/** The bits of a proof word: the parent was found to wait; a new verdict is requested; one more verdict. */
 export const PROVED = 1
 export const WANTED = 2
 export const VERDICT = 4
 
-/** Above the kind stands the system's number of the thread, never used twice in a process. */
+/** The system's number of the thread is above the kind; a process never uses it twice. */
 export const TAG_SHIFT = 3

@@ -1,4 +1,6 @@
-/** The second means of lifelines.ts: a worker's unnamed file, which the system closes when the worker ends. */
+/**
+ * The second means of lifelines.ts: a worker's unnamed file, which the system closes when the worker ends.
+ */
 
 /** The parts of Node's file system that files need. */
 export interface DescriptorSystem {
@@ -22,9 +24,9 @@ interface FileLifeline {
   readonly made: number
 }
 
-/** Files of lifelines are shorter than this. Where a file system has no holes, they take that space. */
+/** The files of lifelines are shorter than this. On a file system without holes, they take that space. */
 const MAX_FILE_BYTES = 2 ** 20
-/** Far above all descriptors that a process can have. */
+/** A number far above all descriptors that a process can have. */
 const NO_DESCRIPTOR = 2 ** 31 - 1
 
 const { process } = globalThis as {
@@ -33,7 +35,7 @@ const { process } = globalThis as {
 
 /**
  * Whether Node closes this worker's files when it ends (`trackUnmanagedFds`). Node then calls
- * `process.emitWarning` when a descriptor is closed that it does not know.
+ * `process.emitWarning` when a descriptor that it does not know is closed.
  */
 export function closesFiles(fs: DescriptorSystem): boolean {
   if (!process) return false
@@ -54,7 +56,7 @@ export function closesFiles(fs: DescriptorSystem): boolean {
   return isTold
 }
 
-/** Opens a file of this worker in a folder; `undefined` where it cannot. */
+/** Opens a file of this worker in a folder; returns `undefined` if it cannot. */
 export function openFile(fs: DescriptorSystem, folder: string): FileLifeline | undefined {
   try {
     const path = `${folder}/lockwise-${process?.pid}-${Math.random()}-${Math.random()}`

@@ -1,25 +1,26 @@
 /**
- * Lifelines: how threads see that another one has ended, though it can be terminated at any step and
- * then says nothing.
+ * Lifelines: how threads notice that another one has ended. A thread can be terminated at any step, and then
+ * reports nothing.
  *
  * Source    the robust futexes of Linux know a thread by its system number too; the unnamed file is ours.
- * Steps     1. On Linux a thread's lifeline is its system thread. `/proc/thread-self` gives its number;
+ * Steps     1. On Linux a thread's lifeline is its system thread. `/proc/thread-self` gives its number.
  *              `/proc/self/task/<number>` exists until it ends, and its `stat` says when it started,
- *              because numbers are used again. A thread that waits can ask at once, without an event loop.
- *           2. Where there is no `/proc`, a worker that opens a table opens a file of its own, which has
- *              no name any more. The system takes a worker's file descriptors back when it ends. A thread
- *              that waits asks: is that descriptor still that file? The file has a random length, because
- *              two files can have one number and one time within a tick of the clock.
- *           3. Node tells a thread of every worker that it starts, and of that worker's end.
- * Invariant A lifeline is said to have ended only if the system says so. Every other error (no descriptor
- *           left, no permission, no `/proc` any more) means that it is not known to have ended: a live
- *           thread that passes for dead would lose its locks.
- * Cost      asking is one or two system calls, some microseconds. A thread whose tasks wait in their thousands
- *           asks about each other thread some twenty times a second, and not for each of them. The first means
- *           needs a descriptor for a moment, to read when the thread started; the second one for each worker.
- * Limits    Where neither of the first two can be had, the third is left, which needs a parent that has
- *           loaded this file and lets its event loop run: the thread warns once. Workers made with
- *           `trackUnmanagedFds: false` have not the second: their files stay open. The main thread ends last.
+ *              because numbers are used again. A waiting thread can check at once, without an event loop.
+ *           2. Without `/proc`, a worker that opens a table opens a file of its own and unlinks it. The
+ *              system closes a worker's file descriptors when the worker ends. A waiting thread checks
+ *              whether the descriptor is still that file. The file has a random length, because two files
+ *              can have the same number and time within a tick of the clock.
+ *           3. Node reports to a thread each worker that it starts, and that worker's end.
+ * Invariant A lifeline counts as ended only if the system says so. Every other error (no descriptor left, no
+ *           permission, no `/proc` any more) means that it is not known to have ended: a live thread that
+ *           counted as dead would lose its locks.
+ * Cost      a check is one or two system calls, some microseconds. A thread with thousands of waiting tasks
+ *           checks each other thread some twenty times a second, not once for each task. The first method
+ *           needs a descriptor for a moment, to read when the thread started; the second needs one for each
+ *           worker.
+ * Limits    Without the first two methods, only the third is left. It needs a parent that has loaded this
+ *           file and lets its event loop run; the thread warns once. Workers made with
+ *           `trackUnmanagedFds: false` lack the second: their files stay open. The main thread ends last.
  */
 
 import { builtin } from '../../core/builtin.ts'
@@ -34,21 +35,21 @@ import {
   openFile,
 } from './lifeline-file.ts'
 
-/** A thread as others can watch it. */
+/** A thread as other threads can check it. */
 export interface Lifeline {
-  /** The runtime's number of the thread: 0 for Node's main thread; a random one where there is none. */
+  /** The runtime's number of the thread: 0 for Node's main thread; random if the runtime gives none. */
   readonly tag: number
   /** NO_LIFELINE, SYSTEM_THREAD, or one more than a file descriptor. */
   readonly kind: number
   /** The number of the system thread, or of the file. */
   readonly number: number
-  /** When the thread started, 0 where that is not known; or when the file was made, and its length. */
+  /** When the thread started, 0 if unknown; or when the file was made, plus its length. */
   readonly made: number
 }
 
-/** Others cannot see this thread's end. */
+/** Other threads cannot notice this thread's end. */
 export const NO_LIFELINE = 0
-/** Others can look up this thread's system thread. */
+/** Other threads can look up this thread's system thread. */
 export const SYSTEM_THREAD = -1
 
 /** The parts of Node that are used; absent in browsers. */
@@ -77,22 +78,25 @@ interface StartedWorker {
   once(event: 'exit', listener: () => void): void
 }
 
-/** Where the start time stands in `stat` behind the thread's name: field 22 of all, the name is field 2. */
+/** The index of the start time (field 22 of `stat`) among the fields after the thread's name (field 2). */
 const START_FIELD = 19
 /**
- * A thread that was seen alive is taken to live for so long. Half of the time between two looks of one waiter
- * (LONGEST_SLEEP_MS in wait.ts): a thread in which only one waits asks the system at each look.
+ * A thread that was seen alive counts as alive for this long: half the time between two looks of one waiter
+ * (LONGEST_SLEEP_MS in wait.ts). So a thread with only one wait asks the system at each look.
  */
 const RECENT_MS = 50
 
 const { process } = globalThis as { readonly process?: NodeProcess }
 const node = loadNode()
-/** Read when this file is loaded, where it can be: later there may be no descriptor left. */
+/** Read when this file is loaded, if possible: later there may be no descriptor left. */
 let own = node && ownSystemThread(node)
-/** When the threads of lifelines, by their tags, were last seen alive: those of the last RECENT_MS, the oldest first. */
+/**
+ * When threads, by the tags of their lifelines, were last seen alive: within the last RECENT_MS, oldest
+ * first.
+ */
 const seenMs = new Map<number, number>()
 
-/** This thread's lifeline. Warns, once, where this thread can have none. */
+/** This thread's lifeline. Warns, once, if this thread can have none. */
 export function ownLifeline(): Lifeline {
   if (node === undefined && process?.versions?.node !== undefined) {
     throw new LockUsageError(
@@ -101,14 +105,14 @@ export function ownLifeline(): Lifeline {
     )
   }
   own ??= (node && ownSystemThread(node)) ?? ownOther()
-  // Without the start time, another thread that gets this one's system number would pass for it.
+  // Without the start time, another thread that gets this one's system number would be mistaken for it.
   if (node && own.kind === SYSTEM_THREAD && own.made === 0) {
     own = { ...own, made: startOf(node.fs, own.number) }
   }
   return own
 }
 
-/** This thread's lifeline where it is not the system thread. */
+/** This thread's lifeline if it is not the system thread. */
 function ownOther(): Lifeline {
   const tag = node?.threads.threadId ?? Math.floor(Math.random() * 2 ** 28)
   const none = { tag, kind: NO_LIFELINE, number: 0, made: 0 }
@@ -134,8 +138,8 @@ export function hasEnded(lifeline: Lifeline): boolean {
 }
 
 /**
- * The same for those who ask again and again: false, without asking the system, for a thread that was seen
- * alive within RECENT_MS.
+ * The same for repeated checks: returns false, without asking the system, for a thread that was seen alive
+ * within RECENT_MS.
  */
 export function hasEndedLately(lifeline: Lifeline): boolean {
   const { tag } = lifeline
@@ -150,10 +154,10 @@ export function hasEndedLately(lifeline: Lifeline): boolean {
   return false
 }
 
-/** Calls `listener` with the number of every thread that this one starts, when that one has ended. */
+/** Calls `listener` with the number of each thread that this one starts, after that thread has ended. */
 export function onThreadEnd(listener: (tag: number) => void): void {
   process?.on?.('worker', (worker) => {
-    // Once it has ended, its number is gone.
+    // Read now: an ended worker has no number.
     const tag = worker.threadId
     worker.once('exit', () => listener(tag))
   })
@@ -169,7 +173,7 @@ function hasThreadEnded(fs: FileSystem, { number, made }: Lifeline): boolean {
   return made !== 0 && start !== 0 && start !== made
 }
 
-/** Whether `/proc` still shows this process: else it says of every thread that it is not there. */
+/** Whether `/proc` still shows this process. If not, every thread seems to be missing there. */
 function canReadProc(fs: FileSystem): boolean {
   try {
     fs.statSync('/proc/thread-self')
@@ -184,7 +188,7 @@ function ownSystemThread({ fs, threads }: Node): Lifeline | undefined {
   try {
     const link = fs.readlinkSync('/proc/thread-self')
     const number = Number(/\/task\/(\d+)$/.exec(link)?.[1])
-    // Others look here, by way of the process.
+    // Other threads look here, through the process.
     fs.statSync(`/proc/self/task/${number}`)
     return { tag: threads.threadId, kind: SYSTEM_THREAD, number, made: startOf(fs, number) }
   } catch {
@@ -192,11 +196,11 @@ function ownSystemThread({ fs, threads }: Node): Lifeline | undefined {
   }
 }
 
-/** When a system thread started, in the system's ticks; 0 where that cannot be read now. */
+/** When a system thread started, in ticks of the system; 0 if that cannot be read now. */
 function startOf(fs: FileSystem, number: number): number {
   try {
     const status = fs.readFileSync(`/proc/self/task/${number}/stat`, 'latin1')
-    // The name, in brackets, can have spaces and brackets in it.
+    // The name, in brackets, can contain spaces and brackets.
     const fields = status.slice(status.lastIndexOf(')') + 2).split(' ')
     return Number(fields[START_FIELD]) || 0
   } catch {
@@ -210,7 +214,7 @@ function isWorker(): boolean {
 
 /** Warns, and returns the lifeline. */
 function warned(lifeline: Lifeline, reason: string): Lifeline {
-  // At once: the warnings of the process would be written when the main thread runs its event loop, if ever.
+  // Write at once: a warning of the process appears only when the main thread runs its event loop, if ever.
   writeWarning(
     'lockwise/threads: other threads cannot see whether this one has ended: ' +
       `${reason}. If it ends while it holds locks, threads that block for them wait until the thread ` +

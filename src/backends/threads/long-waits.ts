@@ -1,11 +1,12 @@
 /**
- * Reports waits that last too long, as they are seen by one thread: one report for each stuck lock, not
- * for each waiter; then at growing intervals, while anyone in the thread waits too long for that lock.
+ * Reports waits that last too long, as one thread sees them: one report for each stuck lock, not for each
+ * waiter. More reports follow at growing intervals, while any wait in the thread for that lock lasts too
+ * long.
  *
- * Every waiter looks when it wakes, which it does within LONGEST_SLEEP_MS (wait.ts). A blocked thread
- * writes to stderr itself: a warning of the process would be shown when it no longer blocks.
+ * Every waiter looks when it wakes, within LONGEST_SLEEP_MS (wait.ts). A blocked thread writes to stderr
+ * itself: a warning of the process would appear only after the thread no longer blocks.
  *
- * Cost: nothing until a wait sleeps; then the reading of a clock and of the lock's word a sleep.
+ * Cost: nothing until a wait sleeps; then one reading of a clock and of the lock's word for each sleep.
  */
 
 import { builtin } from '../../core/builtin.ts'
@@ -19,19 +20,19 @@ import { TASK_SLOT } from './layout.ts'
 import { kindOf, leaderOf, type Owner, ownersIn } from './owners.ts'
 import { addressOf, ownerIn, type Table } from './table.ts'
 
-/** A wait is reported when it has lasted so long, unless the table's options say otherwise. */
+/** Default time after which a wait is reported. */
 export const LONG_WAIT_MS = 10_000
 
-/** Gets the report of a wait that has lasted too long. */
+/** Receives the report of a wait that has lasted too long. */
 export type OnLongWait = (report: LongWaitReport) => void
 
-/** In the place of a lock's number, for waits for one of the table's owners. */
+/** Stands for the lock's number in waits for one of the table's owners. */
 const NO_LOCK = -1
 
-/** A lock for which someone in this thread waits too long. */
+/** A lock for which a wait in this thread lasts too long. */
 interface Stuck {
   waits: number
-  /** The next report, in milliseconds since 1970. */
+  /** When the next report is due, in milliseconds since 1970. */
   nextMs: number
 }
 
@@ -46,7 +47,7 @@ class LongWaits {
     this.#onLongWait = onLongWait
   }
 
-  /** One more wait for a lock lasts too long. */
+  /** Counts one more wait for a lock that lasts too long. */
   begun(lock: number): void {
     const stuck = this.#stuck.get(lock)
     if (stuck) stuck.waits++
@@ -58,13 +59,13 @@ class LongWaits {
     if (stuck && --stuck.waits === 0) this.#stuck.delete(lock)
   }
 
-  /** Whether a long wait for a lock is to be reported at this time. */
+  /** Whether a report of a long wait for a lock is due at this time. */
   isDue(lock: number, at: number): boolean {
     const stuck = this.#stuck.get(lock)
     return stuck !== undefined && at >= stuck.nextMs
   }
 
-  /** A wait for a lock is reported that has lasted so long: none is again for as long. */
+  /** Notes the report of a wait that has lasted `waitedMs`: the next is due after as long again. */
   reported(lock: number, at: number, waitedMs: number): void {
     const stuck = this.#stuck.get(lock)
     if (stuck) stuck.nextMs = at + Math.max(waitedMs, this.limitMs)
@@ -79,7 +80,7 @@ class LongWaits {
 
 const settings = new WeakMap<Table, LongWaits>()
 
-/** From now on this thread reports its long waits in a table. */
+/** Makes this thread report its long waits in a table. */
 export function reportLongWaits(
   table: Table,
   limitMs: number,
@@ -88,7 +89,7 @@ export function reportLongWaits(
   if (limitMs !== Number.POSITIVE_INFINITY) settings.set(table, new LongWaits(limitMs, onLongWait))
 }
 
-/** Looks after one wait: since when its lock has had its holder, and whether the wait lasts too long. */
+/** Watches one wait: since when its lock has had its holder, and whether the wait lasts too long. */
 export class WaitWatch {
   readonly #table: Table
   readonly #owner: Owner
@@ -98,7 +99,7 @@ export class WaitWatch {
   readonly #longWaits: LongWaits | undefined
   #isLong = false
   #seen: Seen = { id: 0, sinceMs: 0 }
-  /** This wait is not reported before, even if it stopped being the lock's only long wait. */
+  /** This wait is not reported before then, even if it was not the lock's only long wait all the time. */
   #nextMs = 0
 
   constructor(table: Table, owner: Owner, sinceMs: number, lock: number = NO_LOCK) {
@@ -115,7 +116,7 @@ export class WaitWatch {
     return this.#seen
   }
 
-  /** After each sleep. `mode` and `stack` are those of the wait. */
+  /** Looks after each sleep. `mode` and `stack` are those of the wait. */
   look(mode: LockMode, stack: () => string): void {
     const at = nowMs()
     this.#noteHolder(at)
@@ -128,14 +129,14 @@ export class WaitWatch {
     }
     if (at < this.#nextMs || !longWaits.isDue(this.#lock, at)) return
     const report = this.#reportOf(mode, stack(), waitedMs)
-    // The lock was released a moment ago: the next look finds another holder, if the wait goes on.
+    // The lock was just released: if the wait goes on, the next look finds another holder.
     if (report.resource === 'lock' && report.holderCount === 0) return
     longWaits.reported(this.#lock, at, waitedMs)
     this.#nextMs = at + Math.max(waitedMs, longWaits.limitMs)
     longWaits.report(report)
   }
 
-  /** The wait has ended, or is not published for a moment. */
+  /** Ends the watch: the wait has ended, or is not published for a moment. */
   end(): void {
     if (!this.#isLong) return
     this.#isLong = false
@@ -173,13 +174,15 @@ export class WaitWatch {
   }
 }
 
-/** Whether this thread is the main thread of Node, whose event loop all others need. */
+/** Whether this thread is the main thread of Node, whose event loop all other threads need. */
 export function isMainThread(): boolean {
   const threads = builtin<{ readonly isMainThread: boolean }>('node:worker_threads')
   return threads?.isMainThread === true
 }
 
-/** Calls a listener. Its error is not the waiter's: it is thrown again outside of any call. */
+/**
+ * Calls a listener. An error of the listener does not reach the waiter: it is rethrown outside of any call.
+ */
 function callListener(listener: OnLongWait, report: LongWaitReport): void {
   try {
     listener(report)

@@ -1,32 +1,33 @@
 /**
- * The releases that a thread owes: those that found the call stack exhausted. Without them, code that recurses too
- * deeply while it holds locks would leave the innermost of them held.
+ * The releases that a thread owes: those that found the call stack exhausted. Without them, code that
+ * recurses too deeply while it holds locks would leave the innermost of them held.
  *
- * Steps     1. Where a callback throws, the release of its locks is noted: by assignments alone, for a call needs
- *              room on the call stack, and in V8 an object literal with properties does too.
- *           2. Then it is done, with all others that are noted, if the call stack has room for it.
- *           3. If not, it stays noted. The next release after an error does it, and so does the next call of this
- *              thread that holds locks by a plan, or finds one busy.
- * Limits    Code that V8 has optimised can find no room to enter `releasePairAfter` (release.ts), before it notes
- *           anything: then a pair at the end of the call stack stays held. holdPair has no room for a note of its own (inlining.test.ts).
- * Invariant A release that follows an error begins only where the call stack has room for all of it.
- * Cost      calls that neither throw nor find a lock busy pay nothing, or one look at a field; an error costs some
- *           two microseconds more.
+ * Steps     1. When a callback throws, the release of its locks is noted, by assignments only. A call would
+ *              need room on the call stack, and so would an object literal with properties in V8.
+ *           2. Then the release runs, with all others that are noted, if the call stack has room.
+ *           3. If not, it stays noted. The next release after an error runs it, and so does the next call of
+ *              this thread that holds locks by a plan or finds one busy.
+ * Limits    Code that V8 has optimised can lack the room to enter `releasePairAfter` (release.ts), before it
+ *           notes anything. A pair at the end of the call stack then stays held. holdPair is too large for a
+ *           note of its own (inlining.test.ts).
+ * Invariant A release that follows an error begins only if the call stack has room for all of it.
+ * Cost      calls that neither throw nor find a lock busy pay nothing, or one look at a field; an error costs
+ *           some two microseconds more.
  */
 
-/** A release that is noted. */
+/** A noted release. */
 export interface Owed {
   (): void
-  /** The one that was noted before. */
+  /** The release that was noted before this one. */
   before?: Owed | undefined
 }
 
 /** The releases that one thread owes. */
 export class OwedReleases {
-  /** The one that was noted last. */
+  /** The release that was noted last. */
   last: Owed | undefined
 
-  /** Does them after an error, which it returns. */
+  /** Runs the noted releases after an error, and returns the error. */
   releaseAfter(error: unknown): unknown {
     try {
       this.release()
@@ -36,7 +37,7 @@ export class OwedReleases {
     return error
   }
 
-  /** Does them, the last one first, if the call stack has room for that. */
+  /** Runs the noted releases, the last one first, if the call stack has room. */
   release(): void {
     if (this.last === undefined || !hasRoom()) return
     while (this.last !== undefined) {
@@ -45,15 +46,15 @@ export class OwedReleases {
       try {
         owed()
       } catch {
-        // The error after which the locks are released says the cause; this one would hide it.
+        // The locks are released because of an earlier error: it names the cause, and this one would hide it.
       }
     }
   }
 }
 
 /**
- * So many arguments, of 8 bytes each, need more of the call stack than a release and all that it calls. V8 wants 40
- * KiB to compile a function that was never called, and throws where there are less.
+ * This many arguments, of 8 bytes each, need more of the call stack than a release and all that it calls. V8
+ * needs 40 KiB to compile a function that was never called, and throws if there is less.
  */
 const ROOM: readonly unknown[] = Array.from({ length: 6000 }, () => 0)
 

@@ -1,4 +1,4 @@
-/** Owner slots that run out: whose threads have ended, who gets one, and what a refusal says. */
+/** Owner slots that run out: finds threads that have ended, gives out slots, and describes refusals. */
 
 import { elapsedMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
@@ -23,15 +23,18 @@ import { releaseOwner, tryRegisterAt, tryRegisterOwner } from './register-owner.
 import { describeLocks, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 
-/** The guest slot is used for microseconds; without it after this time, a full table is refused as it is. */
+/**
+ * The guest slot is used for microseconds. If it is not free after this time, a full table is refused as it
+ * is.
+ */
 const GUEST_WAIT_MS = 100
-/** So many dead threads are named. */
+/** At most this many dead threads are named. */
 const MAX_NAMED = 4
 
 /**
- * Registers a thread as an owner, in a free slot. Where all are in use, clears up after threads that have ended.
+ * Registers a thread as an owner in a free slot. If all are in use, first cleans up after ended threads.
  *
- * @throws LockUsageError if none is free then.
+ * @throws LockUsageError if no slot is free then.
  */
 export function registerThread(table: Table, label: string | undefined): Owner {
   const is = { kind: THREAD_SLOT }
@@ -49,14 +52,16 @@ export function registerThread(table: Table, label: string | undefined): Owner {
   )
 }
 
-/** Clears up after all threads that have ended. Asks the system about each thread once. */
+/** Cleans up after all threads that have ended. Asks the system about each thread once. */
 export function noticeEnds(table: Table, owner: Owner): void {
   const leaders = new Set(ownersIn(table).map((id) => leaderOf(table, id)))
   leaders.delete(owner.id)
   for (const id of leaders) noticeEndOf(table, owner, id, hasEnded)
 }
 
-/** Calls `fn` with the slot that a thread without one uses to clear up; `undefined` if it cannot be had. */
+/**
+ * Calls `fn` with the guest slot, in which a thread without a slot cleans up; `undefined` if it stays in use.
+ */
 function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | undefined {
   const id = table.layout.owners + 1
   const untilMs = elapsedMs() + GUEST_WAIT_MS
@@ -69,7 +74,8 @@ function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | u
         releaseOwner(table, guest)
       }
     }
-    // A guest that died had the slot, and perhaps the table lock, which is taken from it (table-lock.ts).
+    // If a dead guest has the slot, and perhaps the table lock, the next owner takes that over
+    // (table-lock.ts).
     const state = stateOf(table, id)
     const lifeline = lifelineOf(table, id)
     if (lifeline && hasEnded(lifeline)) changeKind(table, id, state, FREE_SLOT)
@@ -77,14 +83,14 @@ function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | u
   return undefined
 }
 
-/** Whether an owner gives its slot back by itself: an asynchronous holding, or a dead thread under repair. */
+/** Whether an owner will give its slot back: an asynchronous holding, or a dead thread under repair. */
 export function comesFree(table: Table, id: number): boolean {
   const kind = kindOf(table, id)
   if (kind === THREAD_SLOT) return false
   return kind !== DEAD_SLOT || !isLeftBehind(table, id)
 }
 
-/** All owners: some of them described, and all as a sentence's part. */
+/** The owners in use: some of them described, and a clause that names all. */
 export interface InUse {
   readonly holders: readonly ThreadHolder[]
   readonly text: string
@@ -96,7 +102,7 @@ export function inUse(table: Table, owners: readonly number[]): InUse {
   return { holders, text: `${all} in use: ${holdersText(holders, owners.length)}` }
 }
 
-/** The threads that ended and left locks, so that their slots stay in use, and what to do; '' for none. */
+/** Names the ended threads whose locks keep their slots in use, and says what to do; '' if there are none. */
 export function describeLeft(table: Table, owner: Owner): string {
   const left = withTableLock(table, owner, () => leftBehind(table))
   const [first] = left

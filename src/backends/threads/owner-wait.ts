@@ -1,12 +1,13 @@
 /**
- * The waits of one thread's `holdAsync` calls for one of the table's owners, where all are in use.
+ * The waits of one thread's `holdAsync` calls for one of the table's owners, when all are in use.
  *
  * Steps     1. First come, first served: a slot that this thread gives back goes to its first waiter at once.
- *           2. For slots that others give back, one poller looks each RETRY_MS. It also ends the waits whose
- *              time is over, and each NOTICE_MS looks for threads that have ended and reports long waits.
- * Cost      a look tries all slots for the first waiter and reads the time limits of the others: what
- *           asks the system or describes owners is done once for all of them.
- * Limits    Between threads there is no order. One that always has waiters keeps the slots that it has.
+ *           2. For slots that other threads give back, one poller looks every RETRY_MS. It also ends waits
+ *              whose time limit has passed. Every NOTICE_MS it looks for ended threads and reports long
+ *              waits.
+ * Cost      a look tries all slots for the first waiter and reads the time limits of the others. System calls
+ *           and descriptions of owners are made once for all waiters.
+ * Limits    Between threads there is no order. A thread that always has waiters keeps its slots.
  */
 
 import { elapsedMs, nowMs, pauseFor } from '../../core/clock.ts'
@@ -20,10 +21,10 @@ import type { Terms } from './wait.ts'
 
 /** The poller looks for a free slot this often. */
 const RETRY_MS = 10
-/** Whether the threads that are owners have ended is asked this often. */
+/** The poller checks this often whether threads that are owners have ended. */
 const NOTICE_MS = 100
 
-/** One such wait. */
+/** One waiting `holdAsync`. */
 interface Waiter {
   readonly terms: Terms
   readonly watch: WaitWatch
@@ -31,7 +32,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-/** All of them, the first one first. */
+/** The waiting `holdAsync` calls of one thread, in order of arrival. */
 export class OwnerQueue {
   readonly #table: Table
   readonly #thread: Owner
@@ -40,7 +41,7 @@ export class OwnerQueue {
   #noticedMs = Number.NEGATIVE_INFINITY
   #isPolled = false
 
-  /** `register` registers the owner of a waiting `holdAsync`, if a slot is free. */
+  /** `register` registers the owner of a waiting `holdAsync` if a slot is free. */
   constructor(table: Table, thread: Owner, register: () => Owner | undefined) {
     this.#table = table
     this.#thread = thread
@@ -48,12 +49,12 @@ export class OwnerQueue {
     onFreed(table, () => this.#serveFirst())
   }
 
-  /** An owner, if one is free and nobody waits. */
+  /** Returns an owner if one is free and nobody waits. */
   tryTake(): Owner | undefined {
     return this.#waiters.size === 0 ? this.#register() : undefined
   }
 
-  /** An owner, after those that wait already. */
+  /** Waits for an owner, behind the calls that already wait. */
   wait(terms: Terms): Promise<Owner> {
     return new Promise((resolve, reject) => {
       const isFirst = this.#waiters.size === 0
@@ -75,7 +76,7 @@ export class OwnerQueue {
     this.#isPolled = false
   }
 
-  /** Looks after all waits. `isDue`: also at the threads that are owners, and how long each wait lasts. */
+  /** Looks at all waits. If `isDue`, also checks for ended threads and for waits that last too long. */
   #look(isDue: boolean): void {
     try {
       if (isDue) this.#noticeEnds()
@@ -88,7 +89,7 @@ export class OwnerQueue {
     }
   }
 
-  /** Gives the first waiter an owner; false if there is none, or no waiter. */
+  /** Gives the first waiter an owner; returns false if there is no free owner or no waiter. */
   #serveFirst(): boolean {
     const [waiter] = this.#waiters
     const owner = waiter && this.#register()
@@ -103,7 +104,7 @@ export class OwnerQueue {
     noticeEnds(this.#table, this.#thread)
   }
 
-  /** Refuses all where no owner can come free. */
+  /** Refuses all waits if no owner will ever become free. */
   #refuseNever(): void {
     if (this.#waiters.size === 0) return
     const owners = ownersIn(this.#table)

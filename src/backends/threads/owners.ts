@@ -1,10 +1,10 @@
 /**
- * Owners: who can hold locks. A thread is one, and so is every asynchronous holding.
+ * Owners: the threads and asynchronous holdings that can hold locks.
  *
- * An owner's slot says what it is, what it waits for since when and where, and heads the list of the
- * locks it holds. Only the owner writes its slot; `kind` is taken by compare-exchange and given back
- * last. Others read a slot only to explain a deadlock, and then twice (deadlock.ts); when its thread has
- * ended, others write it too (deaths.ts).
+ * An owner's slot says what kind it is and what it waits for, since when and where. It also heads the list of
+ * the locks that the owner holds. Only the owner writes its slot; it takes `kind` by compare-exchange and
+ * gives it back last. Other threads read a slot to find a deadlock, and then twice (deadlock.ts), and for
+ * reports (holders.ts). After its thread has ended, others write it too (deaths.ts).
  */
 
 import {
@@ -22,7 +22,7 @@ import { readText } from './slot-text.ts'
 import type { Table } from './table.ts'
 import { damaged } from './table-layout.ts'
 
-/** One owner as the thread it belongs to sees it. */
+/** One owner, as its thread sees it. */
 export interface Owner {
   /** From 1 up, in the order of opening; free numbers are used again. */
   readonly id: number
@@ -31,7 +31,7 @@ export interface Owner {
   /** The address of its slot. */
   readonly slot: number
   readonly label: string
-  /** The locks that it holds shared; in shared memory these stand in their rows (readers.ts). */
+  /** The locks that it holds shared; in shared memory, bits in their rows stand for them (readers.ts). */
   readonly shared: Set<number>
 }
 
@@ -47,8 +47,8 @@ export function slotOf({ layout }: Table, id: number): number {
 }
 
 /**
- * A slot's kind and the number of its thread, in one word that is read and changed in one step: a slot
- * can be given to another thread at any moment.
+ * A slot's kind and the number of its thread. Both are in one word, so that they are read and changed in one
+ * step: another thread can get the slot at any moment.
  */
 export function stateOf(table: Table, id: number): number {
   return Atomics.load(table.words, (slotOf(table, id) + SLOT.kind) >> 2)
@@ -64,7 +64,7 @@ export function tagIn(state: number): number {
   return state >> TAG_SHIFT
 }
 
-/** Makes a slot another kind of the same thread, or free, unless its state is another one by now. */
+/** Changes a slot to another kind of the same thread, or to free, if its state is still `state`. */
 export function changeKind(table: Table, id: number, state: number, kind: number): void {
   const at = (slotOf(table, id) + SLOT.kind) >> 2
   const changed = kind === FREE_SLOT ? FREE_SLOT : (tagIn(state) << TAG_SHIFT) | kind
@@ -87,15 +87,12 @@ export function tagOf(table: Table, id: number): number {
   return tagIn(stateOf(table, id))
 }
 
-/** The owner that is the thread of an owner: itself, or the one that the task runs on. */
+/** The owner that is the thread of an owner: itself, or the thread on which the task runs. */
 export function leaderOf(table: Table, id: number): number {
   return table.words[(slotOf(table, id) + SLOT.thread) >> 2] as number
 }
 
-/**
- * How to see whether the thread of an owner has ended; `undefined` while the slot is being given to
- * another one.
- */
+/** The lifeline of an owner's thread; `undefined` while the slot is being given to another owner. */
 export function lifelineOf(table: Table, id: number): Lifeline | undefined {
   const { words, floats } = table
   const slot = slotOf(table, id)
@@ -116,32 +113,34 @@ export function parentOf(table: Table, id: number): number {
   return Atomics.load(table.words, (slotOf(table, id) + SLOT.parent) >> 2)
 }
 
-/** Nests a task in another owner, or in none. Only its own thread does. */
+/** Nests a task in another owner, or in none. Only for its own thread. */
 export function nestIn(table: Table, owner: Owner, parent: number): void {
   giveVerdict(table, owner, false)
   Atomics.store(table.words, (owner.slot + SLOT.parent) >> 2, parent)
 }
 
-/** Wants it proved anew that a task's parent waits for it. Returns the proof word, for {@link isProvedSince}. */
+/**
+ * Requests a new proof that a task's parent waits for it. Returns the proof word, for {@link isProvedSince}.
+ */
 export function wantProof(table: Table, id: number): number {
   return Atomics.or(table.words, proofAt(table, id), WANTED)
 }
 
-/** Whether a proof is wanted that no {@link beginProof} has begun. */
+/** Whether a proof is requested that no {@link beginProof} has begun. */
 export function isProofWanted(table: Table, owner: Owner): boolean {
   return (Atomics.load(table.words, proofAt(table, owner.id)) & WANTED) !== 0
 }
 
-/** Says that a proof is under way: only one that is wanted from now on asks for another. */
+/** Marks a proof as begun: only a request after this asks for another one. */
 export function beginProof(table: Table, owner: Owner): void {
   Atomics.and(table.words, proofAt(table, owner.id), ~WANTED)
 }
 
-/** Publishes whether a task's parent waits for it now. Only its own thread does. */
+/** Publishes whether a task's parent waits for it now. Only for its own thread. */
 export function giveVerdict(table: Table, owner: Owner, isProved: boolean): void {
   const at = proofAt(table, owner.id)
   const verdict = isProved ? PROVED : 0
-  // Only WANTED can change meanwhile, and stays.
+  // Meanwhile only WANTED can change, and it is kept.
   for (let seen = Atomics.load(table.words, at); ; ) {
     const given = ((seen + VERDICT) & ~PROVED) | verdict
     const found = Atomics.compareExchange(table.words, at, seen, given)
@@ -150,7 +149,9 @@ export function giveVerdict(table: Table, owner: Owner, isProved: boolean): void
   }
 }
 
-/** Whether the last verdict is that a task's parent waits for it, and was given after the word was `since`. */
+/**
+ * Whether the last verdict is that a task's parent waits for it, and is newer than the proof word `since`.
+ */
 export function isProvedSince(table: Table, id: number, since: number): boolean {
   const proof = Atomics.load(table.words, proofAt(table, id))
   const mask = ~(PROVED | WANTED)
@@ -161,7 +162,7 @@ function proofAt(table: Table, id: number): number {
   return (slotOf(table, id) + SLOT.proof) >> 2
 }
 
-/** The entry of its thread's list that was held when a task was asked for, see `SLOT.under`. */
+/** The entry of its thread's list that was held when a task was requested, see `SLOT.under`. */
 export function underOf(table: Table, id: number): number {
   return table.words[(slotOf(table, id) + SLOT.under) >> 2] as number
 }

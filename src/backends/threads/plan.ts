@@ -1,11 +1,11 @@
-/** Plans: what was asked for, checked and made canonical: every lock once, in ascending order. */
+/** Plans: requests, checked and made canonical: every lock once, in ascending order. */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { show } from '../../core/format.ts'
 import type { LockMode, WantedLock } from '../../core/modes.ts'
 import { lockOf, type Table } from './table.ts'
 
-/** A lock by its number, wanted alone; or as `shared(7)`, together with others who only look. */
+/** A lock by its number, for exclusive mode; or `shared(7)`, for shared mode. */
 export type Wanted = number | WantedLock<number>
 
 /** One lock, or any number of them. */
@@ -15,18 +15,18 @@ export type WantedLocks = Wanted | Iterable<Wanted>
 export interface LockPlan {
   /** Each once, in ascending order. */
   readonly locks: readonly number[]
-  /** The locks among them that are wanted shared. */
+  /** The locks among them that are requested shared. */
   readonly shared: ReadonlySet<number>
 }
 
 const NONE: ReadonlySet<number> = new Set()
 
-/** The plan for some locks, all wanted alone. */
+/** The plan for some locks, all exclusive. */
 export function planFor(...locks: readonly number[]): LockPlan {
   return { locks, shared: NONE }
 }
 
-/** The plan for one lock, wanted shared. */
+/** The plan for one lock, shared. */
 export function planForShared(lock: number): LockPlan {
   return { locks: [lock], shared: new Set([lock]) }
 }
@@ -39,16 +39,16 @@ export function planForPair(table: Table, a: number, b: number): LockPlan {
   return first < second ? planFor(first, second) : planFor(second, first)
 }
 
-/** In which mode a plan has a lock. */
+/** The mode in which a plan has a lock. */
 export function modeIn({ shared }: LockPlan, lock: number): LockMode {
   return shared.has(lock) ? 'shared' : 'exclusive'
 }
 
 /**
- * The plan for what a user asked for. A lock asked for in both modes is wanted alone.
+ * Makes the plan for a user's request. A lock that is requested in both modes is exclusive.
  *
- * @throws LockUsageError for what is no lock of a table with so many, as `countNow` says: whoever
- * gives the numbers may close the table meanwhile.
+ * @throws LockUsageError for anything that is not a lock number of the table. `countNow` gives the number of
+ * records: code that yields the numbers may close the table meanwhile.
  */
 export function makePlan(
   wanted: WantedLocks,
@@ -70,7 +70,7 @@ export function makePlan(
   return { locks, shared: shared.length === 0 ? NONE : new Set(shared) }
 }
 
-/** The locks that a user asked for, as a list. */
+/** The locks that a user requested, as a list. */
 function listOf(wanted: unknown, caller: Caller): Iterable<unknown> {
   if (typeof wanted === 'number') return [wanted]
   if (typeof wanted === 'object' && wanted !== null) {
@@ -87,7 +87,7 @@ function isIterable(wanted: object): wanted is Iterable<unknown> {
   return typeof (wanted as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
 }
 
-/** A lock and its mode; whatever is no lock is its own name, and refused for that. */
+/** A lock and its mode. A value that is not a lock becomes its own name, and is refused later. */
 function parse(each: unknown): { readonly name: number; readonly mode: LockMode } {
   if (typeof each === 'object' && each !== null && 'name' in each && 'mode' in each) {
     const { name, mode } = each as WantedLock<number>
@@ -113,7 +113,10 @@ export function isPair(a: number, b: number, count: number): boolean {
   )
 }
 
-/** The error for a number that is no lock of a table with so many; 0 once this thread has closed it. */
+/**
+ * The error for a number that is not one of `count` locks; `count` is 0 once this thread has closed the
+ * table.
+ */
 export function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
   return new LockUsageError(
     count === 0
@@ -123,12 +126,12 @@ export function badIndex(index: unknown, count: number, caller: Caller): LockUsa
   )
 }
 
-/** The error for two numbers of which at least one is no lock of a table with so many. */
+/** The error for two numbers of which at least one is not one of `count` locks. */
 export function badPair(a: number, b: number, count: number, caller: Caller): LockUsageError {
   return badIndex(isIndex(a, count) ? b : a, count, caller)
 }
 
-/** A hint where shared(i) was given to a call that takes numbers alone. */
+/** A hint if shared(i) was given to a call that takes only numbers. */
 function sharedHint(given: unknown): string {
   if (typeof given !== 'object' || given === null || !('name' in given)) return ''
   const lock = show(given.name)

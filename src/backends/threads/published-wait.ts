@@ -1,7 +1,7 @@
 /**
- * An owner's publications in its slot: the lock that it waits for, in which mode, since when and where; of an
- * asynchronous holding that does not wait, since when it has its locks. Only the owner writes it, and when its
- * thread has ended, a sweep.
+ * The data that an owner publishes in its slot: the lock that it waits for, the mode, since when and where.
+ * An asynchronous holding that does not wait publishes since when it has its locks. Only the owner writes
+ * this; after its thread has ended, a sweep does.
  */
 
 import { nowMs } from '../../core/clock.ts'
@@ -26,12 +26,12 @@ export function waitsForOf(table: Table, id: number): number {
   return Atomics.load(table.words, (slotOf(table, id) + SLOT.waitsFor) >> 2)
 }
 
-/** Two equal readings, and a wait in both, mean one unbroken wait. */
+/** A number that changes with each wait: two equal readings, and a wait in both, mean one unbroken wait. */
 export function epochOf(table: Table, id: number): number {
   return Atomics.load(table.words, (slotOf(table, id) + SLOT.epoch) >> 2)
 }
 
-/** Says, before the owner sleeps, what it waits for, since when and (order 'free') where. */
+/** Publishes, before the owner sleeps, what it waits for, since when and (order 'free') where. */
 export function publishWait(table: Table, owner: Owner, wait: PublishedWait): void {
   const { words, floats } = table
   const { lock, mode, sinceMs, stack } = wait
@@ -44,7 +44,9 @@ export function publishWait(table: Table, owner: Owner, wait: PublishedWait): vo
   Atomics.store(words, (owner.slot + SLOT.waitsFor) >> 2, addressOf(table, lock))
 }
 
-/** Says, of an asynchronous holding that has all its locks, since when, and (order 'free') where it asked. */
+/**
+ * Publishes since when an asynchronous holding has all its locks, and (order 'free') where it was requested.
+ */
 export function publishHolding(table: Table, owner: Owner, stack: string): void {
   table.floats[(owner.slot + SLOT.since) >> 3] = nowMs()
   if (table.layout.order === 'free') {
@@ -52,7 +54,7 @@ export function publishHolding(table: Table, owner: Owner, stack: string): void 
   }
 }
 
-/** Takes the published wait back: the lock was granted, or the wait given up. */
+/** Withdraws the published wait: the lock was granted, or the wait given up. */
 export function endWait(table: Table, owner: Owner): void {
   endWaitOf(table, owner.id)
 }
@@ -64,21 +66,24 @@ export function endWaitOf(table: Table, id: number): void {
   Atomics.add(table.words, (slot + SLOT.epoch) >> 2, 1)
 }
 
-/** The call stack at which an owner waits, or an asynchronous holding that does not wait was asked for. */
+/**
+ * The call stack at which an owner waits, or at which an asynchronous holding that has its locks was
+ * requested.
+ */
 export function stackOf(table: Table, id: number): string {
   if (table.layout.order !== 'free') return ''
   const slot = slotOf(table, id)
   return readText(table, slot + SLOT.stack, slot + SLOT.stackBytes, STACK_BYTES)
 }
 
-/** In which mode an owner waits for a lock. */
+/** The mode in which an owner waits for a lock. */
 export function waitingMode(table: Table, id: number): LockMode {
   return table.words[(slotOf(table, id) + SLOT.waitsShared) >> 2] === 1 ? 'shared' : 'exclusive'
 }
 
 /**
- * Since when an owner waits, in milliseconds since 1970; of an asynchronous holding that does not wait:
- * since when it has its locks.
+ * Since when an owner waits, or since when an asynchronous holding that does not wait has its locks, in
+ * milliseconds since 1970.
  */
 export function waitingSince(table: Table, id: number): number {
   return table.floats[(slotOf(table, id) + SLOT.since) >> 3] as number

@@ -1,20 +1,21 @@
 /**
- * Shared mode: any number of readers hold a lock at once, and whoever wants it alone waits for them.
+ * Shared mode: any number of readers hold a lock at once; a writer, which requests it exclusively, waits for
+ * them.
  *
  * Source    visible readers beside the lock word, as in D. Dice and A. Kogan, "BRAVO" (2019): a reader
- *           says that it is there, then looks; a writer says that it comes, then looks. The pending
- *           writer's place in the word is ours, and so is that the lock stays open to readers when the last has left.
- * Steps     reader: set the own bit in the lock's row, then look at the word. SHARED without an owner:
- *           the lock is held. Free: make it SHARED. Anything else: take the bit back, and wait.
- *           Leaving: take the bit back; where the lock has a pending writer, wake it.
- *           writer: a free lock is taken as ever, and the row is not looked at. One that is SHARED
- *           gets a pending writer: owner | SHARED; from here on nobody enters. When the row is empty, SHARED goes.
- * Invariant Who holds a lock shared has its bit in the row, and the word is SHARED, with or without a
- *           pending writer. So a lock that is free or held has no readers: a bit in its row is one that has not
- *           looked at the word yet, and will be taken back.
- * Fairness  a pending writer keeps new readers out, so readers cannot starve a writer; and a writer that frees the
- *           lock wakes all the readers that sleep, so that one pass of a writer lets all of them in.
- * Cost      two atomic operations to enter, two to leave; the exclusive path pays nothing, except once
+ *           announces itself, then looks; a writer announces itself, then looks. Ours: the lock word names
+ *           the pending writer, and the lock stays open to readers after the last one has left.
+ * Steps     reader: set the own bit in the lock's row, then look at the word. If it is SHARED without an
+ *           owner, the lock is held. If it is free, make it SHARED. Otherwise clear the bit, and wait.
+ *           Leaving: clear the bit; if the lock has a pending writer, wake it.
+ *           writer: take a free lock as usual, without a look at the row. A SHARED lock gets a pending
+ *           writer: owner | SHARED. From then on no reader enters. When the row is empty, clear SHARED.
+ * Invariant A shared holder has its bit in the row, and the word is SHARED, with or without a pending
+ *           writer. So a lock that is free or held exclusively has no readers. A bit in its row belongs to a
+ *           reader that has not looked at the word yet; it will clear the bit.
+ * Fairness  a pending writer keeps new readers out, so readers cannot starve a writer. A writer that releases
+ *           the lock wakes all sleeping readers, so one turn of a writer admits all of them.
+ * Cost      two atomic operations to enter, two to leave. The exclusive path pays nothing, except once
  *           for each change from readers to a writer.
  */
 
@@ -23,7 +24,7 @@ import { READS, SHARED, SLOT } from './layout.ts'
 import { type Owner, slotOf } from './owners.ts'
 import { addressOf, isLock, nodeOf, numberOf, type Table } from './table.ts'
 
-/** Whether a lock with this word has no owner, so that a reader may enter it and a writer may take it. */
+/** Whether a lock with this word has no owner: a reader may enter it, and a writer may take it. */
 export function isOpen(word: number): boolean {
   return word === 0 || word === SHARED
 }
@@ -33,13 +34,13 @@ export function hasPendingWriter(word: number): boolean {
   return (word & SHARED) !== 0 && word !== SHARED
 }
 
-/** The indices of a lock's row: the bits of 32 owners in each. */
+/** The indices of a lock's row: each word has the bits of 32 owners. */
 export function* rowOf({ layout }: Table, lock: number): Generator<number> {
   const first = (layout.rowsBase + lock * layout.rowBytes) >> 2
   for (let at = first; at < first + (layout.rowBytes >> 2); at++) yield at
 }
 
-/** The owners whose bits stand in a lock's row. */
+/** The owners whose bits are set in a lock's row. */
 export function* readersOf(table: Table, lock: number): Generator<number> {
   let least = 1
   for (const at of rowOf(table, lock)) {
@@ -49,7 +50,7 @@ export function* readersOf(table: Table, lock: number): Generator<number> {
   }
 }
 
-/** Enters a lock as one more reader; false if an owner has it exclusively, or waits for that. */
+/** Enters a lock as one more reader; returns false if an owner holds it exclusively, or waits for that. */
 export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
   const { words } = table
   const at = addressOf(table, lock) >> 2
@@ -69,20 +70,20 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
 }
 
 /**
- * Wakes all that sleep on a lock which is open to readers. Nobody should: where the waiter bits were
- * wiped out (acquire.ts), the word has no place to set them again.
+ * Wakes all that sleep on a lock that is open to readers. Normally nobody does. But where the waiter bits
+ * were erased (acquire.ts), the word has no room to set them again.
  */
 export function wakeMissed(table: Table, lock: number): void {
   Atomics.notify(table.words, addressOf(table, lock) >> 2)
 }
 
-/** Whether an owner's bit stands in a lock's row. */
+/** Whether an owner's bit is set in a lock's row. */
 function isReader(table: Table, id: number, lock: number): boolean {
   const [row, bit] = placeOf(table, id, lock)
   return (Atomics.load(table.words, row) & bit) !== 0
 }
 
-/** Whether an owner holds any lock shared, as its slot says. Its thread may change that meanwhile. */
+/** Whether an owner holds any lock shared, by its slot. Its thread may change that meanwhile. */
 export function readsAny(table: Table, id: number): boolean {
   if (table.words[moreReadsIndex(table, id)] !== 0) return true
   const first = (slotOf(table, id) + SLOT.reads) >> 2
@@ -93,7 +94,7 @@ export function readsAny(table: Table, id: number): boolean {
   return false
 }
 
-/** The locks that an owner holds shared, lowest first. Looks through the whole table. */
+/** The locks that an owner holds shared, lowest first. Reads the rows of the whole table. */
 export function sharedBy(table: Table, id: number): number[] {
   const locks: number[] = []
   for (let lock = 0; lock < table.layout.lockCount; lock++) {
@@ -110,19 +111,19 @@ export function leave(table: Table, owner: Owner, lock: number): void {
   forgetRead(table, owner, lock)
 }
 
-/** The readers of a lock have left: its pending writer holds it. */
+/** Makes the pending writer the holder: the readers have left. */
 export function admitWriter(table: Table, lock: number): void {
   Atomics.and(table.words, addressOf(table, lock) >> 2, ~SHARED)
 }
 
-/** The pending writer waits no longer: the lock is open again, and all waiters are to look at it. */
+/** Ends the pending writer's wait: the lock is open again, and all waiters are to look at it. */
 export function withdrawWriter(table: Table, lock: number): void {
   const at = addressOf(table, lock) >> 2
   Atomics.store(table.words, at, SHARED)
   Atomics.notify(table.words, at)
 }
 
-/** Takes the bits of dead owners out of all rows, and wakes whoever waits for that. */
+/** Clears the bits of dead owners in all rows, and wakes the owners that wait for that. */
 export function clearReads(table: Table, dead: Iterable<number>): void {
   const unlisted: number[] = []
   for (const id of dead) {
@@ -137,7 +138,7 @@ export function clearReads(table: Table, dead: Iterable<number>): void {
   if (unlisted.length > 0) clearRows(table, unlisted)
 }
 
-/** The same for owners whose bits can stand in any row. */
+/** Clears the bits of owners whose bits can be in any row. */
 function clearRows(table: Table, dead: readonly number[]): void {
   const { words, layout } = table
   const places = dead.map((id) => placeOf(table, id, 0))
@@ -158,21 +159,21 @@ export function wakePendingWriter(table: Table, lock: number): void {
   for (const row of rowOf(table, lock)) Atomics.notify(table.words, row)
 }
 
-/** Notes in which row an owner's bit may stand, before it does. */
+/** Notes in which row an owner's bit may be, before the bit is set. */
 function noteRead(table: Table, owner: Owner, lock: number): void {
   const at = findRead(table, owner, 0)
   if (at === undefined) (table.words[moreReadsIndex(table, owner.id)] as number)++
   else table.words[at] = addressOf(table, lock)
 }
 
-/** Forgets it, when the bit does not stand there any more. */
+/** Removes that note, after the bit was cleared. */
 function forgetRead(table: Table, owner: Owner, lock: number): void {
   const at = findRead(table, owner, addressOf(table, lock))
   if (at === undefined) (table.words[moreReadsIndex(table, owner.id)] as number)--
   else table.words[at] = 0
 }
 
-/** Where an address, or 0, stands among the locks that an owner reads. */
+/** The index of an address, or of 0, among the locks that an owner's slot notes. */
 function findRead({ words }: Table, owner: Owner, address: number): number | undefined {
   const first = (owner.slot + SLOT.reads) >> 2
   for (let at = first; at < first + READS; at++) if (words[at] === address) return at
@@ -183,7 +184,7 @@ function moreReadsIndex(table: Table, id: number): number {
   return (slotOf(table, id) + SLOT.moreReads) >> 2
 }
 
-/** Notes a lock that was entered, in the owner's list and as this thread knows it. */
+/** Adds an entered lock to the owner's list and to this thread's set. */
 function addShared(table: Table, owner: Owner, lock: number): void {
   const node = nodeOf(table, owner.id)
   if (owner.shared.size > 0) removeHeld(table, owner, node)
@@ -199,7 +200,7 @@ function takeBack(table: Table, id: number, lock: number): void {
   }
 }
 
-/** Where the bit of an owner stands in a lock's row. */
+/** The row index and the bit of an owner in a lock's row. */
 function placeOf({ layout }: Table, id: number, lock: number): [row: number, bit: number] {
   const at = (layout.rowsBase + lock * layout.rowBytes) >> 2
   return [at + ((id - 1) >> 5), 1 << ((id - 1) & 31)]

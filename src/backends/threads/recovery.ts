@@ -1,4 +1,4 @@
-/** The repair of what a thread left that ended while it held locks: steps 3 and 4 of deaths.ts. */
+/** The repair of what a dead thread left: steps 3 and 4 of deaths.ts. */
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
@@ -22,17 +22,17 @@ import { addressOf, describeLocks, numberOf, ownerIn, stripesText, type Table } 
 import { withTableLock } from './table-lock.ts'
 
 /**
- * Makes sound what a thread left that ended while it held locks. All of them are held while it runs,
- * by whoever met one of them, so it need not ask for them, and must not; they are free when it returns,
- * and stay abandoned when it throws.
+ * Repairs the data that a dead thread's locks guard. The thread that met one of these locks holds all of them
+ * during the call. So the callback need not request them, and must not. When it returns, they are free; if it
+ * throws, they stay abandoned.
  */
 export type OnOwnerDied = (abandoned: AbandonedLocks) => void
 
 /**
- * Makes an abandoned lock sound, and all else that its thread left. Comes back at once where someone
- * else is at it or has done it.
+ * Repairs an abandoned lock, and everything else that its thread left. Returns at once if another owner
+ * repairs it or has done so.
  *
- * @throws OwnerDiedError without `onOwnerDied`; and whatever that throws.
+ * @throws OwnerDiedError without `onOwnerDied`; otherwise any error that `onOwnerDied` throws.
  */
 export function inherit(
   table: Table,
@@ -53,7 +53,7 @@ export function inherit(
   const leader = abandoned.thread
   try {
     mustBeDone(onOwnerDied(abandoned))
-    // From here on all is sound, whoever does the rest.
+    // From here on everything is consistent: any owner may do the rest.
     const state = stateOf(table, leader)
     if (kindIn(state) === DEAD_SLOT) changeKind(table, leader, state, SOUND_SLOT)
   } finally {
@@ -62,7 +62,10 @@ export function inherit(
   }
 }
 
-/** Frees an abandoned lock, and all others that its thread left: they are sound, says the caller. */
+/**
+ * Releases an abandoned lock, and all others that its thread left: the caller has said that they are
+ * consistent.
+ */
 export function recover(table: Table, owner: Owner, lock: number, caller: Caller): void {
   const at = addressOf(table, lock) >> 2
   noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)), hasEnded)
@@ -77,7 +80,7 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
   inherit(table, owner, lock, () => {})
 }
 
-/** The locks that ended threads left and nobody is repairing, by thread. Under the table lock. */
+/** The locks that ended threads left and no owner repairs, by thread. Only under the table lock. */
 export function leftBehind(table: Table): AbandonedLocks[] {
   const left: AbandonedLocks[] = []
   for (let id = 1; id <= table.layout.owners; id++) {
@@ -87,10 +90,13 @@ export function leftBehind(table: Table): AbandonedLocks[] {
   return left.filter(({ locks }) => locks.length > 0)
 }
 
-/** What errors of this thread say that a dead thread left, by its state, in which its number never comes again. */
+/**
+ * The last description of a dead thread for errors of this thread; valid for `state`, which never comes
+ * again.
+ */
 const described = new WeakMap<Table, { readonly state: number; readonly left: AbandonedLocks }>()
 
-/** Describes a dead thread as {@link describe} does, once for all waiters that its death refuses. */
+/** Calls {@link describe} once for all waiters that a thread's death refuses. */
 function describeOnce(table: Table, leader: number): AbandonedLocks {
   const known = described.get(table)
   const state = stateOf(table, leader)
@@ -100,7 +106,7 @@ function describeOnce(table: Table, leader: number): AbandonedLocks {
   return left
 }
 
-/** Describes a dead thread, and the locks that it left, whether a sweep has marked all of them or not. */
+/** Describes a dead thread and the locks that it left, also before a sweep has marked all of them. */
 function describe(table: Table, leader: number): AbandonedLocks {
   const locks: number[] = []
   const tag = tagOf(table, leader)

@@ -1,9 +1,9 @@
 /**
  * Re-entrancy: a kernel around another one, for tables made with `reentrant: true`. It counts how often
- * its owner has taken a lock that it holds already, and leaves everything else to the kernel inside.
+ * its owner has taken a lock that it already holds, and leaves everything else to the inner kernel.
  *
- * The counts stand beside the kernel, not in shared memory: nobody else needs them, and locks of other
- * tables pay nothing. Cost: a look at the word before each operation, some ten nanoseconds a lock.
+ * The counts are beside the kernel, not in shared memory: no other thread needs them, and other tables pay
+ * nothing. Cost: a look at the word before each operation, some ten nanoseconds a lock.
  */
 
 import {
@@ -16,13 +16,13 @@ import {
 } from './kernel.ts'
 import { OWNER_SHIFT } from './layout.ts'
 
-/** The same kernel, but so that its owner can take a lock again that it holds alone. */
+/** Wraps a kernel so that its owner can take a lock again that it holds exclusively. */
 export function reentrantKernel(
   inner: Kernel,
   words: Int32Array,
   { me, base, stride, last, stripes }: KernelSetting,
 ): Kernel {
-  /** How often more than once each lock is held. */
+  /** How often each lock is held beyond the first time. */
   const again = new Map<number, number>()
   const lockOf = (record: number): number => (stripes === 0 ? record : record % stripes)
   const isHeld = (lock: number): boolean =>
@@ -54,7 +54,7 @@ export function reentrantKernel(
   function unlock2(a: number, b: number): number {
     const [low, high] = inOrder(lockOf(a), lockOf(b))
     if (low === high) return unlock(low)
-    // Whatever the list is like: the caller frees them one by one where one is not on top of it.
+    // The caller then releases the two locks one by one, whatever the list looks like.
     if (!isHeld(low) || !isHeld(high)) return NOT_ON_TOP
     if (again.has(low) !== again.has(high)) return NOT_ON_TOP
     if (!again.has(low)) return inner.unlock2(low, high)

@@ -1,8 +1,8 @@
 /**
  * Re-entrancy in shared mode: counts how often an owner of a re-entrant table holds a lock shared beyond the
- * first time. reentrant-kernel.ts counts the exclusive holdings.
+ * first time. reentrant-kernel.ts counts the exclusive holds.
  *
- * The counts stand beside the locks, not in shared memory: no other thread needs them.
+ * The counts are not in shared memory: no other thread needs them.
  */
 
 import type { Owner } from './owners.ts'
@@ -10,9 +10,11 @@ import type { Owner } from './owners.ts'
 /** The counts of one owner. */
 export class ReentrantReads {
   readonly #owner: Owner
-  /** How often more than once each lock is held shared. */
+  /** How often each lock is held shared beyond the first time. */
   readonly #again = new Map<number, number>()
-  /** How often a lock that is held exclusively was asked for shared: each time holds it exclusively once more. */
+  /**
+   * How often a lock held exclusively was requested shared: each such request holds it exclusively once more.
+   */
   readonly #inExclusive = new Map<number, number>()
 
   constructor(owner: Owner) {
@@ -20,8 +22,8 @@ export class ReentrantReads {
   }
 
   /**
-   * Counts one more shared request for a lock that the owner holds. Answers whether the caller has to take it
-   * exclusively once more, because that is how the owner holds it.
+   * Counts one more shared request for a lock that the owner holds. Returns whether the owner holds it
+   * exclusively; the caller then has to take it exclusively once more.
    */
   takeAgain(lock: number): boolean {
     const isExclusive = !this.#owner.shared.has(lock)
@@ -30,12 +32,12 @@ export class ReentrantReads {
     return isExclusive
   }
 
-  /** Counts one release of a lock that the owner holds shared; false if it is the last one. */
+  /** Counts one release of a lock that the owner holds shared; returns false if it is the last one. */
   releaseAgain(lock: number): boolean {
     return countDown(this.#again, lock)
   }
 
-  /** Counts one release of a lock that was asked for shared inside an exclusive holding; false if it was not. */
+  /** Counts one release of a shared request inside an exclusive hold; returns false if there is none. */
   releaseInExclusive(lock: number): boolean {
     return countDown(this.#inExclusive, lock)
   }

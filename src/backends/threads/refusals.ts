@@ -1,4 +1,4 @@
-/** Why a request cannot be had, or a lock not freed: the errors, with what to do instead. */
+/** Errors for requests that cannot be granted and locks that cannot be released, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
 import { heirIn } from './abandoned.ts'
@@ -13,12 +13,15 @@ import { readersOf } from './readers.ts'
 import { addressOf, describeLocks, ownerIn, stripesText, type Table } from './table.ts'
 import type { Terms } from './wait.ts'
 
-/** Whether an owner of this thread has this lock alone: nobody else writes the owner's number there. */
+/**
+ * Whether an owner of this thread holds this lock exclusively. Only that thread writes the owner's number
+ * there.
+ */
 export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
   return ownerIn(table.words[addressOf(table, lock) >> 2] as number) === owner.id
 }
 
-/** Throws where an owner must not ask for a lock of a plan, because of what it holds itself. */
+/** Throws if an owner must not request a lock of a plan because of the locks that it holds. */
 export function refuse(
   table: Table,
   owner: Owner,
@@ -35,7 +38,7 @@ export function refuse(
   refuseBelow(table, owner, lock, plan, lock)
 }
 
-/** Throws where an owner must not ask for a lock of a plan, because it holds one from `lowest` up. */
+/** Throws if an owner must not request a lock of a plan because it holds a lock from `lowest` up. */
 export function refuseBelow(
   table: Table,
   owner: Owner,
@@ -71,7 +74,7 @@ function orderError(
   )
 }
 
-/** Throws where a thread has opened the table more than once, and would wait for itself. */
+/** Throws if a thread would wait for itself because it has opened the table more than once. */
 export function refuseOwnThread(table: Table, owner: Owner, lock: number, seen: number): void {
   const holder = heirIn(table, seen) || ownerIn(seen)
   if (holder !== 0) refuseOwn(table, owner, lock, holder)
@@ -82,7 +85,7 @@ export function refuseOwnThread(table: Table, owner: Owner, lock: number, seen: 
 
 function refuseOwn(table: Table, owner: Owner, lock: number, id: number): void {
   if (tagOf(table, id) !== ownLifeline().tag) return
-  // A place that was given back has no tag, as the main thread.
+  // A free slot has tag 0, like the main thread.
   if (kindOf(table, id) === FREE_SLOT || leaderOf(table, id) === owner.id) return
   throw new LockUsageError(
     `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
@@ -90,7 +93,7 @@ function refuseOwn(table: Table, owner: Owner, lock: number, id: number): void {
   )
 }
 
-/** Throws where `onOwnerDied` asks for what it has: a lock of the dead thread whose locks it repairs. */
+/** Throws if `onOwnerDied` requests a lock that it already has: one of the dead thread that it repairs. */
 export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: number): void {
   const heir = heirIn(table, seen)
   if (heir === 0 || leaderOf(table, heir) !== owner.id) return
@@ -100,7 +103,9 @@ export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: n
   )
 }
 
-/** The error for locks that an owner is to release and does not hold. `isTasks`: a task of its thread has one. */
+/**
+ * The error for a release of locks that the owner does not hold. `isTasks`: a task of its thread holds one.
+ */
 export function notHeld(
   table: Table,
   owner: Owner,
@@ -128,7 +133,7 @@ export function notHeld(
   )
 }
 
-/** The error for a thread that would have to block, and must not. */
+/** The error for a thread that would have to block, but must not. */
 export function mustNotBlock(): LockUsageError {
   return new LockUsageError(
     'this thread must not block (as the main thread of a browser): use holdAsync',

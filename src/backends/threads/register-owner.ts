@@ -1,8 +1,9 @@
 /**
  * Registers owners in free slots, and gives the slots back.
  *
- * Cost      while slots are free, some hundred nanoseconds: the thread tries the slots that it gave back itself,
- *           and then goes on behind the last slot that it found. It looks at all slots only where none is free.
+ * Cost      while slots are free, some hundred nanoseconds: the thread first tries the slots that it gave
+ *           back itself, then goes on after the last slot that it found. It looks at all slots only if none
+ *           is free.
  */
 
 import { LockUsageError } from '../../core/errors.ts'
@@ -22,7 +23,7 @@ import { endWaitOf, waitsForOf } from './published-wait.ts'
 import { writeText } from './slot-text.ts'
 import type { Table } from './table.ts'
 
-/** The kind of an owner, and for a task the thread that runs it and the owner in which it is nested. */
+/** The kind of an owner; for a task also the thread that runs it and the owner in which it is nested. */
 export interface OwnerKind {
   readonly kind: number
   readonly thread?: number
@@ -32,7 +33,7 @@ export interface OwnerKind {
 
 /** The slots of a table as one thread knows them. */
 interface KnownSlots {
-  /** The slots that this thread gave back. Another thread may have them by now. */
+  /** The slots that this thread gave back. Other threads may have taken them since. */
   readonly freed: number[]
   /** The search for a free slot begins here. */
   next: number
@@ -50,12 +51,12 @@ function slotsOf(table: Table): KnownSlots {
   return slots
 }
 
-/** Calls `listener` whenever this thread has given back a slot of a table. */
+/** Calls `listener` after each slot of a table that this thread gives back. */
 export function onFreed(table: Table, listener: () => void): void {
   slotsOf(table).onFreed = listener
 }
 
-/** Registers an owner in a free slot; `undefined` when all are in use. */
+/** Registers an owner in a free slot; returns `undefined` if all are in use. */
 export function tryRegisterOwner(
   table: Table,
   label: string | undefined,
@@ -116,7 +117,7 @@ export function tryRegisterAt(
 /** Gives the slot back; the owner must hold nothing and wait for nothing. */
 export function releaseOwner(table: Table, owner: Owner): void {
   Atomics.store(table.words, (owner.slot + SLOT.kind) >> 2, FREE_SLOT)
-  // The guest's slot is not one of those.
+  // The guest's slot is not among the free slots.
   if (owner.id > table.layout.owners) return
   const slots = slotsOf(table)
   slots.freed.push(owner.id)

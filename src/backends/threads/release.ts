@@ -1,9 +1,9 @@
 /**
- * Releases locks where the kernel alone cannot: where it leaves waiters to wake, where a lock is not the one
- * that was taken last, and for whole plans. Lock numbers were checked before.
+ * Releases locks where the kernel needs help: where it leaves waiters to wake, where a lock is not the one
+ * that was taken last, and for whole plans. The callers have checked the lock numbers.
  *
  * Steps     The kernel releases; its answer says whether threads may sleep on the lock. Wake as many as the
- *           waiter bits ask for. A lock deeper in the list is taken out of it first, then released.
+ *           waiter bits ask for. Take a lock that is deeper in the list out of it first, then release it.
  * Fairness  After a release that woke others, a thread that holds nothing lets them go first now and then
  *           (thread-waiter.ts).
  */
@@ -34,7 +34,7 @@ export class Releaser extends OwedReleases {
   readonly #kernel: Kernel
   readonly #tasks: Tasks
   readonly #waiter: ThreadWaiter
-  /** Only in a re-entrant table. */
+  /** Set only in a re-entrant table. */
   readonly #reads: ReentrantReads | undefined
   #hasWoken = false
 
@@ -53,8 +53,8 @@ export class Releaser extends OwedReleases {
     this.#tasks = tasks
     this.#waiter = waiter
     this.#reads = reads
-    // Compiles what `holdPair` releases with: there may be no room for that when it is needed. This thread holds
-    // nothing yet, so neither call changes anything.
+    // Compile the code that releases for `holdPair`: later the call stack may have no room for that. This
+    // thread holds nothing yet, so neither call changes anything.
     kernel.unlock2(0, 0)
     if (isCompiled) return
     isCompiled = true
@@ -64,7 +64,7 @@ export class Releaser extends OwedReleases {
   /**
    * Releases the first `taken` locks of a plan, the last one taken first.
    *
-   * @throws LockUsageError if some are not held any more, when all others are released.
+   * @throws LockUsageError if some are no longer held, after it released all others.
    */
   releaseAll(plan: LockPlan, taken: number = plan.locks.length, caller?: Caller): void {
     let missing: number[] | undefined
@@ -84,28 +84,28 @@ export class Releaser extends OwedReleases {
   }
 
   /**
-   * Releases every lock, where the kernel's `unlockAll` gave this answer.
+   * Releases every lock, after the kernel's `unlockAll` returned `answer`.
    *
-   * @throws LockUsageError if some are not held any more, when all others are released.
+   * @throws LockUsageError if some are no longer held, after it released all others.
    */
   releaseEvery(answer: number, caller: Caller): void {
     const missing = this.#releaseDown(answer)
     if (missing.length > 0) throw this.#notHeld(missing, caller)
   }
 
-  /** Releases the locks from number `last` down to 0, as far as they are held. */
+  /** Releases those locks from number `last` down to 0 that are held. */
   releaseDownFrom(last: number): void {
     this.#releaseDown(last < 0 ? ALL_DONE : this.#kernel.unlockAll(last))
   }
 
-  /** Finishes what the kernel's `unlock` left: waiters to wake, or a lock deeper in the list. */
+  /** Finishes the kernel's `unlock`: wakes waiters, or releases a lock that is deeper in the list. */
   finish(lock: number, answer: number, caller: Caller): void {
     this.release()
     if (!this.#finishOne(lock, answer)) throw this.#notHeld([lock], caller)
     this.#letWokenGoFirst()
   }
 
-  /** Finishes what the kernel's `unlock2` left of the locks of two records. */
+  /** Finishes the kernel's `unlock2` for the locks of two records. */
   finishPair(a: number, b: number, answer: number, caller: Caller): void {
     this.release()
     const plan = planForPair(this.#table, a, b)
@@ -122,7 +122,7 @@ export class Releaser extends OwedReleases {
     this.#letWokenGoFirst()
   }
 
-  /** Releases the locks of two records after their callback threw; returns the error to be thrown. */
+  /** Releases the locks of two records after their callback threw; returns the error to throw. */
   releasePairAfter(error: unknown, a: number, b: number): unknown {
     const release: Owed = () => this.releaseAll(planForPair(this.#table, a, b))
     release.before = this.last
@@ -137,7 +137,7 @@ export class Releaser extends OwedReleases {
     if (!locks.every(isHeld)) throw this.#notHeld(locks, caller)
   }
 
-  /** False if this thread does not hold the lock in this mode; then nothing has changed. */
+  /** Returns false, and changes nothing, if this thread does not hold the lock in this mode. */
   #releaseOne(lock: number, mode: LockMode): boolean {
     if (mode === 'shared') {
       if (this.#owner.shared.has(lock)) {
@@ -150,7 +150,7 @@ export class Releaser extends OwedReleases {
     return answer === 0 || this.#finishOne(lock, answer)
   }
 
-  /** False if this thread does not hold the lock; then nothing has changed. */
+  /** Returns false, and changes nothing, if this thread does not hold the lock. */
   #finishOne(lock: number, answer: number): boolean {
     let bits = answer
     if (answer === NOT_ON_TOP) {
@@ -164,7 +164,7 @@ export class Releaser extends OwedReleases {
     return true
   }
 
-  /** Goes on where the kernel's `unlockAll` gave this answer; the locks that are not held. */
+  /** Continues after the kernel's `unlockAll` returned `first`; returns the locks that are not held. */
   #releaseDown(first: number): number[] {
     const missing: number[] = []
     for (let answer = first; answer !== ALL_DONE; ) {
@@ -178,7 +178,7 @@ export class Releaser extends OwedReleases {
     return missing
   }
 
-  /** Wakes those who sleep on a lock that was just released, as its waiter bits ask for. */
+  /** Wakes the sleepers on a lock that was just released, as its waiter bits ask for. */
   #wake(lock: number, bits: number): void {
     if (bits === 0) return
     if (wake(this.#table.words, addressOf(this.#table, lock), bits)) this.#hasWoken = true

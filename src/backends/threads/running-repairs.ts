@@ -1,8 +1,10 @@
 /**
- * The repairs of one thread and its tasks: it calls `onOwnerDied` where one of them meets a lock whose owner died.
+ * The repairs of one thread and its tasks: calls `onOwnerDied` when one of them meets a lock whose owner
+ * died.
  *
- * Invariant While `onOwnerDied` runs, all locks that the dead thread left count as held by this thread, though they
- *           are on no list of its own: it must not wait for one of them, nor (order 'ascending') below the highest.
+ * Invariant While `onOwnerDied` runs, all locks that the dead thread left count as held by this thread,
+ *           although they are not on its lists. So it must not wait for one of them, nor (order 'ascending')
+ *           for a lock below the highest.
  */
 
 import { type Caller, LockOrderError, LockUsageError } from '../../core/errors.ts'
@@ -18,7 +20,7 @@ export class Repairs {
   readonly #table: Table
   readonly #owner: Owner
   readonly #onOwnerDied: OnOwnerDied | undefined
-  /** What is being repaired: a repair can meet the locks of another dead thread. */
+  /** The repairs that are running: a repair can meet the locks of another dead thread. */
   readonly #running: AbandonedLocks[] = []
   #lastError: unknown
 
@@ -29,10 +31,11 @@ export class Repairs {
   }
 
   /**
-   * Repairs what the owner of a lock left, where that owner died and no other thread is at it; false for
+   * Repairs what the owner of a lock left, if that owner died and no owner repairs it yet. Returns false for
    * any other lock. `seen` is the lock's word.
    *
-   * @throws OwnerDiedError without `onOwnerDied`; what that throws; LockUsageError where it asks for `lock`.
+   * @throws OwnerDiedError without `onOwnerDied`; any error that `onOwnerDied` throws; LockUsageError if it
+   *   requests `lock`.
    */
   repairIfLeft(lock: number, seen: number): boolean {
     if (!isLeft(this.#table, seen)) {
@@ -43,14 +46,14 @@ export class Repairs {
     return true
   }
 
-  /** Repairs an abandoned lock for this thread or one of its tasks, unless another thread is at it. */
+  /** Repairs an abandoned lock for this thread or one of its tasks, unless another owner repairs it. */
   repair(owner: Owner, lock: number): void {
     inherit(this.#table, owner, lock, this.#onOwnerDied)
   }
 
   /**
-   * Throws where `onOwnerDied` would wait below a lock that it repairs: a thread that holds the wanted lock can
-   * wait for that one. It may take a lower lock that is free: it waits for nothing then.
+   * Throws if `onOwnerDied` would wait below a lock that it repairs: a thread that holds the requested lock
+   * can wait for that one. `onOwnerDied` may take a lower lock that is free, because that needs no wait.
    */
   refuseToWait(wanted: number): void {
     if (this.#running.length === 0 || this.#table.layout.order === 'free') return
@@ -74,7 +77,7 @@ export class Repairs {
     )
   }
 
-  /** Whether an error is the program's own: `onOwnerDied` has thrown it. */
+  /** Whether an error comes from the program: `onOwnerDied` threw it. */
   hasThrown(error: unknown): boolean {
     return error === this.#lastError
   }

@@ -1,9 +1,9 @@
 /**
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
- * Every call is: check the numbers, turn them into lock addresses in ascending order, let the kernel
- * take them; what it could not do at once is left to acquire-plan.ts. Releasing is the same backwards, and
- * what is left over is release.ts's.
+ * Every call checks the numbers, turns them into lock addresses in ascending order, and lets the kernel take
+ * the locks. The rest, which the kernel could not do at once, is in acquire-plan.ts. A release does the same
+ * backwards, and release.ts does its rest.
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
@@ -68,25 +68,31 @@ import { ThreadWaiter } from './thread-waiter.ts'
  * Locks in shared memory. Make one with {@link SharedLocks.create}, send its `handle` to other
  * threads, and {@link SharedLocks.open} it once in each.
  *
- * Errors of every call that takes locks: `LockUsageError` (a number that is none of this table's),
- * `LockOrderError` (against the order), `DeadlockError` (order `'free'`; and in any order for a thread
- * that asks for a lock it holds, unless the table is re-entrant), `OwnerDiedError` (the lock's holder ended
- * without freeing it). None of them leaves anything taken that was not held before.
+ * Errors of every call that takes locks:
  *
- * The end of a thread is noticed at once where the thread that started it runs its event loop, and
- * otherwise within some tenths of a second by whoever waits for one of its locks.
+ * - `LockUsageError`: a number is not one of this table.
+ * - `LockOrderError`: the request is against the order.
+ * - `DeadlockError`: under order `'free'`; under any order, if a thread requests a lock that it holds, unless
+ *   the table is re-entrant.
+ * - `OwnerDiedError`: the lock's holder ended without releasing it.
+ *
+ * After an error, the thread holds only the locks that it held before.
+ *
+ * The end of a thread is noticed at once if the thread that started it runs its event loop. Otherwise a
+ * thread that waits for one of its locks notices it within some tenths of a second.
  *
  * Waiters are not served in turn: that would cost a switch of threads for every request. A thread that
  * keeps waking others lets them go first once in 0.1 ms, so that none starves (eventual fairness, as in
- * Rust's parking_lot); the longest waits are measured in bench/RESULTS.md. Readers do not overtake who
- * waits to have a lock alone behind readers.
+ * Rust's parking_lot). bench/RESULTS.md has the longest waits. Readers do not overtake a writer that already
+ * waits for readers to leave.
  *
- * No wait is silent: one that lasts for `longWaitMs` is reported, and the error of a time limit names the
- * holders, since when they have the lock and what they wait for themselves. What a thread took free it
- * took without writing down when: then the time is known for which the waiter has seen it as the holder.
+ * No wait is silent. A wait that lasts for `longWaitMs` is reported. The error of a time limit names the
+ * holders, since when they have held the lock, and what they wait for themselves. A thread that takes a
+ * free lock does not record when: then only the time is known for which the waiter has seen it as the
+ * holder.
  *
- * A free lock costs one atomic operation to take and one to free, shared two and two; a wait that
- * sleeps costs tens of microseconds.
+ * A free lock costs one atomic operation to take and one to release; two and two in shared mode. A wait
+ * that sleeps costs tens of microseconds.
  */
 export class SharedLocks {
   readonly #table: Table
@@ -112,7 +118,7 @@ export class SharedLocks {
   }
 
   private constructor(table: Table, options: OpenOptions) {
-    // JavaScript does not know that it is private.
+    // The constructor is private in TypeScript only.
     if (!(table as Table | undefined)?.layout) throw notMade(new.target)
     const { label, onOwnerDied, onLongWait, longWaitMs = LONG_WAIT_MS } = options
     const { layout } = table
@@ -155,7 +161,7 @@ export class SharedLocks {
   /**
    * Makes a new table; this thread is its first owner.
    *
-   * @throws LockUsageError for an option out of its range.
+   * @throws LockUsageError if an option is out of its range.
    */
   static create(options: SharedLocksOptions): SharedLocks {
     try {
@@ -172,7 +178,7 @@ export class SharedLocks {
   }
 
   /**
-   * Opens a table in this thread, which becomes one more owner of it. Open it once in a thread.
+   * Opens a table in this thread, which becomes one more owner of it. Open a table once in each thread.
    *
    * @throws LockUsageError if `handle` is not a table's, or all its owners are in use.
    */
@@ -187,19 +193,19 @@ export class SharedLocks {
   }
 
   /**
-   * The value to send to another thread of this process, as `workerData` or by `postMessage`. Shared
-   * memory reaches no other process: there `open` refuses what comes of it, or sending it fails.
+   * The value to send to another thread of this process, as `workerData` or by `postMessage`. Shared memory
+   * reaches no other process: there `open` refuses the value that arrives, or sending it fails.
    */
   get handle(): SharedLocksHandle {
     return handleOf(this.#table)
   }
 
-  /** How many records, and lock numbers, there are. */
+  /** The number of records, which is also the number of lock numbers. */
   get count(): number {
     return this.#table.layout.count
   }
 
-  /** How many locks stand behind them: `count`, or the number of stripes. */
+  /** The number of locks that the records use: `count`, or the number of stripes. */
   get lockCount(): number {
     return this.#table.layout.lockCount
   }
@@ -209,12 +215,12 @@ export class SharedLocks {
     return this.#table.layout.recordBytes
   }
 
-  /** The order this table keeps. */
+  /** The order in which a thread must take locks. */
   get order(): LockOrder {
     return this.#table.layout.order
   }
 
-  /** Whether a thread can take a lock again that it holds. */
+  /** Whether a thread can take a lock again that it already holds. */
   get reentrant(): boolean {
     return this.#table.layout.reentrant
   }
@@ -235,20 +241,20 @@ export class SharedLocks {
   }
 
   /**
-   * The users' bytes as a typed array. The first of record `i` is element
-   * `i * recordBytes / View.BYTES_PER_ELEMENT`; where every record has a lock of its own, a record has
-   * `recordBytes - 8` bytes, and what lies behind them is the next record's lock: leave it alone.
+   * The users' bytes as a typed array. The first element of record `i` has index
+   * `i * recordBytes / View.BYTES_PER_ELEMENT`. Where every record has a lock of its own, a record has
+   * `recordBytes - 8` bytes, and the bytes after them are the next record's lock: do not touch them.
    */
   view<View>(View: RecordView<View>): View {
     return viewRecords(this.#table, View, this.view)
   }
 
   /**
-   * Takes locks `a` and `b`, the lower number first whatever the order given, calls `fn(...args)`,
-   * frees them and returns what `fn` returned. Blocks the thread while a lock is busy.
+   * Takes locks `a` and `b`, the lower number first in any case, calls `fn(...args)`, releases them and
+   * returns what `fn` returned. Blocks the thread while a lock is busy.
    *
-   * The hot path: a function that stays the same, with its arguments, costs no more than calls written
-   * by hand; a fresh closure for every call costs a third more.
+   * This is the hot path. A function that stays the same, with its arguments, costs no more than calls
+   * written by hand; a new closure for every call costs a third more.
    */
   holdPair<Args extends unknown[], Result>(
     a: number,
@@ -256,7 +262,7 @@ export class SharedLocks {
     fn: (...args: Args) => Settled<Result>,
     ...args: Args
   ): Result {
-    // The smaller, the more of a caller's loop V8 compiles as one piece: test/bank/inlining.test.ts.
+    // Keep this small: V8 then compiles more of a caller's loop as one piece (test/bank/inlining.test.ts).
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.holdPair)
     const busy = this.#lock2(a, b)
     if (busy !== 0) this.#acquirer.takePair(a, b, busy, this.holdPair)
@@ -272,9 +278,9 @@ export class SharedLocks {
   }
 
   /**
-   * Takes any number of locks, each once and the lowest first, calls `fn`, frees them and returns what
-   * `fn` returned. Blocks the thread while one is busy. A number is wanted alone, `shared(number)`
-   * together with others who hold it shared; one lock needs no array.
+   * Takes any number of locks, each once and the lowest first, calls `fn`, releases them and returns what
+   * `fn` returned. Blocks the thread while one is busy. A number requests its lock exclusively;
+   * `shared(number)` requests it together with other shared holders. A single lock needs no array.
    *
    * @throws LockTimeoutError when `timeoutMs` is over.
    */
@@ -295,9 +301,9 @@ export class SharedLocks {
   }
 
   /**
-   * Like {@link hold}, but never waits: where a lock is busy (also by this thread itself) it calls
-   * nothing, holds nothing and returns `undefined` at once. The order is kept here too. Let `fn` return
-   * something, to tell the two apart.
+   * Like {@link hold}, but never waits. If a lock is busy (also if this thread holds it), it calls nothing,
+   * holds nothing and returns `undefined` at once. It keeps the order too. Let `fn` return a value, to
+   * distinguish the two results.
    */
   tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
@@ -311,7 +317,7 @@ export class SharedLocks {
   }
 
   /**
-   * Takes every lock of the table, calls `fn`, frees them and returns what `fn` returned. Some
+   * Takes every lock of the table, calls `fn`, releases them and returns what `fn` returned. Costs some
    * nanoseconds for each lock, in the kernel: cheap for a striped table, milliseconds for 65,536 locks.
    */
   holdAll<Result>(fn: () => Settled<Result>): Result {
@@ -332,19 +338,20 @@ export class SharedLocks {
   }
 
   /**
-   * Takes locks without ever blocking the thread, for threads with an event loop to keep running, the
-   * main thread first of all. `fn` is called when all are held, and they are freed when what it
-   * returned settles. Every such holding is an owner of its own: two of them in one thread exclude
-   * each other, and a nested one is checked against the order of those around it (where the runtime
-   * has `AsyncLocalStorage`). Keeps the process alive while it waits.
+   * Takes locks without ever blocking the thread: for threads that must keep an event loop running, above all
+   * the main thread. Calls `fn` when all are held, and releases them when the result of `fn` settles. Every
+   * such holding is an owner of its own: two of them in one thread exclude each other. A nested one is
+   * checked against the order of those around it, if the runtime has `AsyncLocalStorage`. Keeps the process
+   * alive while it waits.
    *
-   * In a re-entrant table a nested holding does not take again what those around it hold: it relies on them.
-   * If they do not await it and their callbacks end first, they keep all of their locks until it has ended;
-   * only their promises settle. Code outside of it that asks for one of these locks then waits that long.
+   * In a re-entrant table a nested holding does not take locks again that those around it hold: it relies on
+   * them. If they do not await it and their callbacks end first, they keep all of their locks until it has
+   * ended; only their promises settle. Code outside that requests one of these locks waits that long.
    *
-   * Where all owners of the table are in use it waits for one too; where only threads have them, which
-   * keep them, or ended and left locks that nobody has repaired, it is refused (`LockUsageError`). A wrong
-   * number rejects the promise, like every other error; the stacks of all of them begin at the caller.
+   * If all owners of the table are in use, it waits for one too. It is refused (`LockUsageError`) if none can
+   * become free: all belong to threads, which keep them, or which ended and left locks that nobody has
+   * repaired. A wrong number rejects the promise, like every other error; the stacks of all errors begin at
+   * the caller.
    */
   async holdAsync<Result>(
     wanted: WantedLocks,
@@ -373,7 +380,7 @@ export class SharedLocks {
   }
 
   /**
-   * Frees one lock.
+   * Releases one lock.
    *
    * @throws LockUsageError if this thread does not hold it; then nothing has changed.
    */
@@ -385,9 +392,9 @@ export class SharedLocks {
   }
 
   /**
-   * Takes one lock together with others who hold it shared; blocks the thread while someone has it
-   * alone, or waits for that: who wants it alone is not starved by those who only look. A thread that
-   * holds a lock shared cannot have it alone as well (`LockUsageError`).
+   * Takes one lock together with other shared holders. Blocks the thread while another owner holds the lock
+   * exclusively, or waits for readers to leave, so that readers do not starve writers. A thread that holds a
+   * lock shared cannot take it exclusively as well (`LockUsageError`).
    */
   lockShared(index: number): void {
     if (!isIndex(index, this.#count)) throw badIndex(index, this.#count, this.lockShared)
@@ -395,7 +402,7 @@ export class SharedLocks {
   }
 
   /**
-   * Frees what {@link lockShared} took.
+   * Releases a lock that {@link lockShared} took.
    *
    * @throws LockUsageError if this thread does not hold it shared; then nothing has changed.
    */
@@ -404,7 +411,7 @@ export class SharedLocks {
     this.#releaser.releaseShared(lockOf(this.#table, index), this.unlockShared)
   }
 
-  /** Takes two locks as {@link holdPair} does, for those who write their own `try`/`finally`. */
+  /** Takes two locks as {@link holdPair} does, for code that has its own `try`/`finally`. */
   lockPair(a: number, b: number): void {
     if (!isPair(a, b, this.#count)) throw badPair(a, b, this.#count, this.lockPair)
     const busy = this.#lock2(a, b)
@@ -412,7 +419,7 @@ export class SharedLocks {
   }
 
   /**
-   * Frees what {@link lockPair} took.
+   * Releases the locks that {@link lockPair} took.
    *
    * @throws LockUsageError if this thread does not hold both; then nothing has changed.
    */
@@ -425,8 +432,8 @@ export class SharedLocks {
   }
 
   /**
-   * Says that a lock is sound which a thread left that ended while it held it, and with it all other
-   * locks that this thread left: they are free again.
+   * Declares an abandoned lock consistent, and with it all other locks that the same ended thread left: they
+   * are free again.
    *
    * @throws LockUsageError if the lock is not abandoned.
    */
@@ -436,10 +443,10 @@ export class SharedLocks {
   }
 
   /**
-   * Gives this thread's place in the table back to others; the object cannot be used after it.
+   * Gives this thread's slot in the table back to others; the object cannot be used afterwards.
    *
-   * @throws LockUsageError if it still holds locks, waits for one (`close` was called in `onLongWait`), or
-   *   repairs those that another thread left.
+   * @throws LockUsageError if the thread still holds locks, waits for one (`close` was called in
+   *   `onLongWait`), or repairs locks that another thread left.
    */
   close(): void {
     if (this.#count === 0) return

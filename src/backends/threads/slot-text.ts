@@ -1,11 +1,13 @@
-/** Text in an owner's slot: UTF-8 in a place of fixed size, and its length in a word of its own. */
+/** Text in an owner's slot: UTF-8 in a field of fixed size, and its length in a word of its own. */
 
 import type { Table } from './table.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** Writes as much of `text` as fits, cut at a character. (Encoders refuse shared memory: a copy.) */
+/**
+ * Writes as much of `text` as fits, cut at a character. Makes a copy, because encoders refuse shared memory.
+ */
 export function writeText(
   table: Table,
   at: number,

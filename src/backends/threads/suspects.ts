@@ -1,14 +1,16 @@
 /**
- * The waits that may be part of a deadlock which is not proved: one search for all that one thread can end.
+ * The waits that may be part of a deadlock which is not proved: one search for all waits that one thread can
+ * end.
  *
- * Steps     1. A wait that suspects a deadlock joins the others of its thread. A thread that blocks is by itself.
- *           2. One round looks for a cycle from all of them, first by all edges, then by the proved ones.
- *              Then it asks the threads of all tasks on the way for new proofs, and pauses.
- *           3. A cycle that two rounds in a row find proved is certain: at the time of the asking between
- *              them, each wait of it stood. Where it needs no proof, one round is enough. One of the
+ * Steps     1. A wait that suspects a deadlock joins the others of its thread. A thread that blocks has a
+ *              search of its own.
+ *           2. One round looks for a cycle from all of them, first along all edges, then along the proved
+ *              ones. Then it asks the threads of all tasks on the paths for new proofs, and pauses.
+ *           3. A cycle that two consecutive rounds find proved is certain: each of its waits stood when
+ *              proofs were requested between the two. If it needs no proof, one round is enough. One of the
  *              suspects on it is the victim, and is woken to throw.
- * Cost      a round reads each owner twice, however many suspects there are, and each task that is asked wakes
- *           and reads its stack. The pauses grow, and with the number of owners that a round reached.
+ * Cost      a round reads each owner twice, for any number of suspects, and each task that it asks wakes
+ *           and reads its stack. The pauses grow, also with the number of owners that a round reached.
  */
 
 import { elapsedMs } from '../../core/clock.ts'
@@ -21,13 +23,13 @@ import type { Table } from './table.ts'
 import { ownWordOf } from './task-queue.ts'
 import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from './wait-graph.ts'
 
-/** The pause after the first round; then longer and longer ones, up to the longest sleep of a wait. */
+/** The pause after the first round; later ones are longer, up to the longest sleep of a wait. */
 const FIRST_PAUSE_MS = 1
 const MOST_DOUBLINGS = 7
-/** A round costs some 30 microseconds for each owner: so it takes a tenth of the time at most. */
+/** A round costs some 30 microseconds for each owner: so it takes about a tenth of the time at most. */
 const OWNERS_PER_MS = 4
 
-/** The epoch of a task's wait, and its proof word, when a proof was asked for. */
+/** The epoch of a task's wait, and its proof word, when a proof was requested. */
 interface Asked {
   readonly epoch: number
   readonly proof: number
@@ -36,12 +38,12 @@ interface Asked {
 export class Suspects {
   readonly #table: Table
   readonly #searches = new Map<number, Search>()
-  /** The tasks whose parents the last round wanted proved to wait for them. */
+  /** The tasks for which the last round requested a proof that their parents wait for them. */
   readonly #asked = new Map<number, Asked>()
-  /** The cycle that the last round found proved, if it did. */
+  /** The cycle that the last round found proved, if any. */
   #proved: readonly Step[] | undefined
   #rounds = 0
-  /** How many owners the last round reached, and when that was; when the next one is. */
+  /** How many owners the last round reached, when that round was, and when the next one is due. */
   #reached = 0
   #lastMs = 0
   #nextMs = 0
@@ -54,12 +56,12 @@ export class Suspects {
     return this.#searches.size === 0
   }
 
-  /** How long it is until the next round. */
+  /** The time until the next round. */
   get pauseMs(): number {
     return Math.max(FIRST_PAUSE_MS, this.#nextMs - elapsedMs())
   }
 
-  /** Enters a wait, which is looked for soon. */
+  /** Adds a wait, and schedules a round soon. */
   add(search: Search): void {
     search.isSuspected = true
     this.#searches.set(search.owner.id, search)
@@ -73,7 +75,7 @@ export class Suspects {
     this.#searches.delete(search.owner.id)
   }
 
-  /** Makes a round if it is time for one. */
+  /** Makes a round if one is due. */
   look(): void {
     if (elapsedMs() < this.#nextMs) return
     const table = this.#table
@@ -94,7 +96,9 @@ export class Suspects {
     this.#ask(children)
   }
 
-  /** Makes a suspect the victim of a cycle, if that is certain. False where a member of it had ended: look again. */
+  /**
+   * Makes a suspect the victim of a cycle that is certain. Returns false if a member had ended: look again.
+   */
   #settle(search: Search, cycle: readonly Step[]): boolean {
     const table = this.#table
     const found = this.#isCertain(cycle) && confirm(table, search.owner, cycle, this.#isProved)
@@ -104,12 +108,12 @@ export class Suspects {
       this.#reject(search, found.report)
       return true
     }
-    // From now on no path leads through the dead one.
+    // From now on no path leads through the dead owner.
     noticeEndOf(table, search.owner, found.ended)
     return false
   }
 
-  /** A cycle that can be reached from the suspects by the edges that count. */
+  /** A cycle that the suspects reach along the edges that count. */
   #cycle(children: Children, counts: Counts): readonly Step[] | undefined {
     const seen = new Set<number>()
     for (const id of this.#searches.keys()) {
@@ -128,13 +132,16 @@ export class Suspects {
     )
   }
 
-  /** The first suspect on a cycle; `undefined` where others have to find it. */
+  /** The first suspect on a cycle; `undefined` if other threads have to find it. */
   #firstOn(cycle: readonly Step[]): Search | undefined {
     const ids = cycle.filter(({ word }) => word !== 0).map(({ id }) => id)
     return ids.map((id) => this.#searches.get(id)).find((search) => search !== undefined)
   }
 
-  /** Whether a cycle that is proved was so in the last round, or needs no proof: no parent is on it before its task. */
+  /**
+   * Whether a proved cycle was proved in the last round too, or needs no proof: no parent precedes its task
+   * on it.
+   */
   #isCertain(cycle: readonly Step[]): boolean {
     if (this.#proved && agree(this.#proved, cycle)) return true
     return !cycle.some(({ id, word }, i) => {
@@ -143,7 +150,7 @@ export class Suspects {
     })
   }
 
-  /** Makes a suspect the victim, which throws when it is awake. */
+  /** Makes a suspect the victim, and wakes it to throw. */
   #reject(search: Search, report: DeadlockReport): void {
     const { words } = this.#table
     search.report = report
@@ -154,7 +161,10 @@ export class Suspects {
     Atomics.notify(words, ownWordOf(search.owner))
   }
 
-  /** Has the threads of all tasks that the suspects may wait through prove that their parents wait for them. */
+  /**
+   * Asks the threads of all tasks that the suspects may wait through to prove that their parents wait for
+   * them.
+   */
   #ask(children: Children): void {
     const table = this.#table
     const wanted = new Set<number>()
@@ -169,7 +179,7 @@ export class Suspects {
     this.#asked.clear()
     for (const child of wanted) {
       this.#asked.set(child, { epoch: epochOf(table, child), proof: wantProof(table, child) })
-      // Awake, it looks whether a proof is wanted. Where it does not wait, a task nested in it does.
+      // A woken task looks whether a proof is requested. If a task does not wait, one nested in it does.
       const word = waitsForOf(table, child)
       if (word !== 0) Atomics.notify(table.words, word >> 2)
     }
@@ -184,7 +194,7 @@ export class Suspects {
   }
 }
 
-/** A cycle that begins at another one of its owners. */
+/** The same cycle, starting at the owner `id`. */
 function beginningAt(cycle: readonly Step[], id: number): readonly Step[] {
   const at = cycle.findIndex((step) => step.id === id)
   return [...cycle.slice(at), ...cycle.slice(0, at)]

@@ -1,6 +1,6 @@
 /**
- * The sweep: step 2 of deaths.ts, and the rest of step 4. Marks or frees the locks of dead owners, wakes those
- * that may wait for them, and frees the slots of owners that are left with none.
+ * The sweep: step 2 of deaths.ts, and the rest of step 4. Marks or releases the locks of dead owners, wakes
+ * owners that may wait for them, and gives back the slots of dead owners without locks.
  */
 
 import { LockUsageError } from '../../core/errors.ts'
@@ -24,7 +24,7 @@ import { clearReads, hasPendingWriter, wakePendingWriter } from './readers.ts'
 import { addressOf, isLock, numberOf, ownerIn, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 
-/** Step 2, and the rest of step 4. */
+/** Runs one sweep, under the table lock. */
 export function sweep(table: Table, owner: Owner): void {
   withTableLock(table, owner, () => {
     const dead = deadSlots(table)
@@ -37,7 +37,7 @@ export function sweep(table: Table, owner: Owner): void {
     clearReads(table, dead.keys())
     for (const word of waits) {
       Atomics.notify(table.words, word >> 2)
-      // Also where no bit was left: a dead reader may have taken it back and woken nobody.
+      // Even if no reader's bit was left: a dead reader may have cleared its bit and woken nobody.
       wakePendingWriter(table, numberOf(table, word))
     }
     for (const id of dead.keys()) endWaitOf(table, id)
@@ -45,7 +45,7 @@ export function sweep(table: Table, owner: Owner): void {
   })
 }
 
-/** The slots of the dead and their states. None of them is an heir any more. */
+/** The slots of the dead, and their states. Afterwards none of these owners is a recovering owner. */
 function deadSlots(table: Table): Map<number, number> {
   const dead = new Map<number, number>()
   for (let id = 1; id <= table.layout.owners; id++) {
@@ -59,7 +59,7 @@ function deadSlots(table: Table): Map<number, number> {
   return dead
 }
 
-/** The addresses of the locks that someone waits for, alive or dead, each once. */
+/** The addresses of the locks for which an owner waits, alive or dead, each once. */
 function locksWaitedFor(table: Table): Set<number> {
   const waits = new Set<number>()
   for (let id = 1; id <= table.layout.owners; id++) {
@@ -69,7 +69,7 @@ function locksWaitedFor(table: Table): Set<number> {
   return waits
 }
 
-/** Finds the dead that hold a lock which someone waits for, and which their lists do not have. */
+/** Marks as unlisted each dead owner that holds a lock which someone waits for and which its list lacks. */
 function distrust(
   table: Table,
   dead: ReadonlyMap<number, number>,
@@ -87,7 +87,8 @@ function distrust(
 
 /**
  * The addresses of the locks that carry a dead owner: the lock of its intent, if that is not on its list,
- * then those of its list, the last one taken first. All that there are, where the list is damaged.
+ * then the locks on its list, the last one taken first. If the list is damaged, finds them in the whole
+ * table.
  */
 export function locksLeft(table: Table, id: number): number[] {
   const { words } = table
@@ -112,19 +113,21 @@ export function locksLeft(table: Table, id: number): number[] {
   return all
 }
 
-/** Marks or frees the locks of a dead owner, and wakes their sleepers. Whether it is left with any. */
+/**
+ * Marks or releases the locks of a dead owner, and wakes their sleepers. Returns whether it is left with any.
+ */
 function sweepOwner(table: Table, id: number): boolean {
   const isSound = kindOf(table, leaderOf(table, id)) === SOUND_SLOT
   let isLeftWithAny = false
   for (const word of locksLeft(table, id)) {
-    // As its owner would: whoever gets it next writes its link.
+    // Take it off the list first, as its owner would: the next holder writes its link.
     if (isSound) takeOffList(table, id, word)
     if (!sweepLock(table, word >> 2, id, isSound)) isLeftWithAny = true
   }
   return isLeftWithAny
 }
 
-/** Takes a lock off a dead owner's list if it is the last one taken, which leaves it as the intent. */
+/** Makes a lock a dead owner's intent, and takes it off the owner's list if it was taken last. */
 function takeOffList(table: Table, id: number, word: number): void {
   const { words } = table
   const intent = intentIndex(table, id)
@@ -134,7 +137,9 @@ function takeOffList(table: Table, id: number, word: number): void {
   if (words[top] === word) words[top] = words[(word + LINK_OFFSET) >> 2] as number
 }
 
-/** Marks or frees the lock at an index, which a dead owner has, and wakes its sleepers. Whether it is free. */
+/**
+ * Marks or releases a dead owner's lock at an index, and wakes its sleepers. Returns whether it has no owner.
+ */
 function sweepLock(table: Table, at: number, id: number, isSound: boolean): boolean {
   const { words } = table
   for (;;) {
@@ -147,7 +152,7 @@ function sweepLock(table: Table, at: number, id: number, isSound: boolean): bool
   }
 }
 
-/** Gives a dead owner's slot to others, without anything of what it said. */
+/** Gives a dead owner's slot to others, cleared. */
 function freeSlot(table: Table, id: number, state: number): void {
   table.words[intentIndex(table, id)] = 0
   table.words[(slotOf(table, id) + SLOT.top) >> 2] = 0
@@ -155,9 +160,9 @@ function freeSlot(table: Table, id: number, state: number): void {
 }
 
 /**
- * The word of a dead owner's lock after the sweep. Where the owner was a pending writer, it never held the lock.
- * The waiter bits go, for all sleepers are woken: a waiter that was about to sleep finds another word, and looks
- * again.
+ * The word of a dead owner's lock after the sweep. An owner that was a pending writer never held the lock.
+ * The waiter bits go, because all sleepers are woken. A waiter that was about to sleep finds another word,
+ * and looks again.
  */
 function sweptWord(seen: number, isSound: boolean): number {
   if (hasPendingWriter(seen)) return SHARED

@@ -1,4 +1,7 @@
-/** The layout of one table: its options, checked; the addresses that follow; and the constants in its header. */
+/**
+ * The layout of one table: checks its options, computes the addresses, and writes the constants in its
+ * header.
+ */
 
 import { LockUsageError } from '../../core/errors.ts'
 import { show } from '../../core/format.ts'
@@ -16,15 +19,15 @@ import {
 /** The order in which one thread may take locks while it holds others. */
 export type LockOrder = 'ascending' | 'free'
 
-/** How many owners a table has room for unless told otherwise. */
+/** The default number of owners that a table has room for. */
 const DEFAULT_OWNERS = 128
-/** A record of this many bytes has a cache line to itself on today's processors. */
+/** A record of this many bytes fills a cache line on current processors. */
 const LINE_BYTES = 64
 const MAGIC = 0x6c6f636b
 const VERSION = 7
 const MAX_BYTES = 2 ** 31 - PAGE_BYTES
 
-/** Where everything of one table lies. */
+/** The position of every part of one table. */
 export interface Layout {
   readonly count: number
   readonly lockCount: number
@@ -39,12 +42,12 @@ export interface Layout {
   readonly recordsBase: number
   /** The user's bytes from `recordsBase` to the end of the last record. */
   readonly recordsLength: number
-  /** The readers of lock 0: `rowBytes` for every lock. */
+  /** The row of lock 0, which names its readers; each lock has `rowBytes`. */
   readonly rowsBase: number
   readonly rowBytes: number
-  /** The node of owner 1: NODE_BYTES for every owner. Behind all locks, see `nodeOf`. */
+  /** The node of owner 1: NODE_BYTES for every owner. The nodes come after all locks, see `nodeOf`. */
   readonly nodesBase: number
-  /** The guest slot: of the owner behind the last, which holds and waits for nothing. */
+  /** The guest slot, after the last owner: the guest holds no locks and waits for none. */
   readonly guestBase: number
   readonly totalBytes: number
 }
@@ -59,7 +62,7 @@ export interface LayoutOptions {
   readonly reentrant?: boolean | undefined
 }
 
-/** Checks the options and works out where everything lies. */
+/** Checks the options and computes the position of every part. */
 export function planLayout(options: LayoutOptions): Layout {
   const { count, recordBytes = LINE_BYTES, order = 'ascending', owners = DEFAULT_OWNERS } = options
   wholeNumber('count', count, 1, 2 ** 31 - 1)

@@ -1,10 +1,10 @@
 /**
- * The table's one lock for its own upkeep: an owner that confirms a deadlock, inherits, or sweeps up after the
- * dead, does it alone.
+ * The table's one lock for its own upkeep: an owner that confirms a deadlock, becomes a recovering owner, or
+ * sweeps does so exclusively.
  *
- * States    The word is 0, or names the owner that has the table lock, and its thread: numbers of owners are
- *           used again. That owner walks the table and never waits, so the others spin. If it died with the
- *           table lock, its lifeline shows it, and another owner takes the lock from it.
+ * States    The word is 0, or names the owner that has the table lock, and its thread, because owner numbers
+ *           are used again. That owner walks the table and never waits, so the others spin. If it died with
+ *           the table lock, its lifeline shows it, and another owner takes the lock over.
  */
 
 import { DEAD_SLOT, HEADER, SOUND_SLOT } from './layout.ts'
@@ -12,10 +12,10 @@ import { hasEnded } from './lifelines.ts'
 import { kindIn, leaderOf, lifelineOf, type Owner, stateOf, tagIn } from './owners.ts'
 import type { Table } from './table.ts'
 
-/** Between two looks whether the owner that has the table lock still lives. */
+/** The number of tries between two checks whether the owner that has the table lock still lives. */
 const SPINS = 1000
 
-/** The low bits of the word: the number of the owner. Above it stand as many of its thread's number. */
+/** The low bits of the word are the owner's number; above are as many bits of its thread's number. */
 const OWNER_BITS = 0xffff
 
 /** Calls `fn` with the table lock. */
@@ -40,7 +40,7 @@ function takeTableLock(table: Table, id: number): void {
 }
 
 /**
- * Whether the owner that has the table lock by this word has ended. Its slot cannot have been given to another
+ * Whether the owner that has the table lock, by this word, has ended. Its slot cannot have gone to another
  * owner meanwhile: that takes the table lock.
  */
 function isAbandoned(table: Table, word: number): boolean {

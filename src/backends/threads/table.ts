@@ -1,4 +1,4 @@
-/** The memory of one lock table as every thread of it sees it, and the handle by which it travels. */
+/** The memory of one lock table, as its threads see it, and the handle that carries it between threads. */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
 import { DATA_OFFSET, NODE_BYTES, OWNER_SHIFT, PAGE_BYTES } from './layout.ts'
@@ -23,18 +23,18 @@ export interface SharedLocksHandle {
   readonly memory: object
 }
 
-/** A lock table's memory: where everything lies, and the views through which it is reached. */
+/** A lock table's memory: the position of every part, and the views on it. */
 export interface Table {
   readonly layout: Layout
   readonly buffer: SharedArrayBuffer
   readonly words: Int32Array
   readonly floats: Float64Array
   readonly bytes: Uint8Array
-  /** The memory to which the buffer belongs, where it is WebAssembly's. */
+  /** The memory that owns the buffer, if it is WebAssembly's. */
   readonly wasm: WasmMemory | undefined
 }
 
-/** A WebAssembly.Memory, for those who have no types of it. */
+/** A WebAssembly.Memory, for programs that lack its types. */
 interface WasmMemory {
   readonly buffer: object
 }
@@ -84,7 +84,7 @@ export function handleOf(table: Table): SharedLocksHandle {
   return { kind: 'lockwise/threads', memory: table.wasm ?? table.buffer }
 }
 
-/** A shared memory's buffer, which TypeScript takes for an ArrayBuffer. */
+/** A shared memory's buffer, which TypeScript types as an ArrayBuffer. */
 function sharedBufferOf(memory: WasmMemory): SharedArrayBuffer {
   return memory.buffer as SharedArrayBuffer
 }
@@ -92,7 +92,7 @@ function sharedBufferOf(memory: WasmMemory): SharedArrayBuffer {
 function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
   const words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
   const layout = readHeader(words)
-  // The views of other lengths than a table's throw.
+  // Views of a length that no table has would throw.
   if (buffer.byteLength % PAGE_BYTES !== 0) throw noTable()
   return viewTable(layout, buffer, wasm)
 }
@@ -108,7 +108,7 @@ function viewTable(layout: Layout, buffer: SharedArrayBuffer, wasm: WasmMemory |
   }
 }
 
-/** The number of the owner that a lock word carries; 0 when the lock is free. */
+/** The number of the owner that a lock word carries; 0 if there is none. */
 export function ownerIn(word: number): number {
   return word >>> OWNER_SHIFT
 }
@@ -140,9 +140,9 @@ export function isLock({ layout }: Table, address: number): boolean {
 }
 
 /**
- * The address of an owner's node: where it has locks shared, these stand in its list as this one entry.
- * It lies behind all locks, so that the kernel's check of the order refuses whoever holds one of them,
- * and acquire-plan.ts looks more closely.
+ * The address of an owner's node: the one entry in its list for all locks that it holds shared. It is above
+ * all locks, so the kernel's order check refuses requests of such an owner, and acquire-plan.ts looks
+ * more closely.
  */
 export function nodeOf({ layout }: Table, id: number): number {
   return layout.nodesBase + (id - 1) * NODE_BYTES
@@ -155,7 +155,7 @@ export function describeLocks(locks: readonly number[]): string {
   return `locks ${locks.slice(0, -1).join(', ')} and ${locks.at(-1)}`
 }
 
-/** The rule by which records share locks, in brackets; `''` where every record has a lock of its own. */
+/** The rule by which records share locks, in brackets; `''` if every record has a lock of its own. */
 export function stripesText({ layout: { count, lockCount } }: Table): string {
   if (lockCount === count) return ''
   return ` (its ${count} records share ${lockCount} locks: record i has lock i % ${lockCount})`

@@ -1,10 +1,11 @@
 /**
  * Proofs that the code around a task waits for it.
  *
- * A task proves it late: while it waits, it reads V8's async stack, in which
- * the end of each holding's callback stands under a name of its own (core/await-chain.ts). The code that took
- * its thread's own locks has none: only where the thread's outermost code itself awaits the task is it taken
- * to wait. Where that has started other code and not awaited it, and that has the locks, it errs.
+ * A task proves this late, while it waits: it reads V8's async stack. There the end of each holding's
+ * callback has a frame with a name of its own (core/await-chain.ts). The code that took the locks of the
+ * task's thread has no such frame. It counts as waiting only if the thread's outermost code itself awaits the
+ * task. That is wrong if the outermost code has started other code without awaiting it, and that code has
+ * the locks.
  */
 
 import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
@@ -15,7 +16,7 @@ import type { Table } from './table.ts'
 import type { Task } from './task.ts'
 import type { Terms } from './wait.ts'
 
-/** Publishes which of the code around a waiting task waits for it now. Called while the task waits. */
+/** Publishes which code around a waiting task waits for it now. Called while the task waits. */
 export function proveWaits(task: Task): void {
   beginProof(task.table, task.owner)
   const chain = provesWaits() ? readAwaitChain('frames') : undefined
@@ -23,12 +24,12 @@ export function proveWaits(task: Task): void {
   let isReached = true
   for (let child: Task | undefined = task; child; child = child.parent) {
     const { parent } = child
-    // One that has settled waits for the nested ones that rely on it, and only for these. A thread's code has
-    // no frame. It can have branches, and any of them have taken the thread's locks.
+    // A settled parent waits only for the nested tasks that rely on it. A thread's code has no frame, and it
+    // can have branches: any of them can have taken the thread's locks.
     const isInChain = parent
       ? parent.settled || chain.frames.has(parent.frame)
       : chain.isAwaitedAtRoot
-    // Another task nested in the child can prove what this one cannot.
+    // Keep the outer verdicts: another task nested in the child may prove what this one cannot.
     if (isReached && isInChain) giveVerdict(task.table, child.owner, true)
     else if (child === task) giveVerdict(task.table, child.owner, false)
     isReached = isInChain
@@ -36,8 +37,8 @@ export function proveWaits(task: Task): void {
 }
 
 /**
- * Throws where a holding is asked for a lock that its thread holds across its event loop, and the thread's
- * outermost code awaits it. Where other code does, that need not be the code that holds the lock.
+ * Throws if a holding requests a lock that its thread holds across its event loop, and the thread's outermost
+ * code awaits the holding. If other code awaits it, that code need not be the one that holds the lock.
  */
 export async function refuseAtRoot(
   table: Table,
@@ -52,7 +53,7 @@ export async function refuseAtRoot(
 
 /**
  * Awaits the result of a callback in a frame of the task's own, so that await chains show it. V8 follows no
- * promise with two reactions, so it is awaited again only when it has settled.
+ * promise with two reactions, so this awaits the result again only after it has settled.
  */
 export async function inFrame<Result>(
   task: Task,

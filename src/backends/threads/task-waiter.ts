@@ -1,16 +1,16 @@
-/** How an asynchronous task waits for locks: it never blocks its thread. The other driver of acquire.ts. */
+/** Waits for locks on behalf of an asynchronous task without blocking its thread: a driver of acquire.ts. */
 
 import { elapsedMs, keepAlive, pauseFor } from '../../core/clock.ts'
 import { type Acquired, acquire, type Sleep } from './acquire.ts'
 import { FIRST_SLEEP_MS, type SleepEnd } from './wait.ts'
 
-/** Without `Atomics.waitAsync`, a busy lock is looked at this often. */
+/** Without `Atomics.waitAsync`, a task looks at a busy lock this often. */
 const POLL_MS = 1
 
 /**
- * Takes a lock for a task; false if it turns out to be abandoned, and no thread repairs it.
+ * Takes a lock for a task. Returns false if the lock turns out to be abandoned and no owner repairs it.
  *
- * @throws DeadlockError, LockTimeoutError; then it is not taken.
+ * @throws DeadlockError, LockTimeoutError; the lock is then not taken.
  */
 export async function takeForTask(acquired: Required<Acquired>): Promise<boolean> {
   const { words } = acquired.table
@@ -26,7 +26,7 @@ export async function takeForTask(acquired: Required<Acquired>): Promise<boolean
   return step.value
 }
 
-/** Sleeps by `Atomics.waitAsync`, or for POLL_MS where there is none. */
+/** Sleeps by `Atomics.waitAsync`, or for POLL_MS if the runtime has none. */
 async function sleep(words: Int32Array, { at, value, mostMs }: Sleep): Promise<SleepEnd> {
   if (!Atomics.waitAsync) {
     await pauseFor(POLL_MS)
@@ -39,7 +39,7 @@ async function sleep(words: Int32Array, { at, value, mostMs }: Sleep): Promise<S
   const letEnd = keepAlive()
   try {
     if ((await waiting.value) !== 'timed-out') return 'woken'
-    // Its time is counted from when the event loop last looked at the clock.
+    // The runtime measures the sleep from the event loop's last look at the clock, so it can be too short.
     return elapsedMs() - beganMs < FIRST_SLEEP_MS ? 'too-short' : 'timed-out'
   } finally {
     letEnd()

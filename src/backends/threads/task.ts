@@ -1,8 +1,8 @@
 /**
- * One asynchronous holding (a task) from its begin to its end, and the tasks around it and inside it.
+ * One asynchronous holding (a task) from beginning to end, and the tasks around it and inside it.
  *
- * Invariant A task ends, and releases its locks and its owner, when its callback has settled and the nested tasks
- *           have ended that rely on its locks. The other nested ones move to the task around it.
+ * Invariant A task ends, and releases its locks and its owner, when its callback has settled and the nested
+ *           tasks that rely on its locks have ended. Its other nested tasks move to the task around it.
  */
 
 import { intend, listOf, removeHeld } from './held-list.ts'
@@ -20,23 +20,25 @@ export interface Task {
   readonly owner: Owner
   /** The tasks of its thread in its table that have not ended. */
   readonly running: Set<Task>
-  /** The holding around it, of whatever table. */
+  /** The holding around it, of any table. */
   readonly outer: Task | undefined
-  /** The holding in which it is nested, of the same table; changes when that ends. */
+  /** The holding of the same table in which it is nested; changes when that one ends. */
   parent: Task | undefined
   /** The tasks nested in it that have not ended. */
   readonly nested: Set<Task>
-  /** The number of the frame that awaits its callback; 0 where there is none. */
+  /** The number of the frame that awaits its callback; 0 if there is none. */
   frame: number
-  /** Whether it relies on a lock of the holdings around it: its parent keeps all of its locks until it ends. */
+  /**
+   * Whether it relies on a lock of the holdings around it: its parent keeps all of its locks until it ends.
+   */
   relies: boolean
   /** Whether its callback has ended, or it was refused. */
   settled: boolean
-  /** Whether its locks are released: when it has settled, and what is nested in it and relies on it has ended. */
+  /** Whether its locks are released: it has settled, and the nested tasks that rely on it have ended. */
   ended: boolean
 }
 
-/** Makes a task run. `lender`: the outermost of the tasks around it on whose locks it relies. */
+/** Starts a task. `lender`: the outermost of the tasks around it on whose locks it relies. */
 export function beginTask(
   made: Pick<Task, 'table' | 'owner' | 'running' | 'outer' | 'parent'>,
   lender: Task | undefined,
@@ -50,7 +52,7 @@ export function beginTask(
     settled: false,
     ended: false,
   }
-  // The tasks in between as well: else it would not be nested in the lender when they have ended.
+  // Mark the tasks in between too: otherwise this one would not be nested in the lender after they end.
   for (let each = parent; lender && each && each !== lender; each = each.parent) each.relies = true
   parent?.nested.add(task)
   running.add(task)
@@ -58,8 +60,8 @@ export function beginTask(
 }
 
 /**
- * The tasks around a holding, from the inside out, that are of a table and run; or have settled, and the one
- * inside relies on them. `outer` is the innermost of all tables.
+ * Yields the tasks of a table around a holding, innermost first: those that run, and those that have settled
+ * but on which the task inside relies. `outer` is the innermost task of any table.
  */
 export function* surrounding({ buffer }: Table, outer: Task | undefined): Generator<Task> {
   let inner: Task | undefined
@@ -71,20 +73,20 @@ export function* surrounding({ buffer }: Table, outer: Task | undefined): Genera
   }
 }
 
-/** Whether a holding has a lock of a plan so that one inside it need not take it again. */
+/** Whether a holding has a lock of a plan in a mode that spares a holding inside it from taking it again. */
 export function lends({ table, owner }: Task, plan: LockPlan, lock: number): boolean {
   const isReader = plan.shared.has(lock) && owner.shared.has(lock)
   return isReader || holdsAlone(table, owner, lock)
 }
 
-/** The callback of a task has ended: so does the task, with the last of the nested ones that rely on it. */
+/** Settles a task whose callback has ended. The task ends with the last nested task that relies on it. */
 export function settle(task: Task): void {
   task.settled = true
   handOn(task)
   if (task.nested.size === 0) end(task)
 }
 
-/** Releases the locks of a task, and then its owner. */
+/** Releases the locks of a task, then its owner. */
 function end(task: Task): void {
   const { table, owner, parent } = task
   const { words } = table
@@ -103,8 +105,8 @@ function end(task: Task): void {
 }
 
 /**
- * Leaves what is nested in a settled task to the one around it, except what relies on it: the task's owner
- * number will be another's.
+ * Moves the tasks nested in a settled task to its parent, except those that rely on it: the task's owner
+ * number will be used again.
  */
 function handOn({ table, nested, parent }: Task): void {
   for (const task of [...nested].filter(({ relies }) => !relies)) {

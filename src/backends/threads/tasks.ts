@@ -2,15 +2,15 @@
  * Asynchronous holdings: locks for threads that must not block.
  *
  * Each holding is an owner of its own (a task), so that two of them in one thread exclude each other
- * and a deadlock through them is seen like any other.
+ * and a deadlock through them is detected like any other.
  *
- * A task is nested in the holding around it, or in its thread, where that holds locks across its event loop.
- * Whether the code there waits for the task is proved late: task-proof.ts.
+ * A task is nested in the holding around it, or in its thread if that holds locks across its event loop.
+ * A proof that the code there waits for the task comes late: task-proof.ts.
  *
- * Invariant the locks of a task are on its own list; it takes them in ascending order, one by one,
- *           and frees them all when its callback has settled, or when one cannot be had; in a re-entrant
- *           table not before the nested tasks have ended that asked for one of its locks again. It awaits
- *           these without any doubt then.
+ * Invariant The locks of a task are on its own list. It takes them in ascending order, one by one, and
+ *           releases them all when its callback has settled, or when it cannot get one of them. In a
+ *           re-entrant table it first waits until the nested tasks that requested one of its locks again
+ *           have ended; then it certainly waits for these tasks.
  */
 
 import { newAsyncContext } from '../../core/async-context.ts'
@@ -42,7 +42,7 @@ export class Tasks {
   readonly #repairs: Repairs
   readonly #owners: OwnerQueue
   readonly #running = new Set<Task>()
-  /** Holdings asked for that have not ended, those without an owner yet included. */
+  /** The requested holdings that have not ended, including those without an owner yet. */
   #asked = 0
   #begun = 0
 
@@ -54,11 +54,11 @@ export class Tasks {
   }
 
   static {
-    // Await chains show where our calls end.
+    // Await chains show by this name where our calls end.
     Object.defineProperty(Tasks.prototype.hold, 'name', { value: REQUEST })
   }
 
-  /** Holds a plan's locks while what `fn` returns is unsettled. Only a public method awaits it. */
+  /** Holds a plan's locks until the result of `fn` settles. Only a public method awaits it. */
   async hold<Result>(
     plan: LockPlan,
     terms: Terms,
@@ -77,11 +77,11 @@ export class Tasks {
     { stack, untilMs, timeoutMs }: Terms & { readonly stack: string },
     fn: () => Result | PromiseLike<Result>,
   ): Promise<Result> {
-    // The caller has gone when an error is made: it is not on the call stack any more.
+    // When an error is made, the caller is no longer on the call stack.
     const terms: Terms = { caller: undefined, stack, untilMs, timeoutMs }
     const outer = context?.getStore()
-    // Not in the caller's own step: a blocking hold around this call has ended by the next one, and
-    // what the thread still holds then, it holds across its event loop.
+    // Continue in a later step than the caller's: a blocking hold around this call has ended by then. The
+    // locks that the thread then holds, it holds across its event loop.
     await undefined
     let task: Task | undefined
     let isGranted = false
@@ -103,7 +103,9 @@ export class Tasks {
     }
   }
 
-  /** A thread that blocks stops its own tasks: under an order, it must not wait below their locks. */
+  /**
+   * Throws if the thread would block below the locks of its own tasks, under an order: that stops the tasks.
+   */
   refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
     const held = [...this.#running].flatMap((task) => locksHeld(this.#table, task.owner))
@@ -134,7 +136,9 @@ export class Tasks {
     )
   }
 
-  /** In a re-entrant table, a plan without what the holdings around it have: it stays held after it. */
+  /**
+   * Removes from a plan, in a re-entrant table, the locks of the holdings around it: those outlast this one.
+   */
   #withoutHeld(plan: LockPlan, outer: Task | undefined): LockPlan {
     if (!this.#table.layout.reentrant) return plan
     const around = [...surrounding(this.#table, outer)]
@@ -142,15 +146,15 @@ export class Tasks {
     return locks.length === plan.locks.length ? plan : { locks, shared: plan.shared }
   }
 
-  /** The outermost of the holdings around a plan that have one of its locks. */
+  /** The outermost of the holdings around a plan that has one of the plan's locks. */
   #lenderOf(plan: LockPlan, outer: Task | undefined): Task | undefined {
     const around = [...surrounding(this.#table, outer)]
     return around.findLast((task) => plan.locks.some((lock) => lends(task, plan, lock)))
   }
 
   /**
-   * Throws where a holding must not be asked for, because of those around it, or of higher locks that its
-   * thread holds. Where that holds the wanted one, the promise says later.
+   * Throws if a holding must not be requested because of the holdings around it, or of higher locks that its
+   * thread holds. If the thread holds the requested lock itself, returns a promise that decides later.
    */
   #refuse(plan: LockPlan, outer: Task | undefined, terms: Terms): Promise<void> | undefined {
     const [wanted] = plan.locks
@@ -167,7 +171,7 @@ export class Tasks {
 
   async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {
     const [parent] = surrounding(this.#table, outer)
-    // Judged here alone: what the thread holds while this call waits is other code's.
+    // Decide this now: locks that the thread takes while this call waits belong to other code.
     const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
     const isNested = parent !== undefined || acrossEventLoop
     const owner = isNested
@@ -178,7 +182,7 @@ export class Tasks {
     return beginTask({ table: this.#table, owner, ...around }, lender)
   }
 
-  /** Registers the owner of a nested holding, which cannot wait for one: those around it may have them all. */
+  /** Registers the owner of a nested holding. It cannot wait for one: those around it may have them all. */
   #mustRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner {
     const owner = this.#tryRegister(parent, acrossEventLoop)
     if (owner) return owner
@@ -212,7 +216,9 @@ export class Tasks {
   }
 }
 
-/** An error of ours, whose stack then begins at these calls: it was made when they had been left. */
+/**
+ * Makes the stack of an error of ours begin at `calls`, because the error was made after they had returned.
+ */
 function beginningAt(error: unknown, calls: string): unknown {
   if (error instanceof LockwiseError && calls !== '') error.stack = stackBeginningAt(error, calls)
   return error

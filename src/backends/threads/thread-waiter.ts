@@ -1,15 +1,15 @@
 /**
- * How one thread waits for locks: it backs off, spins, or blocks. The blocking driver of acquire.ts.
+ * Waits for locks on behalf of one thread: it backs off, spins, or blocks. The blocking driver of acquire.ts.
  *
  * Source    backing off from a contended lock after D. Dice, "Malthusian locks" (2015).
- * Steps     1. Back off: where a thread meets busy locks every few microseconds, two threads that run at once
- *              mostly pass cache lines to and fro. One that holds nothing then sleeps for some 200 µs and
- *              leaves the locks to those that run.
+ * Steps     1. Back off: where a thread meets busy locks every few microseconds, two running threads mostly
+ *              move cache lines back and forth. A thread that holds nothing then sleeps for some 200 µs and
+ *              leaves the locks to the threads that run.
  *           2. Spin, then park: acquire.ts.
- * Fairness  A woken waiter needs some 50 µs to come, and can find the lock taken again. So a thread that
- *           wakes others again and again backs off itself, once in FAIR_MS, when it holds nothing
- *           (eventual fairness, as in Rust's parking_lot). This sleep is bounded, and a thread that has
- *           backed off starts to count anew, so none backs off twice for one lock.
+ * Fairness  A woken waiter needs some 50 µs to run, and can find the lock taken again. So a thread that
+ *           repeatedly wakes others backs off itself, once in FAIR_MS, when it holds nothing (eventual
+ *           fairness, as in Rust's parking_lot). This sleep is bounded, and a thread that has backed off
+ *           restarts its count, so none backs off twice for one lock.
  */
 
 import { elapsedMs } from '../../core/clock.ts'
@@ -20,7 +20,7 @@ import type { Owner } from './owners.ts'
 import type { Table } from './table.ts'
 import type { SleepEnd, Terms } from './wait.ts'
 
-/** Two busy locks within this time are one more degree of contention; every such time without, one less. */
+/** Two busy locks within this time raise the contention by one; every such time without lowers it by one. */
 const CONTENTION_WINDOW_MS = 0.002
 /** A thread that meets this much contention backs off. */
 const CONTENDED = 3
@@ -56,7 +56,7 @@ export class ThreadWaiter {
     this.#owner = owner
   }
 
-  /** Counts another busy lock; answers whether the thread meets so many that it should back off. */
+  /** Counts another busy lock; returns whether the thread meets so many that it should back off. */
   metBusyLock(): boolean {
     const now = elapsedMs()
     const windows = (now - this.#lastBusyMs) / CONTENTION_WINDOW_MS
@@ -65,14 +65,14 @@ export class ThreadWaiter {
     return this.#contention >= CONTENDED
   }
 
-  /** Sleeps briefly. Only for a thread that holds nothing: others would wait for it. */
+  /** Sleeps briefly. Only for a thread that holds nothing: others would wait for its locks. */
   backOff(): void {
     this.sleeps++
     this.#contention = 0
     Atomics.wait(this.#table.words, (this.#owner.slot + SLOT.nap) >> 2, 0, BACK_OFF_MS)
   }
 
-  /** Lets a waiter that was just woken go first, if it is time to. Only for a thread that holds nothing. */
+  /** Lets a waiter that was just woken go first, if that is due. Only for a thread that holds nothing. */
   letWokenGoFirst(): void {
     const now = elapsedMs()
     if (now - this.#lastFairMs < FAIR_MS || !mayBlock) return
@@ -81,10 +81,10 @@ export class ThreadWaiter {
   }
 
   /**
-   * Takes a lock that {@link takeAtOnce} has not got, however long that takes; false if it turns out to be
-   * abandoned, and no thread repairs it.
+   * Takes a lock after {@link takeAtOnce} failed, however long that takes. Returns false if the lock turns
+   * out to be abandoned and no owner repairs it.
    *
-   * @throws DeadlockError, LockTimeoutError; then it is not taken.
+   * @throws DeadlockError, LockTimeoutError; the lock is then not taken.
    */
   take(lock: number, mode: LockMode, terms: Terms): boolean {
     const [table, owner] = [this.#table, this.#owner]
@@ -93,7 +93,7 @@ export class ThreadWaiter {
     )
   }
 
-  /** Goes through an acquisition; sleeps by `Atomics.wait`. */
+  /** Runs an acquisition; sleeps by `Atomics.wait`. */
   #block(steps: Steps<boolean>): boolean {
     let step = steps.next()
     while (!step.done) {

@@ -1,4 +1,7 @@
-/** The error of a wait whose time is over: who was in the way, since when, and what that waits for itself. */
+/**
+ * The error of a wait that timed out: which holders blocked it, since when, and what they wait for
+ * themselves.
+ */
 
 import { LockTimeoutError } from '../../core/errors.ts'
 import { blockedText, holdersText } from '../../core/report-text.ts'
@@ -8,10 +11,10 @@ import { isMainThread } from './long-waits.ts'
 import { kindOf, type Owner } from './owners.ts'
 import { stripesText, type Table } from './table.ts'
 
-/** A main thread that is blocked for so long is told what that does to its event loop. */
+/** For a main thread that is blocked this long, the error also names the effect on its event loop. */
 const LONG_BLOCK_MS = 100
 
-/** For an owner that waits for a lock, whose wait is still published. */
+/** Makes the error for an owner that waits for a lock; its wait must still be published. */
 export function timedOut(
   table: Table,
   owner: Owner,

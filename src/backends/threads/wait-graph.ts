@@ -1,9 +1,12 @@
 /**
  * The wait-for graph between the owners of a table, read from their slots, and the search for a cycle in it.
  *
- * Edges, beside owner -> owner of the lock it waits for: the pending writer of a lock waits for its
- * readers, a task whose thread is blocked waits with that thread, a dead owner with its heir, and an owner
- * with the tasks nested in it, if its code waits for them: that must be proved (task-proof.ts).
+ * Edges lead from:
+ * - a waiter to the owner of the lock;
+ * - the pending writer of a lock to its readers;
+ * - a task to its thread, if that is blocked;
+ * - a dead owner to its recovering owner;
+ * - an owner to the tasks nested in it, if its code waits for them: that must be proved (task-proof.ts).
  *
  * Cost      a walk reads a few words for each owner that it reaches, and one for each owner of the table.
  */
@@ -15,7 +18,7 @@ import { epochOf, waitsForOf } from './published-wait.ts'
 import { hasPendingWriter, readersOf, readsAny } from './readers.ts'
 import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 
-/** One owner of a path, as it was read. `word` is 0 where it waits through another owner. */
+/** One owner on a path, as it was read. `word` is 0 if it waits through another owner. */
 export interface Step {
   readonly id: number
   readonly word: number
@@ -42,8 +45,8 @@ export function childrenIn(table: Table): Children {
 }
 
 /**
- * The path from `start` back to itself, depth first; or any cycle that it leads to. `undefined` if there is none.
- * `seen` collects the owners that it reached; for any cycle, `start` is one of them.
+ * The path from `start` back to itself, depth first; or any cycle that it leads to. `undefined` if there is
+ * none. `seen` collects the owners that it reached; in a search for any cycle, `start` must be one of them.
  */
 export function walk(
   table: Table,
@@ -76,7 +79,7 @@ export function walk(
   return undefined
 }
 
-/** The edges from an owner: the owners that it waits for, now. */
+/** The edges from an owner to the owners that it waits for now. */
 export function* edgesOf(
   table: Table,
   id: number,
@@ -99,7 +102,7 @@ export function* edgesOf(
     const heir = heirOf(table, id)
     if (heir !== 0) yield { step: through, next: heir }
   }
-  // A thread that blocks waits for that lock, and for nothing that its tasks wait for.
+  // A blocked thread waits only for that lock, not for anything that its tasks wait for.
   if (kind === THREAD_SLOT && word !== 0) return
   for (const child of children.get(id) ?? []) {
     if (waitsForOf(table, child) === 0 && !children.has(child)) continue
@@ -109,8 +112,8 @@ export function* edgesOf(
 }
 
 /**
- * Whether a thread holds what stood in its list as `entry`. Not looked for in the list, which the thread
- * can change meanwhile.
+ * Whether a thread still holds the lock, or the shared locks, that were in its list as `entry`. Does not read
+ * the list, because the thread can change it meanwhile.
  */
 function holdsStill(table: Table, id: number, entry: number): boolean {
   if (entry === nodeOf(table, id)) return readsAny(table, id)
@@ -119,7 +122,9 @@ function holdsStill(table: Table, id: number, entry: number): boolean {
   return ownerIn(word) === id && !hasPendingWriter(word)
 }
 
-/** The blockers of an owner that waits for a lock: its owner; or, if that is itself, the readers. */
+/**
+ * The blockers of an owner that waits for a lock: the lock's owner; or its readers, if that is the waiter.
+ */
 function* blockersOf(table: Table, lock: number, id: number): Generator<number> {
   const word = Atomics.load(table.words, addressOf(table, lock) >> 2)
   const holder = ownerIn(word)

@@ -1,10 +1,11 @@
 /**
- * One wait for a lock, from its publication to its end: what threads that block and tasks
- * that do not have in common (acquire.ts).
+ * One wait for a lock, from its publication to its end: the part that blocking threads and non-blocking tasks
+ * have in common (acquire.ts).
  *
- * A published wait stands until it is granted or given up, through spurious wake-ups too. Whenever it
- * is published, or the lock has changed hands, a deadlock is looked for before the next sleep. One that is
- * only suspected is looked for again after short sleeps, once for all waits of a thread (suspects.ts).
+ * A published wait stands until it is granted or given up, also through spurious wake-ups. After each
+ * publication, and each time the lock has changed hands, the wait looks for a deadlock before the next sleep.
+ * For one that it only suspects, it looks again after short sleeps, once for all waits of a thread
+ * (suspects.ts).
  */
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
@@ -23,22 +24,25 @@ import { addressOf, ownerIn, type Table } from './table.ts'
 import { damaged } from './table-layout.ts'
 import { timedOut } from './time-limit.ts'
 
-/** Nobody sleeps longer than this without looking at the lock again, and whether its owner lives. */
+/** The longest sleep of a waiter; after it, the waiter looks at the lock and checks that its owner lives. */
 export const LONGEST_SLEEP_MS = 100
 /**
- * The length of a first sleep, after which a waiter looks whether its announcement stands (acquire.ts).
- * A store leaves a processor's buffer within microseconds, also when it misses every cache, and at the
- * latest when the system switches threads: a millisecond is far longer.
+ * The length of a first sleep; after it the waiter checks that its waiter bits still stand (acquire.ts). A
+ * store leaves a processor's buffer within microseconds, even if it misses every cache, and at the latest
+ * when the system switches threads: a millisecond is far longer.
  */
 export const FIRST_SLEEP_MS = 1
-/** A wait that is over looks so often whether its lock is free just now: some ten microseconds. */
+/** A wait whose time is over looks this often whether its lock is free just now: some ten microseconds. */
 const LAST_LOOKS = 2000
 
-/** A wait that is not woken looks for a deadlock again after each sleep if its last look had so few steps. */
+/**
+ * A wait that is not woken searches again once its sleeps exceed the steps of its last search divided by
+ * this.
+ */
 const STEPS_PER_SLEEP = 32
 
 /**
- * How a sleep ended: by a wake-up, or because the word had changed; by time; or by time, but so early that it
+ * How a sleep ended: by a wake-up or because the word had changed; by time; or by time, but so early that it
  * proves nothing about the waiter bits.
  */
 export type SleepEnd = 'woken' | 'timed-out' | 'too-short'
@@ -47,15 +51,15 @@ export type SleepEnd = 'woken' | 'timed-out' | 'too-short'
 export interface Terms {
   /** Published stacks begin above this. */
   readonly caller: Caller | undefined
-  /** The stack to be published, where it is known already. */
+  /** The stack to publish, if it is already known. */
   readonly stack?: string
   /** When the request is given up, on the clock of `elapsedMs()`. */
   readonly untilMs?: number | undefined
-  /** How long that is from its beginning. */
+  /** The time limit, counted from the beginning of the request. */
   readonly timeoutMs?: number | undefined
 }
 
-/** A wait that is published from its making on. */
+/** A wait; its constructor publishes it. */
 export class Wait {
   readonly #table: Table
   readonly #owner: Owner
@@ -69,13 +73,13 @@ export class Wait {
   #isPublished = false
   #isChecked = false
   readonly #search: Search
-  /** Those that look for a deadlock with it, once it suspects one. */
+  /** The suspects that look for a deadlock with this wait, once it suspects one. */
   #suspects: Suspects | undefined
-  /** How many sleeps there were since a deadlock was looked for. */
+  /** The number of sleeps since the last search for a deadlock. */
   #sleeps = 0
   /** Whether the last sleep ended by time. */
   #hasSleptOut = false
-  /** Whether the waiter bits stood when that was so, and the sleep now may be long. */
+  /** Whether the waiter bits stood after such a sleep, so that the present sleep may be long. */
   #bitsStood = false
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
@@ -92,7 +96,7 @@ export class Wait {
     this.publish()
   }
 
-  /** Publishes the wait, at first or after {@link end}. */
+  /** Publishes the wait, first or again after {@link end}. */
   publish(): void {
     this.#isPublished = true
     this.#isChecked = false
@@ -105,7 +109,7 @@ export class Wait {
     })
   }
 
-  /** It is granted, or given up. Ending it again changes nothing. */
+  /** Ends the wait: it is granted or given up. A second call changes nothing. */
   end(): void {
     if (!this.#isPublished) return
     this.#isPublished = false
@@ -114,12 +118,12 @@ export class Wait {
     endWait(this.#table, this.#owner)
   }
 
-  /** It waits for others than before: a deadlock through them has not been looked for. */
+  /** Notes that the wait has new blockers: no search has looked for a deadlock through them. */
   change(): void {
     this.#isChecked = false
   }
 
-  /** Throws if the wait is a deadlock's victim; it has ended then. */
+  /** Throws if the wait is a deadlock's victim; the wait has then ended. */
   refuseDeadlock(): void {
     if (!this.#mayDeadlock) return
     const search = this.#search
@@ -128,7 +132,7 @@ export class Wait {
     if (search.report) throw new DeadlockError(search.report)
   }
 
-  /** Looks by itself, unless other waits of its thread suspect a deadlock: then one search is enough for all. */
+  /** Searches by itself, unless other waits of its thread suspect a deadlock: then one search serves all. */
   #lookForDeadlock(): void {
     const [table, owner, search] = [this.#table, this.#owner, this.#search]
     this.#isChecked = true
@@ -140,8 +144,9 @@ export class Wait {
   }
 
   /**
-   * A sleep is over. Woken, it may wait for another owner, or for the same one, which has had the lock from
-   * others meanwhile. Where it was not woken it looks now and then: the longer the way, the more seldom.
+   * Notes the end of a sleep. A woken wait may now wait for another owner, or for the same one, which has got
+   * the lock from others meanwhile. A wait that was not woken searches only now and then: the longer the last
+   * search, the less often.
    */
   slept(end: SleepEnd): void {
     if (end !== 'woken') this.#lookAfter()
@@ -151,15 +156,15 @@ export class Wait {
       this.#isChecked = false
   }
 
-  /** The sleep that is over proves nothing about the waiter bits: it was too short, or on another word. */
+  /** Notes that the last sleep proves nothing about the waiter bits: it was too short, or on another word. */
   distrustBits(): void {
     this.#hasSleptOut = false
   }
 
   /**
-   * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count.
-   * Returns how long to sleep at most on `seen | bits`; 0 where the word has changed, and must be looked
-   * at again. acquire.ts says when that is short.
+   * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count. Returns
+   * how long to sleep at most on `seen | bits`; 0 if the word has changed and needs another look. acquire.ts
+   * says when the time is short.
    */
   announce(at: number, seen: number, bits: number): number {
     const { words } = this.#table
@@ -171,7 +176,7 @@ export class Wait {
     return this.#bitsStood ? LONGEST_SLEEP_MS : FIRST_SLEEP_MS
   }
 
-  /** How long to sleep within the time limit, and `longestMs` at most. */
+  /** The time to sleep: at most `longestMs`, and within the time limit. */
   sleepMs(longestMs: number): number {
     const { untilMs } = this.#terms
     const pauseMs = this.#search.isSuspected ? this.#suspects?.pauseMs : undefined
@@ -180,9 +185,9 @@ export class Wait {
   }
 
   /**
-   * Throws if the time is over and the lock cannot be had: looks for as long as a spin lasts, since a
-   * thread that wakes late may not have looked for long. The wait has ended when it throws. Reports a wait
-   * that lasts long.
+   * Throws if the time is over and the lock is not available. Looks for as long as a spin lasts, because a
+   * thread that wakes late may not have looked for long. The wait has ended when it throws. Also reports a
+   * wait that lasts long.
    */
   refuseLate(): void {
     const { untilMs, timeoutMs, stack, caller } = this.#terms
@@ -194,21 +199,21 @@ export class Wait {
     const { seen } = this.#watch
     const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs)
     this.end()
-    // A wake-up that came too late for this wait is for the next. All others, while bits that this
-    // wait has set may still be wiped out: they rely on them.
+    // Pass on a wake-up that came too late for this wait. Wake all if bits that this wait has set may still
+    // be erased, because other waiters rely on them.
     const at = addressOf(this.#table, this.#lock) >> 2
     Atomics.notify(this.#table.words, at, this.#bitsStood ? 1 : Number.POSITIVE_INFINITY)
     throw error
   }
 
-  /** Whether the lock is open; or, where this owner is its pending writer, without readers. */
+  /** Whether the lock is open; or, if this owner is its pending writer, without readers. */
   #canBeHad(): boolean {
     const seen = Atomics.load(this.#table.words, addressOf(this.#table, this.#lock) >> 2)
     if (ownerIn(seen) !== this.#owner.id) return isOpen(seen)
     return readersOf(this.#table, this.#lock).next().done === true
   }
 
-  /** After a sleep that ended by time: do those live for whom it waits, are they anyone at all? */
+  /** Checks, after a sleep that ended by time, that the owners it waits for exist and live. */
   #lookAfter(): void {
     const table = this.#table
     this.#hasSleptOut = true
@@ -220,7 +225,7 @@ export class Wait {
     } else if (holder !== 0) {
       const isNobody = (): boolean => kindOf(table, holder) === FREE_SLOT
       if (!isNobody()) noticeEndOf(table, this.#owner, holder)
-      // Twice: its place may be another's by now, and the lock too.
+      // Look twice: another owner may have got the slot meanwhile, and the lock too.
       else if (Atomics.load(table.words, at) === seen && isNobody()) {
         throw damaged(`owner ${holder} holds a lock, and is nobody`)
       }
@@ -228,7 +233,10 @@ export class Wait {
   }
 }
 
-/** Wakes those who sleep on a lock that was just freed, as its waiter bits ask for: were there any? */
+/**
+ * Wakes the sleepers on a lock that was just released, as its waiter bits ask for; returns whether there were
+ * any.
+ */
 export function wake(words: Int32Array, word: number, bits: number): boolean {
   const most = (bits & WAKE_ALL) !== 0 ? Number.POSITIVE_INFINITY : 1
   return Atomics.notify(words, word >> 2, most) > 0

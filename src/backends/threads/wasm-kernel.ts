@@ -25,7 +25,7 @@ export function hasWebAssembly(): boolean {
   return typeof WebAssembly === 'object'
 }
 
-/** The error where a table's memory cannot be had. */
+/** The error if the memory for a table is not available. */
 export function noMemoryFor(bytes: number): LockUsageError {
   return new LockUsageError(`the system has no shared memory left for a table of ${bytes} bytes`)
 }
