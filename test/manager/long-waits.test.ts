@@ -91,9 +91,9 @@ describe('a long wait', { timeout: 20_000 }, () => {
       // Younger waiters change nothing; a different oldest waiter does.
       all.push(locks.request(names.slice(100), { label: 'younger' }, () => {}))
       all.push(locks.request('a', { label: 'other' }, () => {}))
-      await tick(900)
+      await tick(800)
       assert.deepEqual(seen(), [])
-      await tick(300)
+      await tick(400)
       assert.deepEqual(seen().sort(), ['a: other of 1, H', 'b:0: w of 1, H'])
       await end()
       await Promise.all(all)

@@ -23,12 +23,28 @@ import { SKIPPED, Tally } from './tally.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const FILES = [
-  ...['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen', 'context', 'deadlock'],
+  ...[
+    'web-locks',
+    'many',
+    'queue-rearrangement',
+    'bad-input',
+    'aborts',
+    'stolen',
+    'context',
+    'deadlock',
+  ],
   ...['order', 'refusals', 'owners', 'proof', 'unproved', 'certainty', 'long-waits', 'warnings'],
   ...['inspect', 'leaks'],
 ]
 /** A browser does not know the requester of a request by itself, so tests that need it are left out. */
-const FILES_IN_BROWSERS = ['web-locks', 'many', 'passing', 'bad-input', 'aborts', 'stolen']
+const FILES_IN_BROWSERS = [
+  'web-locks',
+  'many',
+  'queue-rearrangement',
+  'bad-input',
+  'aborts',
+  'stolen',
+]
 
 let isSound = true
 const isFormsOnly = process.argv.includes('--forms')
