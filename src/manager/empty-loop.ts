@@ -47,7 +47,7 @@ const MAX_LINES = 20
 const [FIRST_LOOK_MS, MOST_MS] = [1000, 60_000]
 
 /** With this many managers, all are checked at once: a program can make many before a timer fires. */
-const MAX_UNSEEN = 1000
+const MAX_UNSEEN = 100
 
 /** A manager that is kept in memory. */
 interface Kept {
