@@ -90,12 +90,12 @@ function move(from: number, to: number): void {
 }
 
 /** Waits for all threads: none leaves until the last has come. */
-function meet(place: number): void {
-  const come = Atomics.add(meeting, place, 1) + 1
+function meet(index: number): void {
+  const come = Atomics.add(meeting, index, 1) + 1
   const all = Math.ceil(come / members) * members
-  if (come === all) Atomics.notify(meeting, place)
-  for (let seen = come; seen < all; seen = Atomics.load(meeting, place)) {
-    Atomics.wait(meeting, place, seen)
+  if (come === all) Atomics.notify(meeting, index)
+  for (let seen = come; seen < all; seen = Atomics.load(meeting, index)) {
+    Atomics.wait(meeting, index, seen)
   }
 }
 

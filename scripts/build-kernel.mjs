@@ -32,8 +32,8 @@ ${lines?.map((line) => `  '${line}',`).join('\n')}
 ].join('')
 
 /** Where in it each setting stands: a signed LEB128 number of five bytes. */
-export const kernelPlaces = {
-${settings.map(({ name }, i) => `  ${name}: [${placesOf(i, name).join(', ')}],`).join('\n')}
+export const kernelOffsets = {
+${settings.map(({ name }, i) => `  ${name}: [${offsetsOf(i, name).join(', ')}],`).join('\n')}
 } as const
 `
 
@@ -95,19 +95,19 @@ function marker(setting) {
  * @param {number} setting
  * @param {string} name
  */
-function placesOf(setting, name) {
+function offsetsOf(setting, name) {
   const pattern = Buffer.from([0x41, 0, 0, 0, 0, 0])
   for (let i = 0; i < 5; i++) {
     pattern[i + 1] = ((marker(setting) >> (7 * i)) & 0x7f) | (i < 4 ? 0x80 : 0)
   }
-  const places = []
+  const offsets = []
   const all = Buffer.from(bytes)
   for (let at = all.indexOf(pattern); at >= 0; at = all.indexOf(pattern, at + 1))
-    places.push(at + 1)
+    offsets.push(at + 1)
   const uses = source.split(`(global.get $${name})`).length - 1
-  if (places.length !== uses || uses === 0)
-    throw new Error(`${name}: ${places.length} of ${uses} places found`)
-  return places
+  if (offsets.length !== uses || uses === 0)
+    throw new Error(`${name}: ${offsets.length} of ${uses} offsets found`)
+  return offsets
 }
 
 /** @param {URL} file */

@@ -74,7 +74,7 @@ function checkImport(file, line, specifier, [folder, mayImport]) {
   }
   imports.get(file)?.push(target)
   const allowed = [folder, ...mayImport].some(
-    (place) => target === place || (place.endsWith('/') && target.startsWith(place)),
+    (path) => target === path || (path.endsWith('/') && target.startsWith(path)),
   )
   if (!allowed) report(file, line, `${folder} may not import ${target}`)
 }

@@ -45,6 +45,7 @@ export {
   type Waiter,
 } from './core/report.ts'
 export type { LockInfo, LockManagerSnapshot } from './core/snapshot.ts'
+export type { KeepCallSites } from './manager/call-sites.ts'
 export {
   defineOrder,
   type NameOf,
@@ -59,5 +60,4 @@ export { LockManager } from './manager/lock-manager.ts'
 export { locks } from './manager/locks.ts'
 export type { LockManagerOptions } from './manager/manager-options.ts'
 export type { AcquireOptions, Names, RequestOptions, TryAcquireOptions } from './manager/options.ts'
-export type { KeepPlaces } from './manager/places.ts'
 export { Scope } from './manager/scope.ts'

@@ -34,14 +34,14 @@ const PART = 1024
 
 /** Returns the total of accounts 1 to `last` (record numbers); a `pace` makes the audit gentle. */
 export function audit(
-  way: Auditing,
+  auditing: Auditing,
   locks: SharedLocks,
   accounts: Accounts,
   last: number,
   pace?: Pace,
 ): number {
-  if (way === 'unlocked') return sumOfBalances(accounts, last)
-  if (way === 'snapshot') return snapshotSum(locks, accounts, last, pace)
+  if (auditing === 'unlocked') return sumOfBalances(accounts, last)
+  if (auditing === 'snapshot') return snapshotSum(locks, accounts, last, pace)
   pace?.begin()
   const total = locks.holdAll(() => sumOfBalances(accounts, last))
   pace?.rest()

@@ -74,7 +74,7 @@ export interface TracedLock {
 }
 
 /** The maximum number of traced lock events. */
-export const MOST_TRACED = 4_000_000
+export const MAX_TRACED = 4_000_000
 
 /** Allocates the control words of a run. */
 export function allocateControl(tellers: number): Int32Array {

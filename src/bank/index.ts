@@ -3,7 +3,7 @@
  */
 
 export { Bank, type BankHandle } from './bank.ts'
-export { MOST_TRACED, type TracedLock } from './control.ts'
+export { MAX_TRACED, type TracedLock } from './control.ts'
 export { AmountError, formatCents, parseCents } from './money.ts'
 export type {
   AuditOptions,
@@ -15,7 +15,7 @@ export type {
 export {
   breaksPromise,
   lockName,
-  MOST_REPORTS,
+  MAX_REPORTS,
   type Outcome,
   type RunResult,
 } from './result.ts'

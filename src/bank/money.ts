@@ -6,7 +6,7 @@ export class AmountError extends Error {
 }
 
 const PLAIN = /^0*(\d*)(?:\.(\d*))?$/
-const LARGEST_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
+const MAX_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
  * Returns the cents in a plain decimal amount such as `245.20`, `245.2`, `245` or `.20`.
@@ -20,9 +20,8 @@ export function parseCents(text: string): number {
   const [, whole = '', fraction = ''] = match
   if (/[1-9]/.test(fraction.slice(2))) throw new AmountError('an amount with at most two decimals')
   const cents =
-    whole.length > 16 ? LARGEST_CENTS + 1n : BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
-  if (cents > LARGEST_CENTS)
-    throw new AmountError(`an amount up to ${formatCents(Number(LARGEST_CENTS))}`)
+    whole.length > 16 ? MAX_CENTS + 1n : BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
+  if (cents > MAX_CENTS) throw new AmountError(`an amount up to ${formatCents(Number(MAX_CENTS))}`)
   return Number(cents)
 }
 

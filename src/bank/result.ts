@@ -26,7 +26,7 @@ export interface RunResult {
   readonly sleeps: number
   /** The number of deadlocks; each was broken by rejecting one transfer. */
   readonly deadlocksBroken: number
-  /** The first deadlocks, at most {@link MOST_REPORTS}. */
+  /** The first deadlocks, at most {@link MAX_REPORTS}. */
   readonly deadlocks: readonly DeadlockReport[]
   /** False if the signal ended the run early. */
   readonly complete: boolean
@@ -36,7 +36,7 @@ export interface RunResult {
 }
 
 /** The maximum number of reports kept for one run; further deadlocks are only counted. */
-export const MOST_REPORTS = 1000
+export const MAX_REPORTS = 1000
 
 /** The name of a lock in a trace: the account behind it, or the lock that accounts share. */
 export function lockName(

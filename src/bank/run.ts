@@ -8,7 +8,7 @@ import {
   allocateControl,
   CONTROL,
   clearCounts,
-  MOST_TRACED,
+  MAX_TRACED,
   publishedCounts,
   type TellerData,
   type TellerMessage,
@@ -17,7 +17,7 @@ import {
 import { tellerStarter } from './node.ts'
 import { observed } from './observed.ts'
 import type { RunOptions } from './options.ts'
-import { lockName, MOST_REPORTS, type RunResult, resultOf, sum, transfersAsked } from './result.ts'
+import { lockName, MAX_REPORTS, type RunResult, resultOf, sum, transfersAsked } from './result.ts'
 
 /**
  * Runs the bank once.
@@ -111,7 +111,7 @@ class Run {
   }
 
   #keep(report: DeadlockReport): void {
-    if (this.#reports.length >= MOST_REPORTS) return
+    if (this.#reports.length >= MAX_REPORTS) return
     const { strategy, accountName } = this.#options
     this.#reports.push(
       relabelLocks(report, (lock) => lockName(strategy, Number(lock), accountName)),
@@ -138,7 +138,7 @@ class Run {
   }
 
   #traceMemory(): Int32Array {
-    const events = Math.min(2 * transfersAsked(this.#options) + this.#options.threads, MOST_TRACED)
+    const events = Math.min(2 * transfersAsked(this.#options) + this.#options.threads, MAX_TRACED)
     return new Int32Array(new SharedArrayBuffer(8 * events))
   }
 

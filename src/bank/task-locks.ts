@@ -27,8 +27,9 @@ export class TaskLocks {
   constructor(options: CheckedRun) {
     this.#options = options
     // Nested requests can deadlock, and the report must then have every call site.
-    const places = strategyNamed(options.strategy).taking === 'payer first' ? 'always' : 'sampled'
-    this.manager = new LockManager({ deadlockAfterMs: 0, trackOrder: false, places })
+    const callSites =
+      strategyNamed(options.strategy).taking === 'payer first' ? 'always' : 'sampled'
+    this.manager = new LockManager({ deadlockAfterMs: 0, trackOrder: false, callSites })
     const numbers = new Set(Array.from(options.balances, (_, account) => this.numberOf(account)))
     const isTooMany = numbers.size > MAX_LOCKS
     this.#beside = isTooMany ? [shared(WHOLE)] : []

@@ -8,12 +8,12 @@
 
 import { DeadlockError, type DeadlockReport, relabelLocks } from '../index.ts'
 import { type CheckedRun, checkRun } from './check-options.ts'
-import { MOST_TRACED, noCounts, type TracedLock } from './control.ts'
+import { MAX_TRACED, noCounts, type TracedLock } from './control.ts'
 import { type Carrier, Draw } from './draw.ts'
 import { nextTurn } from './node.ts'
 import { observed } from './observed.ts'
 import type { TaskRunOptions } from './options.ts'
-import { MOST_REPORTS, type RunResult, resultOf, sum } from './result.ts'
+import { MAX_REPORTS, type RunResult, resultOf, sum } from './result.ts'
 import { strategyNamed } from './strategies.ts'
 import { nameOf, TaskLocks } from './task-locks.ts'
 import { DONE, REFUSED } from './workload.ts'
@@ -207,13 +207,13 @@ class TaskRun {
   }
 
   #note(teller: number, position: 1 | 2, lock: number): void {
-    if (this.#options.trace && this.#trace.length < MOST_TRACED) {
+    if (this.#options.trace && this.#trace.length < MAX_TRACED) {
       this.#trace.push({ teller, position, lock })
     }
   }
 
   #keep(report: DeadlockReport): void {
-    if (this.#reports.length >= MOST_REPORTS) return
+    if (this.#reports.length >= MAX_REPORTS) return
     this.#reports.push(relabelLocks(report, (name) => this.#locks.labelOf(`${name}`)))
   }
 }

@@ -1,6 +1,6 @@
 /** Formats the runs as text: refused orders, a table, the deadlock, and a summary of the table. */
 
-import { formatCents, lockName, MOST_TRACED, strategyNamed } from '../bank/index.ts'
+import { formatCents, lockName, MAX_TRACED, strategyNamed } from '../bank/index.ts'
 import { deadlockText, visible } from '../explain/index.ts'
 import { tableText } from './bank-table.ts'
 import type { FinishedRun, Workload } from './bank-workload.ts'
@@ -48,7 +48,7 @@ export function* traceText(
     count++
   }
   if (count === 0) yield `${run.strategy}: takes no locks\n`
-  if (count >= MOST_TRACED) yield `${run.strategy}: the trace ends here, after ${count} locks\n`
+  if (count >= MAX_TRACED) yield `${run.strategy}: the trace ends here, after ${count} locks\n`
 }
 
 function refusedText(runs: readonly FinishedRun[]): string {

@@ -25,7 +25,7 @@ export interface OrdersFile {
 }
 
 /** The maximum total of all accounts, in cents. */
-const LARGEST_TOTAL = Number.MAX_SAFE_INTEGER
+const MAX_TOTAL = Number.MAX_SAFE_INTEGER
 
 /** Reads `account,balance`. */
 export function readAccounts(file: string): AccountsFile {
@@ -42,8 +42,8 @@ export function readAccounts(file: string): AccountsFile {
     lineOf.set(name, line)
     const balance = cents(file, line, 'balance', text)
     total += balance
-    if (total > LARGEST_TOTAL) {
-      const most = `opening balances of at most ${formatCents(LARGEST_TOTAL)} together`
+    if (total > MAX_TOTAL) {
+      const most = `opening balances of at most ${formatCents(MAX_TOTAL)} together`
       throw fault(file, line, 'balance', most, text)
     }
     names.push(name)
@@ -104,13 +104,13 @@ function readRows(
   columns: readonly string[],
   visit: (line: number, fields: readonly string[]) => void,
 ): void {
-  let header: { readonly names: readonly string[]; readonly places: readonly number[] } | undefined
+  let header: { readonly names: readonly string[]; readonly indexes: readonly number[] } | undefined
   eachRecord(file, (line, record) => {
     if (header === undefined) {
-      header = { names: record, places: placesIn(file, line, record, columns) }
+      header = { names: record, indexes: indexesOf(file, line, record, columns) }
       return
     }
-    const { names, places } = header
+    const { names, indexes } = header
     if (record.length !== names.length) {
       const column = names[record.length] ?? names.at(-1)
       throw new InputError(
@@ -120,7 +120,7 @@ function readRows(
     }
     visit(
       line,
-      places.map((place) => record[place] as string),
+      indexes.map((index) => record[index] as string),
     )
   })
   if (header === undefined) {
@@ -131,20 +131,20 @@ function readRows(
 }
 
 /** Returns the index of each column in a row. */
-function placesIn(
+function indexesOf(
   file: string,
   line: number,
   header: readonly string[],
   columns: readonly string[],
 ): number[] {
   return columns.map((column) => {
-    const place = header.indexOf(column)
-    if (place !== header.lastIndexOf(column)) {
+    const index = header.indexOf(column)
+    if (index !== header.lastIndexOf(column)) {
       throw new InputError(
         `${visible(file)}, line ${line}, column "${column}": expected one column of this name`,
       )
     }
-    if (place >= 0) return place
+    if (index >= 0) return index
     throw new InputError(
       `${visible(file)}, line ${line}: expected a column "${column}" in the header, found ` +
         visible(header.map((name) => `"${name}"`).join(', ')).slice(0, 80),

@@ -6,7 +6,7 @@ import { likelyEncoding, utf16In, validUtf8Length } from './encoding.ts'
 import { InputError } from './errors.ts'
 
 /** The maximum file size: JavaScript strings are not longer. */
-const LARGEST_FILE = 2 ** 29 - 2 ** 20
+const MAX_FILE_BYTES = 2 ** 29 - 2 ** 20
 
 /**
  * Reads a file as text.
@@ -43,12 +43,12 @@ function notUtf8(file: string, bytes: Buffer, bad: number): InputError {
  * Indices must ascend. A line ends with CR, LF or both. (The parser's own count takes a CR LF inside a field
  * for two line ends.)
  */
-export function lineCounter(bytes: Buffer): (place: number) => number {
+export function lineCounter(bytes: Buffer): (offset: number) => number {
   const [LF, CR] = [10, 13]
   let at = 0
   let line = 1
-  return (place) => {
-    while (at < place || bytes[at] === LF || bytes[at] === CR) {
+  return (offset) => {
+    while (at < offset || bytes[at] === LF || bytes[at] === CR) {
       if (bytes[at] === CR || (bytes[at] === LF && bytes[at - 1] !== CR)) line++
       at++
     }
@@ -61,9 +61,9 @@ function readBytes(file: string): Buffer {
   // A terminal or a device has no end.
   if (stats.isCharacterDevice() || stats.isBlockDevice()) throw unreadable(file, 'a device')
   // A pipe has no size before it is read.
-  const bytes = stats.size > LARGEST_FILE ? undefined : attempt(file, () => readFileSync(file))
-  if (bytes === undefined || bytes.length > LARGEST_FILE) {
-    throw new InputError(`${visible(file)}: expected at most ${LARGEST_FILE >> 20} MiB`)
+  const bytes = stats.size > MAX_FILE_BYTES ? undefined : attempt(file, () => readFileSync(file))
+  if (bytes === undefined || bytes.length > MAX_FILE_BYTES) {
+    throw new InputError(`${visible(file)}: expected at most ${MAX_FILE_BYTES >> 20} MiB`)
   }
   return bytes
 }

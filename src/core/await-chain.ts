@@ -170,7 +170,7 @@ function isRuntimes(call: Call): boolean {
 /** Whether a call runs a module's own code. A function's code begins later in the file. */
 function isModule(call: Call): boolean {
   const begins = [call.getEnclosingLineNumber?.(), call.getEnclosingColumnNumber?.()]
-  return !call.getFunctionName() && begins.every((place) => place === 1)
+  return !call.getFunctionName() && begins.every((position) => position === 1)
 }
 
 let verdict: Promise<boolean> | undefined

@@ -30,13 +30,13 @@ export function planFor<Lock extends Link<Lock>>(
   else sortShort(wanted, compare)
   let plan = wanted[wanted.length - 1] as Lock
   for (let i = wanted.length - 2; i >= 0; i--) {
-    const want = wanted[i] as Lock
-    if (want.name !== plan.name) {
-      want.next = plan
-      plan = want
-    } else if (want.mode === 'exclusive') {
-      want.next = plan.next
-      plan = want
+    const lock = wanted[i] as Lock
+    if (lock.name !== plan.name) {
+      lock.next = plan
+      plan = lock
+    } else if (lock.mode === 'exclusive') {
+      lock.next = plan.next
+      plan = lock
     }
   }
   return plan
@@ -59,11 +59,11 @@ function sortShort<Lock extends WantedLock<string>>(
   compare: (a: string, b: string) => number,
 ): void {
   for (let i = 1; i < wanted.length; i++) {
-    const want = wanted[i] as Lock
+    const lock = wanted[i] as Lock
     let at = i
-    for (; at > 0 && compare((wanted[at - 1] as Lock).name, want.name) > 0; at--) {
+    for (; at > 0 && compare((wanted[at - 1] as Lock).name, lock.name) > 0; at--) {
       wanted[at] = wanted[at - 1] as Lock
     }
-    wanted[at] = want
+    wanted[at] = lock
   }
 }

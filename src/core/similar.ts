@@ -8,9 +8,9 @@
  */
 
 /** The maximum number of distinguished kinds: for the same lines, and for reports of unknown lines. */
-const [MOST_OF_LINES, MOST_UNKNOWN] = [4, 100]
+const [MAX_OF_LINES, MAX_OF_UNKNOWN_LINES] = [4, 100]
 /** The number of UTF-16 code units of the classes that are compared. */
-const LONGEST_CLASSES = 1000
+const MAX_CLASSES_LENGTH = 1000
 
 /** The number of reports of each kind. */
 export class SimilarReports {
@@ -29,14 +29,14 @@ export class SimilarReports {
    * before it; for a kind that is not distinguished, at least the number from the same lines.
    */
   add(lines: string, classes: string): number {
-    const kind = JSON.stringify([lines, classes.slice(0, LONGEST_CLASSES)])
+    const kind = JSON.stringify([lines, classes.slice(0, MAX_CLASSES_LENGTH)])
     const before = this.#counts.get(kind)
     if (before !== undefined) {
       this.#counts.set(kind, before + 1)
       return before
     }
     const ofLines = this.#ofLines.get(lines) ?? 0
-    const isDistinguished = ofLines < (lines === '' ? MOST_UNKNOWN : MOST_OF_LINES)
+    const isDistinguished = ofLines < (lines === '' ? MAX_OF_UNKNOWN_LINES : MAX_OF_LINES)
     if (isDistinguished && this.#counts.size >= this.#maxKinds) return this.#others++
     this.#ofLines.set(lines, ofLines + 1)
     if (!isDistinguished) return ofLines

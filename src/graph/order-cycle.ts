@@ -31,9 +31,9 @@ export interface Budget {
 }
 
 /** A path through the graph, given by its last edge. */
-interface Way {
+interface Path {
   readonly edge: OrderEdge
-  readonly before: Way | undefined
+  readonly before: Path | undefined
   /** The gates that all its edges share. */
   readonly gates: ReadonlySet<string>
 }
@@ -47,25 +47,25 @@ export function cycleThrough(
   edgesFrom: EdgesFrom,
   budget: Budget,
 ): OrderEdge[] | undefined {
-  const start: Way = { edge: closing, before: undefined, gates: gatesOf(closing, closing.gates) }
+  const start: Path = { edge: closing, before: undefined, gates: gatesOf(closing, closing.gates) }
   const arrived = new Map([[closing.wanted, [start]]])
-  const ways = [start]
-  for (const way of ways) {
-    for (const edges of edgesFrom(way.edge.wanted)) {
+  const paths = [start]
+  for (const path of paths) {
+    for (const edges of edgesFrom(path.edge.wanted)) {
       for (const edge of edges) {
         if (budget.steps-- <= 0) return undefined
-        if (!meet(way.edge, edge)) continue
-        budget.steps -= way.gates.size
-        const next: Way = { edge, before: way, gates: gatesOf(edge, way.gates) }
+        if (!meet(path.edge, edge)) continue
+        budget.steps -= path.gates.size
+        const next: Path = { edge, before: path, gates: gatesOf(edge, path.gates) }
         if (edge.wanted === closing.held) {
           if (next.gates.size === 0 && meet(edge, closing)) return edgesOf(next)
           continue
         }
         const others = arrived.get(edge.wanted)
         if (others === undefined) arrived.set(edge.wanted, [next])
-        else if (isAnyAsGood(others, next, budget) || holds(way, edge.wanted, budget)) continue
+        else if (isAnyAsGood(others, next, budget) || holds(path, edge.wanted, budget)) continue
         else others.push(next)
-        ways.push(next)
+        paths.push(next)
       }
     }
   }
@@ -91,9 +91,9 @@ function meet(wanting: OrderEdge, holding: OrderEdge): boolean {
   return !(wanting.wantedShared && holding.heldShared)
 }
 
-/** Whether one of `ways` to the same node can continue wherever `other` can. */
-function isAnyAsGood(ways: readonly Way[], other: Way, budget: Budget): boolean {
-  for (const { edge, gates } of ways) {
+/** Whether one of `paths` to the same node can continue wherever `other` can. */
+function isAnyAsGood(paths: readonly Path[], other: Path, budget: Budget): boolean {
+  for (const { edge, gates } of paths) {
     if (edge.wantedShared && !other.edge.wantedShared) continue
     budget.steps -= 1 + gates.size
     if (isWithin(gates, other.gates)) return true
@@ -102,16 +102,16 @@ function isAnyAsGood(ways: readonly Way[], other: Way, budget: Budget): boolean 
 }
 
 /** Whether a node is held on some edge of a path. */
-function holds(way: Way, node: string, budget: Budget): boolean {
-  for (let at: Way | undefined = way; at; at = at.before) {
+function holds(path: Path, node: string, budget: Budget): boolean {
+  for (let at: Path | undefined = path; at; at = at.before) {
     budget.steps--
     if (at.edge.held === node) return true
   }
   return false
 }
 
-function edgesOf(way: Way): OrderEdge[] {
+function edgesOf(path: Path): OrderEdge[] {
   const edges: OrderEdge[] = []
-  for (let at: Way | undefined = way; at; at = at.before) edges.push(at.edge)
+  for (let at: Path | undefined = path; at; at = at.before) edges.push(at.edge)
   return edges.reverse()
 }

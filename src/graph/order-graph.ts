@@ -13,8 +13,8 @@
  * Two nodes have one edge for each pair of modes that was seen, so that a cycle consists of real events.
  *
  * Cost: two look-ups and a check of the gates for a known pair; a search for a new one. One request makes at
- * most {@link MOST_PAIRS} look-ups and {@link MOST_STEPS} search steps. Memory: one entry for each edge, at
- * most {@link MOST_EDGES}, with names up to {@link LONGEST_NAME}. The graph does not record beyond these
+ * most {@link MAX_PAIRS} look-ups and {@link MAX_STEPS} search steps. Memory: one entry for each edge, at
+ * most {@link MAX_EDGES}, with names up to {@link MAX_NAME_LENGTH}. The graph does not record beyond these
  * limits.
  */
 
@@ -26,19 +26,19 @@ import { isPowerOfTen, SimilarReports } from '../core/similar.ts'
 import { type Budget, cycleThrough, isWithin, type OrderEdge } from './order-cycle.ts'
 
 /** The maximum number of edges in the graph. */
-export const MOST_EDGES = 16_384
+export const MAX_EDGES = 16_384
 /**
  * The maximum length of a name, in UTF-16 code units. Requests that involve a longer name are not recorded:
  * without that name as a gate, the graph would show impossible cycles.
  */
-const LONGEST_NAME = 256
+const MAX_NAME_LENGTH = 256
 /** The maximum number of pairs of a held and a requested lock that are checked for one request. */
-const MOST_PAIRS = 4096
+const MAX_PAIRS = 4096
 /** The maximum number of search steps for one request. */
-const MOST_STEPS = 100_000
+const MAX_STEPS = 100_000
 
 /** The request that adds locks; its description is computed only if needed. */
-export interface Wisher<Held extends WantedLock<string> = WantedLock<string>> {
+export interface WantedBy<Held extends WantedLock<string> = WantedLock<string>> {
   label(): string
   /** The call stack of the request. */
   wantedAt(): Pick<PossibleDeadlockEdge, 'wantedAt'>
@@ -70,12 +70,12 @@ class Graph {
 export class OrderGraph {
   readonly #classes = new Graph()
   readonly #names = new Graph()
-  readonly #told = new Set<string>()
+  readonly #reported = new Set<string>()
   readonly #similar: SimilarReports
   readonly #maxEdges: number
   #edges = 0
 
-  constructor(maxEdges: number = MOST_EDGES) {
+  constructor(maxEdges: number = MAX_EDGES) {
     this.#maxEdges = maxEdges
     this.#similar = new SimilarReports(maxEdges)
   }
@@ -88,15 +88,15 @@ export class OrderGraph {
   /** Whether recording this would change nothing: all its edges are known, and none would lose a gate. */
   isKnown(held: readonly WantedLock<string>[], wanted: readonly WantedLock<string>[]): boolean {
     if (isAnyTooLong(held) || isAnyTooLong(wanted)) return true
-    let alone: ReadonlySet<string> | undefined
+    let exclusive: ReadonlySet<string> | undefined
     let within = NO_NAMES
     return everyPair(held, wanted, (from, to, fromClass, toClass) => {
       const edge = this.#edgeOf(from, to, fromClass, toClass)
       if (edge === undefined) return false
       // Edges that were recorded together share one set of gates.
       if (edge.gates.size === 0 || edge.gates === within) return true
-      alone ??= namesAlone(held)
-      if (!isWithin(edge.gates, alone)) return false
+      exclusive ??= exclusiveNames(held)
+      if (!isWithin(edge.gates, exclusive)) return false
       within = edge.gates
       return true
     })
@@ -113,25 +113,25 @@ export class OrderGraph {
   record<Held extends WantedLock<string>>(
     held: readonly Held[],
     wanted: readonly WantedLock<string>[],
-    wisher: Wisher<Held>,
+    wisher: WantedBy<Held>,
   ): PossibleDeadlockReport[] {
     const reports: PossibleDeadlockReport[] = []
-    const alone = namesAlone(held)
+    const exclusive = exclusiveNames(held)
     const left = new Map<ReadonlySet<string>, ReadonlySet<string>>()
     const beside = new Map<string, ReadonlySet<string>>()
     const gatesBeside = (cls: string): ReadonlySet<string> => {
-      const gates = beside.get(cls) ?? ofOtherClasses(alone, cls)
+      const gates = beside.get(cls) ?? ofOtherClasses(exclusive, cls)
       beside.set(cls, gates)
       return gates
     }
-    const budget: Budget = { steps: MOST_STEPS }
+    const budget: Budget = { steps: MAX_STEPS }
     everyPair(held, wanted, (from, to, fromClass, toClass) => {
       const isInside = fromClass === toClass
       const graph = isInside ? this.#names : this.#classes
       let edge = this.#edgeOf(from, to, fromClass, toClass)
       if (edge) {
         const { gates } = edge
-        if (!left.has(gates)) left.set(gates, common(gates, alone))
+        if (!left.has(gates)) left.set(gates, common(gates, exclusive))
         edge.gates = left.get(gates) ?? NO_NAMES
         if (edge.gates.size === gates.size) return true
       } else if (this.#edges < this.#maxEdges) {
@@ -144,14 +144,14 @@ export class OrderGraph {
           label: wisher.label(),
           ...wisher.heldAt(from),
           ...wisher.wantedAt(),
-          gates: isInside || from.mode === 'shared' ? alone : gatesBeside(fromClass),
+          gates: isInside || from.mode === 'shared' ? exclusive : gatesBeside(fromClass),
           heldShared: from.mode === 'shared',
           wantedShared: to.mode === 'shared',
         }
         graph.add(edge)
       } else return true
       const cycle = graph.cycleThrough(edge, budget)
-      if (cycle && !this.#isTold(cycle)) {
+      if (cycle && !this.#isReported(cycle)) {
         const similar = this.#countSimilar(cycle)
         if (similar === 0 || isPowerOfTen(similar)) {
           reports.push({
@@ -187,12 +187,12 @@ export class OrderGraph {
   }
 
   /** Returns whether a cycle was reported before, and marks it as reported. */
-  #isTold(cycle: readonly OrderEdge[]): boolean {
+  #isReported(cycle: readonly OrderEdge[]): boolean {
     const nodes = cycle.map(({ held }) => held)
     const first = nodes.indexOf([...nodes].sort()[0] as string)
     const key = JSON.stringify([...nodes.slice(first), ...nodes.slice(0, first)])
-    if (this.#told.has(key)) return true
-    if (this.#told.size < this.#maxEdges) this.#told.add(key)
+    if (this.#reported.has(key)) return true
+    if (this.#reported.size < this.#maxEdges) this.#reported.add(key)
     return false
   }
 
@@ -209,7 +209,7 @@ export class OrderGraph {
 const NO_NAMES: ReadonlySet<string> = new Set()
 
 function isAnyTooLong(locks: readonly WantedLock<string>[]): boolean {
-  for (const { name } of locks) if (name.length > LONGEST_NAME) return true
+  for (const { name } of locks) if (name.length > MAX_NAME_LENGTH) return true
   return false
 }
 
@@ -239,7 +239,7 @@ function everyPair<Held extends WantedLock<string>>(
         if (isAsLast) continue
         if (toClass === toClasses[i - 1] && to.mode === wanted[i - 1]?.mode) continue
       }
-      if (++pairs > MOST_PAIRS) return true
+      if (++pairs > MAX_PAIRS) return true
       if (!see(from, to, fromClass, toClass)) return false
     }
   }
@@ -247,7 +247,7 @@ function everyPair<Held extends WantedLock<string>>(
 }
 
 /** The names held exclusively. A single held lock is no gate: it is the source of the edge. */
-function namesAlone(held: readonly WantedLock<string>[]): ReadonlySet<string> {
+function exclusiveNames(held: readonly WantedLock<string>[]): ReadonlySet<string> {
   if (held.length < 2) return NO_NAMES
   return new Set(held.filter(({ mode }) => mode === 'exclusive').map(({ name }) => name))
 }

@@ -4,13 +4,13 @@ import type { Backend, PlanNode } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
 import { locksIn } from '../core/plan.ts'
 import { onAbort } from './aborts.ts'
+import type { CallSites } from './call-sites.ts'
 import { coarseNow, now } from './clock.ts'
 import { withDetails } from './details.ts'
 import type { LateRequests } from './late-requests.ts'
 import type { Losses } from './losses.ts'
 import { nestIn } from './nesting.ts'
 import type { OrderChecker } from './order-checker.ts'
-import type { Places } from './places.ts'
 import { type Request, stopBy } from './request.ts'
 import { isAborted, reasonOf } from './signals.ts'
 import { hasWaiting } from './task-owners.ts'
@@ -28,7 +28,7 @@ interface Ender {
 export interface AdmissionOptions {
   readonly engine: Ender
   readonly backend: Backend<Request>
-  readonly places: Places
+  readonly callSites: CallSites
   readonly order: OrderChecker | undefined
   readonly watchdog: Watchdog
   readonly losses: Losses
@@ -38,15 +38,15 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #engine: Ender
   readonly #backend: Backend<Request>
-  readonly #places: Places
+  readonly #callSites: CallSites
   readonly #order: OrderChecker | undefined
   readonly #watchdog: Watchdog
   readonly #losses: Losses
 
-  constructor({ engine, backend, places, order, watchdog, losses }: AdmissionOptions) {
+  constructor({ engine, backend, callSites, order, watchdog, losses }: AdmissionOptions) {
     this.#engine = engine
     this.#backend = backend
-    this.#places = places
+    this.#callSites = callSites
     this.#order = order
     this.#watchdog = watchdog
     this.#losses = losses
@@ -56,7 +56,7 @@ export class Admission {
   enter(request: Request, caller: Caller): boolean {
     const { options, holder } = request
     request.coarseSince = coarseNow()
-    this.#places.keepSome(request, caller)
+    this.#callSites.keepSome(request, caller)
     if (holder !== undefined && !options.detached) this.#enterNested(request, holder, caller)
     else this.#ask(request, caller)
     if (options.signal && request.state !== 'ended') this.#listen(request, options.signal)
@@ -84,7 +84,7 @@ export class Admission {
     this.#ask(request, caller)
     if (request.state === 'granted') return
     request.coarseSince = now()
-    this.#places.keep(request, caller)
+    this.#callSites.keep(request, caller)
   }
 
   /**

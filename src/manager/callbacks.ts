@@ -73,7 +73,7 @@ export class Callbacks {
   }
 
   /** Calls a callback although its lock was stolen before it began, as Web Locks does. */
-  callRobbed(request: Request): void {
+  callStolen(request: Request): void {
     const { callback, holder } = request
     try {
       const value = callback?.(new Lock(request), new Scope(this.#calls, holder))

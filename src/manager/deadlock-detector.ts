@@ -201,10 +201,10 @@ export class DeadlockDetector {
   async #proveAround(requests: readonly Request[]): Promise<void> {
     const [request] = requests
     const holder = requests.length === 1 ? request?.holder : undefined
-    const { standsBehind } = this.#graph
+    const { waitsBehind } = this.#graph
     // A cycle is complete where it reaches the holder again: its other nested requests need not be read.
     const onwards = (node: Request): Iterable<Request> =>
-      holder !== undefined && codeOf(node) === holder && node !== request ? [] : standsBehind(node)
+      holder !== undefined && codeOf(node) === holder && node !== request ? [] : waitsBehind(node)
     const nested: Request[] = []
     for (const node of reachable(requests, onwards)) if (node.holder) nested.push(node)
     await prove(nested)

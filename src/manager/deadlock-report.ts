@@ -1,9 +1,9 @@
 /** Makes the report of a cycle of requests, as plain data. */
 
 import type { DeadlockHeldLock, DeadlockMember, DeadlockReport } from '../core/report.ts'
+import type { CallSites } from './call-sites.ts'
 import { now } from './clock.ts'
 import { type Cycle, isProved, nextOf, victimOf } from './cycle.ts'
-import type { Places } from './places.ts'
 import { isEndProved } from './proof.ts'
 import { describeHolder } from './root-holders.ts'
 import { locksOf, type WaitGraph } from './wait-graph.ts'
@@ -15,7 +15,7 @@ const MAX_BLOCKERS = 10
 export function reportOf(
   cycle: Cycle,
   hasVictim: boolean,
-  places: Places,
+  callSites: CallSites,
   graph: WaitGraph,
 ): DeadlockReport {
   const at = now()
@@ -26,15 +26,15 @@ export function reportOf(
     const before = links.at(i - 1) as Cycle[number]
     const { name, mode, holders } = graph.lackBehind(waiting, blocker)
     const wantedFrom = graph.lackBehind(before.waiting, before.blocker).name
-    const waitsAt = places.of(waiting)
-    const awaitChain = places.ofChain(waiting, before.blocker)
+    const waitsAt = callSites.of(waiting)
+    const awaitChain = callSites.ofChain(waiting, before.blocker)
     return {
       waiter: { kind: 'request', id: waiting.id, label: waiting.label },
       holds: locksOf(waiting.holder).map((lock): DeadlockHeldLock => {
         const isWanted = lock.name === wantedFrom && lock.by === before.blocker
         return {
-          ...describeHolder(lock, lock.by, places, at),
-          ...(isWanted && places.ofHeld(lock.by, lock.name)),
+          ...describeHolder(lock, lock.by, callSites, at),
+          ...(isWanted && callSites.ofHeld(lock.by, lock.name)),
         }
       }),
       waitsFor: { name, mode, units: 1 },

@@ -3,10 +3,10 @@
 import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
 import { guardCycleText, waitText } from '../core/report-text.ts'
+import type { CallSites } from './call-sites.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import type { Waits } from './empty-loop.ts'
 import type { GuardCycleReports } from './guard-cycle-reports.ts'
-import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 
@@ -19,20 +19,20 @@ const MAX_CYCLES = 3
 export class ManagerWaits implements Waits {
   readonly #backend: Backend<Request>
   readonly #roots: RootHolders
-  readonly #places: Places
+  readonly #callSites: CallSites
   readonly #detector: DeadlockDetector
   readonly #guardCycles: GuardCycleReports
 
   constructor(
     backend: Backend<Request>,
     roots: RootHolders,
-    places: Places,
+    callSites: CallSites,
     detector: DeadlockDetector,
     guardCycles: GuardCycleReports,
   ) {
     this.#backend = backend
     this.#roots = roots
-    this.#places = places
+    this.#callSites = callSites
     this.#detector = detector
     this.#guardCycles = guardCycles
   }
@@ -77,7 +77,7 @@ export class ManagerWaits implements Waits {
       label: request.label,
       names: namesIn(request.plan),
       lastsMs: Math.max(0, at - request.since),
-      ...this.#places.callSiteOf(request),
+      ...this.#callSites.callSiteOf(request),
       holders: isFirst ? this.#roots.describe(request, at) : [],
     })
   }

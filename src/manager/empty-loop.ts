@@ -44,7 +44,7 @@ interface Process {
 const MAX_LINES = 20
 
 /** The time before the first check of a manager, doubled for each further check, and its maximum. */
-const [FIRST_LOOK_MS, MOST_MS] = [1000, 60_000]
+const [FIRST_LOOK_MS, MAX_CHECK_MS] = [1000, 60_000]
 
 /** With this many managers, all are checked at once: a program can make many before a timer fires. */
 const MAX_UNSEEN = 100
@@ -77,7 +77,7 @@ export function watchEmptyLoop(waits: Waits, forgotten: () => void): void {
   }
   const lookAfter = (ms: number): void => {
     reportIdlyAfter(ms, () => {
-      if (mustStay(number)) lookAfter(Math.min(2 * ms, MOST_MS))
+      if (mustStay(number)) lookAfter(Math.min(2 * ms, MAX_CHECK_MS))
     })
   }
   lookAfter(FIRST_LOOK_MS)

@@ -41,14 +41,14 @@ interface Host extends Transitions {
 
 /** Makes the parts of an engine. Attaches the backend, which gets the functions that report and prove. */
 export function partsOf(options: EngineOptions, engine: Host, callbacks: Callbacks): Parts {
-  const { backend, places, reports, deadlockAfterMs, deadlockVictims } = options
+  const { backend, callSites, reports, deadlockAfterMs, deadlockVictims } = options
   const giveUp = (request: Request, reason: unknown): void => engine.giveUp(request, reason)
   const graph = new WaitGraph(backend.waits ?? NO_WAITS)
   const order = options.trackOrder ? new OrderChecker(options) : undefined
   const detector = new DeadlockDetector({ ...options, graph, fail: giveUp })
   const watchdog = new Watchdog(options, detector, giveUp)
-  const losses = new Losses(places, (request) => void engine.end(request), giveUp)
-  const admission = new Admission({ engine, backend, places, order, watchdog, losses })
+  const losses = new Losses(callSites, (request) => void engine.end(request), giveUp)
+  const admission = new Admission({ engine, backend, callSites, order, watchdog, losses })
   backend.attach({
     deadlockAfterMs,
     deadlockVictims,

@@ -172,7 +172,7 @@ export class Engine implements Transitions, RequestHost {
     request.end = undefined
     if (request.details?.lost === undefined) request.details = undefined
     // A kept call stack can keep older requests in memory. Without this, a chain of ended ones would grow.
-    request.place = undefined
+    request.keptStack = undefined
     const released =
       holder || nested || guards
         ? this.#endNested(request, holder, state)

@@ -12,10 +12,10 @@
 import { stackBeginningAt } from '../core/call-site.ts'
 import { DeadlockError } from '../core/errors.ts'
 import type { DeadlockReport } from '../core/report.ts'
+import type { CallSites } from './call-sites.ts'
 import { reportAfter, reportIdlyAfter } from './clock.ts'
 import { type Cycle, isLikely, isProved, victimOf } from './cycle.ts'
 import { reportOf } from './deadlock-report.ts'
-import type { Places } from './places.ts'
 import { prove } from './proof.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
@@ -30,7 +30,7 @@ export interface FoundCyclesOptions {
   readonly graph: WaitGraph
   readonly deadlockAfterMs: number
   readonly deadlockVictims: DeadlockVictims
-  readonly places: Places
+  readonly callSites: CallSites
   readonly reports: Pick<Reports, 'deadlock' | 'suspected'>
   /** Ends a waiting request with an error. */
   readonly fail: (request: Request, error: Error) => void
@@ -110,15 +110,15 @@ export class FoundCycles {
     if (this.#options.deadlockAfterMs === Number.POSITIVE_INFINITY) return
     const victim = victimOf(standing.cycle)
     const error = new DeadlockError(this.#reportOf(standing))
-    const place = this.#options.places.of(victim)
-    if (place !== '') error.stack = stackBeginningAt(error, place)
+    const calls = this.#options.callSites.of(victim)
+    if (calls !== '') error.stack = stackBeginningAt(error, calls)
     this.#options.fail(victim, error)
   }
 
   #reportOf({ cycle, isDeadlock }: StandingCycle): DeadlockReport {
-    const { graph, places, deadlockAfterMs } = this.#options
+    const { graph, callSites, deadlockAfterMs } = this.#options
     const hasVictim = isDeadlock && deadlockAfterMs !== Number.POSITIVE_INFINITY
-    return reportOf(cycle, hasVictim, places, graph)
+    return reportOf(cycle, hasVictim, callSites, graph)
   }
 
   /**

@@ -31,8 +31,8 @@ export function positionIn(call: string): string {
 }
 
 /** A stack, as the program's `Error.prepareStackTrace` makes it. Records where its functions begin. */
-export function stackNotingStarts(place: { readonly stack?: string }): unknown {
-  if (isMapped()) return place.stack
+export function stackNotingStarts(kept: { readonly stack?: string }): unknown {
+  if (isMapped()) return kept.stack
   const { prepareStackTrace } = Error
   try {
     Error.prepareStackTrace = (error: Error, sites: readonly Site[]): unknown => {
@@ -40,7 +40,7 @@ export function stackNotingStarts(place: { readonly stack?: string }): unknown {
       if (typeof prepareStackTrace === 'function') return prepareStackTrace(error, sites as never)
       return ['Error', ...sites.map((site) => `    at ${site}`)].join('\n')
     }
-    return place.stack
+    return kept.stack
   } finally {
     Error.prepareStackTrace = prepareStackTrace
   }

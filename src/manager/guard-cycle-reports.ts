@@ -5,9 +5,9 @@
 
 import type { Backend } from '../backends/backend.ts'
 import type { GuardCycleMember, SlowWaitReport } from '../core/report.ts'
+import type { CallSites } from './call-sites.ts'
 import { describeGuardCycle, type GuardLink, isStanding, keyOfGuardCycle } from './guard-cycle.ts'
 import { GuardCycleSearch } from './guard-cycle-search.ts'
-import type { Places } from './places.ts'
 import type { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 
@@ -21,13 +21,13 @@ interface Reported {
 export class GuardCycleReports {
   readonly #backend: Backend<Request>
   readonly #roots: RootHolders
-  readonly #places: Places
+  readonly #callSites: CallSites
   readonly #reported = new Map<string, Reported>()
 
-  constructor(backend: Backend<Request>, roots: RootHolders, places: Places) {
+  constructor(backend: Backend<Request>, roots: RootHolders, callSites: CallSites) {
     this.#backend = backend
     this.#roots = roots
-    this.#places = places
+    this.#callSites = callSites
   }
 
   /** Starts a round of reports: forgets the cycles that no longer stand. The search costs nothing yet. */
@@ -35,7 +35,7 @@ export class GuardCycleReports {
     for (const [key, { cycle }] of this.#reported) {
       if (!isStanding(cycle)) this.#reported.delete(key)
     }
-    return new GuardCycleSearch(this.#backend, this.#roots, this.#places)
+    return new GuardCycleSearch(this.#backend, this.#roots, this.#callSites)
   }
 
   /**
@@ -54,7 +54,7 @@ export class GuardCycleReports {
     const known = this.#reported.get(key)
     if (known && known.lock !== lock) return { guardCycle: [], guardCycleReportedFor: known.lock }
     this.#reported.set(key, { cycle, lock })
-    const guardCycle = describeGuardCycle(cycle, this.#places, at)
+    const guardCycle = describeGuardCycle(cycle, this.#callSites, at)
     return { guardCycle, guardCycleReportedFor: null }
   }
 
@@ -69,7 +69,7 @@ export class GuardCycleReports {
       const key = keyOfGuardCycle(cycle)
       if (this.#reported.has(key)) continue
       this.#reported.set(key, { cycle, lock: (cycle[0] as GuardLink).root.waitsFor })
-      cycles.push(describeGuardCycle(cycle, this.#places, at))
+      cycles.push(describeGuardCycle(cycle, this.#callSites, at))
     }
     return cycles
   }

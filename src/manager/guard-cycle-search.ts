@@ -17,9 +17,9 @@
 
 import type { Backend, Blocker } from '../backends/backend.ts'
 import { findPath, reachable } from '../graph/path.ts'
+import type { CallSites } from './call-sites.ts'
 import type { GuardLink, Root } from './guard-cycle.ts'
 import { assign, coreOf, type Edge } from './guard-edges.ts'
-import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
 import { FIT, type Fit, fitOf, isOutside, mayBeOwnGuard, type Waiting } from './task-evidence.ts'
@@ -45,10 +45,10 @@ export class GuardCycleSearch {
   /** The number of waiting requests with each label. */
   readonly #labels = new Map<string, number>()
 
-  constructor(backend: Backend<Request>, roots: RootHolders, places: Places) {
+  constructor(backend: Backend<Request>, roots: RootHolders, callSites: CallSites) {
     this.#backend = backend
     this.#roots = roots
-    this.#known = { places, isOfOneTask: (label) => this.#labels.get(label) === 1 }
+    this.#known = { callSites, isOfOneTask: (label) => this.#labels.get(label) === 1 }
   }
 
   /** The cycle that keeps a request waiting: through itself, or through requests that it waits for. */

@@ -2,7 +2,7 @@
 
 import type { Blocker } from '../backends/backend.ts'
 import type { GuardCycleMember } from '../core/report.ts'
-import type { Places } from './places.ts'
+import type { CallSites } from './call-sites.ts'
 import type { Request } from './request.ts'
 import { describeHolder } from './root-holders.ts'
 import { FIT, type Fit } from './task-evidence.ts'
@@ -36,19 +36,19 @@ function isHeld({ state }: Request): boolean {
 /** Describes a cycle as plain data. `at`: the current time, in milliseconds since 1970. */
 export function describeGuardCycle(
   cycle: readonly GuardLink[],
-  places: Places,
+  callSites: CallSites,
   at: number,
 ): GuardCycleMember[] {
   return cycle.map(({ waiting, root }, i) => {
     const before = cycle.at(i - 1) as GuardLink
     const { by: guard } = before.root
-    const { callSite } = places.callSiteOf(waiting)
+    const { callSite } = callSites.callSiteOf(waiting)
     return {
       label: waiting.label,
       waitsFor: { name: root.waitsFor, mode: root.wanted, units: 1 },
       waitedMs: Math.max(0, at - waiting.since),
       ...(callSite !== undefined && { callSite }),
-      mayHold: describeHolder(before.root, guard, places, at),
+      mayHold: describeHolder(before.root, guard, callSites, at),
       isCertain: before.fit === FIT.certain,
       withOwner: withOwner(waiting, guard),
     }

@@ -10,9 +10,9 @@ import { stackNotingStarts } from './function-starts.ts'
 export function capture(caller: Caller): { readonly stack?: string } | undefined {
   try {
     if (!Error.captureStackTrace || isBun) return new Error('here')
-    const place: { stack?: string } = {}
-    Error.captureStackTrace(place, caller)
-    return place
+    const kept: { stack?: string } = {}
+    Error.captureStackTrace(kept, caller)
+    return kept
   } catch {
     return undefined
   }
@@ -26,7 +26,7 @@ const isBun = 'Bun' in globalThis
  * and the methods whose caller JavaScriptCore has dropped from the stack.
  */
 const OWN_CALL =
-  /\b(startAtOnce|startNested|startAfter|start|settleWithProof|call|callRobbed|callWithNull|request|acquire|tryAcquire|requestInScope|acquireInScope|tryAcquireInScope)\b.*\bmanager.(engine|outcomes|callbacks|requester|lock-manager|scope)\.[cm]?[jt]s:\d/
+  /\b(startAtOnce|startNested|startAfter|start|settleWithProof|call|callStolen|callWithNull|request|acquire|tryAcquire|requestInScope|acquireInScope|tryAcquireInScope)\b.*\bmanager.(engine|outcomes|callbacks|requester|lock-manager|scope)\.[cm]?[jt]s:\d/
 
 /** A call of the runtime itself, as Node, Deno and Bun write it. It shows nothing of the program. */
 const RUNTIME_CALL = /\b(node:internal\/|ext:|native:)/
@@ -45,9 +45,9 @@ function isOwn(call: string): boolean {
 }
 
 /** A stack. `undefined` if reading it throws: that may call the program's `Error.prepareStackTrace`. */
-export function stackOf(place: { readonly stack?: string } | undefined): unknown {
+export function stackOf(kept: { readonly stack?: string } | undefined): unknown {
   try {
-    return place && stackNotingStarts(place)
+    return kept && stackNotingStarts(kept)
   } catch {
     return undefined
   }
@@ -65,21 +65,21 @@ const known = new WeakMap<object, Known>()
  * A stack's calls, one a line, without the heading, the indentation, and the calls of this library and the
  * runtime.
  */
-export function linesOf(place: { readonly stack?: string } | undefined): string {
-  return place === undefined ? '' : read(place).lines
+export function linesOf(kept: { readonly stack?: string } | undefined): string {
+  return kept === undefined ? '' : read(kept).lines
 }
 
 /** Whether an `await` came before the call in the innermost function that the runtime itself called. */
-export function isAfterAwait(place: { readonly stack?: string } | undefined): boolean {
-  return place !== undefined && read(place).isAfterAwait
+export function isAfterAwait(kept: { readonly stack?: string } | undefined): boolean {
+  return kept !== undefined && read(kept).isAfterAwait
 }
 
-function read(place: { readonly stack?: string }): Known {
-  const found = known.get(place)
+function read(kept: { readonly stack?: string }): Known {
+  const found = known.get(kept)
   if (found) return found
-  const stack = stackOf(place)
+  const stack = stackOf(kept)
   const made = { lines: callsIn(stack, false), isAfterAwait: isResumed(stack) }
-  known.set(place, made)
+  known.set(kept, made)
   return made
 }
 

@@ -12,9 +12,9 @@
 
 import type { Backend } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
+import type { CallSites } from './call-sites.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import type { Guard } from './guard.ts'
-import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 
@@ -38,7 +38,7 @@ const registry =
 /** Options of a {@link Leaks}. */
 export interface LeakOptions {
   readonly backend: Backend<Request>
-  readonly places: Places
+  readonly callSites: CallSites
   readonly reports: Pick<Reports, 'leaked'>
 }
 
@@ -72,7 +72,7 @@ export class Leaks {
       names,
       sinceMs: since,
       heldMs: Math.max(0, now() - since),
-      ...this.#options.places.callSiteOf(request),
+      ...this.#options.callSites.callSiteOf(request),
       waiters,
     })
   }

@@ -19,14 +19,14 @@
 import type { Backend, Blocker, LockState } from '../backends/backend.ts'
 import { namesIn } from '../core/plan.ts'
 import type { RootHolder } from '../core/report.ts'
+import type { CallSites } from './call-sites.ts'
 import { now, reportIdlyAfter } from './clock.ts'
 import { GuardCycleReports } from './guard-cycle-reports.ts'
 import type { GuardCycleSearch } from './guard-cycle-search.ts'
-import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 import type { RootHolders } from './root-holders.ts'
-import { isSame, type Stuck, type StuckNow, Told } from './stuck-locks.ts'
+import { isSame, ReportedLocks, type Stuck, type StuckNow } from './stuck-locks.ts'
 
 /** The number of waiters for each millisecond that two scans must be apart. */
 const WAITERS_PER_MS = 100
@@ -45,7 +45,7 @@ export interface LongWaitOptions {
   readonly warnAfterMs: number | undefined
   readonly backend: Backend<Request>
   readonly roots: RootHolders
-  readonly places: Places
+  readonly callSites: CallSites
   readonly reports: Pick<Reports, 'slow'>
 }
 
@@ -76,7 +76,7 @@ export class LongWaits {
 
   constructor(options: LongWaitOptions) {
     this.#options = options
-    this.guardCycles = new GuardCycleReports(options.backend, options.roots, options.places)
+    this.guardCycles = new GuardCycleReports(options.backend, options.roots, options.callSites)
     this.#limitMs = Math.min(options.longWaitMs, options.warnAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
@@ -183,7 +183,7 @@ export class LongWaits {
     const at = now()
     const search = this.guardCycles.newRound()
     for (const name of this.#stuck.keys()) if (!stuckNow.has(name)) this.#stuck.delete(name)
-    const told = new Told(this.#stuck.values())
+    const told = new ReportedLocks(this.#stuck.values())
     let nextAt = nextWaitAt
     for (const [name, { holders, limitMs }] of stuckNow) {
       const lock = this.#options.backend.lock(name)
@@ -216,7 +216,7 @@ export class LongWaits {
   }
 
   #report(lock: LockState<Request>, oldest: Request, at: number, search: GuardCycleSearch): void {
-    const { places, reports, roots } = this.#options
+    const { callSites, reports, roots } = this.#options
     const { name, waiting } = lock
     const use = (holders: RootHolder[]): void =>
       reports.slow({
@@ -226,7 +226,7 @@ export class LongWaits {
         label: oldest.label,
         names: namesIn(oldest.plan),
         lastsMs: Math.max(0, at - oldest.since),
-        ...places.callSiteOf(oldest),
+        ...callSites.callSiteOf(oldest),
         lock: name,
         waiters: waiting,
         holders,

@@ -2,25 +2,25 @@
 
 import type { Loss } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
+import type { CallSites } from './call-sites.ts'
 import { reportLost } from './lost-signal.ts'
-import type { Places } from './places.ts'
 import { goneFrom, stolen } from './refusals.ts'
 import type { Request } from './request.ts'
 
 /** The losses of one manager's requests. */
 export class Losses {
-  readonly #places: Places
+  readonly #callSites: CallSites
   readonly #end: (request: Request) => void
   readonly #giveUp: (request: Request, reason: unknown) => void
   /** Set while a request steals: its call, and the requests that have lost their locks to it. */
   #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
 
   constructor(
-    places: Places,
+    callSites: CallSites,
     end: (request: Request) => void,
     giveUp: (request: Request, reason: unknown) => void,
   ) {
-    this.#places = places
+    this.#callSites = callSites
     this.#end = end
     this.#giveUp = giveUp
   }
@@ -43,8 +43,8 @@ export class Losses {
     const theft = this.#theft
     const reason =
       loss.kind === 'stolen'
-        ? stolen(request, loss.by, this.#places, theft?.caller)
-        : goneFrom(request, loss.error, this.#places)
+        ? stolen(request, loss.by, this.#callSites, theft?.caller)
+        : goneFrom(request, loss.error, this.#callSites)
     if (request.state === 'waiting') {
       this.#giveUp(request, reason)
       return

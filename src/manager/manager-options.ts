@@ -6,9 +6,9 @@ import { LockUsageError } from '../core/errors.ts'
 import { show } from '../core/format.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { toMs } from './arguments.ts'
+import { CallSites, type KeepCallSites } from './call-sites.ts'
 import type { EngineOptions } from './engine-parts.ts'
 import type { DeadlockVictims } from './found-cycles.ts'
-import { type KeepPlaces, Places } from './places.ts'
 import { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 import { type Compare, defaultCompare } from './wanted.ts'
@@ -35,7 +35,7 @@ export interface LockManagerOptions {
    * always those that wait inside a holder. `'always'`: all, at some microseconds each. `'never'`: none.
    * Default: `'sampled'`.
    */
-  readonly places?: KeepPlaces | undefined
+  readonly callSites?: KeepCallSites | undefined
   /**
    * The wait in milliseconds after which the event `slow` reports a stuck lock. The lock is reported once,
    * and again each time the wait has lasted twice as long. `Infinity`: never. Default: 10,000. Cost: one
@@ -62,7 +62,7 @@ const OPTION_NAMES = new OptionNames([
   'deadlockAfterMs',
   'deadlockVictims',
   'trackOrder',
-  'places',
+  'callSites',
   'order',
   'longWaitMs',
   'timeoutMs',
@@ -85,15 +85,17 @@ export function toRequesterOptions(
     throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
   }
   OPTION_NAMES.mustKnow(options, 'LockManager')
-  const { trackOrder = true, places = 'sampled', deadlockVictims = 'proved' } = options
+  const { trackOrder = true, callSites = 'sampled', deadlockVictims = 'proved' } = options
   const deadlockAfterMs = toMs(options.deadlockAfterMs, 'deadlockAfterMs') ?? 1000
   if (!['proved', 'likely'].includes(deadlockVictims)) {
     throw new LockUsageError(
       `deadlockVictims must be 'proved' or 'likely', not ${show(deadlockVictims)}`,
     )
   }
-  if (!['sampled', 'always', 'never'].includes(places)) {
-    throw new LockUsageError(`places must be 'sampled', 'always' or 'never', not ${show(places)}`)
+  if (!['sampled', 'always', 'never'].includes(callSites)) {
+    throw new LockUsageError(
+      `callSites must be 'sampled', 'always' or 'never', not ${show(callSites)}`,
+    )
   }
   const order = options.order === undefined ? undefined : new DeclaredOrder(options.order)
   return {
@@ -102,7 +104,7 @@ export function toRequesterOptions(
     order,
     compare: order ? (a, b) => order.compare(a, b) : defaultCompare,
     trackOrder: trackOrder && order === undefined,
-    places: new Places(places),
+    callSites: new CallSites(callSites),
     reports: new Reports(deadlockAfterMs !== Number.POSITIVE_INFINITY),
     longWaitMs: toMs(options.longWaitMs, 'longWaitMs') ?? 10_000,
     timeoutMs: toMs(options.timeoutMs, 'timeoutMs'),

@@ -5,15 +5,15 @@
  * them holds the guard. Such guards are left out.
  *
  * Cost: nothing for a request that is not nested. For a nested one: a step for each enclosing lock, at most
- * {@link MOST_LOCKS}, and the look-ups of the order graph. A request with more enclosing locks is not
+ * {@link MAX_LOCKS}, and the look-ups of the order graph. A request with more enclosing locks is not
  * recorded: without some of them as gates, the graph would have impossible cycles.
  */
 
 import type { Caller } from '../core/errors.ts'
 import { locksIn } from '../core/plan.ts'
 import { OrderGraph } from '../graph/order-graph.ts'
+import type { CallSites } from './call-sites.ts'
 import { contextsOf } from './nesting.ts'
-import type { Places } from './places.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 import { codeOf, type HeldLock, isDoubtful, onlyLockOf } from './wait-graph.ts'
@@ -21,11 +21,11 @@ import { codeOf, type HeldLock, isDoubtful, onlyLockOf } from './wait-graph.ts'
 /**
  * The most enclosing locks of a request, and the most guards of an enclosing context, for it to be recorded.
  */
-const MOST_LOCKS = 100
+const MAX_LOCKS = 100
 
 /** Options of an {@link OrderChecker}. */
 export interface OrderCheckerOptions {
-  readonly places: Places
+  readonly callSites: CallSites
   readonly reports: Pick<Reports, 'possible'>
 }
 
@@ -52,13 +52,13 @@ export class OrderChecker {
     // A lock that the task itself holds shows no order: to wait for it is a self-deadlock.
     const names = new Set(held.map(({ name }) => name))
     const wanted = all.filter(({ name }) => !names.has(name))
-    const { places, reports } = this.#options
+    const { callSites, reports } = this.#options
     const possible = this.#order.record(held, wanted, {
       label: () => request.label,
-      heldAt: ({ by, name }) => places.ofHeld(by, name),
+      heldAt: ({ by, name }) => callSites.ofHeld(by, name),
       wantedAt: () => {
-        places.keep(request, caller)
-        const wantedAt = places.of(request)
+        callSites.keep(request, caller)
+        const wantedAt = callSites.of(request)
         return wantedAt === '' ? {} : { wantedAt }
       },
     })
@@ -77,7 +77,7 @@ function heldAround({ holder }: Request): HeldLock[] | undefined {
     if (!addLocks(held, code)) return undefined
     const { guards } = code
     if (guards === undefined) continue
-    if (guards.size > MOST_LOCKS) return undefined
+    if (guards.size > MAX_LOCKS) return undefined
     for (const guard of guards) {
       if (!mayBeOfBranch(guard) && !addLocks(held, guard)) return undefined
     }
@@ -89,7 +89,7 @@ function heldAround({ holder }: Request): HeldLock[] | undefined {
 function addLocks(held: HeldLock[], by: Request): boolean {
   if (by.isOwner) return true
   for (const { name, mode } of locksIn(by.plan)) {
-    if (held.length === MOST_LOCKS) return false
+    if (held.length === MAX_LOCKS) return false
     held.push({ name, mode, by })
   }
   return true

@@ -173,7 +173,7 @@ export class Outcomes {
     if (failure?.kind === 'stolen') {
       // Stolen and then aborted: the abort wins, since the callback has not begun.
       if (isCancelled) throw reasonOf(signal)
-      this.#callbacks.callRobbed(request)
+      this.#callbacks.callStolen(request)
     }
     throw failure?.reason
   }

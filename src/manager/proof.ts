@@ -75,8 +75,8 @@ export function* provedWaitsFor(graph: WaitGraph, request: Request): Generator<R
 /**
  * The proved part of the queue graph: it also leads to the requests ahead of a waiting request in its queues.
  */
-export function* provedStandsBehind(graph: WaitGraph, request: Request): Generator<Request> {
-  yield* request.state === 'waiting' ? graph.standsBehind(request) : provedBehind(request)
+export function* provedWaitsBehind(graph: WaitGraph, request: Request): Generator<Request> {
+  yield* request.state === 'waiting' ? graph.waitsBehind(request) : provedBehind(request)
 }
 
 /**

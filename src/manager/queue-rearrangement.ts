@@ -20,7 +20,7 @@
 
 import { canReach, reachable } from '../graph/path.ts'
 import { reportAfter } from './clock.ts'
-import { isProvedToWait, provedStandsBehind, provedWaitsFor, waitingInside } from './proof.ts'
+import { isProvedToWait, provedWaitsBehind, provedWaitsFor, waitingInside } from './proof.ts'
 import type { Request } from './request.ts'
 import { codeOf, type WaitGraph } from './wait-graph.ts'
 
@@ -28,7 +28,7 @@ import { codeOf, type WaitGraph } from './wait-graph.ts'
 type Edges = (request: Request) => Iterable<Request>
 
 /**
- * Moves the requests that wait (by `standsBehind`) for a node where `isEnd` is true, the holder. They move
+ * Moves the requests that wait (by `waitsBehind`) for a node where `isEnd` is true, the holder. They move
  * behind the nested requests and all that these wait for (by `waitsFor`). Returns the moved requests. The
  * nested requests must not wait for the holder.
  */
@@ -37,11 +37,11 @@ function rearrange(
   nested: readonly Request[],
   isEnd: (request: Request) => boolean,
   waitsFor: Edges,
-  standsBehind: Edges,
+  waitsBehind: Edges,
 ): ReadonlySet<Request> {
   const known = new Map<Request, boolean>()
   return graph.edges.rearrange(reachable(nested, waitsFor), (request) =>
-    canReach(request, isEnd, standsBehind, known),
+    canReach(request, isEnd, waitsBehind, known),
   )
 }
 
@@ -76,8 +76,8 @@ export class Rearranger {
     const ends = new Set(proved)
     const isEnd = (node: Request): boolean => codeOf(node) === holder || ends.has(node)
     const waitsFor: Edges = (node) => provedWaitsFor(this.#graph, node)
-    const standsBehind: Edges = (node) => provedStandsBehind(this.#graph, node)
-    return rearrange(this.#graph, proved, isEnd, waitsFor, standsBehind)
+    const waitsBehind: Edges = (node) => provedWaitsBehind(this.#graph, node)
+    return rearrange(this.#graph, proved, isEnd, waitsFor, waitsBehind)
   }
 
   /**
@@ -85,8 +85,8 @@ export class Rearranger {
    * request.
    */
   alongAll(request: Request, isEnd: (request: Request) => boolean): ReadonlySet<Request> {
-    const { waitsFor, standsBehind } = this.#graph
-    return rearrange(this.#graph, [request], isEnd, waitsFor, standsBehind)
+    const { waitsFor, waitsBehind } = this.#graph
+    return rearrange(this.#graph, [request], isEnd, waitsFor, waitsBehind)
   }
 
   /** Schedules another check of a request that still waits after `deadlockAfterMs`. */

@@ -22,8 +22,8 @@ import {
   upgradeAdvice,
   upgradesIn,
 } from '../core/report-text.ts'
+import type { CallSites } from './call-sites.ts'
 import { now } from './clock.ts'
-import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import { describeHolder } from './root-holders.ts'
 import type { HeldLock } from './wait-graph.ts'
@@ -46,7 +46,7 @@ export function timedOut(
   request: Request,
   timeoutMs: number,
   holders: readonly RootHolder[],
-  places: Places,
+  callSites: CallSites,
   caller: Caller | undefined,
 ): LockTimeoutError {
   const upgrades = upgradesIn(holders)
@@ -58,8 +58,8 @@ export function timedOut(
       `waits for ${blockersText(holders)}${advice}${keepAllHint(holders)}`,
     caller,
   )
-  const place = places.of(request)
-  if (place !== '') error.stack = stackBeginningAt(error, place)
+  const calls = callSites.of(request)
+  if (calls !== '') error.stack = stackBeginningAt(error, calls)
   return error
 }
 
@@ -82,11 +82,11 @@ export function againstOrder(
   order: DeclaredOrder,
   wanted: string,
   held: HeldLock,
-  places: Places,
+  callSites: CallSites,
   detachable: boolean,
   caller: Caller,
 ): LockOrderError {
-  const holder = describeHolder(held, held.by, places, now())
+  const holder = describeHolder(held, held.by, callSites, now())
   const asked =
     `${quoted(wanted)} was asked for while ${quoted(held.name)} is held by ${brief(holder.label)} ` +
     `(${heldHow(holder)})`
@@ -112,19 +112,19 @@ export function againstOrder(
 export function stolen(
   victim: Request,
   thief: Request | Other,
-  places: Places,
+  callSites: CallSites,
   caller: Caller | undefined,
 ): DOMException {
-  const victimAt = places.of(victim)
+  const victimAt = callSites.of(victim)
   const locks = shown(victim.plan)
   let taken = locks
   let by = thief.label
   if (thief instanceof Request) {
-    if (caller) places.keep(thief, caller)
+    if (caller) callSites.keep(thief, caller)
     const wanted = namesIn(thief.plan)
     const both = namesIn(victim.plan).filter((name) => wanted.includes(name))
     taken = listed(both.map(quoted))
-    by += callSite(places.of(thief))
+    by += callSite(callSites.of(thief))
   } else if (thief.callSite !== undefined) by += ` (${thief.callSite})`
   const error = new DOMException(
     visible(
@@ -151,14 +151,14 @@ export function stolen(
 }
 
 /** The error for a holder whose locks the backend has lost. */
-export function goneFrom(request: Request, cause: Error, places: Places): LockLostError {
-  const place = places.of(request)
+export function goneFrom(request: Request, cause: Error, callSites: CallSites): LockLostError {
+  const calls = callSites.of(request)
   const error = new LockLostError(
-    `${request.label}${callSite(place)} has lost ${shown(request.plan)}: ${cause.message}; its code runs on ` +
+    `${request.label}${callSite(calls)} has lost ${shown(request.plan)}: ${cause.message}; its code runs on ` +
       'without the lock, unless it heeds lock.signal',
   )
   error.cause = cause
-  if (place !== '') error.stack = stackBeginningAt(error, place)
+  if (calls !== '') error.stack = stackBeginningAt(error, calls)
   return error
 }
 

@@ -88,7 +88,7 @@ export class Request implements BackendRequest, Carried {
   /** Its guard, until leaks.ts registers that for finalization. */
   youngGuard: Guard | undefined = undefined
   /** Its call stack, if that was kept. */
-  place: { readonly stack?: string } | undefined = undefined
+  keptStack: { readonly stack?: string } | undefined = undefined
   /** When it began to wait or hold, by the coarse clock; exact for nested requests that wait. */
   coarseSince = 0
 
@@ -142,7 +142,7 @@ export class Request implements BackendRequest, Carried {
   }
 
   get callSite(): string | undefined {
-    return innermost(linesOf(this.place))
+    return innermost(linesOf(this.keptStack))
   }
 
   get steal(): boolean {

@@ -204,7 +204,7 @@ export class Requester implements ScopeCalls {
     for (const held of locksOf(holder)) {
       if (lowest > order.rankOf(held.name)) continue
       const detachable = options.owner === undefined
-      throw againstOrder(order, wanted[0] ?? '', held, this.#options.places, detachable, caller)
+      throw againstOrder(order, wanted[0] ?? '', held, this.#options.callSites, detachable, caller)
     }
   }
 }

@@ -3,27 +3,27 @@
 import { answersAtOnce, type Backend, type Blocker, type Other } from '../backends/backend.ts'
 import type { LockMode } from '../core/modes.ts'
 import type { LockHolder, NestedWait, RootHolder } from '../core/report.ts'
+import type { CallSites } from './call-sites.ts'
 import { reportAfter } from './clock.ts'
 import { isNestedIn } from './nesting.ts'
-import type { Places } from './places.ts'
 import { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
 /** The time limit for a late backend to name the root holders. */
-const LONGEST_ANSWER_MS = 200
+const MAX_ANSWER_MS = 200
 /** The most root holders in a report: the oldest of each lock. */
 const MAX_DESCRIBED = 10
 
 /** The root holders that block one manager's requests. */
 export class RootHolders {
   readonly #backend: Backend<Request>
-  readonly #places: Places
+  readonly #callSites: CallSites
   /** Whether the backend names the root holders at once. */
   readonly isImmediate: boolean
 
-  constructor(backend: Backend<Request>, places: Places) {
+  constructor(backend: Backend<Request>, callSites: CallSites) {
     this.#backend = backend
-    this.#places = places
+    this.#callSites = callSites
     this.isImmediate = answersAtOnce(backend)
   }
 
@@ -36,12 +36,12 @@ export class RootHolders {
 
   /**
    * The holders that block a request, once the backend has answered. Empty if the call fails or takes longer
-   * than {@link LONGEST_ANSWER_MS}, since no request or report may wait longer for it.
+   * than {@link MAX_ANSWER_MS}, since no request or report may wait longer for it.
    */
   async later(request: Request, name?: string): Promise<readonly Blocker<Request>[]> {
     let stop: (() => void) | undefined
     const tooLate = new Promise<readonly Blocker<Request>[]>((resolve) => {
-      stop = reportAfter(LONGEST_ANSWER_MS, () => resolve([]))
+      stop = reportAfter(MAX_ANSWER_MS, () => resolve([]))
     })
     try {
       return await Promise.race([this.#backend.blockers(request, name), tooLate])
@@ -81,7 +81,7 @@ export class RootHolders {
       }
       const nested = this.#nestedWaitOf(by, at)
       return {
-        ...describeHolder(lock, by, this.#places, at),
+        ...describeHolder(lock, by, this.#callSites, at),
         ...counts,
         isAround: isNestedIn(request, by),
         nested: nested && nested.request !== request ? nested.wait : null,
@@ -98,7 +98,7 @@ export class RootHolders {
       if (request.state !== 'waiting' || !request.isAwaited || request.options.detached) continue
       const [lack] = this.#backend.waits?.lacks(request) ?? []
       if (lack === undefined) continue
-      const { callSite } = this.#places.callSiteOf(request)
+      const { callSite } = this.#callSites.callSiteOf(request)
       return {
         request,
         wait: {
@@ -122,10 +122,10 @@ export class RootHolders {
 export function describeHolder(
   lock: { readonly name: string; readonly mode: LockMode },
   holder: Request,
-  places: Places,
+  callSites: CallSites,
   at: number,
 ): LockHolder {
-  return { ...heldBy(lock, holder, at), ...places.callSiteOf(holder, lock.name) }
+  return { ...heldBy(lock, holder, at), ...callSites.callSiteOf(holder, lock.name) }
 }
 
 /** Describes a holder of another manager, as far as the store knows it. */

@@ -28,7 +28,7 @@ interface Call {
   readonly file: string
 }
 
-/** The relation of two call stacks from `Places`; `''` is one that was not kept. */
+/** The relation of two call stacks from `CallSites`; `''` is one that was not kept. */
 export function stackRelation(stack: string, other: string): StackRelation {
   const [calls, others] = [callsIn(stack), callsIn(other)]
   if (calls.length === 0 || others.length === 0) return 'unknown'

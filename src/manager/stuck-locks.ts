@@ -22,7 +22,7 @@ export interface Stuck {
 }
 
 /** The reports of the locks that are stuck, by oldest waiter. */
-export class Told {
+export class ReportedLocks {
   readonly #ofWaiter = new Map<Request, Stuck[]>()
 
   constructor(stuck: Iterable<Stuck>) {

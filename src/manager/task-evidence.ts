@@ -14,8 +14,8 @@
  * request it at one call site.
  */
 
+import type { CallSites } from './call-sites.ts'
 import { contextsOf, isNestedIn } from './nesting.ts'
-import type { Places } from './places.ts'
 import { liveHolder, type Request } from './request.ts'
 import { isSameTask, type StackRelation, stackRelation } from './stack-relation.ts'
 
@@ -27,7 +27,7 @@ export type Fit = (typeof FIT)[keyof typeof FIT]
 
 /** The facts about all waiting requests. */
 export interface Waiting {
-  readonly places: Places
+  readonly callSites: CallSites
   /** Whether only one waiting request has a label: it then names a task, not a kind of tasks. */
   readonly isOfOneTask: (label: string) => boolean
 }
@@ -44,9 +44,9 @@ export function fitOf(request: Request, holding: Request, waiting: Waiting): Fit
     if (ownLabel !== label) return undefined
     if (waiting.isOfOneTask(label)) return FIT.label
   }
-  const relation = relationOf(made, holding, waiting.places)
+  const relation = relationOf(made, holding, waiting.callSites)
   if (relation === 'unrelated') return undefined
-  if (relation === 'same call site' && !waiting.places.isAfterAwait(made)) return undefined
+  if (relation === 'same call site' && !waiting.callSites.isAfterAwait(made)) return undefined
   // Then nothing is known about a callback that is outside of all others.
   if (relation === 'unknown' && made !== request && code === undefined) return undefined
   return isSameTask(relation) ? FIT.function : FIT.possible
@@ -65,7 +65,7 @@ export function mayBeOwnGuard(
 ): boolean {
   const fit = fitOf(request, guard, waiting)
   if (fit === undefined || fit === FIT.certain) return false
-  const relation = relationOf(madeBeside(request, guard) as Request, guard, waiting.places)
+  const relation = relationOf(madeBeside(request, guard) as Request, guard, waiting.callSites)
   if (relation === 'same function' || relation === 'recursion') return true
   // Functions without a name are more likely to be the same one if one callback encloses both.
   const isLikely = fit === FIT.label || (relation === 'related' && contextOf(guard) !== undefined)
@@ -103,6 +103,6 @@ export function isOutside({ holder }: Request): boolean {
   return around(liveHolder(holder)) === undefined
 }
 
-function relationOf(a: Request, b: Request, places: Places): StackRelation {
-  return stackRelation(places.of(a), places.of(b))
+function relationOf(a: Request, b: Request, callSites: CallSites): StackRelation {
+  return stackRelation(callSites.of(a), callSites.of(b))
 }

@@ -41,14 +41,14 @@ export class WaitGraph {
     request.state === 'waiting' ? this.edges.hardBlockers(request) : awaitedBy(request)
 
   /** The queue graph, as far as it leads to holders. */
-  readonly standsBehind = (request: Request): Iterable<Request> =>
+  readonly waitsBehind = (request: Request): Iterable<Request> =>
     request.state === 'waiting' ? this.edges.softBlockers(request) : awaitedBy(request)
 
   /**
    * The queue graph backwards: the requests that wait behind one, and the holdings of the code that awaits
    * it.
    */
-  readonly standsBefore = (request: Request): Iterable<Request> => {
+  readonly blocks = (request: Request): Iterable<Request> => {
     const { isAwaited, holder } = request
     const waiters = this.edges.waitersBehind(request)
     return isAwaited && holder?.nested?.has(request) ? both(holdingsOf(holder), waiters) : waiters
@@ -76,7 +76,7 @@ export class WaitGraph {
 
   /** Whether the queue graph leads from a request to a holding of its holder. */
   isJoined(request: Request, holder: Request): boolean {
-    return isJoined(request, holdingsOf(holder), this.standsBehind, this.standsBefore)
+    return isJoined(request, holdingsOf(holder), this.waitsBehind, this.blocks)
   }
 
   /** The lock that a request waits for because of this holder, with all of its holders. */

@@ -14,9 +14,9 @@ import { warnOfObjectName } from './unknown-options.ts'
 import { notSupported, webTypeError } from './web-errors.ts'
 
 /** The most names in one request. A longer list is a mistake, or needs a coarser lock. */
-const MOST_NAMES = 1024
+const MAX_NAMES = 1024
 /** The longest name, in UTF-16 code units. */
-const LONGEST_NAME = 65_536
+const MAX_NAME_LENGTH = 65_536
 
 /** The calls that ask for locks. */
 export type Call = 'request' | 'acquire' | 'tryAcquire'
@@ -70,7 +70,7 @@ export function toPlan(
   if (!isList(names)) return toNode(names.name, names.mode, maker)
   // Read once: reading an element may run the caller's code, which may change the list.
   const { length } = names
-  if (!Number.isInteger(length) || length < 1 || length > MOST_NAMES) throw wrongCount(length)
+  if (!Number.isInteger(length) || length < 1 || length > MAX_NAMES) throw wrongCount(length)
   const wanted = new Array<PlanNode>(length)
   for (let i = 0; i < length; i++) {
     const element: unknown = names[i]
@@ -86,7 +86,7 @@ export function toPlan(
 
 function toNode(name: string, mode: LockMode, maker: NodeMaker): PlanNode {
   if (name.charCodeAt(0) === 45) throw reservedName()
-  if (name.length > LONGEST_NAME) throw tooLong(name)
+  if (name.length > MAX_NAME_LENGTH) throw tooLong(name)
   return maker.node(name, mode)
 }
 
@@ -144,7 +144,7 @@ function wrongCount(count: number): LockUsageError {
   return new LockUsageError(
     count === 0
       ? 'the list of names is empty'
-      : `${count} names, at most ${MOST_NAMES} can be taken at once: ` +
+      : `${count} names, at most ${MAX_NAMES} can be taken at once: ` +
           'take one lock for many things instead',
   )
 }
@@ -165,7 +165,7 @@ function wrongElement(element: unknown, index: number): LockUsageError {
 function tooLong(name: string): LockUsageError {
   return new LockUsageError(
     `a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
-      `${LONGEST_NAME} are possible: use a digest of it`,
+      `${MAX_NAME_LENGTH} are possible: use a digest of it`,
   )
 }
 

@@ -6,12 +6,12 @@
 import type { Backend } from '../backends/backend.ts'
 import type { Caller } from '../core/errors.ts'
 import { namesIn } from '../core/plan.ts'
+import type { CallSites } from './call-sites.ts'
 import { callAfter, now, reportIdlyAfter } from './clock.ts'
 import type { DeadlockDetector } from './deadlock-detector.ts'
 import { watchEmptyLoop } from './empty-loop.ts'
 import { ManagerWaits } from './empty-loop-waits.ts'
 import { LongWaits } from './long-waits.ts'
-import type { Places } from './places.ts'
 import { endOf, notAvailable, timedOut } from './refusals.ts'
 import type { Reports } from './reports.ts'
 import { type Request, stopBy } from './request.ts'
@@ -20,7 +20,7 @@ import { RootHolders } from './root-holders.ts'
 /** Options of a {@link Watchdog}. Times are in milliseconds; `LockManagerOptions` explains them. */
 export interface WatchdogOptions {
   readonly backend: Backend<Request>
-  readonly places: Places
+  readonly callSites: CallSites
   readonly reports: Reports
   readonly timeoutMs: number | undefined
   readonly warnAfterMs: number | undefined
@@ -47,7 +47,7 @@ export class Watchdog {
     this.#detector = detector
     this.#giveUp = giveUp
     this.#warnAfterMs = options.warnAfterMs
-    this.#roots = new RootHolders(options.backend, options.places)
+    this.#roots = new RootHolders(options.backend, options.callSites)
     this.#longWaits = new LongWaits({ ...options, roots: this.#roots })
   }
 
@@ -55,7 +55,7 @@ export class Watchdog {
   waits(request: Request, caller: Caller): void {
     const { warnAfterMs, timeoutMs = this.#options.timeoutMs } = request.options
     if (timeoutMs !== undefined) this.#failAfter(request, timeoutMs, caller)
-    if (warnAfterMs !== undefined) this.#options.places.keep(request, caller)
+    if (warnAfterMs !== undefined) this.#options.callSites.keep(request, caller)
     this.#longWaits.begun(request)
     if (this.#waits === undefined) this.#watchEmptyLoop()
   }
@@ -79,7 +79,7 @@ export class Watchdog {
   /** Gives a request up after it has waited for this many milliseconds. */
   #failAfter(request: Request, timeoutMs: number, caller: Caller): void {
     if (timeoutMs === Number.POSITIVE_INFINITY) return
-    this.#options.places.keep(request, caller)
+    this.#options.callSites.keep(request, caller)
     // A late backend has been asked not to let the request wait.
     if (request.ifAvailable && !this.#roots.isImmediate) return
     const fail = (): void => this.#fail(request, timeoutMs, caller)
@@ -88,17 +88,17 @@ export class Watchdog {
   }
 
   #fail(request: Request, timeoutMs: number, caller: Caller | undefined): void {
-    const { places } = this.#options
+    const { callSites } = this.#options
     this.#roots.withAll(
       request,
       () => endOf(request, timeoutMs),
-      (holders) => this.#giveUp(request, timedOut(request, timeoutMs, holders, places, caller)),
+      (holders) => this.#giveUp(request, timedOut(request, timeoutMs, holders, callSites, caller)),
     )
   }
 
   /** Reports a holding that lasts longer than this many milliseconds from now. */
   #warnAfter(request: Request, afterMs: number): void {
-    const { places, reports } = this.#options
+    const { callSites, reports } = this.#options
     const from = now()
     const warn = (): void => {
       reports.slow({
@@ -108,16 +108,16 @@ export class Watchdog {
         label: request.label,
         names: namesIn(request.plan),
         lastsMs: now() - from,
-        ...places.callSiteOf(request),
+        ...callSites.callSiteOf(request),
       })
     }
     stopBy(request, reportIdlyAfter(afterMs, warn))
   }
 
   #watchEmptyLoop(): void {
-    const { backend, places } = this.#options
+    const { backend, callSites } = this.#options
     const { guardCycles } = this.#longWaits
-    this.#waits = new ManagerWaits(backend, this.#roots, places, this.#detector, guardCycles)
+    this.#waits = new ManagerWaits(backend, this.#roots, callSites, this.#detector, guardCycles)
     watchEmptyLoop(this.#waits, () => {
       this.#waits = undefined
     })

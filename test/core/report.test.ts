@@ -8,9 +8,9 @@ import { gate, holder, pause, rounds, settle, watched } from '../manager/tools.t
 import { mustBePlain } from './reports.ts'
 
 describe('a report is plain data, with its kind and version', { timeout: 20_000 }, () => {
-  for (const places of ['always', 'never'] as const) {
-    it(`of a deadlock of tasks, with rejection and without (places: ${places})`, async () => {
-      const { locks, reports } = watched({ places })
+  for (const callSites of ['always', 'never'] as const) {
+    it(`of a deadlock of tasks, with rejection and without (callSites: ${callSites})`, async () => {
+      const { locks, reports } = watched({ callSites })
       const nest = (one: string, other: string): Promise<unknown> =>
         locks.request(one, { mode: 'shared' }, async () => {
           await settle()
@@ -61,8 +61,8 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
   }
 
   it('of orders that contradict each other', async () => {
-    for (const places of ['always', 'never'] as const) {
-      const locks = new LockManager({ places })
+    for (const callSites of ['always', 'never'] as const) {
+      const locks = new LockManager({ callSites })
       const reports: Report[] = []
       locks.on('possible', (report) => reports.push(report))
       await locks.request('a', () => locks.request('b', () => {}))

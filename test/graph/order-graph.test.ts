@@ -5,10 +5,10 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { WantedLock } from '../../src/core/modes.ts'
 import { cycleThrough, type OrderEdge } from '../../src/graph/order-cycle.ts'
-import { MOST_EDGES, OrderGraph, type Wisher } from '../../src/graph/order-graph.ts'
+import { MAX_EDGES, OrderGraph, type WantedBy } from '../../src/graph/order-graph.ts'
 import { exclusive, shared } from '../../src/index.ts'
 
-const somebody: Wisher = {
+const somebody: WantedBy = {
   label: () => 'somebody',
   wantedAt: () => ({}),
   heldAt: () => ({}),
@@ -197,10 +197,10 @@ describe('the order graph', () => {
 
   it('follows a way of any length, and stops growing at its limit', () => {
     const graph = new OrderGraph()
-    for (let i = 0; i < MOST_EDGES + 10; i++) {
+    for (let i = 0; i < MAX_EDGES + 10; i++) {
       assert.equal(see(graph, [exclusive(`node:${i}`)], [exclusive(`node:${i + 1}`)]), 0)
     }
-    assert.equal(graph.size, MOST_EDGES)
+    assert.equal(graph.size, MAX_EDGES)
     const long = new OrderGraph()
     for (let i = 0; i < 10_000; i++) {
       see(long, [exclusive(`node:${i}`)], [exclusive(`node:${i + 1}`)])

@@ -69,7 +69,7 @@ export const broken: readonly Broken[] = [
     situation: 'three threads, one lock, one dies',
   },
   {
-    what: 'a sleep announced to an heir that has gone',
+    what: 'a sleep announced to an recoverer that has gone',
     changes: [['acquire.js', ' && !isLeft(table, seen)', '']],
     situation: 'three threads, one lock, two die, the third repairs',
     long: true,
@@ -132,8 +132,8 @@ export const broken: readonly Broken[] = [
     changes: [
       [
         'acquire.js',
-        'yield* this.#sleep(row, readers, LONGEST_SLEEP_MS)',
-        '{ this.#waiting(); yield { at: row, value: readers, mostMs: LONGEST_SLEEP_MS }; }',
+        'yield* this.#sleep(row, readers, MAX_SLEEP_MS)',
+        '{ this.#waiting(); yield { at: row, value: readers, mostMs: MAX_SLEEP_MS }; }',
       ],
     ],
     situation: 'two who each read one lock and want the other alone',

@@ -110,7 +110,7 @@ export async function loadCode(changes: readonly Change[] = []): Promise<Code> {
   for (const [file, from, to] of [...ALWAYS, ...changes]) {
     const path = join(threads, file)
     const parts = readFileSync(path, 'utf8').split(from)
-    if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} places with: ${from}`)
+    if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} matches of: ${from}`)
     writeFileSync(path, parts.join(to))
   }
   writeFileSync(join(threads, 'lifelines.js'), LIFELINES)

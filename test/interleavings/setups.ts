@@ -477,7 +477,7 @@ export const situations: readonly Situation[] = [
   ),
   situation(
     'three threads, one lock, two die, the third repairs',
-    'the heir may die too',
+    'the recoverer may die too',
     [one(0), one(0), one(0)],
     {
       preemptions: 1,

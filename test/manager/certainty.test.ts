@@ -210,7 +210,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
       ] as const) {
         Error.stackTraceLimit = limit
         Object.assign(Error, { prepareStackTrace: hook })
-        const { locks } = watched({ places: 'never' })
+        const { locks } = watched({ callSites: 'never' })
         const result = locks.request('a', async () => await locks.request('a', () => {}))
         const error = await result.catch((reason: unknown) => reason)
         assert.ok(error instanceof DeadlockError)
@@ -270,7 +270,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
   })
 
   it('is only suspected where call stacks cannot be read', async () => {
-    const { locks, kinds } = watched({ places: 'never' })
+    const { locks, kinds } = watched({ callSites: 'never' })
     const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') as PropertyDescriptor
     const controller = new AbortController()
     try {

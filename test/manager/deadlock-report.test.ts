@@ -9,7 +9,7 @@ import { gate, settle, watched } from './tools.ts'
 describe('the report of a deadlock between requests', { timeout: 20_000 }, () => {
   /** Two holders that each request another lock of the other, and a third one that shares the first lock. */
   async function crossed(): Promise<DeadlockReport> {
-    const { locks, reports } = watched({ deadlockVictims: 'likely', places: 'always' })
+    const { locks, reports } = watched({ deadlockVictims: 'likely', callSites: 'always' })
     const [end, shared] = [gate(), gate()]
     const reader = locks.request('a', { mode: 'shared', label: 'reader' }, async () => {
       shared.open()

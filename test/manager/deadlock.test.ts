@@ -180,10 +180,10 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
         return await locks.request('a', () => {})
       }
     }
-    const places: string[] = []
+    const callSites: string[] = []
     locks.on('deadlock', ({ cycle }) => {
       for (const [i, { heldAt = '' }] of locksInTheWay(cycle).entries()) {
-        places.push(cycle[i]?.waitsAt ?? '', heldAt)
+        callSites.push(cycle[i]?.waitsAt ?? '', heldAt)
       }
     })
     const service = new Service()
@@ -194,10 +194,10 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     const { end } = await holder(locks, 'a')
     const later = locks.request('a', async () => await service.start())
     await Promise.all([end(), assert.rejects(later, DeadlockError)])
-    assert.equal(places.length, 4)
-    for (const place of places) assert.doesNotMatch(place, /src.manager|node:internal/)
-    assert.match(places[0] ?? '', /#start/)
-    assert.match(places[2] ?? '', /#start/)
+    assert.equal(callSites.length, 4)
+    for (const place of callSites) assert.doesNotMatch(place, /src.manager|node:internal/)
+    assert.match(callSites[0] ?? '', /#start/)
+    assert.match(callSites[2] ?? '', /#start/)
   })
 
   it('is reported with the user’s own calls, whatever their files are called', async () => {

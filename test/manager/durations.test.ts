@@ -30,7 +30,7 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
   })
 
   it('end at the moment of a long wait’s report', async () => {
-    const locks = new LockManager({ longWaitMs: 1, places: 'always' })
+    const locks = new LockManager({ longWaitMs: 1, callSites: 'always' })
     const reported = gate()
     let report: SlowReport | undefined
     locks.on('slow', (slow) => {

@@ -52,7 +52,7 @@ async function reportsAfter(
 ): Promise<SlowWaitReport[]> {
   const reports: SlowWaitReport[] = []
   await withFakeClock(async (tick) => {
-    const locks = new LockManager({ longWaitMs: 1000, places: 'always' })
+    const locks = new LockManager({ longWaitMs: 1000, callSites: 'always' })
     locks.on('slow', (report) => reports.push(waitIn(report)))
     const guards = await work(locks, tick)
     await wait(tick)

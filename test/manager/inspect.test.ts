@@ -51,7 +51,7 @@ it('inspect throws for nothing: prototypes, proxies, whatever has one as its pro
 })
 
 it('query() gives the call site of each request where it was kept', async () => {
-  const locks = new LockManager({ places: 'always' })
+  const locks = new LockManager({ callSites: 'always' })
   const guard = await locks.acquire('a')
   const waits = locks.request('a', () => {})
   const { held, pending } = await locks.query()
@@ -59,7 +59,7 @@ it('query() gives the call site of each request where it was kept', async () => 
   assert.match(pending[0]?.callSite ?? '', /inspect\.test/)
   guard.release()
   await waits
-  const never = new LockManager({ places: 'never' })
+  const never = new LockManager({ callSites: 'never' })
   const other = await never.acquire('a')
   assert.ok(!Object.hasOwn((await never.query()).held[0] ?? {}, 'callSite'))
   other.release()

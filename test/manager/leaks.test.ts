@@ -28,7 +28,7 @@ async function leak(locks: LockManager, count: number): Promise<void> {
 
 describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
   it('is reported if it was not released, with label, names, age and call site', async () => {
-    const locks = new LockManager({ places: 'always' })
+    const locks = new LockManager({ callSites: 'always' })
     const reports: LeakedReport[] = []
     locks.on('leaked', (report) => reports.push(report))
     await leak(locks, 1)
@@ -60,7 +60,7 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
 
   it('is one of few warnings where many come from one line, and listeners hear of each', async () => {
     for (const cls of ['a:', 'a']) {
-      const locks = new LockManager({ places: 'always' })
+      const locks = new LockManager({ callSites: 'always' })
       let heard = 0
       const stop = locks.on('leaked', () => heard++)
       const leakMany = async (): Promise<void> => {
@@ -71,13 +71,13 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
       assert.equal(heard, 120)
       stop()
       const warnings = await warningsOf(async () => {
-        let isTold = false
+        let isReported = false
         const hear = ({ message }: Error): void => {
-          if (/There were 100 of these lines/.test(message)) isTold = true
+          if (/There were 100 of these lines/.test(message)) isReported = true
         }
         process.on('warning', hear)
         await leakMany()
-        await collectUntil(() => isTold)
+        await collectUntil(() => isReported)
         process.off('warning', hear)
       })
       assert.equal(warnings.length, cls === 'a:' ? 3 : 6)

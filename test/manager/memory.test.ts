@@ -145,7 +145,7 @@ describe('memory', { timeout: 300_000 }, () => {
   }
 
   it('does not grow where each starts the next, later, and all call stacks are kept', async () => {
-    const locks = new LockManager({ places: 'always' })
+    const locks = new LockManager({ callSites: 'always' })
     const used: number[] = []
     let done = gate()
     let left = 0

@@ -111,7 +111,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     ['prepareStackTrace', { get: foreign, set: foreign }],
   ] as const) {
     it(`is its own error where Error.${name} throws (${Object.keys(mayThrow)})`, async () => {
-      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, places: 'always' })
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, callSites: 'always' })
       const was = Object.getOwnPropertyDescriptor(Error, name)
       const errors: unknown[] = []
       const keep = (error: unknown): number => errors.push(error)

@@ -62,7 +62,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
   })
 
   it('gives the stack of its own call, and that of the thief in the cause', async () => {
-    const locks = new LockManager({ places: 'always' })
+    const locks = new LockManager({ callSites: 'always' })
     const { done, end } = await victimOf(locks, 'a')
     await steal(locks, 'a')
     const error = (await done.catch((reason) => reason)) as DOMException & { cause: Error }
@@ -74,7 +74,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     assert.match(error.message, /THIEF \(.*\bsteal\b.*stolen\.test.*\) has stolen/)
     end()
 
-    const silent = new LockManager({ places: 'never' })
+    const silent = new LockManager({ callSites: 'never' })
     const other = await victimOf(silent, 'a')
     await steal(silent, 'a')
     const { message, stack } = (await other.done.catch((reason) => reason)) as DOMException

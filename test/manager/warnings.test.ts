@@ -70,7 +70,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
 
   it('of holdings that outlast their warnAfterMs a handful for one line', async () => {
     for (const name of ['account:', 'account']) {
-      const locks = new LockManager({ warnAfterMs: 1, places: 'always' })
+      const locks = new LockManager({ warnAfterMs: 1, callSites: 'always' })
       const warnings = await warningsOf(async () => {
         const end = gate()
         const hold = (i: number): Promise<void> => locks.request(name + i, () => end.opened)

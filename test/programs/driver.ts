@@ -44,7 +44,7 @@ class Run {
     const { deadlockAfterMs, deadlockVictims } = program
     const options = { deadlockAfterMs, deadlockVictims }
     this.#model = new Model()
-    this.#locks = new LockManager({ places: 'never', trackOrder: false, ...options })
+    this.#locks = new LockManager({ callSites: 'never', trackOrder: false, ...options })
     const isRejected = (asked: Asked): boolean => this.#reals.get(asked)?.outcome === 'deadlock'
     const rules = { ...options, clock: this.#clock, isRejected }
     this.#reports = new Reports(this.#model, rules, tally)

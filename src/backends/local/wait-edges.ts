@@ -55,18 +55,18 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
     beneficiaries: Iterable<Request>,
     mayBeOvertaken: (request: Request) => boolean,
   ): ReadonlySet<Request> {
-    const passing = new Set(beneficiaries)
+    const moving = new Set(beneficiaries)
     const passed = new Set<Request>()
-    for (const ticket of waitingTickets(passing)) {
+    for (const ticket of waitingTickets(moving)) {
       // Goes from the front, so that the answer for the requests before each one is already known.
       for (let at = ticket.queue.first; at && at !== ticket; at = at.after) {
         const { request } = at
-        if (isGranted(request) || passing.has(request)) continue
+        if (isGranted(request) || moving.has(request)) continue
         if (mayBeOvertaken(request)) passed.add(request)
       }
     }
     const moved = new Set<Request>()
-    for (const ticket of waitingTickets(passing)) {
+    for (const ticket of waitingTickets(moving)) {
       // Also moves requests that block nothing, so that the moved requests keep their order.
       for (let at = ticket.before; at && !ticket.leads; ) {
         const { before, request } = at

@@ -5,17 +5,17 @@ import { kindOf, leaderOf, slotOf } from './owners.ts'
 import { ownerIn, type Table } from './table.ts'
 
 /** The recovering owner, which repairs what the thread of a dead owner left; 0 if there is none. */
-export function heirOf(table: Table, id: number): number {
-  return Atomics.load(table.words, heirIndex(table, leaderOf(table, id)))
+export function recovererOf(table: Table, id: number): number {
+  return Atomics.load(table.words, recovererIndex(table, leaderOf(table, id)))
 }
 
-export function heirIndex(table: Table, leader: number): number {
-  return (slotOf(table, leader) + SLOT.heir) >> 2
+export function recovererIndex(table: Table, leader: number): number {
+  return (slotOf(table, leader) + SLOT.recoverer) >> 2
 }
 
 /** The recovering owner for the owner in a lock word; 0 if there is none. */
-export function heirIn(table: Table, word: number): number {
-  return (word & ABANDONED) === 0 ? 0 : heirOf(table, ownerIn(word))
+export function recovererIn(table: Table, word: number): number {
+  return (word & ABANDONED) === 0 ? 0 : recovererOf(table, ownerIn(word))
 }
 
 /** Whether a lock word is abandoned, and no owner repairs it or has repaired it. */
@@ -28,5 +28,5 @@ export function isLeft(table: Table, word: number): boolean {
  * Whether an owner's thread has ended, and no owner repairs what it left. Its slot stays in use until then.
  */
 export function isLeftBehind(table: Table, id: number): boolean {
-  return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && heirOf(table, id) === 0
+  return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && recovererOf(table, id) === 0
 }

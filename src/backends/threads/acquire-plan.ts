@@ -21,7 +21,7 @@ import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn, planFor, planForPair, planForShared } from './plan.ts'
 import { waitsForOf } from './published-wait.ts'
 import type { ReentrantReads } from './reentrant-reads.ts'
-import { holdsAlone, mustNotBlock, refuse, refuseOwnThread } from './refusals.ts'
+import { holdsExclusively, mustNotBlock, refuse, refuseOwnThread } from './refusals.ts'
 import type { Releaser } from './release.ts'
 import type { Repairs } from './running-repairs.ts'
 import { addressOf, lockOf, numberOf, type Table } from './table.ts'
@@ -188,8 +188,8 @@ export class PlanAcquirer {
     }
   }
 
-  #tryOne(plan: LockPlan, place: number, terms: Terms): boolean {
-    const lock = plan.locks[place] as number
+  #tryOne(plan: LockPlan, index: number, terms: Terms): boolean {
+    const lock = plan.locks[index] as number
     const mode = modeIn(plan, lock)
     if (this.#takeFree(lock, mode)) return true
     if (this.#holds(lock)) return false
@@ -226,7 +226,7 @@ export class PlanAcquirer {
 
   /** Whether this thread holds a lock, in either mode. */
   #holds(lock: number): boolean {
-    return this.#owner.shared.has(lock) || holdsAlone(this.#table, this.#owner, lock)
+    return this.#owner.shared.has(lock) || holdsExclusively(this.#table, this.#owner, lock)
   }
 
   /** Whether this thread holds the first `taken` locks of a plan and no others. */

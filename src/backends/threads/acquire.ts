@@ -41,7 +41,7 @@
  *             wake the others: the lock's owner waits too, and drained its store buffer when it published
  *             its wait.
  *           - If a task's bits are erased, threads that rely on its WAKE_ALL may oversleep, by at most
- *             LONGEST_SLEEP_MS: the task's thread may be busy, and look again late. When the task takes the
+ *             MAX_SLEEP_MS: the task's thread may be busy, and look again late. When the task takes the
  *             lock, it sets both bits.
  *           - Only atomic operations change rows and SHARED words. None of them leaves a store in the store
  *             buffer: on x86, `Atomics.store` is a locked exchange, or a fence follows it. So a pending
@@ -72,7 +72,7 @@ import {
 } from './readers.ts'
 import { addressOf, type Table } from './table.ts'
 import { enterQueue, isFirst, leaveQueue, ownWordOf, wakeQueue } from './task-queue.ts'
-import { LONGEST_SLEEP_MS, type SleepEnd, type Terms, Wait } from './wait.ts'
+import { MAX_SLEEP_MS, type SleepEnd, type Terms, Wait } from './wait.ts'
 
 /** The number of looks at a word before a thread sleeps; together some hundred nanoseconds. */
 const SPINS = 40
@@ -227,7 +227,7 @@ class Acquisition {
     if (this.#prove) {
       enterQueue(table, owner, this.#lock)
       if (!isFirst(table, owner, this.#lock)) {
-        yield* this.#sleep(ownWordOf(owner), 0, LONGEST_SLEEP_MS)
+        yield* this.#sleep(ownWordOf(owner), 0, MAX_SLEEP_MS)
         wait.distrustBits()
         return
       }
@@ -258,7 +258,7 @@ class Acquisition {
           const readers = Atomics.load(table.words, row)
           if (readers === 0) break
           if (spins-- > 0) pause?.()
-          else yield* this.#sleep(row, readers, LONGEST_SLEEP_MS)
+          else yield* this.#sleep(row, readers, MAX_SLEEP_MS)
         }
       }
     } catch (error) {

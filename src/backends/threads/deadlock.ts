@@ -25,7 +25,7 @@
  */
 
 import type { DeadlockReport } from '../../core/report.ts'
-import { heirOf } from './abandoned.ts'
+import { recovererOf } from './abandoned.ts'
 import { describeDeadlock } from './deadlock-report.ts'
 import { noticeEndOf } from './deaths.ts'
 import { hasShared, listOf } from './held-list.ts'
@@ -146,7 +146,7 @@ export function isWaitedFor(table: Table, owner: Owner): boolean {
     if (kind === TASK_SLOT && tagIn(state) === tag && leaderOf(table, id) === owner.id) {
       lenders.add(id)
     }
-    if (kind === DEAD_SLOT && heirOf(table, id) !== 0) return true
+    if (kind === DEAD_SLOT && recovererOf(table, id) !== 0) return true
   }
   for (const id of lenders) {
     // A reader's bit does not show who waits for it.

@@ -42,7 +42,7 @@
  *           - A list is damaged if it names a lock that its owner does not hold, or misses a lock that
  *             someone waits for. From then on the sweep looks for that owner's locks in the whole table.
  * Time      The parent's event loop notices a death, or a thread that waits for a lock of the dead thread
- *           does, within LONGEST_SLEEP_MS (wait.ts). A wake-up that the dead thread owed comes as late,
+ *           does, within MAX_SLEEP_MS (wait.ts). A wake-up that the dead thread owed comes as late,
  *           unless a sweep makes up for it. A sweep looks at each slot, and at each lock of the dead: some
  *           hundred nanoseconds each. If a dead owner held more than READS locks shared, the sweep reads all
  *           rows, some nanoseconds a lock.
@@ -50,7 +50,7 @@
  * A thread's slots are its own, the leader, and those of its tasks, whose SLOT.thread is the leader.
  */
 
-import { heirOf } from './abandoned.ts'
+import { recovererOf } from './abandoned.ts'
 import { DEAD_SLOT, FREE_SLOT, TASK_SLOT, THREAD_SLOT } from './layout.ts'
 import { hasEnded, hasEndedLately, type Lifeline, onThreadEnd } from './lifelines.ts'
 import {
@@ -80,7 +80,7 @@ export function noticeEndOf(
   ask: (lifeline: Lifeline) => boolean = hasEndedLately,
 ): void {
   if (id === 0) return
-  for (const one of [id, heirOf(table, id)]) {
+  for (const one of [id, recovererOf(table, id)]) {
     if (one === 0) continue
     // Clean up by the thread's number, which is never used again: the slot may be another thread's by now.
     const lifeline = lifelineOf(table, leaderOf(table, one))

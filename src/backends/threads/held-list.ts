@@ -101,8 +101,8 @@ export function hasShared(table: Table, id: number): boolean {
 
 /** The numbers of the locks that an owner holds, lowest first. Only for owners of this thread. */
 export function locksHeld(table: Table, owner: Owner): number[] {
-  const alone = [...listOf(table, owner.id)].map((word) => numberOf(table, word))
-  return [...alone, ...owner.shared].sort((a, b) => a - b)
+  const exclusive = [...listOf(table, owner.id)].map((word) => numberOf(table, word))
+  return [...exclusive, ...owner.shared].sort((a, b) => a - b)
 }
 
 /** Whether an owner of this thread holds this lock or a higher one. Only for order 'ascending'. */

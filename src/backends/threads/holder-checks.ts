@@ -2,7 +2,7 @@
  * Checks, for requests that never wait, whether the holders of a busy lock live: a thread that only tries has
  * no sleep after which it would notice.
  *
- * Cost: a check asks the system. Each holder is checked at most once in LONGEST_SLEEP_MS, as often as a
+ * Cost: a check asks the system. Each holder is checked at most once in MAX_SLEEP_MS, as often as a
  * waiting thread does it.
  */
 
@@ -12,7 +12,7 @@ import { SHARED } from './layout.ts'
 import type { Owner } from './owners.ts'
 import { readersOf } from './readers.ts'
 import { ownerIn, type Table } from './table.ts'
-import { LONGEST_SLEEP_MS } from './wait.ts'
+import { MAX_SLEEP_MS } from './wait.ts'
 
 /** The checks of one thread. */
 export class HolderChecks {
@@ -20,7 +20,7 @@ export class HolderChecks {
   readonly #owner: Owner
   /**
    * When each owner was last checked; the readers of lock `i` are under `-1 - i`. Holds only checks of the
-   * last LONGEST_SLEEP_MS, oldest first.
+   * last MAX_SLEEP_MS, oldest first.
    */
   readonly #checkedMs = new Map<number, number>()
 
@@ -45,9 +45,9 @@ export class HolderChecks {
   /** Whether the last check under this key was long enough ago, or there was none; if so, notes a new one. */
   #isDue(key: number, now: number): boolean {
     const checked = this.#checkedMs
-    if (now - (checked.get(key) ?? Number.NEGATIVE_INFINITY) < LONGEST_SLEEP_MS) return false
+    if (now - (checked.get(key) ?? Number.NEGATIVE_INFINITY) < MAX_SLEEP_MS) return false
     for (const [old, checkedMs] of checked) {
-      if (now - checkedMs < LONGEST_SLEEP_MS) break
+      if (now - checkedMs < MAX_SLEEP_MS) break
       checked.delete(old)
     }
     checked.set(key, now)

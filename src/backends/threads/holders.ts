@@ -6,7 +6,7 @@
 
 import { nowMs } from '../../core/clock.ts'
 import type { ThreadHolder, ThreadWait } from '../../core/report.ts'
-import { heirOf } from './abandoned.ts'
+import { recovererOf } from './abandoned.ts'
 import { DEAD_SLOT, FREE_SLOT, TASK_SLOT } from './layout.ts'
 import { kindOf, labelOf, leaderOf, parentOf } from './owners.ts'
 import { stackOf, waitingMode, waitingSince, waitsForOf } from './published-wait.ts'
@@ -76,10 +76,10 @@ class Description {
 
   #holder(lock: number | undefined, id: number, depth: number): ThreadHolder {
     const table = this.#table
-    const heir = kindOf(table, id) === DEAD_SLOT ? heirOf(table, id) : 0
-    if (heir !== 0 && !this.#described.has(heir)) {
-      this.#described.add(heir)
-      return { ...this.#holder(undefined, heir, depth), repairs: labelOf(table, id) }
+    const recoverer = kindOf(table, id) === DEAD_SLOT ? recovererOf(table, id) : 0
+    if (recoverer !== 0 && !this.#described.has(recoverer)) {
+      this.#described.add(recoverer)
+      return { ...this.#holder(undefined, recoverer, depth), repairs: labelOf(table, id) }
     }
     const isShared = lock !== undefined && [...readersOf(table, lock)].includes(id)
     const waits = this.#waitOf(id, depth)

@@ -60,10 +60,10 @@ function fieldsOf({ table, owner, isClosed }: Shown): object {
 /** The locks that an owner of this thread holds and waits for. */
 function doingsOf(table: Table, id: number): object {
   const holdsShared = hasShared(table, id) ? sharedBy(table, id) : []
-  const alone = [...listOf(table, id)].map((word) => numberOf(table, word))
+  const exclusive = [...listOf(table, id)].map((word) => numberOf(table, word))
   const waits = waitsForOf(table, id)
   return {
-    holds: [...alone, ...holdsShared].sort((a, b) => a - b),
+    holds: [...exclusive, ...holdsShared].sort((a, b) => a - b),
     ...(holdsShared.length > 0 && { holdsShared }),
     ...(waits !== 0 && { waitsFor: numberOf(table, waits), waitsAs: waitingMode(table, id) }),
   }

@@ -23,7 +23,7 @@ export const kernelCode: string = [
 ].join('')
 
 /** Where in it each setting stands: a signed LEB128 number of five bytes. */
-export const kernelPlaces = {
+export const kernelOffsets = {
   me: [186, 257, 500, 527, 722, 946],
   top: [153, 209, 225, 243, 467, 539, 561, 701, 753, 925, 975, 1022],
   ascending: [168, 482],

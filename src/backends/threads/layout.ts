@@ -86,7 +86,7 @@ export const SLOT = {
   /**
    * Always 0. A thread that backs off sleeps on it, and a task behind others of its thread (task-queue.ts).
    */
-  nap: 4,
+  backOff: 4,
   /**
    * The address of the lock that the owner is about to take or release without its kernel. It is written
    * before and stays: between the two steps the lock may carry the owner without being on its list
@@ -104,7 +104,7 @@ export const SLOT = {
   /**
    * FREE_SLOT, or the kind of owner beside the system's number of its thread (TAG_SHIFT). An owner takes the
    * slot by compare-exchange. The owner gives back a THREAD_SLOT or TASK_SLOT itself. Otherwise the owner
-   * that notices its death makes it DEAD_SLOT, its recovering owner makes it SOUND_SLOT, and a sweep gives it
+   * that notices its death makes it DEAD_SLOT, its recovering owner makes it CONSISTENT_SLOT, and a sweep gives it
    * back.
    */
   kind: 64,
@@ -136,7 +136,7 @@ export const SLOT = {
   lifelineNumber: 224,
   lifelineMade: 240,
   /** For a dead thread: the recovering owner, which repairs what it left; 0 for none. */
-  heir: 232,
+  recoverer: 232,
   /** 1 while the owner waits to hold a lock shared, else 0. */
   waitsShared: 236,
   /** The number of the lifeline's thread; written after the lifeline, so that both are of one owner. */
@@ -165,7 +165,7 @@ export const TASK_SLOT = 2
 /** Its thread ended: the locks that carry it are abandoned. */
 export const DEAD_SLOT = 3
 /** Its thread ended, and the recovering owner reported its locks consistent: a sweep is to release them. */
-export const SOUND_SLOT = 4
+export const CONSISTENT_SLOT = 4
 /** The proof word of a new owner. */
 export const NOT_PROVED = 0
 /** The bits of a proof word: the parent was found to wait; a new verdict is requested; one more verdict. */

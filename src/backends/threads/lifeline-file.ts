@@ -40,10 +40,10 @@ const { process } = globalThis as {
 export function closesFiles(fs: DescriptorSystem): boolean {
   if (!process) return false
   const original = process.emitWarning
-  let isTold = false
+  let isReported = false
   try {
     process.emitWarning = () => {
-      isTold = true
+      isReported = true
     }
     try {
       fs.closeSync(NO_DESCRIPTOR)
@@ -53,7 +53,7 @@ export function closesFiles(fs: DescriptorSystem): boolean {
   } catch {
     // No such descriptor is open.
   }
-  return isTold
+  return isReported
 }
 
 /** Opens a file of this worker in a folder; returns `undefined` if it cannot. */

@@ -82,7 +82,7 @@ interface StartedWorker {
 const START_FIELD = 19
 /**
  * A thread that was seen alive counts as alive for this long: half the time between two looks of one waiter
- * (LONGEST_SLEEP_MS in wait.ts). So a thread with only one wait asks the system at each look.
+ * (MAX_SLEEP_MS in wait.ts). So a thread with only one wait asks the system at each look.
  */
 const RECENT_MS = 50
 

@@ -3,7 +3,7 @@
  * waiter. More reports follow at growing intervals, while any wait in the thread for that lock lasts too
  * long.
  *
- * Every waiter looks when it wakes, within LONGEST_SLEEP_MS (wait.ts). A blocked thread writes to stderr
+ * Every waiter looks when it wakes, within MAX_SLEEP_MS (wait.ts). A blocked thread writes to stderr
  * itself: a warning of the process would appear only after the thread no longer blocks.
  *
  * Cost: nothing until a wait sleeps; then one reading of a clock and of the lock's word for each sleep.

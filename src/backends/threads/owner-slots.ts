@@ -44,8 +44,8 @@ export function registerThread(table: Table, label: string | undefined): Owner {
     noticeEnds(table, guest)
     return describeLeft(table, guest)
   })
-  const freed = tryRegisterOwner(table, label, is)
-  if (freed) return freed
+  const next = tryRegisterOwner(table, label, is)
+  if (next) return next
   throw new LockUsageError(
     `all ${table.layout.owners} owners of this table are in use: close() those that have finished, ` +
       `or create it with more owners${left ? `. ${left}` : ''}`,

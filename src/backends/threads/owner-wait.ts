@@ -15,7 +15,7 @@ import { LockTimeoutError, LockUsageError } from '../../core/errors.ts'
 import { WaitWatch } from './long-waits.ts'
 import { comesFree, describeLeft, type InUse, inUse, noticeEnds } from './owner-slots.ts'
 import { type Owner, ownersIn } from './owners.ts'
-import { onFreed } from './register-owner.ts'
+import { onReleased } from './register-owner.ts'
 import type { Table } from './table.ts'
 import type { Terms } from './wait.ts'
 
@@ -46,7 +46,7 @@ export class OwnerQueue {
     this.#table = table
     this.#thread = thread
     this.#register = register
-    onFreed(table, () => this.#serveFirst())
+    onReleased(table, () => this.#serveFirst())
   }
 
   /** Returns an owner if one is free and nobody waits. */

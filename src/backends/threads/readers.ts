@@ -54,7 +54,7 @@ export function* readersOf(table: Table, lock: number): Generator<number> {
 export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
   const { words } = table
   const at = addressOf(table, lock) >> 2
-  const [row, bit] = placeOf(table, owner.id, lock)
+  const [row, bit] = bitOf(table, owner.id, lock)
   noteRead(table, owner, lock)
   Atomics.or(words, row, bit)
   for (;;) {
@@ -79,7 +79,7 @@ export function wakeMissed(table: Table, lock: number): void {
 
 /** Whether an owner's bit is set in a lock's row. */
 function isReader(table: Table, id: number, lock: number): boolean {
-  const [row, bit] = placeOf(table, id, lock)
+  const [row, bit] = bitOf(table, id, lock)
   return (Atomics.load(table.words, row) & bit) !== 0
 }
 
@@ -141,10 +141,10 @@ export function clearReads(table: Table, dead: Iterable<number>): void {
 /** Clears the bits of owners whose bits can be in any row. */
 function clearRows(table: Table, dead: readonly number[]): void {
   const { words, layout } = table
-  const places = dead.map((id) => placeOf(table, id, 0))
+  const bits = dead.map((id) => bitOf(table, id, 0))
   for (let lock = 0; lock < layout.lockCount; lock++) {
     const row = (lock * layout.rowBytes) >> 2
-    for (const [first, bit] of places) {
+    for (const [first, bit] of bits) {
       if (((words[first + row] as number) & bit) === 0) continue
       Atomics.and(words, first + row, ~bit)
       wakePendingWriter(table, lock)
@@ -193,7 +193,7 @@ function addShared(table: Table, owner: Owner, lock: number): void {
 }
 
 function takeBack(table: Table, id: number, lock: number): void {
-  const [row, bit] = placeOf(table, id, lock)
+  const [row, bit] = bitOf(table, id, lock)
   Atomics.and(table.words, row, ~bit)
   if (hasPendingWriter(Atomics.load(table.words, addressOf(table, lock) >> 2))) {
     Atomics.notify(table.words, row)
@@ -201,7 +201,7 @@ function takeBack(table: Table, id: number, lock: number): void {
 }
 
 /** The row index and the bit of an owner in a lock's row. */
-function placeOf({ layout }: Table, id: number, lock: number): [row: number, bit: number] {
+function bitOf({ layout }: Table, id: number, lock: number): [row: number, bit: number] {
   const at = (layout.rowsBase + lock * layout.rowBytes) >> 2
   return [at + ((id - 1) >> 5), 1 << ((id - 1) & 31)]
 }

@@ -2,9 +2,9 @@
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
-import { heirIndex, isLeft, isLeftBehind } from './abandoned.ts'
+import { isLeft, isLeftBehind, recovererIndex } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
-import { DEAD_SLOT, SOUND_SLOT } from './layout.ts'
+import { CONSISTENT_SLOT, DEAD_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import {
   changeKind,
@@ -45,7 +45,7 @@ export function inherit(
     if (!isLeft(table, word)) return undefined
     const leader = leaderOf(table, ownerIn(word))
     if (!onOwnerDied) return describeOnce(table, leader)
-    Atomics.store(table.words, heirIndex(table, leader), owner.id)
+    Atomics.store(table.words, recovererIndex(table, leader), owner.id)
     return describe(table, leader)
   })
   if (!abandoned) return
@@ -55,9 +55,9 @@ export function inherit(
     mustBeDone(onOwnerDied(abandoned))
     // From here on everything is consistent: any owner may do the rest.
     const state = stateOf(table, leader)
-    if (kindIn(state) === DEAD_SLOT) changeKind(table, leader, state, SOUND_SLOT)
+    if (kindIn(state) === DEAD_SLOT) changeKind(table, leader, state, CONSISTENT_SLOT)
   } finally {
-    Atomics.store(table.words, heirIndex(table, leader), 0)
+    Atomics.store(table.words, recovererIndex(table, leader), 0)
     sweep(table, owner)
   }
 }

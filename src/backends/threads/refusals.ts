@@ -1,7 +1,7 @@
 /** Errors for requests that cannot be granted and locks that cannot be released, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
-import { heirIn } from './abandoned.ts'
+import { recovererIn } from './abandoned.ts'
 import { stackAt } from './caller-stack.ts'
 import { describeSelfDeadlock } from './deadlock-report.ts'
 import { holdsFrom, locksHeld } from './held-list.ts'
@@ -17,7 +17,7 @@ import type { Terms } from './wait.ts'
  * Whether an owner of this thread holds this lock exclusively. Only that thread writes the owner's number
  * there.
  */
-export function holdsAlone(table: Table, owner: Owner, lock: number): boolean {
+export function holdsExclusively(table: Table, owner: Owner, lock: number): boolean {
   return ownerIn(table.words[addressOf(table, lock) >> 2] as number) === owner.id
 }
 
@@ -31,7 +31,7 @@ export function refuse(
 ): void {
   const isReader = owner.shared.size > 0 && owner.shared.has(lock)
   if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock)
-  if (isReader || holdsAlone(table, owner, lock)) {
+  if (isReader || holdsExclusively(table, owner, lock)) {
     const stack = terms.stack ?? stackAt(terms.caller)
     throw new DeadlockError(describeSelfDeadlock(table, owner, lock, isReader, stack))
   }
@@ -76,7 +76,7 @@ function orderError(
 
 /** Throws if a thread would wait for itself because it has opened the table more than once. */
 export function refuseOwnThread(table: Table, owner: Owner, lock: number, seen: number): void {
-  const holder = heirIn(table, seen) || ownerIn(seen)
+  const holder = recovererIn(table, seen) || ownerIn(seen)
   if (holder !== 0) refuseOwn(table, owner, lock, holder)
   else if (seen === SHARED) {
     for (const reader of readersOf(table, lock)) refuseOwn(table, owner, lock, reader)
@@ -95,8 +95,8 @@ function refuseOwn(table: Table, owner: Owner, lock: number, id: number): void {
 
 /** Throws if `onOwnerDied` requests a lock that it already has: one of the dead thread that it repairs. */
 export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: number): void {
-  const heir = heirIn(table, seen)
-  if (heir === 0 || leaderOf(table, heir) !== owner.id) return
+  const recoverer = recovererIn(table, seen)
+  if (recoverer === 0 || leaderOf(table, recoverer) !== owner.id) return
   throw new LockUsageError(
     `lock ${lock} was left by ${labelOf(table, ownerIn(seen))}, and onOwnerDied has it already: repair ` +
       'what it guards without asking for it',
@@ -115,7 +115,11 @@ export function notHeld(
 ): LockUsageError {
   const call = caller?.name.startsWith('unlock') ? caller.name : 'unlock'
   const [lock] = locks as readonly [number]
-  const other = owner.shared.has(lock) ? 'shared' : holdsAlone(table, owner, lock) ? 'alone' : ''
+  const other = owner.shared.has(lock)
+    ? 'shared'
+    : holdsExclusively(table, owner, lock)
+      ? 'alone'
+      : ''
   if (other !== '' && locks.length === 1) {
     return new LockUsageError(
       `${call}: ${owner.label} holds lock ${lock} ${other}${stripesText(table)}: free it with ` +

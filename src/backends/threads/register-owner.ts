@@ -34,10 +34,10 @@ export interface OwnerKind {
 /** The slots of a table as one thread knows them. */
 interface KnownSlots {
   /** The slots that this thread gave back. Other threads may have taken them since. */
-  readonly freed: number[]
+  readonly released: number[]
   /** The search for a free slot begins here. */
   next: number
-  onFreed: (() => void) | undefined
+  onReleased: (() => void) | undefined
 }
 
 const known = new WeakMap<Table, KnownSlots>()
@@ -45,15 +45,15 @@ const known = new WeakMap<Table, KnownSlots>()
 function slotsOf(table: Table): KnownSlots {
   let slots = known.get(table)
   if (!slots) {
-    slots = { freed: [], next: 1, onFreed: undefined }
+    slots = { released: [], next: 1, onReleased: undefined }
     known.set(table, slots)
   }
   return slots
 }
 
 /** Calls `listener` after each slot of a table that this thread gives back. */
-export function onFreed(table: Table, listener: () => void): void {
-  slotsOf(table).onFreed = listener
+export function onReleased(table: Table, listener: () => void): void {
+  slotsOf(table).onReleased = listener
 }
 
 /** Registers an owner in a free slot; returns `undefined` if all are in use. */
@@ -66,7 +66,7 @@ export function tryRegisterOwner(
     throw new LockUsageError(`label must be a string, not ${show(label)}`)
   }
   const slots = slotsOf(table)
-  for (let id = slots.freed.pop(); id !== undefined; id = slots.freed.pop()) {
+  for (let id = slots.released.pop(); id !== undefined; id = slots.released.pop()) {
     const owner = tryRegisterAt(table, id, label, is)
     if (owner) return owner
   }
@@ -120,6 +120,6 @@ export function releaseOwner(table: Table, owner: Owner): void {
   // The guest's slot is not among the free slots.
   if (owner.id > table.layout.owners) return
   const slots = slotsOf(table)
-  slots.freed.push(owner.id)
-  slots.onFreed?.()
+  slots.released.push(owner.id)
+  slots.onReleased?.()
 }

@@ -18,7 +18,7 @@ import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn, planForPair } from './plan.ts'
 import { leave } from './readers.ts'
 import type { ReentrantReads } from './reentrant-reads.ts'
-import { holdsAlone, notHeld } from './refusals.ts'
+import { holdsExclusively, notHeld } from './refusals.ts'
 import { addressOf, type Table } from './table.ts'
 import type { Tasks } from './tasks.ts'
 import type { ThreadWaiter } from './thread-waiter.ts'
@@ -133,7 +133,7 @@ export class Releaser extends OwedReleases {
   /** Throws unless this thread holds the locks of both records. */
   mustHoldPair(a: number, b: number, caller: Caller): void {
     const { locks } = planForPair(this.#table, a, b)
-    const isHeld = (lock: number): boolean => holdsAlone(this.#table, this.#owner, lock)
+    const isHeld = (lock: number): boolean => holdsExclusively(this.#table, this.#owner, lock)
     if (!locks.every(isHeld)) throw this.#notHeld(locks, caller)
   }
 
@@ -154,7 +154,7 @@ export class Releaser extends OwedReleases {
   #finishOne(lock: number, answer: number): boolean {
     let bits = answer
     if (answer === NOT_ON_TOP) {
-      if (!holdsAlone(this.#table, this.#owner, lock)) return false
+      if (!holdsExclusively(this.#table, this.#owner, lock)) return false
       const word = addressOf(this.#table, lock)
       intend(this.#table, this.#owner, lock)
       removeHeld(this.#table, this.#owner, word)

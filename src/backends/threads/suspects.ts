@@ -25,7 +25,7 @@ import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from
 
 /** The pause after the first round; later ones are longer, up to the longest sleep of a wait. */
 const FIRST_PAUSE_MS = 1
-const MOST_DOUBLINGS = 7
+const MAX_DOUBLINGS = 7
 /** A round costs some 30 microseconds for each owner: so it takes about a tenth of the time at most. */
 const OWNERS_PER_MS = 4
 
@@ -189,7 +189,7 @@ export class Suspects {
   }
 
   #leastPauseMs(): number {
-    const doubled = FIRST_PAUSE_MS * 2 ** Math.min(this.#rounds, MOST_DOUBLINGS)
+    const doubled = FIRST_PAUSE_MS * 2 ** Math.min(this.#rounds, MAX_DOUBLINGS)
     return Math.max(doubled, this.#reached / OWNERS_PER_MS)
   }
 }

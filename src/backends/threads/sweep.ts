@@ -4,16 +4,16 @@
  */
 
 import { LockUsageError } from '../../core/errors.ts'
-import { heirIndex, heirOf } from './abandoned.ts'
+import { recovererIndex, recovererOf } from './abandoned.ts'
 import { listOf } from './held-list.ts'
 import {
   ABANDONED,
+  CONSISTENT_SLOT,
   DEAD_SLOT,
   FREE_SLOT,
   LINK_OFFSET,
   SHARED,
   SLOT,
-  SOUND_SLOT,
   UNLISTED,
   WAITER,
   WAKE_ALL,
@@ -41,7 +41,7 @@ export function sweep(table: Table, owner: Owner): void {
       wakePendingWriter(table, numberOf(table, word))
     }
     for (const id of dead.keys()) endWaitOf(table, id)
-    for (const [id, state] of dead) if (!carried.has(id)) freeSlot(table, id, state)
+    for (const [id, state] of dead) if (!carried.has(id)) releaseSlot(table, id, state)
   })
 }
 
@@ -50,11 +50,12 @@ function deadSlots(table: Table): Map<number, number> {
   const dead = new Map<number, number>()
   for (let id = 1; id <= table.layout.owners; id++) {
     const state = stateOf(table, id)
-    if (kindIn(state) === DEAD_SLOT || kindIn(state) === SOUND_SLOT) dead.set(id, state)
+    if (kindIn(state) === DEAD_SLOT || kindIn(state) === CONSISTENT_SLOT) dead.set(id, state)
   }
   for (const id of dead.keys()) {
-    const heir = heirOf(table, id)
-    if (dead.has(heir)) Atomics.store(table.words, heirIndex(table, leaderOf(table, id)), 0)
+    const recoverer = recovererOf(table, id)
+    if (dead.has(recoverer))
+      Atomics.store(table.words, recovererIndex(table, leaderOf(table, id)), 0)
   }
   return dead
 }
@@ -117,7 +118,7 @@ export function locksLeft(table: Table, id: number): number[] {
  * Marks or releases the locks of a dead owner, and wakes their sleepers. Returns whether it is left with any.
  */
 function sweepOwner(table: Table, id: number): boolean {
-  const isSound = kindOf(table, leaderOf(table, id)) === SOUND_SLOT
+  const isSound = kindOf(table, leaderOf(table, id)) === CONSISTENT_SLOT
   let isLeftWithAny = false
   for (const word of locksLeft(table, id)) {
     // Take it off the list first, as its owner would: the next holder writes its link.
@@ -153,7 +154,7 @@ function sweepLock(table: Table, at: number, id: number, isSound: boolean): bool
 }
 
 /** Gives a dead owner's slot to others, cleared. */
-function freeSlot(table: Table, id: number, state: number): void {
+function releaseSlot(table: Table, id: number, state: number): void {
   table.words[intentIndex(table, id)] = 0
   table.words[(slotOf(table, id) + SLOT.top) >> 2] = 0
   changeKind(table, id, state, FREE_SLOT)

@@ -7,7 +7,7 @@
  *           the table lock, its lifeline shows it, and another owner takes the lock over.
  */
 
-import { DEAD_SLOT, HEADER, SOUND_SLOT } from './layout.ts'
+import { CONSISTENT_SLOT, DEAD_SLOT, HEADER } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
 import { kindIn, leaderOf, lifelineOf, type Owner, stateOf, tagIn } from './owners.ts'
 import type { Table } from './table.ts'
@@ -47,7 +47,7 @@ function isAbandoned(table: Table, word: number): boolean {
   const id = word & OWNER_BITS
   const state = stateOf(table, id)
   if (((tagIn(state) ^ (word >> 16)) & OWNER_BITS) !== 0) return true
-  if (kindIn(state) === DEAD_SLOT || kindIn(state) === SOUND_SLOT) return true
+  if (kindIn(state) === DEAD_SLOT || kindIn(state) === CONSISTENT_SLOT) return true
   const lifeline = lifelineOf(table, leaderOf(table, id))
   return lifeline !== undefined && hasEnded(lifeline)
 }

@@ -6,7 +6,7 @@
  * Invariant While the queue is not empty, its first task is awake, has been woken, or sleeps on the lock's
  *           word with the waiter bits set (acquire.ts). The others need no wake-up from the lock: whether a
  *           word can be taken does not depend on which task tries, so none of them could do more than the
- *           first. They still look at the lock after LONGEST_SLEEP_MS. Under order 'free' the first wakes
+ *           first. They still look at the lock after MAX_SLEEP_MS. Under order 'free' the first wakes
  *           them if one of them may have to look for a deadlock again, or to prove a wait.
  *           A queue belongs to one thread: no other thread reads or writes it.
  * Cost      a release wakes one task of each thread, which wakes one more. If it woke all of them, n tasks
@@ -57,7 +57,7 @@ export function wakeQueue(table: Table, lock: number): void {
 
 /** The index of the word on which a task sleeps that is not the first. The word is always 0. */
 export function ownWordOf(owner: Owner): number {
-  return (owner.slot + SLOT.nap) >> 2
+  return (owner.slot + SLOT.backOff) >> 2
 }
 
 function wakeInQueue({ words }: Table, owner: Owner): void {

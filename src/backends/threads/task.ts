@@ -9,7 +9,7 @@ import { intend, listOf, removeHeld } from './held-list.ts'
 import { nestIn, type Owner } from './owners.ts'
 import type { LockPlan } from './plan.ts'
 import { leave } from './readers.ts'
-import { holdsAlone } from './refusals.ts'
+import { holdsExclusively } from './refusals.ts'
 import { releaseOwner } from './register-owner.ts'
 import { numberOf, type Table } from './table.ts'
 import { wake } from './wait.ts'
@@ -76,7 +76,7 @@ export function* surrounding({ buffer }: Table, outer: Task | undefined): Genera
 /** Whether a holding has a lock of a plan in a mode that spares a holding inside it from taking it again. */
 export function lends({ table, owner }: Task, plan: LockPlan, lock: number): boolean {
   const isReader = plan.shared.has(lock) && owner.shared.has(lock)
-  return isReader || holdsAlone(table, owner, lock)
+  return isReader || holdsExclusively(table, owner, lock)
 }
 
 /** Settles a task whose callback has ended. The task ends with the last nested task that relies on it. */

@@ -26,7 +26,7 @@ import { OwnerQueue } from './owner-wait.ts'
 import type { Owner } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
 import { publishHolding } from './published-wait.ts'
-import { holdsAlone, refuse, refuseBelow } from './refusals.ts'
+import { holdsExclusively, refuse, refuseBelow } from './refusals.ts'
 import { tryRegisterOwner } from './register-owner.ts'
 import type { Repairs } from './running-repairs.ts'
 import type { Table } from './table.ts'
@@ -165,7 +165,7 @@ export class Tasks {
     }
     refuseBelow(table, thread, wanted, plan, wanted + 1)
     const isReader = thread.shared.has(wanted) && !plan.shared.has(wanted)
-    if (!isReader && !holdsAlone(table, thread, wanted)) return undefined
+    if (!isReader && !holdsExclusively(table, thread, wanted)) return undefined
     return refuseAtRoot(table, thread, wanted, plan, terms)
   }
 
@@ -187,8 +187,8 @@ export class Tasks {
     const owner = this.#tryRegister(parent, acrossEventLoop)
     if (owner) return owner
     noticeEnds(this.#table, this.#thread)
-    const freed = this.#tryRegister(parent, acrossEventLoop)
-    if (freed) return freed
+    const next = this.#tryRegister(parent, acrossEventLoop)
+    if (next) return next
     throw new LockUsageError(
       `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
         'cannot wait for one: create the table with more owners',

@@ -69,7 +69,7 @@ export class ThreadWaiter {
   backOff(): void {
     this.sleeps++
     this.#contention = 0
-    Atomics.wait(this.#table.words, (this.#owner.slot + SLOT.nap) >> 2, 0, BACK_OFF_MS)
+    Atomics.wait(this.#table.words, (this.#owner.slot + SLOT.backOff) >> 2, 0, BACK_OFF_MS)
   }
 
   /** Lets a waiter that was just woken go first, if that is due. Only for a thread that holds nothing. */

@@ -11,7 +11,7 @@
  * Cost      a walk reads a few words for each owner that it reaches, and one for each owner of the table.
  */
 
-import { heirOf } from './abandoned.ts'
+import { recovererOf } from './abandoned.ts'
 import { DEAD_SLOT, TASK_SLOT, THREAD_SLOT } from './layout.ts'
 import { kindOf, leaderOf, parentOf, underOf } from './owners.ts'
 import { epochOf, waitsForOf } from './published-wait.ts'
@@ -99,8 +99,8 @@ export function* edgesOf(
     if (waitsForOf(table, thread) !== 0) yield { step: through, next: thread }
   }
   if (kind === DEAD_SLOT) {
-    const heir = heirOf(table, id)
-    if (heir !== 0) yield { step: through, next: heir }
+    const recoverer = recovererOf(table, id)
+    if (recoverer !== 0) yield { step: through, next: recoverer }
   }
   // A blocked thread waits only for that lock, not for anything that its tasks wait for.
   if (kind === THREAD_SLOT && word !== 0) return

@@ -25,7 +25,7 @@ import { damaged } from './table-layout.ts'
 import { timedOut } from './time-limit.ts'
 
 /** The longest sleep of a waiter; after it, the waiter looks at the lock and checks that its owner lives. */
-export const LONGEST_SLEEP_MS = 100
+export const MAX_SLEEP_MS = 100
 /**
  * The length of a first sleep; after it the waiter checks that its waiter bits still stand (acquire.ts). A
  * store leaves a processor's buffer within microseconds, even if it misses every cache, and at the latest
@@ -173,7 +173,7 @@ export class Wait {
     this.#bitsStood = stands && this.#hasSleptOut
     this.#hasSleptOut = false
     Atomics.add(words, HEADER.sleepCount >> 2, 1)
-    return this.#bitsStood ? LONGEST_SLEEP_MS : FIRST_SLEEP_MS
+    return this.#bitsStood ? MAX_SLEEP_MS : FIRST_SLEEP_MS
   }
 
   /** The time to sleep: at most `longestMs`, and within the time limit. */

@@ -2,7 +2,7 @@
 
 import { LockUsageError } from '../../core/errors.ts'
 import type { Kernel, KernelSetting } from './kernel.ts'
-import { kernelCode, kernelPlaces } from './kernel-code.ts'
+import { kernelCode, kernelOffsets } from './kernel-code.ts'
 import { PAGE_BYTES } from './layout.ts'
 
 /** A new shared memory that never grows, and so never moves. */
@@ -33,8 +33,8 @@ export function noMemoryFor(bytes: number): LockUsageError {
 /** The kernel of one owner. */
 export function wasmKernel(memory: WebAssembly.Memory, setting: KernelSetting): Kernel {
   const code = decodeBase64(kernelCode)
-  for (const [name, places] of Object.entries(kernelPlaces)) {
-    for (const place of places) writeNumber(code, place, setting[name as keyof KernelSetting])
+  for (const [name, offsets] of Object.entries(kernelOffsets)) {
+    for (const offset of offsets) writeNumber(code, offset, setting[name as keyof KernelSetting])
   }
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {
     lockwise: { memory },
@@ -44,9 +44,9 @@ export function wasmKernel(memory: WebAssembly.Memory, setting: KernelSetting): 
 }
 
 /** Writes a number as signed LEB128 of five bytes. */
-function writeNumber(code: Uint8Array, place: number, value: number): void {
-  for (let i = 0; i < 4; i++) code[place + i] = ((value >> (7 * i)) & 0x7f) | 0x80
-  code[place + 4] = (value >> 28) & 0x7f
+function writeNumber(code: Uint8Array, offset: number, value: number): void {
+  for (let i = 0; i < 4; i++) code[offset + i] = ((value >> (7 * i)) & 0x7f) | 0x80
+  code[offset + 4] = (value >> 28) & 0x7f
 }
 
 /** True only where the processor is known to be an x86. */

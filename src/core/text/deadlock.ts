@@ -102,7 +102,7 @@ function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: b
     ...calls(chain, held || isMissing ? 'waits ' : ''),
     ...calls(heldAt, 'holds '),
     ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
-    ...(isMissing ? ["holds by a call that was not kept (places: 'always' keeps all)"] : []),
+    ...(isMissing ? ["holds by a call that was not kept (callSites: 'always' keeps all)"] : []),
     ...calls(similarHeldAt, '      '),
   ]
 }

@@ -47,7 +47,7 @@ export function siteText(request: {
 /** Explains how to get the call sites of holders if one was not kept; else `''`. */
 export function keepAllHint(holders: readonly RootHolder[]): string {
   const isMissing = holders.some(({ callSite }) => callSite === undefined)
-  return isMissing ? ". Call sites are missing: places: 'always' keeps all" : ''
+  return isMissing ? ". Call sites are missing: callSites: 'always' keeps all" : ''
 }
 
 function rootText(holder: RootHolder): string {

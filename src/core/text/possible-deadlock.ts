@@ -37,7 +37,7 @@ export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport)
 
 /** The calls of a stack, a line each, innermost first. */
 function callLines(what: string, stack: string | undefined): string[] {
-  if (stack === undefined) return [`    ${what}: not kept (places: 'always' keeps all)`]
+  if (stack === undefined) return [`    ${what}: not kept (callSites: 'always' keeps all)`]
   return stack
     .split('\n')
     .map((call, i) => visible(`    ${(i === 0 ? what : '').padEnd(9)} ${call.replace(/^at /, '')}`))

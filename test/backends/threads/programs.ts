@@ -220,13 +220,13 @@ const programs = {
 
   /** Requests a lock, as a recovering owner that sets flag 0 and never ends its repair. */
   repairForEver(locks: SharedLocks, { flags, index }: { flags: Int32Array; index: number }): void {
-    const heir = SharedLocks.open(locks.handle, {
+    const recoverer = SharedLocks.open(locks.handle, {
       onOwnerDied: () => {
         setFlag(flags, 0, 1)
         waitWhile(flags, 1, 0)
       },
     })
-    heir.lock(index)
+    recoverer.lock(index)
   },
 
   /** Holds locks for `ms` milliseconds from the moment it sets flag 0. */

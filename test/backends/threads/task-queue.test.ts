@@ -10,7 +10,7 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 type WaitAsync = NonNullable<typeof Atomics.waitAsync>
 
 const { waitAsync } = Atomics as { waitAsync?: WaitAsync }
-/** A task that has slept this long checks the lock without being woken: LONGEST_SLEEP_MS in wait.ts. */
+/** A task that has slept this long checks the lock without being woken: MAX_SLEEP_MS in wait.ts. */
 const LONG_MS = 100
 
 const ended = (work: Promise<unknown>): Promise<unknown> =>

@@ -15,24 +15,24 @@ import type { Request } from './request.ts'
 import { codeOf } from './wait-graph.ts'
 
 /** Which requests keep their call stacks. */
-export type KeepPlaces = 'sampled' | 'always' | 'never'
+export type KeepCallSites = 'sampled' | 'always' | 'never'
 
 /** The number of first requests that all keep their call stacks. */
 const FIRST = 32
 /** The most classes with a remembered call stack. */
-const MOST_CLASSES = 1024
+const MAX_CLASSES = 1024
 /** The longest name of a class with a remembered call stack. */
-const LONGEST_CLASS = 256
+const MAX_CLASS_LENGTH = 256
 
 /** The call stacks of a manager's requests. */
-export class Places {
-  readonly #keep: KeepPlaces
+export class CallSites {
+  readonly #keep: KeepCallSites
   readonly #ofClass = new Map<string, { readonly stack?: string }>()
   #sampled = 0
   /** When a call stack was last kept, by the coarse clock. */
   #sampledAt = 0
 
-  constructor(keep: KeepPlaces) {
+  constructor(keep: KeepCallSites) {
     this.#keep = keep
   }
 
@@ -51,29 +51,29 @@ export class Places {
     this.#sampledAt = request.coarseSince
     this.#sampled++
     this.keep(request, caller)
-    if (request.place === undefined) return
+    if (request.keptStack === undefined) return
     for (const name of namesIn(request.plan)) {
       const cls = classOf(name)
-      if (cls.length > LONGEST_CLASS) continue
-      if (this.#ofClass.size < MOST_CLASSES || this.#ofClass.has(cls)) {
-        this.#ofClass.set(cls, request.place)
+      if (cls.length > MAX_CLASS_LENGTH) continue
+      if (this.#ofClass.size < MAX_CLASSES || this.#ofClass.has(cls)) {
+        this.#ofClass.set(cls, request.keptStack)
       }
     }
   }
 
   /** Keeps the call stack of a request. */
   keep(request: Request, caller: Caller): void {
-    if (this.#keep !== 'never') request.place ??= capture(caller)
+    if (this.#keep !== 'never') request.keptStack ??= capture(caller)
   }
 
   /** The call stack of a request; `''` if it was not kept. */
   of(request: Request): string {
-    return linesOf(request.place)
+    return linesOf(request.keptStack)
   }
 
   /** Whether a request was made after an `await`; false if its call stack was not kept. */
   isAfterAwait(request: Request): boolean {
-    return isAfterAwait(request.place)
+    return isAfterAwait(request.keptStack)
   }
 
   /** The functions that wait for a request, outwards to the callback that is to end a holding. */
