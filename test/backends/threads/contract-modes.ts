@@ -100,7 +100,7 @@ export function describeShared(create: Create): void {
     assert.throws(() => locks.close(), /still holds lock 3/)
     locks.unlockShared(3)
     locks.lock(3)
-    const isAlone = /unlockShared: .* holds lock 3 alone: free it with unlock/
+    const isAlone = /unlockShared: .* holds lock 3 exclusively: release it with unlock/
     assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message: isAlone })
     locks.unlock(3)
     locks.close()
