@@ -54,6 +54,22 @@ describe('a refusal', { timeout: 20_000 }, () => {
     await Promise.all(all)
   })
 
+  it('numbers a holder and a waiter of the same label, and shows an empty label', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire('a', { label: 'outer' })
+    const unlabelled = await locks.acquire('b', { label: '' })
+    assert.match(
+      await messageOf(locks.request('a', { label: 'outer', timeoutMs: 1 }, () => {})),
+      /^'a' could not be granted to outer \(request 3\) within 1 ms: 'a' is held by outer \(request 1, /,
+    )
+    assert.match(
+      await messageOf(locks.request('b', { timeoutMs: 1 }, () => {})),
+      /^'b' could not be granted within 1 ms: 'b' is held by '' \(exclusively/,
+    )
+    guard.release()
+    unlabelled.release()
+  })
+
   it('of a chain of thousands of waiting requests names its holder', async () => {
     const locks = new LockManager()
     const end = gate()
