@@ -37,10 +37,10 @@ const refused: readonly [request: string, why: string][] = [
   ["'account:2'", "'account' is held: take all of one class in one request"],
   [
     "'customer:1'",
-    "'customer' does not stand above what is held: take both in one request, or 'customer' first",
+    "'customer' is not above the held classes in the order: take both in one request, or 'customer' first",
   ],
-  ["'nobody:1'", "'nobody' is no class of the declared order"],
-  ['text', 'the type of this name does not tell its class: write it as `class:…`'],
+  ["'nobody:1'", "'nobody' is not a class of the declared order"],
+  ['text', 'the type of this name does not show its class: write it as `class:…`'],
 ]
 
 describe('the declarations', { timeout: 300_000 }, () => {

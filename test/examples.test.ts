@@ -14,7 +14,7 @@ const outputs = {
   'README.md': ['report\n', 'true\na teller\n'],
   'docs/async.md': [
     "[ 'report: nightly report' ]\n",
-    "'db' could not be had within 50 ms: waits for 'db' behind migration\n",
+    "'db' could not be granted within 50 ms: 'db' is held by migration\n",
     'LockOrderError\n',
     'afterwards\n',
     'transferred\n',

@@ -32,7 +32,7 @@ export class DeclaredOrder {
         )
       }
       if (ranks.has(cls)) {
-        throw new LockUsageError(`${show(cls)} stands in the declared order twice`)
+        throw new LockUsageError(`${show(cls)} occurs twice in the declared order`)
       }
       ranks.set(cls, rank)
     }
@@ -55,7 +55,9 @@ export class DeclaredOrder {
   rankOf(name: string): number {
     const rank = this.#ranks.get(classOf(name))
     if (rank !== undefined) return rank
-    throw new LockUsageError(`${quoted(name)} is of no class in the declared order (${this.text})`)
+    throw new LockUsageError(
+      `the class of ${quoted(name)} is not in the declared order (${this.text})`,
+    )
   }
 
   /** Negative if `a` is taken before `b`: by rank, then by code unit. */

@@ -22,6 +22,11 @@ export function brief(text: string): string {
   return shortened(text, MAX_NAME)
 }
 
+/** The beginning of a label; an empty label in quotes, so that a message shows it. */
+export function labelText(label: string): string {
+  return label === '' ? "''" : brief(label)
+}
+
 /** A lock's name in quotes, or a lock's number with the word "lock". */
 export function quoted(name: string | number): string {
   return typeof name === 'number' ? `lock ${name}` : `'${brief(name)}'`

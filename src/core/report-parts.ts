@@ -52,6 +52,8 @@ export interface LockHolder extends HeldLock {
  * in the queue.
  */
 export interface RootHolder extends LockHolder {
+  /** The number of the request in its manager, from 1 in the order of requests; absent for another manager's. */
+  readonly id?: number
   /** The lock that the other request waits for. It differs from `name` if requests in between want both. */
   readonly waitsFor: RequestedLock
   /** The number of requests that hold the lock; more than 1 only if it is held shared. */

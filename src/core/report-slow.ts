@@ -41,6 +41,8 @@ export interface SlowHoldingReport extends SlowRequest {
  */
 export interface SlowWaitReport extends SlowRequest {
   readonly state: 'waiting'
+  /** The number of the request in its manager, from 1 in the order of requests. */
+  readonly id: number
   /** The lock that the request waits for. */
   readonly lock: LockLabel
   /** The number of requests that wait for `lock`. */

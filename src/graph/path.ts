@@ -17,7 +17,7 @@ export function findPath<Node>(
   const from = new Map<Node, Node | undefined>([[start, undefined]])
   for (const node of from.keys()) {
     for (const neighbour of next(node)) {
-      if (isEnd(neighbour)) return [...wayTo(node, from), neighbour]
+      if (isEnd(neighbour)) return [...pathTo(node, from), neighbour]
       if (!from.has(neighbour)) from.set(neighbour, node)
     }
   }
@@ -85,8 +85,8 @@ export function reachable<Node>(
   return reached
 }
 
-function wayTo<Node>(end: Node, from: ReadonlyMap<Node, Node | undefined>): Node[] {
-  const way: Node[] = []
-  for (let node: Node | undefined = end; node !== undefined; node = from.get(node)) way.push(node)
-  return way.reverse()
+function pathTo<Node>(end: Node, from: ReadonlyMap<Node, Node | undefined>): Node[] {
+  const path: Node[] = []
+  for (let node: Node | undefined = end; node !== undefined; node = from.get(node)) path.push(node)
+  return path.reverse()
 }

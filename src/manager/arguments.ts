@@ -105,7 +105,7 @@ function checkPossible(plan: Plan, options: Options, supports: Supports): void {
   if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
   if (owner !== undefined && detached) {
     throw new LockUsageError(
-      'owner and detached exclude each other: an owner waits for its requests, nobody for a detached one',
+      'owner and detached exclude each other: an owner waits for its requests, and nothing waits for a detached one',
     )
   }
   if (signal && isAborted(signal)) throw reasonOf(signal)
@@ -183,7 +183,7 @@ function isController(value: unknown): boolean {
 
 function generatorCallback(): LockUsageError {
   return new LockUsageError(
-    'request: the callback is a generator function: the lock would be released before its first item. ' +
-      'Use an async function that holds the lock, or acquire() a guard inside of the generator',
+    'request: the callback is a generator function: the lock would be released before its code runs. ' +
+      'Use an async function that holds the lock, or acquire() a guard inside the generator',
   )
 }

@@ -51,11 +51,11 @@ type Refusal<Class, Allowed extends readonly string[], All extends readonly stri
   Class extends Highest<Allowed, All>
     ? `'${Class & string}' is held: take all of one class in one request`
     : Class extends All[number]
-      ? `'${Class}' does not stand above what is held: take both in one request, or '${Class}' first`
+      ? `'${Class}' is not above the held classes in the order: take both in one request, or '${Class}' first`
       : Class extends string
         ? string extends Class
-          ? 'the type of this name does not tell its class: write it as `class:…`'
-          : `'${Class}' is no class of the declared order`
+          ? 'the type of this name does not show its class: write it as `class:…`'
+          : `'${Class}' is not a class of the declared order`
         : never
 
 /** A type that no names have, so that the compiler shows the reason. */

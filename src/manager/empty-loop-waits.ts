@@ -74,6 +74,7 @@ export class ManagerWaits implements Waits {
 
   #lineOf(request: Request, isFirst: boolean, at: number): string {
     return waitText({
+      id: request.id,
       label: request.label,
       names: namesIn(request.plan),
       lastsMs: Math.max(0, at - request.since),

@@ -2,7 +2,7 @@
 
 /** A guard: represents a holding outside of a callback. */
 
-import { brief, duration, lockList } from '../core/format.ts'
+import { duration, labelText, lockList } from '../core/format.ts'
 import { inspectAs } from '../core/inspect.ts'
 import type { LockMode } from '../core/modes.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
@@ -91,7 +91,7 @@ export class Guard implements Disposable, AsyncDisposable {
       const { plan, failure, label, since, callSite } = guard.#holding
       const ended = failure ? 'stolen' : 'released'
       const site = siteText(callSite === undefined ? {} : { callSite })
-      const how = `held by ${brief(label)} for ${duration(now() - since)}${site}`
+      const how = `held by ${labelText(label)} for ${duration(now() - since)}${site}`
       const state = guard.held ? how : ended
       return `${lockList(plan)}, ${state}`
     })

@@ -4,7 +4,7 @@
 
 import type { Backend } from '../backends/backend.ts'
 import { emitWarning } from '../core/emit-warning.ts'
-import { brief, listed, quoted, visible } from '../core/format.ts'
+import { labelText, listed, quoted, visible } from '../core/format.ts'
 import { namesIn } from '../core/plan.ts'
 import type { Request } from './request.ts'
 
@@ -73,7 +73,7 @@ function warnOfLeaving(request: Request, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error)
   emitWarning(
     visible(
-      `${brief(request.label)}: the backend has failed to free ${names}: ${reason}. They may stay held.`,
+      `${labelText(request.label)}: the backend has failed to release ${names}: ${reason}. They may stay held.`,
     ),
   )
 }

@@ -48,7 +48,7 @@ export class Listeners {
    * Calls all listeners, each in its own microtask and outside of all holders. Returns false if there is
    * none.
    */
-  tell<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): boolean {
+  report<Kind extends keyof LockEvents>(kind: Kind, report: LockEvents[Kind]): boolean {
     const listeners = this.#listeners.get(kind)
     if (!listeners || listeners.size === 0) return false
     for (const listener of listeners) {

@@ -164,7 +164,7 @@ export class LockManager<Name extends string = string> implements LockRequests<N
 }
 
 function notCalledOnManager(call: 'request' | 'acquire'): string {
-  return `${call}: this is no LockManager; call it as a method, locks.${call}(…)`
+  return `${call} was not called on a LockManager: call it as a method, locks.${call}(…)`
 }
 
 shapeAsIdl(LockManager, 'LockManager', ['request', 'acquire', 'tryAcquire', 'query', 'on'])

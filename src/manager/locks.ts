@@ -34,8 +34,8 @@ function sharedLocks(): LockManager {
   else {
     emitWarning(
       visible(
-        `globalThis[${String(key)}] is no lock manager that this copy of lockwise can use: its locks ` +
-          'are its own, and not those of another installed copy',
+        `globalThis[${String(key)}] is not a lock manager that this copy of lockwise can use: this copy has ` +
+          'its own locks and does not share those of another installed copy',
       ),
     )
   }

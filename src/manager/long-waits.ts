@@ -183,7 +183,7 @@ export class LongWaits {
     const at = now()
     const search = this.guardCycles.newRound()
     for (const name of this.#stuck.keys()) if (!stuckNow.has(name)) this.#stuck.delete(name)
-    const told = new ReportedLocks(this.#stuck.values())
+    const reported = new ReportedLocks(this.#stuck.values())
     let nextAt = nextWaitAt
     for (const [name, { holders, limitMs }] of stuckNow) {
       const lock = this.#options.backend.lock(name)
@@ -199,10 +199,10 @@ export class LongWaits {
       if (isOther && at - holder.since >= limitMs) stuck = undefined
       if (stuck === undefined || waitedMs >= stuck.nextMs) {
         const { longWaitMs } = this.#options
-        stuck = told.of(oldest, holders, waitedMs)
+        stuck = reported.of(oldest, holders, waitedMs)
         if (stuck === undefined) {
           stuck = { holders, waiter: oldest, nextMs: Math.max(2 * waitedMs, longWaitMs) }
-          told.add(stuck)
+          reported.add(stuck)
           this.#report(lock as LockState<Request>, oldest, at, search)
         }
         this.#stuck.set(name, stuck)
@@ -223,6 +223,7 @@ export class LongWaits {
         version: 1,
         kind: 'slow',
         state: 'waiting',
+        id: oldest.id,
         label: oldest.label,
         names: namesIn(oldest.plan),
         lastsMs: Math.max(0, at - oldest.since),

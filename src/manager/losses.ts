@@ -13,7 +13,7 @@ export class Losses {
   readonly #end: (request: Request) => void
   readonly #giveUp: (request: Request, reason: unknown) => void
   /** Set while a request steals: its call, and the requests that have lost their locks to it. */
-  #theft: { readonly caller: Caller; readonly victims: Request[] } | undefined
+  #steal: { readonly caller: Caller; readonly victims: Request[] } | undefined
 
   constructor(
     callSites: CallSites,
@@ -28,11 +28,11 @@ export class Losses {
   /** Has the backend grant a request that steals. Aborts the victims' signals when all victims have ended. */
   steal(caller: Caller, acquire: () => boolean): boolean {
     const victims: Request[] = []
-    this.#theft = { caller, victims }
+    this.#steal = { caller, victims }
     try {
       return acquire()
     } finally {
-      this.#theft = undefined
+      this.#steal = undefined
       reportLost(victims)
     }
   }
@@ -40,10 +40,10 @@ export class Losses {
   /** Handles a request that has lost its locks, or that waits and will not be granted. */
   lost(request: Request, loss: Loss): void {
     if (request.state === 'ended') return
-    const theft = this.#theft
+    const steal = this.#steal
     const reason =
       loss.kind === 'stolen'
-        ? stolen(request, loss.by, this.#callSites, theft?.caller)
+        ? stolen(request, loss.by, this.#callSites, steal?.caller)
         : goneFrom(request, loss.error, this.#callSites)
     if (request.state === 'waiting') {
       this.#giveUp(request, reason)
@@ -52,7 +52,7 @@ export class Losses {
     request.failure = { reason, kind: loss.kind }
     request.reject?.(reason)
     this.#end(request)
-    if (theft) theft.victims.push(request)
+    if (steal) steal.victims.push(request)
     else reportLost([request])
   }
 }

@@ -1,7 +1,7 @@
 /** The text that `util.inspect` shows for a manager. */
 
 import type { Backend } from '../backends/backend.ts'
-import { brief, lockList } from '../core/format.ts'
+import { labelText, lockList } from '../core/format.ts'
 import type { Request } from './request.ts'
 
 /** The most requests of each kind that an overview shows. */
@@ -25,6 +25,6 @@ export function overview(backend: Backend<Request>): string {
 function summary(requests: ReadonlySet<Request>): string {
   if (requests.size === 0) return '0'
   const first = [...requests].sort((a, b) => a.id - b.id).slice(0, SHOWN)
-  const shown = first.map((request) => `${lockList(request.plan)} by ${brief(request.label)}`)
+  const shown = first.map((request) => `${lockList(request.plan)} by ${labelText(request.label)}`)
   return `${requests.size}, ${shown.join(', ')}${requests.size > SHOWN ? ', …' : ''}`
 }

@@ -10,11 +10,12 @@ import {
   LockOrderError,
   LockTimeoutError,
 } from '../core/errors.ts'
-import { brief, listed, quoted, visible } from '../core/format.ts'
+import { labelText, listed, quoted, visible } from '../core/format.ts'
 import { classOf } from '../core/names.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import type { RootHolder } from '../core/report.ts'
 import {
+  blockedLabel,
   blockersText,
   heldHow,
   keepAllHint,
@@ -30,13 +31,13 @@ import type { HeldLock } from './wait-graph.ts'
 
 /** The error for `acquire()` with `ifAvailable`. */
 export function notAvailable(
-  plan: Plan,
+  request: Request,
   holders: readonly RootHolder[],
   caller: Caller,
 ): LockNotAvailableError {
   return new LockNotAvailableError(
-    `acquire: ${shown(plan)} cannot be had at once, and ifAvailable was asked for: ` +
-      `it would wait for ${blockersText(holders)}`,
+    `acquire with ifAvailable: ${shown(request.plan)} could not be granted at once: ` +
+      blockersText(holders, request),
     caller,
   )
 }
@@ -51,11 +52,13 @@ export function timedOut(
 ): LockTimeoutError {
   const upgrades = upgradesIn(holders)
   const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
-  const { label } = request.options
-  const by = label === undefined ? '' : ` by ${brief(label)}`
+  const label = blockedLabel(request, holders)
+  // A request without a label of its own is named only if a holder has the label that it inherits.
+  const isNamed = request.options.label !== undefined || label !== labelText(request.label)
+  const blockers = holders.length > 0 ? `: ${blockersText(holders, request)}` : ''
   const error = new LockTimeoutError(
-    `${shown(request.plan)} could not be had within ${timeoutMs} ms${by}: ` +
-      `waits for ${blockersText(holders)}${advice}${keepAllHint(holders)}`,
+    `${shown(request.plan)} could not be granted${isNamed ? ` to ${label}` : ''} within ${timeoutMs} ms` +
+      `${blockers}${advice}${keepAllHint(holders)}`,
     caller,
   )
   const calls = callSites.of(request)
@@ -87,19 +90,19 @@ export function againstOrder(
   caller: Caller,
 ): LockOrderError {
   const holder = describeHolder(held, held.by, callSites, now())
-  const asked =
-    `${quoted(wanted)} was asked for while ${quoted(held.name)} is held by ${brief(holder.label)} ` +
+  const violation =
+    `${quoted(wanted)} was requested while ${quoted(held.name)} is held by ${labelText(holder.label)} ` +
     `(${heldHow(holder)})`
   if (wanted === held.name) {
     const advice = holder.mode === 'shared' ? upgradeAdvice([wanted]) : reentryAdvice(wanted)
-    return new LockOrderError(`${asked}: ${advice}`, caller)
+    return new LockOrderError(`${violation}: ${advice}`, caller)
   }
   const cure = classOf(wanted) === classOf(held.name) ? '' : `, or ${quoted(wanted)} first`
   const other = detachable
-    ? '; or, if it is not part of what that holder does, ask for it with detached: true'
+    ? '; or, if the request is not part of what that holder does, make it with detached: true'
     : ''
   return new LockOrderError(
-    `${asked}, against the declared order (${order.text}): take both in one request${cure}${other}`,
+    `${violation}, against the declared order (${order.text}): take both in one request${cure}${other}`,
     caller,
   )
 }
@@ -133,8 +136,8 @@ export function stolen(
     'AbortError',
   )
   const lost = new LockLostError(
-    `${victim.label}${callSite(victimAt)} has lost ${locks}, stolen by ${by}: its code runs on ` +
-      'without the lock, unless it heeds lock.signal',
+    `${victim.label}${callSite(victimAt)} has lost ${locks}, stolen by ${by}: its code continues ` +
+      'without the lock, unless it stops when lock.signal aborts',
     caller,
   )
   // Not set by the constructor's options: browsers take them for a name.
@@ -154,8 +157,8 @@ export function stolen(
 export function goneFrom(request: Request, cause: Error, callSites: CallSites): LockLostError {
   const calls = callSites.of(request)
   const error = new LockLostError(
-    `${request.label}${callSite(calls)} has lost ${shown(request.plan)}: ${cause.message}; its code runs on ` +
-      'without the lock, unless it heeds lock.signal',
+    `${request.label}${callSite(calls)} has lost ${shown(request.plan)}: ${cause.message}; its code continues ` +
+      'without the lock, unless it stops when lock.signal aborts',
   )
   error.cause = cause
   if (calls !== '') error.stack = stackBeginningAt(error, calls)

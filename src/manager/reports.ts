@@ -33,30 +33,30 @@ export class Reports {
   }
 
   deadlock(report: DeadlockReport): void {
-    if (this.#hasVictims) this.listeners.tell('deadlock', report)
-    else this.#tellOrWarn('deadlock', report)
+    if (this.#hasVictims) this.listeners.report('deadlock', report)
+    else this.#reportOrWarn('deadlock', report)
   }
 
   suspected(report: DeadlockReport): void {
-    if (this.listeners.tell('suspected', report)) return
+    if (this.listeners.report('suspected', report)) return
     warn(report, this.#suspected.suspected(report))
   }
 
   possible(report: PossibleDeadlockReport): void {
-    this.#tellOrWarn('possible', report)
+    this.#reportOrWarn('possible', report)
   }
 
   slow(report: SlowReport): void {
-    if (this.listeners.tell('slow', report)) return
+    if (this.listeners.report('slow', report)) return
     warn(report, report.state === 'holding' ? this.#slow.holding(report) : 1)
   }
 
   leaked(report: LeakedReport): void {
-    if (this.listeners.tell('leaked', report)) return
+    if (this.listeners.report('leaked', report)) return
     warn(report, this.#leaked.holding(report))
   }
 
-  #tellOrWarn<Kind extends 'deadlock' | 'possible'>(kind: Kind, report: LockEvents[Kind]): void {
-    if (!this.listeners.tell(kind, report)) warn(report)
+  #reportOrWarn<Kind extends 'deadlock' | 'possible'>(kind: Kind, report: LockEvents[Kind]): void {
+    if (!this.listeners.report(kind, report)) warn(report)
   }
 }

@@ -165,7 +165,7 @@ export class Requester implements ScopeCalls {
     }
     if (this.engine.late?.isAny) {
       throw new LockUsageError(
-        'close: a request is on its way to the backend; await it first',
+        'close: the backend has not answered a request yet; await that request first',
         caller,
       )
     }

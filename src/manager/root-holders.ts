@@ -83,6 +83,7 @@ export class RootHolders {
       return {
         ...describeHolder(lock, by, this.#callSites, at),
         ...counts,
+        id: by.id,
         isAround: isNestedIn(request, by),
         nested: nested && nested.request !== request ? nested.wait : null,
       }

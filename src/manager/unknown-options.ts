@@ -26,7 +26,7 @@ export function warnOfUnknown(options: object, names: OptionNames): void {
     const text = names.textFor(unknown)
     if (warned.has(text) || warned.size >= MAX_WARNED) continue
     warned.add(text)
-    emitWarning(visible(`request: ${text} (the option is ignored, as Web IDL has it)`))
+    emitWarning(visible(`request: ${text} (the option is ignored, as Web IDL requires)`))
   }
 }
 
@@ -45,7 +45,7 @@ export function warnOfObjectName(name: string): void {
   if (name !== '[object Object]' || isWarnedOfObject) return
   isWarnedOfObject = true
   emitWarning(
-    `request: the name is an object, and counts as the string '${name}', as Web IDL has it. Pass a string; or, ` +
+    `request: the name is an object, and counts as the string '${name}', as Web IDL requires. Pass a string; or, ` +
       'for one name in a mode, shared(name) or exclusive(name)',
   )
 }

@@ -106,7 +106,7 @@ function toWanted(value: unknown): WantedLock<string> | undefined {
 /** Converts a value to a string as Web IDL does. */
 export function toText(value: unknown, what: 'name' | 'mode'): string {
   if (typeof value === 'symbol') {
-    throw webTypeError(`a symbol is no ${what}: ${show(value)}`)
+    throw webTypeError(`a ${what} cannot be a symbol: ${show(value)}`)
   }
   return `${value}`
 }
@@ -144,8 +144,8 @@ function wrongCount(count: number): LockUsageError {
   return new LockUsageError(
     count === 0
       ? 'the list of names is empty'
-      : `${count} names, at most ${MAX_NAMES} can be taken at once: ` +
-          'take one lock for many things instead',
+      : `one request can take at most ${MAX_NAMES} locks, not ${count}: ` +
+          'use one lock for many things instead',
   )
 }
 
@@ -164,8 +164,8 @@ function wrongElement(element: unknown, index: number): LockUsageError {
 
 function tooLong(name: string): LockUsageError {
   return new LockUsageError(
-    `a name of ${name.length} code units ('${name.slice(0, 40)}…'), at most ` +
-      `${MAX_NAME_LENGTH} are possible: use a digest of it`,
+    `a name can have at most ${MAX_NAME_LENGTH} code units, not ${name.length} ` +
+      `('${name.slice(0, 40)}…'): use a digest of it`,
   )
 }
 

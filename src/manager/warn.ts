@@ -9,7 +9,7 @@ export function warn(report: Report, count = 1): void {
   if (count === 0) return
   const more =
     count > 1
-      ? `\nThere were ${count} of these lines so far; the next is written at ${count * 10}.`
+      ? `\nThere were ${count} such reports so far; the next is written at ${count * 10}.`
       : ''
   emitWarning(reportText(report) + more)
 }

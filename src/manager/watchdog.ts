@@ -73,7 +73,7 @@ export class Watchdog {
 
   /** The error for `acquire()` with `ifAvailable`, where some lock is not free. */
   notAvailable(request: Request, caller: Caller): Error {
-    return notAvailable(request.plan, this.#roots.describe(request, now()), caller)
+    return notAvailable(request, this.#roots.describe(request, now()), caller)
   }
 
   /** Gives a request up after it has waited for this many milliseconds. */

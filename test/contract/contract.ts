@@ -197,7 +197,7 @@ export function contractOf({ name, make }: Tested): void {
       const guard = await locks.acquire('a', { timeoutMs: 0, label: 'the holder' })
       await assert.rejects(locks.acquire('a', { timeoutMs: 0 }), {
         code: 'LOCK_TIMEOUT',
-        message: /could not be had within 0 ms/,
+        message: /could not be granted within 0 ms/,
       })
       await guard[Symbol.asyncDispose]()
       const hasty = manager({ timeoutMs: 0 })

@@ -84,7 +84,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
       )
     })
     assert.equal(
-      warnings.filter((text) => /failed to free '.'.*connection reset/.test(text)).length,
+      warnings.filter((text) => /failed to release '.'.*connection reset/.test(text)).length,
       5,
     )
   })

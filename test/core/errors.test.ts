@@ -81,12 +81,12 @@ it('a deadlock error of one member says what to change, and who holds the lock',
   }
   assert.match(
     new DeadlockError({ ...report, cycle: [own] }).message,
-    /b asks for lock a, which it holds itself, and would wait for ever\. What to change: locks are not re-entrant; do not ask for 'a' again while holding it$/,
+    /b asks for lock a, which it holds itself, and would wait forever\. What to change: locks are not re-entrant; do not ask for 'a' again while holding it$/,
   )
   const unsure = { ...own, isProved: false, holds: [holder('a', 'outer', { heldMs: 5 })] }
   assert.match(
     new DeadlockError({ ...report, confidence: 'suspected', cycle: [unsure] }).message,
-    /b asks for lock a, which is held by the request inside which it was made \(outer, exclusively for 5 ms\)/,
+    /b asks for lock a, which its enclosing request holds \(outer, exclusively for 5 ms\)/,
   )
 })
 

@@ -37,7 +37,7 @@ const crossed: DeadlockReport = {
 it('says who holds what, waits for what, since when, where, and what to change', () => {
   assert.equal(
     deadlockText(crossed),
-    `Deadlock: 2 threads wait for each other in a cycle; none could ever go on.
+    `Deadlock: 2 threads wait for each other in a cycle; none of them can continue.
 
   b         holds lock 4, has waited for 10 µs for lock 3 (held by teller 1)
               at move (bank.js:1:2)
@@ -71,13 +71,13 @@ it('names the request that took a lock where its label is another than the waite
   assert.match(text, /has waited for 12\.3 ms for auth \(held by SIGN-IN\)/)
   assert.match(
     text,
-    /SIGN-IN \(holds 'auth' exclusively for 1500 ms, asked for at main \(bank\.js:3:4\)\)/,
+    /SIGN-IN \(holds 'auth' exclusively for 1500 ms, requested at main \(bank\.js:3:4\)\)/,
   )
   assert.doesNotMatch(text, /teller 1 \(holds 'x'/)
   const { message } = new DeadlockError({ ...crossed, between: 'tasks', cycle })
   assert.match(
     message,
-    /which it holds itself \(SIGN-IN, exclusively for 1500 ms, asked for at main/,
+    /which it holds itself \(SIGN-IN, exclusively for 1500 ms, requested at main/,
   )
   const relabelled = relabelLocks({ ...crossed, cycle }, (lock) => `lock of ${lock}`)
   assert.deepEqual(

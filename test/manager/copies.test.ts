@@ -68,7 +68,11 @@ describe('two copies of the package', { timeout: 60_000 }, () => {
         console.log(one.locks !== two.locks, one.locks instanceof one.LockManager)`)
       assert.equal(out, 'true true')
       // Once for each copy.
-      assert.equal(err.match(/LockwiseWarning: .*lockwise\.locks@0.*are its own/g)?.length, 2, err)
+      assert.equal(
+        err.match(/LockwiseWarning: .*lockwise\.locks@0.*has its own locks/g)?.length,
+        2,
+        err,
+      )
     }
     const { out, err } = run(`Object.defineProperty(globalThis, ${KEY}, {
         get() { throw new Error('no') },

@@ -23,7 +23,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.equal(warnings(stderr), 1)
     assert.match(
       stderr,
-      /step 2 has waited for 'a' for \d+ ms, behind step 1 \(holds 'a' exclusively for \d+ ms, asked for at main \(.*:5:\d+\); 1 waits for it\), asked for at main \(.*:6:\d+\)/,
+      /step 2 has waited for 'a' for \d+ ms \(requested at main \(.*:6:\d+\)\): 'a' is held by step 1 \(exclusively for \d+ ms, requested at main \(.*:5:\d+\); 1 request waits for it\)/,
     )
   })
 
@@ -115,8 +115,8 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
         void locks.request('b', () => {})
       }`)
     assert.match(stderr, /2000 requests wait/)
-    assert.match(stderr, /behind H \(.*1000 wait for it/)
-    assert.match(stderr, /behind I \(.*1000 wait for it/)
+    assert.match(stderr, /held by H \(.*1000 requests wait for it/)
+    assert.match(stderr, /held by I \(.*1000 requests wait for it/)
     assert.ok(stderr.split('\n').length < 15, stderr)
   })
 

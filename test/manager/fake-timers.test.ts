@@ -56,7 +56,10 @@ for (const order of ['before', 'after'] as const) {
         }
         await waits`,
       )
-      assert.match(stderr, /LockwiseWarning: waits has waited for 'a' for \d+ ms, behind holds \(/)
+      assert.match(
+        stderr,
+        /LockwiseWarning: waits has waited for 'a' for \d+ ms \(requested at .*\): 'a' is held by holds \(/,
+      )
       assert.match(stderr, /LockwiseWarning: holds has held 'a' for \d+ ms/)
       assert.match(stderr, /LockwiseWarning: leaks: a guard of 'b' was garbage-collected/)
     })

@@ -10,7 +10,7 @@ it('inspect shows of a guard its locks, label, age and call site, and how it end
   const guard = await locks.acquire(['b', shared('a')], { label: 'me' })
   assert.match(
     inspect(guard),
-    /^Guard \{ 'a' \(shared\), 'b' \(exclusive\), held by me for \d+ ms, asked for at .*inspect\.test.* \}$/,
+    /^Guard \{ 'a' \(shared\), 'b' \(exclusive\), held by me for \d+ ms, requested at .*inspect\.test.* \}$/,
   )
   guard.release()
   assert.equal(inspect({ guard }), "{ guard: Guard { 'a' (shared), 'b' (exclusive), released } }")

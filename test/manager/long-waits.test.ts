@@ -214,11 +214,11 @@ describe('a long wait', { timeout: 20_000 }, () => {
       const text = slowText(report)
       assert.match(
         text,
-        /^w has waited for 'a' for 1\d\d\d ms, behind H \(holds 'a' exclusively for/,
+        /^w has waited for 'a' for 1\d\d\d ms \(requested at .*\): 'a' is held by H \(exclusively for/,
       )
       assert.match(
         text,
-        /1 waits for it; a request inside it has waited for 'b' behind I for 1\d\d\d ms/,
+        /1 request waits for it; a request inside it has waited for 'b' for 1\d\d\d ms, requested at .*, blocked by I\)/,
       )
       await end()
       await Promise.all([outer, waits])

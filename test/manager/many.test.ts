@@ -102,7 +102,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
       assert.ok(error instanceof LockTimeoutError)
       assert.match(
         error.message,
-        /'a', 'b' could not be had within 10 ms by late: waits for 'b' behind request 1/,
+        /'a', 'b' could not be granted to late within 10 ms: 'b' is held by request 1/,
       )
       assert.match(error.stack ?? '', /many\.test/)
       return true
@@ -118,7 +118,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     )
     await assert.rejects(
       itself,
-      /waits for 'c' behind me, in whose callback it was made \(holds 'c' /,
+      /'c' is held by me \(.*the blocked request was made inside this holder/,
     )
     await end()
     assert.deepEqual(await state(locks), { held: [], pending: [] })
@@ -133,7 +133,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
       (await holder(locks, 'a', { mode: 'shared' })).end,
     ]
     const waits = locks.request('a', { timeoutMs: 40, warnAfterMs: 5 }, () => 'never')
-    await assert.rejects(waits, /waits for 'a' behind request 1 \(.*\), request 2 \(/)
+    await assert.rejects(waits, /'a' is held by request 1 \(.*\), request 2 \(/)
     assert.deepEqual(slow, [['request 1', 'request 2']])
     for (const end of ends) await end()
   })

@@ -52,11 +52,11 @@ describe('a declared order', { timeout: 60_000 }, () => {
             assert.ok(error instanceof LockOrderError)
             assert.match(
               error.message,
-              /'account:3' was asked for while 'account:1' is held by request \d+ in request \d+ \(exclusively for \d+ ms, asked for at .*order\.test.*\), against the declared order \(customer < account\)/,
+              /'account:3' was requested while 'account:1' is held by request \d+ in request \d+ \(exclusively for \d+ ms, requested at .*order\.test.*\), against the declared order \(customer < account\)/,
             )
             assert.match(
               error.message,
-              /take both in one request; or, if it is not part of .*, ask for it with detached: true$/,
+              /take both in one request; or, if the request is not part of .*, make it with detached: true$/,
             )
             return true
           },
@@ -103,7 +103,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
       [[Object.create(null)], /before its ':', not an object$/],
       [[throwing], /before its ':', not an object$/],
       [[`${long}:`], /before its ':', not 'x{40}…'$/],
-      [[long, long], /^'x{40}…' stands in the declared order twice$/],
+      [[long, long], /^'x{40}…' occurs twice in the declared order$/],
     ]
     for (const [order, message] of cases) {
       assert.throws(

@@ -30,7 +30,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     const message = await messageOf(locks.request('db', { timeoutMs: 1 }, () => {}))
     assert.match(
       message,
-      /^'db' could not be had within 1 ms: waits for 'db' behind HOLDER \(holds 'db' exclusively for \d+ ms, asked for at .*refusals\.test.*; 3 wait for it\)$/,
+      /^'db' could not be granted within 1 ms: 'db' is held by HOLDER \(exclusively for \d+ ms, requested at .*refusals\.test.*; 3 requests wait for it\)$/,
     )
     end.open()
     await Promise.all(all)
@@ -48,10 +48,26 @@ describe('a refusal', { timeout: 20_000 }, () => {
     const message = await messageOf(locks.request('x', { timeoutMs: 1 }, () => {}))
     assert.match(
       message,
-      /waits for 'x' behind HOLDER \(holds 'z' shared for .*; 2 hold it; 1 waits for it\), OTHER \(/,
+      /: earlier requests for 'x' wait for 'z', held by HOLDER \(shared for .*; 2 requests hold it; 1 request waits for it\), OTHER \(/,
     )
     end.open()
     await Promise.all(all)
+  })
+
+  it('numbers a holder and a waiter of the same label, and shows an empty label', async () => {
+    const locks = new LockManager()
+    const guard = await locks.acquire('a', { label: 'outer' })
+    const unlabelled = await locks.acquire('b', { label: '' })
+    assert.match(
+      await messageOf(locks.request('a', { label: 'outer', timeoutMs: 1 }, () => {})),
+      /^'a' could not be granted to outer \(request 3\) within 1 ms: 'a' is held by outer \(request 1, /,
+    )
+    assert.match(
+      await messageOf(locks.request('b', { timeoutMs: 1 }, () => {})),
+      /^'b' could not be granted within 1 ms: 'b' is held by '' \(exclusively/,
+    )
+    guard.release()
+    unlabelled.release()
   })
 
   it('of a chain of thousands of waiting requests names its holder', async () => {
@@ -60,7 +76,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     const all = [locks.request('n:0', { label: 'HOLDER' }, () => end.opened)]
     for (let i = 0; i < 9_000; i++) all.push(locks.request([`n:${i}`, `n:${i + 1}`], () => {}))
     const message = await messageOf(locks.request('n:9000', { timeoutMs: 1 }, () => {}))
-    assert.match(message, /waits for 'n:9000' behind HOLDER \(holds 'n:0' /)
+    assert.match(message, /earlier requests for 'n:9000' wait for 'n:0', held by HOLDER \(/)
     end.open()
     await Promise.all(all)
   })
@@ -76,7 +92,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     await assert.rejects(refused, LockNotAvailableError)
     assert.match(
       await messageOf(refused),
-      /'db', 'free' cannot be had at once, and ifAvailable was asked for: it would wait for 'db' behind HOLDER \(holds 'db' shared for .*; 1 waits for it\)/,
+      /'db', 'free' could not be granted at once: 'db' is held by HOLDER \(shared for .*; 1 request waits for it\)/,
     )
     end.open()
     await Promise.all(all)
@@ -87,7 +103,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     const guard = await locks.acquire('a', { label: 'first' })
     assert.match(
       await messageOf(locks.acquire('a', { ifAvailable: true })),
-      /^acquire: 'a' cannot be had at once, and ifAvailable was asked for: it would wait for 'a' behind first \(holds 'a' exclusively for \d+ ms, asked for at [^;]*\)$/,
+      /^acquire with ifAvailable: 'a' could not be granted at once: 'a' is held by first \(exclusively for \d+ ms, requested at [^;]*\)$/,
     )
     guard.release()
   })
@@ -100,7 +116,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     )
     assert.match(
       await messageOf(upgrade),
-      /in whose callback it was made .*What to change: ask for 'a' in mode 'exclusive' from the start/,
+      /the blocked request was made inside this holder.*What to change: ask for 'a' in mode 'exclusive' from the start/,
     )
   })
 

@@ -15,7 +15,10 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
       await end()
     })
     assert.equal(warnings.length, 1)
-    assert.match(warnings[0] ?? '', /^w has waited for 'a' for \d+ ms, behind request 1 \(/)
+    assert.match(
+      warnings[0] ?? '',
+      /^w has waited for 'a' for \d+ ms \(requested at .*\): 'a' is held by request 1 \(/,
+    )
   })
 
   it('of orders that contradict each other', async () => {
@@ -46,7 +49,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
       await Promise.all(all)
     })
     assert.equal(warnings.length, 3)
-    assert.match(warnings[2] ?? '', /There were 100 of these lines so far/)
+    assert.match(warnings[2] ?? '', /There were 100 such reports so far/)
     process.off('warning', onWarning)
   })
 
@@ -80,7 +83,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
         await Promise.all(all)
       })
       assert.equal(warnings.length, name === 'account:' ? 3 : 6)
-      assert.match(warnings.at(-1) ?? '', /There were 100 of these lines so far/)
+      assert.match(warnings.at(-1) ?? '', /There were 100 such reports so far/)
     }
   })
 

@@ -62,7 +62,7 @@ function mustNotBePromise(result: object | null): void {
   // The caller gets an error instead of the promise, and cannot handle its rejection.
   Promise.resolve(result).catch(() => {})
   const error = new LockUsageError(
-    'the callback returned a promise, but its locks are freed as soon as it returns: use holdAsync',
+    'the callback returned a promise, but its locks are released as soon as it returns: use holdAsync',
   )
   error.stack = stackBeginningAt(error, stackAt(undefined))
   throw error

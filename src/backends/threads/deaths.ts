@@ -15,7 +15,7 @@
  *           3. The next thread that requests an abandoned lock gets OwnerDiedError. With `onOwnerDied` it
  *              becomes the recovering owner instead: it writes one word in the dead thread's slot, which
  *              gives it all locks of that thread and its tasks at once. Others wait meanwhile.
- *           4. The recovering owner reports that everything is consistent: the slot becomes SOUND, then a
+ *           4. The recovering owner reports that everything is consistent: the slot becomes CONSISTENT, then a
  *              sweep releases the locks and gives back the slots. If it cannot, it withdraws, and everything
  *              stays as after step 2.
  * Invariant Any thread can do each step again, from any point where it stopped. If a thread dies in a step,

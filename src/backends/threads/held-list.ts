@@ -42,7 +42,8 @@ export function removeHeld(table: Table, owner: Owner, word: number): void {
   let at = (owner.slot + SLOT.top) >> 2
   // A plain loop, for speed: the walk is long where locks are released in the order of taking.
   for (let count = 0; words[at] !== 0; count++) {
-    if (count > layout.lockCount) throw damaged(`the locks of owner ${owner.id} are a ring`)
+    if (count > layout.lockCount)
+      throw damaged(`the list of the locks of owner ${owner.id} is circular`)
     const taken = words[at] as number
     if (taken === word) {
       words[at] = words[(word + LINK_OFFSET) >> 2] as number
@@ -87,7 +88,7 @@ function* entriesOf(table: Table, id: number): Generator<number> {
   let word = words[(slotOf(table, id) + SLOT.top) >> 2] as number
   for (let count = 0; word !== 0; count++) {
     if (word !== node) numberOf(table, word)
-    if (count > layout.lockCount) throw damaged(`the locks of owner ${id} are a ring`)
+    if (count > layout.lockCount) throw damaged(`the list of the locks of owner ${id} is circular`)
     const next = words[(word + LINK_OFFSET) >> 2] as number
     yield word
     word = next

@@ -67,7 +67,7 @@ export function mustBeFunction(fn: unknown, caller: Caller): void {
 
 function generatorCallback(caller: Caller): LockUsageError {
   return new LockUsageError(
-    `${caller.name}: the callback is a generator function: its locks would be released before it has run. Use a ` +
+    `${caller.name}: the callback is a generator function: its locks would be released before its code runs. Use a ` +
       'function, or an async function with holdAsync',
     caller,
   )

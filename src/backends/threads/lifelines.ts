@@ -101,7 +101,7 @@ export function ownLifeline(): Lifeline {
   if (node === undefined && process?.versions?.node !== undefined) {
     throw new LockUsageError(
       `lockwise/threads needs Node.js 20.16 or newer, not ${process.versions.node}: ` +
-        'it could not see a thread end that holds locks',
+        'older versions cannot detect that a thread has ended while it held locks',
     )
   }
   own ??= (node && ownSystemThread(node)) ?? ownOther()

@@ -47,7 +47,7 @@ export function registerThread(table: Table, label: string | undefined): Owner {
   const next = tryRegisterOwner(table, label, is)
   if (next) return next
   throw new LockUsageError(
-    `all ${table.layout.owners} owners of this table are in use: close() those that have finished, ` +
+    `all ${table.layout.owners} owner slots of this table are in use: close() it in threads that have finished, ` +
       `or create it with more owners${left ? `. ${left}` : ''}`,
   )
 }
@@ -98,8 +98,10 @@ export interface InUse {
 
 export function inUse(table: Table, owners: readonly number[]): InUse {
   const holders = describeHolders(table, undefined, owners)
-  const all = owners.length === 1 ? 'its one owner is' : `all its ${owners.length} owners are`
-  return { holders, text: `${all} in use: ${holdersText(holders, owners.length)}` }
+  const { length } = owners
+  const all =
+    length === 1 ? "the table's one owner slot is" : `all ${length} owner slots of the table are`
+  return { holders, text: `${all} in use: ${holdersText(holders, length)}` }
 }
 
 /** Names the ended threads whose locks keep their slots in use, and says what to do; '' if there are none. */
@@ -112,8 +114,8 @@ export function describeLeft(table: Table, owner: Owner): string {
   )
   const more = left.length > MAX_NAMED ? `; and ${left.length - MAX_NAMED} more` : ''
   return (
-    `${each.slice(0, MAX_NAMED).join('; ')}${more}: its owners stay in use until what the locks guard is ` +
-    `repaired. Call recover(${first.locks[0]}), or ask for the lock in a thread that has opened the table ` +
-    'with onOwnerDied'
+    `${each.slice(0, MAX_NAMED).join('; ')}${more}: its owner slots stay in use until the data behind ` +
+    `the locks is repaired. Call recover(${first.locks[0]}), or request the lock in a thread that has opened ` +
+    'the table with onOwnerDied'
   )
 }

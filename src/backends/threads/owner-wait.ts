@@ -112,9 +112,9 @@ export class OwnerQueue {
     if (!isFull || owners.some((id) => comesFree(this.#table, id))) return
     const left = describeLeft(this.#table, this.#thread)
     const text =
-      `holdAsync of ${this.#thread.label} can never begin: ${this.#inUse().text}. Threads ` +
-      'stay until they close the table, and an asynchronous holding is an owner of its own: create ' +
-      'the table with more owners, one for each thread and each holdAsync at a time' +
+      `holdAsync of ${this.#thread.label} can never begin: ${this.#inUse().text}. A thread keeps ` +
+      'its slot until it closes the table, and each holdAsync needs a slot of its own: create the table ' +
+      'with more owners, one for each thread and each holdAsync at a time' +
       (left && `. ${left}`)
     for (const waiter of this.#waiters) this.#refuse(waiter, new LockUsageError(text))
   }
@@ -135,8 +135,8 @@ export class OwnerQueue {
 
   #refuseLate(waiter: Waiter, { text, holders }: InUse): void {
     const message =
-      `holdAsync of ${this.#thread.label} waited ${waiter.terms.timeoutMs} ms for one of the table's owners: ` +
-      `${text}. Create the table with more owners, or hold locks for shorter`
+      `holdAsync of ${this.#thread.label} could not begin within ${waiter.terms.timeoutMs} ms: ` +
+      `${text}. Create the table with more owners, or hold locks for a shorter time`
     this.#refuse(waiter, new LockTimeoutError(message, undefined, holders))
   }
 

@@ -123,9 +123,9 @@ function describe(table: Table, leader: number): AbandonedLocks {
 function ownerDied(lock: number, abandoned: AbandonedLocks): OwnerDiedError {
   const { label, locks } = abandoned
   return new OwnerDiedError(
-    `lock ${lock} was left by ${label}, which ended while it held ${describeLocks(locks)}: what they ` +
-      'guard may be half changed. Open the table with onOwnerDied to repair it, or call ' +
-      `recover(${lock}) if it is sound`,
+    `lock ${lock} was left by ${label}, which ended while it held ${describeLocks(locks)}: the data ` +
+      'behind them may be half changed. Open the table with onOwnerDied to repair it, or call ' +
+      `recover(${lock}) if it is consistent`,
     abandoned,
   )
 }
@@ -133,6 +133,6 @@ function ownerDied(lock: number, abandoned: AbandonedLocks): OwnerDiedError {
 function mustBeDone(result: unknown): void {
   if (typeof result !== 'object' || result === null || !('then' in result)) return
   throw new LockUsageError(
-    'onOwnerDied returned a promise, but what was left must be sound when it returns',
+    'onOwnerDied returned a promise, but the data must be consistent when it returns: repair it synchronously',
   )
 }

@@ -53,9 +53,9 @@ export function refuseBelow(
 
 function upgrade(owner: Owner, lock: number): LockUsageError {
   return new LockUsageError(
-    `${owner.label} holds lock ${lock} shared and asks for it alone: it would wait for itself, and two ` +
-      'that do this for each other. Ask for it alone from the beginning, or leave it first and look ' +
-      'again at what it guards',
+    `${owner.label} holds lock ${lock} shared and requests it exclusively: it would wait for itself, and ` +
+      'two such threads would wait for each other. Request it exclusively from the start, or release it ' +
+      'first and read the data again',
   )
 }
 
@@ -68,7 +68,7 @@ function orderError(
   const held = locksHeld(table, owner)
   const all = [...new Set([...locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
   return new LockOrderError(
-    `lock ${wanted} asked for by ${owner.label} while it holds ${describeLocks(held)}: ` +
+    `${owner.label} requested lock ${wanted} while it holds ${describeLocks(held)}: ` +
       `this table takes locks in ascending order only${stripesText(table)}. Take them all in one request, ` +
       `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
   )
@@ -88,8 +88,8 @@ function refuseOwn(table: Table, owner: Owner, lock: number, id: number): void {
   // A free slot has tag 0, like the main thread.
   if (kindOf(table, id) === FREE_SLOT || leaderOf(table, id) === owner.id) return
   throw new LockUsageError(
-    `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds: the ` +
-      'same thread, which has opened this table more than once. Open a table once in a thread',
+    `${owner.label} would wait for lock ${lock}, which ${labelOf(table, id)} holds. Both are ` +
+      'the same thread, which has opened this table more than once: open a table only once in each thread',
   )
 }
 
@@ -98,8 +98,8 @@ export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: n
   const recoverer = recovererIn(table, seen)
   if (recoverer === 0 || leaderOf(table, recoverer) !== owner.id) return
   throw new LockUsageError(
-    `lock ${lock} was left by ${labelOf(table, ownerIn(seen))}, and onOwnerDied has it already: repair ` +
-      'what it guards without asking for it',
+    `lock ${lock} was left by ${labelOf(table, ownerIn(seen))}, and onOwnerDied holds it already: repair ` +
+      'the data without requesting the lock',
   )
 }
 
@@ -118,18 +118,18 @@ export function notHeld(
   const other = owner.shared.has(lock)
     ? 'shared'
     : holdsExclusively(table, owner, lock)
-      ? 'alone'
+      ? 'exclusively'
       : ''
   if (other !== '' && locks.length === 1) {
     return new LockUsageError(
-      `${call}: ${owner.label} holds lock ${lock} ${other}${stripesText(table)}: free it with ` +
+      `${call}: ${owner.label} holds lock ${lock} ${other}${stripesText(table)}: release it with ` +
         (other === 'shared' ? 'unlockShared' : 'unlock'),
       caller,
     )
   }
   const held = locksHeld(table, owner)
   const reason = isTasks
-    ? 'it was taken by holdAsync, which frees it itself'
+    ? 'a holdAsync of this thread took it, and releases it itself'
     : `it holds ${held.length > 0 ? describeLocks(held) : 'nothing'}`
   return new LockUsageError(
     `${call}: ${owner.label} does not hold ${describeLocks(locks)}${stripesText(table)}; ${reason}`,
@@ -140,6 +140,6 @@ export function notHeld(
 /** The error for a thread that would have to block, but must not. */
 export function mustNotBlock(): LockUsageError {
   return new LockUsageError(
-    'this thread must not block (as the main thread of a browser): use holdAsync',
+    'this thread must not block, like the main thread of a browser: use holdAsync',
   )
 }

@@ -93,8 +93,8 @@ function arrange(given: Pick<Layout, Given>): Layout {
   const end = guestBase + OWNER_BYTES
   if (end > MAX_BYTES) {
     throw new LockUsageError(
-      `a table of ${count} records of ${recordBytes} bytes takes ${end} bytes; ` +
-        `${MAX_BYTES} is the most: use fewer or smaller records`,
+      `a table of ${count} records of ${recordBytes} bytes takes ${end} bytes, but ` +
+        `a table can have at most ${MAX_BYTES}: use fewer or smaller records`,
     )
   }
   return {

@@ -112,11 +112,11 @@ export class Tasks {
     const highest = highestOf(held)
     if (wanted > highest) return
     const advice = held.includes(wanted)
-      ? `code in that holdAsync has lock ${wanted} already; other code waits for it with holdAsync`
-      : `take both in one holdAsync([${wanted}, ${highest}], …), or wait with holdAsync in code that has no lock`
+      ? `code inside that holdAsync holds lock ${wanted} already; other code must wait for it with holdAsync`
+      : `take both in one holdAsync([${wanted}, ${highest}], …), or wait with holdAsync in code that holds no lock`
     throw new LockOrderError(
-      `${this.#thread.label} would block for lock ${wanted} while a holdAsync of its own has lock ` +
-        `${held.includes(wanted) ? wanted : highest}, which could not end meanwhile: ${advice}`,
+      `${this.#thread.label} would block for lock ${wanted} while a holdAsync of its own holds lock ` +
+        `${held.includes(wanted) ? wanted : highest}, and that holdAsync could not end meanwhile: ${advice}`,
     )
   }
 
@@ -131,7 +131,7 @@ export class Tasks {
   refuseIfBusy(caller: Caller): void {
     if (this.#asked === 0) return
     throw new LockUsageError(
-      `close: ${this.#asked} holdAsync of ${this.#thread.label} have not ended; await them first`,
+      `close: ${this.#asked} holdAsync calls of ${this.#thread.label} have not ended; await them first`,
       caller,
     )
   }
@@ -190,8 +190,8 @@ export class Tasks {
     const next = this.#tryRegister(parent, acrossEventLoop)
     if (next) return next
     throw new LockUsageError(
-      `all ${this.#table.layout.owners} owners of this table are in use, and who holds locks ` +
-        'cannot wait for one: create the table with more owners',
+      `all ${this.#table.layout.owners} owner slots of this table are in use, and a holdAsync inside another ` +
+        'holding cannot wait for one: create the table with more owners',
     )
   }
 

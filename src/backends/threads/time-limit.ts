@@ -30,8 +30,9 @@ export function timedOut(
   const blocked =
     isLong && isBlocked && isMainThread() ? `. Also, ${blockedText(holders, true)}` : ''
   return new LockTimeoutError(
-    `${owner.label} waited ${timeoutMs} ms for its locks, the last time for lock ${lock}${stripesText(table)}${held}: ` +
-      'it has none of them. Try again, allow more time, or hold them for shorter' +
+    `${owner.label} did not get its locks within ${timeoutMs} ms: its last wait was for lock ` +
+      `${lock}${stripesText(table)}${held}. This call holds none of its locks: try again, allow more time, or ` +
+      'hold locks for a shorter time' +
       blocked.replace(/\.$/, ''),
     undefined,
     holders,

@@ -227,7 +227,7 @@ export class Wait {
       if (!isNobody()) noticeEndOf(table, this.#owner, holder)
       // Look twice: another owner may have got the slot meanwhile, and the lock too.
       else if (Atomics.load(table.words, at) === seen && isNobody()) {
-        throw damaged(`owner ${holder} holds a lock, and is nobody`)
+        throw damaged(`owner ${holder} holds a lock, but does not exist`)
       }
     }
   }

@@ -1,6 +1,6 @@
 /** Formats a deadlock report as several lines: a summary, each wait, and what to change. */
 
-import { duration as longDuration, visible } from '../format.ts'
+import { labelText, duration as longDuration, visible } from '../format.ts'
 import type { LockLabel } from '../names.ts'
 import type {
   DeadlockHeldLock,
@@ -10,7 +10,7 @@ import type {
   RequestedLock,
 } from '../report.ts'
 import { reentryAdvice, upgradeAdvice, upgradedIn } from './advice.ts'
-import { holderText } from './holders.ts'
+import { holderText, waiterLabels } from './holders.ts'
 
 /** The style of the text. */
 export interface TextOptions {
@@ -28,27 +28,36 @@ export function deadlockText(report: DeadlockReport, options: TextOptions = {}):
   const { strong = same, faint = same } = options
   const { cycle } = report
   const lines = [strong(heading(report)), '']
-  const width = cycle.reduce((most, { waiter }) => Math.max(most, visible(waiter.label).length), 0)
+  const labels = waiterLabels(cycle).map(visible)
+  const width = labels.reduce((most, label) => Math.max(most, label.length), 0)
   const indent = `  ${' '.repeat(width)}    `
   for (const [i, member] of cycle.entries()) {
-    const blocker = cycle[(i + 1) % cycle.length] as DeadlockMember
+    const next = (i + 1) % cycle.length
+    const blocker = cycle[next] as DeadlockMember
     const wantedFrom = cycle.at(i - 1)?.waitsFor.name
-    const name = strong(visible(member.waiter.label).padEnd(width))
-    lines.push(`  ${name}  ${taskText(member, wantedFrom)} ${waitText(member, blocker)}`)
+    const name = strong((labels[i] as string).padEnd(width))
+    lines.push(
+      `  ${name}  ${taskText(member, wantedFrom)} ${waitText(member, blocker, labels[next] as string)}`,
+    )
     lines.push(...holdersOf(member, wantedFrom).map((line) => indent + line))
     const isTask = report.between === 'tasks'
-    lines.push(...placesOf(member, wantedFrom, isTask).map((call) => faint(indent + call)))
+    lines.push(...callLinesOf(member, wantedFrom, isTask).map((call) => faint(indent + call)))
   }
   const condition = report.confidence === 'suspected' ? ', if this is a deadlock' : ''
   lines.push('', ending(report), `What to change${condition}: ${advice(report)}`)
   return lines.join('\n')
 }
 
-/** How long a member has waited, for which lock, and the holders of that lock. */
-function waitText({ waitsFor, waitedMs }: DeadlockMember, blocker: DeadlockMember): string {
+/** How long a member has waited, for which lock, and the holder of that lock. */
+function waitText(
+  { waitsFor, waitedMs }: DeadlockMember,
+  blocker: DeadlockMember,
+  blockerLabel: string,
+): string {
   const held = blocker.holds.find(({ name }) => name === waitsFor.name)
-  const holder = visible((held ?? blocker.waiter).label)
-  return `has waited for ${duration(waitedMs)} for ${lockText(waitsFor)} (${held ? 'held by' : 'behind'} ${holder})`
+  const isOther = held !== undefined && held.label !== blocker.waiter.label
+  const holder = isOther ? visible(labelText(held.label)) : blockerLabel
+  return `has waited for ${duration(waitedMs)} for ${lockText(waitsFor)} (${held ? 'held' : 'blocked'} by ${holder})`
 }
 
 /**
@@ -62,7 +71,7 @@ function taskText({ waiter, holds, isProved }: DeadlockMember, lock?: LockLabel)
   const locks = locksText(held.length > 0 ? held : holds)
   return holder === waiter.label
     ? `holds ${locks}; a request that was made inside it`
-    : `was started inside ${visible(holder)}, which holds ${locks}, and`
+    : `was started inside ${visible(labelText(holder))}, which holds ${locks}, and`
 }
 
 /**
@@ -90,7 +99,11 @@ const MAX_HOLDERS = 5
  * The calls at which a member waits, and the calls that requested the lock for which the previous member
  * waits.
  */
-function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: boolean): string[] {
+function callLinesOf(
+  member: DeadlockMember,
+  lock: LockLabel | undefined,
+  isTask: boolean,
+): string[] {
   const { holds, waitsAt = '', awaitChain } = member
   const held = holds.find(
     ({ name, heldAt, similarHeldAt }) => name === lock && (heldAt ?? similarHeldAt) !== undefined,
@@ -101,8 +114,8 @@ function placesOf(member: DeadlockMember, lock: LockLabel | undefined, isTask: b
   return [
     ...calls(chain, held || isMissing ? 'waits ' : ''),
     ...calls(heldAt, 'holds '),
-    ...(similarHeldAt === '' ? [] : ['holds by a call that was not kept, but perhaps like']),
-    ...(isMissing ? ["holds by a call that was not kept (callSites: 'always' keeps all)"] : []),
+    ...(similarHeldAt === '' ? [] : ['holds (call stack not kept; perhaps like this one)']),
+    ...(isMissing ? ["holds (call stack not kept; callSites: 'always' keeps all)"] : []),
     ...calls(similarHeldAt, '      '),
   ]
 }
@@ -117,8 +130,9 @@ function ending(report: DeadlockReport): string {
   const { confidence, hasVictim, victim, cycle, between } = report
   if (confidence === 'suspected') return doubt(report)
   if (!hasVictim) return 'No request is rejected: deadlockAfterMs is Infinity.'
-  const member = cycle.find(({ waiter }) => waiter.id === victim) ?? cycle[0]
-  return `Victim: ${visible(member?.waiter.label ?? '')}; its request ${
+  const found = cycle.findIndex(({ waiter }) => waiter.id === victim)
+  const victimLabel = visible(waiterLabels(cycle)[Math.max(0, found)] ?? '')
+  return `Victim: ${victimLabel}; its request ${
     between === 'tasks'
       ? 'is rejected with DeadlockError when this has lasted for deadlockAfterMs.'
       : 'was rejected with DeadlockError.'
@@ -151,7 +165,7 @@ function heading({ cycle, between, confidence }: DeadlockReport): string {
   if (cycle.length === 1) {
     return `${what}: a ${one} ${isSuspected ? 'may wait' : 'waits'} for a lock that it holds itself.`
   }
-  const outlook = between === 'tasks' ? '' : '; none could ever go on'
+  const outlook = between === 'tasks' ? '' : '; none of them can continue'
   return `${what}: ${cycle.length} ${many} wait for each other in a cycle${outlook}.`
 }
 

@@ -1,7 +1,7 @@
 /** Formats a long wait in shared memory: the waiter, the lock, the holders that block it, and advice. */
 
 import { firstCall } from '../call-site.ts'
-import { duration, quoted, visible } from '../format.ts'
+import { duration, labelText, quoted, visible } from '../format.ts'
 import type { LockMode } from '../modes.ts'
 import type { LongWaitReport, ThreadHolder, ThreadWait } from '../report.ts'
 
@@ -12,7 +12,7 @@ const MAX_NAMED = 4
 export function longWaitText(report: LongWaitReport): string {
   const { label, thread, waitedMs, waitsAt, holders } = report
   const lines = [
-    `${label} (thread ${thread}) has waited for ${duration(waitedMs)} for ${objectOf(report)}`,
+    `${withThread(label, thread)} has waited for ${duration(waitedMs)} for ${objectOf(report)}`,
     ...callsText('waits at', waitsAt),
     ...holders.flatMap(stacksOf),
     adviceFor(report),
@@ -24,20 +24,20 @@ function objectOf(report: LongWaitReport): string {
   const { holders, holderCount } = report
   if (report.resource === 'owner') {
     const owners = `all ${holderCount} are in use: ${holdersText(holders, holderCount)}`
-    return `one of the table's owners; ${owners}`
+    return `a free owner slot of the table; ${owners}`
   }
   const { waitsFor, waiters } = report
   const shared = waitsFor.mode === 'shared' ? ' (shared)' : ''
   const held = holderCount === 0 ? ', which was just released' : ''
   const by = holderCount === 0 ? '' : `, held by ${holdersText(holders, holderCount)}`
-  const others = waiters > 1 ? `; ${waiters} wait for it` : ''
+  const others = waiters > 1 ? `; ${waiters} waiters in all` : ''
   return `${quoted(waitsFor.name)}${shared}${held}${by}${others}`
 }
 
 /** The call stacks of a holder, of its own wait, and of the holders that block that wait, where known. */
 function stacksOf({ label, heldAt, waits }: ThreadHolder): string[] {
   return [
-    ...callsText(`${label} asked at`, heldAt),
+    ...callsText(`${label} requested its locks at`, heldAt),
     ...callsText(`${label} waits at`, waits?.waitsAt),
     ...(waits?.holders ?? []).flatMap(stacksOf),
   ]
@@ -68,7 +68,7 @@ export function blockedText(holders: readonly ThreadHolder[], isMainThread: bool
   const needs = holder ? `${holder.label} needs it` : 'the holder needs it'
   return (
     `this call blocks ${whose}. If ${needs} (for a message, to start a worker, for output), ` +
-    'neither goes on: use holdAsync here.'
+    'neither continues: use holdAsync here.'
   )
 }
 
@@ -84,16 +84,25 @@ export function holdersText(
 
 function holderText(holder: ThreadHolder): string {
   const { label, thread, heldMs, isSeen, heldAt, repairs, waits } = holder
-  const parts = label === `thread ${thread}` ? [] : [`thread ${thread}`]
+  const parts: string[] = []
   if (heldMs !== undefined) {
     parts.push(
       `${isSeen ? 'seen holding it' : 'holds it'}${modeText(holder)} for ${duration(heldMs)}`,
     )
   }
   if (repairs !== undefined) parts.push(`repairs what ${repairs} left`)
-  if (heldAt !== undefined) parts.push(`asked for ${siteOf(heldAt)}`)
+  if (heldAt !== undefined) parts.push(`requested ${siteOf(heldAt)}`)
   if (waits) parts.push(waitText(waits))
-  return parts.length === 0 ? label : `${label} (${parts.join(', ')})`
+  return withThread(label, thread, parts)
+}
+
+/** A label with its thread's number and more, in one pair of brackets: `main (task 2, thread 1, …)`. */
+function withThread(label: string, thread: number, more: readonly string[] = []): string {
+  const [, name = label, task] = /^(.*) \((task \d+)\)$/s.exec(label) ?? []
+  const parts = task === undefined ? [] : [task]
+  if (name !== `thread ${thread}`) parts.push(`thread ${thread}`)
+  parts.push(...more)
+  return parts.length === 0 ? name : `${labelText(name)} (${parts.join(', ')})`
 }
 
 function waitText({ waiter, waitsFor, waitedMs, waitsAt, holders }: ThreadWait): string {

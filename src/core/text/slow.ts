@@ -1,9 +1,9 @@
 /** Formats reports of what lasts too long: waits, holdings, and guards that were not released. */
 
-import { brief, duration, listed, quoted, visible } from '../format.ts'
+import { duration, labelText, listed, quoted, visible } from '../format.ts'
 import type { GuardCycleMember, LeakedReport, SlowReport, SlowWaitReport } from '../report.ts'
 import { upgradeAdvice, upgradesIn } from './advice.ts'
-import { blockersText, holderText, keepAllHint, siteText } from './holders.ts'
+import { blockedLabel, blockersText, guardText, keepAllHint, siteText } from './holders.ts'
 
 /**
  * Formats a wait or a holding that lasts too long as one line; as more if guards without an owner could form
@@ -13,11 +13,15 @@ export function slowText(report: SlowReport): string {
   if (report.state === 'holding') {
     const { label, names, lastsMs } = report
     const list = listed(names.map(quoted))
-    return visible(`${brief(label)} has held ${list} for ${duration(lastsMs)}${siteText(report)}`)
+    return visible(
+      `${labelText(label)} has held ${list} for ${duration(lastsMs)}${siteText(report)}`,
+    )
   }
   const { waiters, lock, holders, guardCycle, guardCycleReportedFor: reportedFor } = report
   const others =
-    waiters > 1 ? `; it is the oldest of ${waiters} that wait for ${visible(quoted(lock))}` : ''
+    waiters > 1
+      ? `; it is the oldest of ${waiters} requests that wait for ${visible(quoted(lock))}`
+      : ''
   const lines = [waitText(report) + others]
   const upgrades = upgradesIn(holders)
   if (upgrades.length > 0) lines.push(visible(`What to change: ${upgradeAdvice(upgrades)}.`))
@@ -32,19 +36,14 @@ export function slowText(report: SlowReport): string {
 export function waitText(
   wait: Pick<
     SlowWaitReport,
-    'label' | 'names' | 'lastsMs' | 'holders' | 'callSite' | 'similarCallSite'
+    'id' | 'label' | 'names' | 'lastsMs' | 'holders' | 'callSite' | 'similarCallSite'
   >,
 ): string {
-  const { label, names, lastsMs, holders } = wait
-  const list = listed(names.map(quoted))
-  const blockers = blockersText(holders)
-  // The lock is named only once if it is the only one.
-  const named = names.length === 1 ? `${list} behind ` : ''
-  const behind = blockers.startsWith(named) ? `behind ${blockers.slice(named.length)}` : blockers
+  const { names, lastsMs, holders } = wait
+  const blockers = holders.length > 0 ? `: ${blockersText(holders, wait)}` : ''
   return visible(
-    `${brief(label)} has waited for ${list} for ${duration(lastsMs)}` +
-      `${holders.length > 0 ? `, ${named === '' ? 'waits for ' : ''}${behind}` : ''}${siteText(wait)}` +
-      keepAllHint(holders),
+    `${blockedLabel(wait, holders)} has waited for ${listed(names.map(quoted))} for ` +
+      `${duration(lastsMs)}${siteInBrackets(wait)}${blockers}${keepAllHint(holders)}`,
   )
 }
 
@@ -54,13 +53,13 @@ export function guardCycleText(cycle: readonly GuardCycleMember[]): string {
   if (member && cycle.length === 1) return ownGuardText(member)
   const names = [...new Set(cycle.map(({ waitsFor }) => quoted(waitsFor.name)))].sort()
   const lines = [
-    'Suspected deadlock: nobody knows which task will release a guard without an owner; these may hold',
-    'what the others wait for:',
+    'Suspected deadlock: these requests may wait for one another. It is not known which task will release a',
+    'guard that has no owner:',
     ...cycle.map((member) => {
       const { label, waitsFor, waitedMs, mayHold, isCertain, ...site } = member
-      const wait = `${quoted(waitsFor.name)} for ${duration(waitedMs)}${siteText(site)}`
-      const task = isCertain ? 'its task is' : 'its task may be'
-      return `  ${brief(label)} has waited for ${wait}; ${task} ${holderText(mayHold)}${ownerText(member)}`
+      const wait = `${quoted(waitsFor.name)} for ${duration(waitedMs)}${siteInBrackets(site)}`
+      const task = isCertain ? 'its task holds' : 'its task may hold'
+      return `  ${labelText(label)} has waited for ${wait}; ${task} ${guardText(mayHold)}${ownerText(member)}`
     }),
     `What to write instead: one acquire([${names.join(', ')}]) for all of them; or ` +
       'acquire(names, { owner }), with one object as the owner for each task.',
@@ -73,9 +72,9 @@ function ownGuardText(member: GuardCycleMember): string {
   const { label, waitsFor, waitedMs, mayHold, ...site } = member
   const lock = quoted(waitsFor.name)
   return [
-    `Suspected deadlock: ${brief(label)} may wait for a guard of its own task:`,
-    `  it has waited for ${lock} for ${duration(waitedMs)}${siteText(site)}`,
-    `  its task may be ${holderText(mayHold)}${ownerText(member)}`,
+    `Suspected deadlock: ${labelText(label)} may wait for a guard of its own task:`,
+    `  it has waited for ${lock} for ${duration(waitedMs)}${siteInBrackets(site)}`,
+    `  its task may hold ${guardText(mayHold)}${ownerText(member)}`,
     `What to write instead: ${
       mayHold.mode === 'shared'
         ? upgradeAdvice([waitsFor.name])
@@ -91,17 +90,26 @@ function ownGuardText(member: GuardCycleMember): string {
 function ownerText({ withOwner }: GuardCycleMember): string {
   if (withOwner === 'both' || withOwner === 'neither') return ''
   return withOwner === 'guard'
-    ? ', which has an owner: pass the owner to this request too'
-    : ', which has no owner: pass the owner of this request to it too'
+    ? '; that guard has an owner: pass the owner to this request too'
+    : '; that guard has no owner: pass the owner of this request to it too'
 }
 
 /** A guard that was garbage-collected without `release()`, in one line. */
 export function leakedText(report: LeakedReport): string {
   const { label, names, heldMs, waiters } = report
-  const waiting = waiters === 0 ? '' : `; ${waiters} ${waiters === 1 ? 'waits' : 'wait'} for it`
+  const waiting =
+    waiters === 0
+      ? ''
+      : `; ${waiters === 1 ? '1 request waits' : `${waiters} requests wait`} for them`
   return visible(
-    `${brief(label)}: a guard of ${listed(names.map(quoted))} was garbage-collected without release(), so ` +
-      `it stays held (so far for ${duration(heldMs)}${siteText(report)}${waiting}). Release guards in a ` +
-      '`finally` block, or with `using`; or take the lock with request().',
+    `${labelText(label)}: a guard of ${listed(names.map(quoted))} was garbage-collected without release(): ` +
+      `its locks stay held (so far for ${duration(heldMs)}${siteText(report)}${waiting}). Release guards in a ` +
+      '`finally` block, or with `using`; or take the locks with request().',
   )
+}
+
+/** The call site of a waiting request in brackets; `''` if it is not known. */
+function siteInBrackets(request: Parameters<typeof siteText>[0]): string {
+  const site = siteText(request)
+  return site === '' ? '' : ` (${site.replace(/^, /, '')})`
 }

@@ -79,7 +79,7 @@ export function describeShared(create: Create): void {
     it(`refuses to make more of a lock that is held shared, and says why (${order})`, () => {
       const locks = create({ order, label: 'me' })
       locks.lockShared(3)
-      const message = /me holds lock 3 shared and asks for it alone: it would wait for itself/
+      const message = /me holds lock 3 shared and requests it exclusively: it would wait for itself/
       assert.throws(() => locks.lock(3), { code: 'LOCK_USAGE', message })
       if (order === 'free') assert.throws(() => locks.hold([2, 3], assert.fail), { message })
       assert.throws(() => locks.lockShared(3), DeadlockError)
@@ -95,12 +95,12 @@ export function describeShared(create: Create): void {
     const message = /does not hold lock 3/
     assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message })
     locks.lockShared(3)
-    const isShared = /unlock: .* holds lock 3 shared: free it with unlockShared/
+    const isShared = /unlock: .* holds lock 3 shared: release it with unlockShared/
     assert.throws(() => locks.unlock(3), { code: 'LOCK_USAGE', message: isShared })
     assert.throws(() => locks.close(), /still holds lock 3/)
     locks.unlockShared(3)
     locks.lock(3)
-    const isAlone = /unlockShared: .* holds lock 3 alone: free it with unlock/
+    const isAlone = /unlockShared: .* holds lock 3 exclusively: release it with unlock/
     assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message: isAlone })
     locks.unlock(3)
     locks.close()
@@ -296,7 +296,7 @@ export function describeReentrant(create: Create): void {
     const locks = create({ reentrant: true })
     locks.lockShared(3)
     locks.lockShared(3)
-    assert.throws(() => locks.lock(3), /shared and asks for it alone/)
+    assert.throws(() => locks.lock(3), /shared and requests it exclusively/)
     locks.unlockShared(3)
     assert.equal(modes(locks), '...s....')
     locks.unlockShared(3)
@@ -337,7 +337,7 @@ export function describeTimeouts(create: Create): void {
         name: 'LockTimeoutError',
         code: 'LOCK_TIMEOUT',
         message: new RegExp(
-          `main waited ${timeoutMs} ms .* lock 3, held by other [(]thread 2.*[)]: it has none of them`,
+          `main did not get its locks within ${timeoutMs} ms: .* lock 3, held by other [(]thread 2.*[)][.] This call holds none`,
         ),
       })
       await assert.rejects(
@@ -364,7 +364,7 @@ export function describeTimeouts(create: Create): void {
     await flagIsSet(flags, 0)
     const told = {
       name: 'LockTimeoutError',
-      message: /lock 3, held by reader \(thread 2.*\): it has none of them/,
+      message: /lock 3, held by reader \(thread 2.*\)\. This call holds none/,
     }
     assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), told)
     await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), told)

@@ -269,8 +269,14 @@ function describeRepair(create: Create): void {
         'held',
       )
       assert.equal(said.length, 3)
-      assert.match(`${said[0]}`, /^lock 2 was left by the dead one, and onOwnerDied has it already/)
-      assert.match(`${said[1]}`, /^lock 2 was left by the dead one, and onOwnerDied has it already/)
+      assert.match(
+        `${said[0]}`,
+        /^lock 2 was left by the dead one, and onOwnerDied holds it already/,
+      )
+      assert.match(
+        `${said[1]}`,
+        /^lock 2 was left by the dead one, and onOwnerDied holds it already/,
+      )
       assert.match(`${said[2]}`, /^close: onOwnerDied is repairing/)
       locks.close()
     }
@@ -283,7 +289,7 @@ function describeRepair(create: Create): void {
     await endHolding(locks, 2)
     await assert.rejects(locks.holdAsync([2], assert.fail), {
       ...usage,
-      message: /^lock 2 was left by the dead one, and onOwnerDied has it already/,
+      message: /^lock 2 was left by the dead one, and onOwnerDied holds it already/,
     })
   })
 

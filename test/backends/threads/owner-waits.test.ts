@@ -117,7 +117,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
       for (const each of late) {
         await assert.rejects(each, ({ code, holders, message }: LockTimeoutError) => {
           assert.equal(code, 'LOCK_TIMEOUT')
-          assert.match(message, new RegExp(`waited ${timeoutMs} ms`))
+          assert.match(message, new RegExp(`could not begin within ${timeoutMs} ms`))
           const labels = holders?.map(({ label }) => label)
           assert.deepEqual(labels, ['main', 'main (task 1)', 'main (task 2)'])
           return true

@@ -136,7 +136,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         ({ message, holders, toJSON }: LockTimeoutError) => {
           assert.match(
             message,
-            /lock 1, held by main \(task 2\) \(thread 1, holds it for \d+ ms, asked for at .*silent-waits.*, and a holdAsync inside it waits for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1\)/,
+            /lock 1, held by main \(task 2, thread 1, holds it for \d+ ms, requested at .*silent-waits.*, and a holdAsync inside it waits for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1, thread 1/,
           )
           const [holder] = holders ?? []
           assert.match(holder?.heldAt ?? '', /silent-waits/)
@@ -190,7 +190,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
   describe(`a holdAsync without an owner (${memory})`, { timeout: 60_000 }, () => {
     it('is refused at once where threads have all of them', async () => {
-      const message = /can never begin: its one owner is in use: main \(thread 1\).*more owners/
+      const message =
+        /can never begin: the table's one owner slot is in use: main \(thread 1\).*more owners/
       const refused = { code: 'LOCK_USAGE', message }
       await assert.rejects(create({}, 1).holdAsync(1, assert.fail), refused)
       const locks = create({}, 2)
@@ -198,7 +199,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       for (const each of [locks, other]) {
         await assert.rejects(each.holdAsync(1, assert.fail), {
           code: 'LOCK_USAGE',
-          message: /all its 2 owners are in use: main \(thread 1\), other \(thread 2\)/,
+          message:
+            /all 2 owner slots of the table are in use: main \(thread 1\), other \(thread 2\)/,
         })
       }
       other.close()
@@ -221,7 +223,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const task = locks.holdAsync(1, () => new Promise<void>((resolve) => (end = resolve)))
       await assert.rejects(locks.holdAsync(2, { timeoutMs: 60 }, assert.fail), {
         code: 'LOCK_TIMEOUT',
-        message: /waited 60 ms for one of the table's owners: all its 2 .*main \(task 1\)/,
+        message: /could not begin within 60 ms: all 2 .*main \(task 1, thread 1/,
       })
       end()
       await task
