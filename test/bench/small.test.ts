@@ -31,7 +31,7 @@ describe('the benchmarks', { timeout: 300_000 }, () => {
     })
   }
 
-  it('refuse a question that is none', async () => {
+  it('refuse an unknown question', async () => {
     await assert.rejects(outputOfNode([program, '--only', 'nothing']), /--only must be/)
   })
 })

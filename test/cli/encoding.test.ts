@@ -120,14 +120,14 @@ describe('a CSV file in another encoding', { timeout: 60_000 }, () => {
     })
   }
 
-  it('is not UTF-8 with a byte order mark, or with characters across two parts', () => {
+  it('is accepted if it is UTF-8 with a byte order mark, or with characters across two parts', () => {
     const file = join(folder, 'a.csv')
     const long = `${'x'.repeat(65_536 - 23)}€`
     writeFileSync(file, `\ufeffaccount,balance\nA,1\n${long},2\n`)
     assert.deepEqual(readAccounts(file), { names: ['A', long], balances: [100, 200] })
   })
 
-  it('gives no command with a name that a shell would read in another way', () => {
+  it('gets no suggested command if its name is special to a shell', () => {
     const file = join(folder, 'a $(b).csv')
     writeFileSync(file, littleEndian)
     assert.throws(() => readAccounts(file), /iconv -f UTF-16LE -t UTF-8 FILE > NEW\.csv/)
@@ -150,7 +150,7 @@ describe('a CSV file in another encoding', { timeout: 60_000 }, () => {
     assert.match(piped.stderr, line)
   })
 
-  it('begins where a decoder first replaces something', () => {
+  it('is detected at the byte that a decoder first replaces', () => {
     const byte = fc.oneof(fc.nat(255), fc.constantFrom(0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xf0, 0xed))
     fc.assert(
       fc.property(fc.array(byte, { maxLength: 12 }), (list) => {

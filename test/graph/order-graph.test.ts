@@ -79,7 +79,7 @@ describe('a cycle in the order graph', () => {
       steps: 10_000,
     })
 
-  it('is one, and the shortest', () => {
+  it('is a cycle, and the shortest', () => {
     fc.assert(
       fc.property(edges, (all) => {
         const found = search(all)
@@ -94,7 +94,7 @@ describe('a cycle in the order graph', () => {
     )
   })
 
-  it('is found where there is one, if no gate makes it go round', () => {
+  it('is found whenever one exists, if no gate prevents it', () => {
     const ungated = edges.map((all) => all.map((edge) => ({ ...edge, gates: new Set<string>() })))
     fc.assert(
       fc.property(ungated, (all) => {
@@ -107,7 +107,7 @@ describe('a cycle in the order graph', () => {
 })
 
 describe('a search in the order graph', () => {
-  it('counts each look at a gate as a step', () => {
+  it('counts each comparison of a gate as a step', () => {
     const gates = new Set(Array.from({ length: 100 }, (_, i) => `gate ${i}`))
     const edge = (from: number, to: number): OrderEdge => {
       const [held, wanted] = [`node ${from}`, `node ${to}`]
@@ -126,7 +126,7 @@ describe('a search in the order graph', () => {
 })
 
 describe('the order graph', () => {
-  it('knows a lock for a gate that is held alone on every edge, and no longer where it was not', () => {
+  it('treats a lock as a gate while every edge holds it exclusively', () => {
     const graph = new OrderGraph()
     const [gate, other] = [exclusive('gate'), exclusive('other')]
     assert.equal(see(graph, [gate, other, exclusive('a:1')], [exclusive('b:1')]), 0)
@@ -134,13 +134,13 @@ describe('the order graph', () => {
     assert.equal(see(graph, [shared('gate'), other, exclusive('a:1')], [exclusive('b:1')]), 1)
   })
 
-  it('takes no lock of the class that is held for a gate between classes', () => {
+  it('ignores locks of the held class as gates between classes', () => {
     const graph = new OrderGraph()
     assert.equal(see(graph, names('a', 2), [exclusive('b')]), 0)
     assert.equal(see(graph, [exclusive('b')], names('a', 1)), 1)
   })
 
-  it('speaks of all names of a class, where a request holds and wants many', () => {
+  it('records the class where a request holds and wants many names', () => {
     const graph = new OrderGraph()
     assert.equal(see(graph, names('a', 500), names('b', 500)), 0)
     assert.equal(graph.size, 1)
@@ -150,7 +150,7 @@ describe('the order graph', () => {
     assert.equal(graph.size, 4, 'one edge for each pair of modes')
   })
 
-  it('looks at so many pairs of one request and no more, and is then done with it', () => {
+  it('compares a limited number of pairs for each request', () => {
     const graph = new OrderGraph()
     const [held, wanted] = [names('a', 1000), names('a', 1000, 1000)]
     see(graph, held, wanted)
@@ -174,7 +174,7 @@ describe('the order graph', () => {
     }
   })
 
-  it('takes cycles of other classes or call sites for others', () => {
+  it('distinguishes cycles by class and call site', () => {
     const graph = new OrderGraph()
     const cross = (cls: string, wantedAt: string, from: number): number => {
       const wisher = { ...somebody, wantedAt: () => ({ wantedAt }) }
@@ -188,14 +188,14 @@ describe('the order graph', () => {
     assert.equal(cross('account', 'at another', 20), 1)
   })
 
-  it('keeps no long names', () => {
+  it('does not store long names', () => {
     const graph = new OrderGraph()
     const [long, short] = [exclusive('x'.repeat(257)), exclusive('y')]
     assert.ok(graph.isKnown([long], [short]) && graph.isKnown([short], [long]))
     assert.ok(!graph.isKnown([exclusive('x'.repeat(256))], [short]))
   })
 
-  it('follows a way of any length, and stops growing at its limit', () => {
+  it('follows a path of any length, and stops growing at its limit', () => {
     const graph = new OrderGraph()
     for (let i = 0; i < MAX_EDGES + 10; i++) {
       assert.equal(see(graph, [exclusive(`node:${i}`)], [exclusive(`node:${i + 1}`)]), 0)

@@ -26,10 +26,10 @@ function backwards(graph: number[][]): number[][] {
   return graph.map((_, node) => graph.flatMap((row, from) => (row.includes(node) ? [from] : [])))
 }
 
-describe('ways in a graph', () => {
+describe('paths in a graph', () => {
   const ends = fc.uniqueArray(fc.nat(NODES - 1), { minLength: 1, maxLength: 2 })
 
-  it('are found where there are some, the shortest', () => {
+  it('are the shortest, and found whenever they exist', () => {
     fc.assert(
       fc.property(graphs, fc.nat(NODES - 1), ends, (graph, start, wanted) => {
         const next = (node: number): number[] => graph[node] ?? []
@@ -53,7 +53,7 @@ describe('ways in a graph', () => {
     )
   })
 
-  it('are no more and no less than what each question about them says', () => {
+  it('are exactly those that each query about them reports', () => {
     fc.assert(
       fc.property(graphs, fc.nat(NODES - 1), ends, (graph, start, wanted) => {
         const next = (node: number): number[] => graph[node] ?? []
@@ -78,7 +78,7 @@ describe('ways in a graph', () => {
     )
   })
 
-  it('are looked for from both sides, until one of them is done', () => {
+  it('are searched from both ends, until one of the searches ends', () => {
     let looked = 0
     const chain =
       (ends: number) =>

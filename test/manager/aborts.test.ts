@@ -35,7 +35,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     await end()
   })
 
-  it('is heard when the earlier listener is an `onabort`, and when the signal was waited for before', async () => {
+  it('reaches a request behind an earlier `onabort`, and with a signal that was used before', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const { signal } = controller
@@ -57,7 +57,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     await end()
   })
 
-  it('is heard by requests that share a signal with one that was granted at once', async () => {
+  it('reaches requests that share a signal with one that was granted at once', async () => {
     const locks = new LockManager()
     const { signal, abort } = stopped()
     const first = locks.request('a', { signal }, no)
@@ -110,7 +110,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), free)
   })
 
-  it('comes too late after a time limit', async () => {
+  it('has no effect after a time limit', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, 'a')
     const controller = new AbortController()

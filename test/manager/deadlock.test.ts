@@ -34,7 +34,7 @@ function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
 describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   for (const deadlockAfterMs of [0, undefined]) {
     itIfProved(
-      `has one victim, whose report names all (deadlockAfterMs: ${deadlockAfterMs})`,
+      `has one victim, whose report names all members (deadlockAfterMs: ${deadlockAfterMs})`,
       async () => {
         const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
         const told: DeadlockReport[] = []
@@ -81,7 +81,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     )
   }
 
-  it('is found where a task asks for what it has itself', async () => {
+  it('is found when a task requests its own lock', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const result = locks.request('a', { label: 'me' }, () => locks.request('a', () => 'never'))
     await assert.rejects(result, (error) => {
@@ -131,7 +131,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  itIfProved('is found in a ring of five, and the other four go on', async () => {
+  itIfProved('is found in a cycle of five, and the other four go on', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const all = gate()
     let inside = 0
@@ -147,7 +147,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.equal(results.filter(({ status }) => status === 'rejected').length, 1)
   })
 
-  itIfProved('is found in a ring of five thousand', async () => {
+  itIfProved('is found in a cycle of five thousand', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const count = 5000
     const told: DeadlockReport[] = []
@@ -170,35 +170,38 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  itIfProved('is reported with the calls of the code that asked, and none of ours', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    class Service {
-      start(): Promise<unknown> {
-        return this.#start()
+  itIfProved(
+    'is reported with the calls of the requesting code, and no internal ones',
+    async () => {
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+      class Service {
+        start(): Promise<unknown> {
+          return this.#start()
+        }
+        async #start(): Promise<unknown> {
+          return await locks.request('a', () => {})
+        }
       }
-      async #start(): Promise<unknown> {
-        return await locks.request('a', () => {})
-      }
-    }
-    const callSites: string[] = []
-    locks.on('deadlock', ({ cycle }) => {
-      for (const [i, { heldAt = '' }] of locksInTheWay(cycle).entries()) {
-        callSites.push(cycle[i]?.waitsAt ?? '', heldAt)
-      }
-    })
-    const service = new Service()
-    await assert.rejects(
-      locks.request('a', async () => await service.start()),
-      DeadlockError,
-    )
-    const { end } = await holder(locks, 'a')
-    const later = locks.request('a', async () => await service.start())
-    await Promise.all([end(), assert.rejects(later, DeadlockError)])
-    assert.equal(callSites.length, 4)
-    for (const place of callSites) assert.doesNotMatch(place, /src.manager|node:internal/)
-    assert.match(callSites[0] ?? '', /#start/)
-    assert.match(callSites[2] ?? '', /#start/)
-  })
+      const callSites: string[] = []
+      locks.on('deadlock', ({ cycle }) => {
+        for (const [i, { heldAt = '' }] of locksInTheWay(cycle).entries()) {
+          callSites.push(cycle[i]?.waitsAt ?? '', heldAt)
+        }
+      })
+      const service = new Service()
+      await assert.rejects(
+        locks.request('a', async () => await service.start()),
+        DeadlockError,
+      )
+      const { end } = await holder(locks, 'a')
+      const later = locks.request('a', async () => await service.start())
+      await Promise.all([end(), assert.rejects(later, DeadlockError)])
+      assert.equal(callSites.length, 4)
+      for (const place of callSites) assert.doesNotMatch(place, /src.manager|node:internal/)
+      assert.match(callSites[0] ?? '', /#start/)
+      assert.match(callSites[2] ?? '', /#start/)
+    },
+  )
 
   it('is reported with the user’s own calls, whatever their files are called', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
@@ -211,28 +214,22 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.match(member?.waitsAt ?? '', /start\W+game.manager.engine/)
   })
 
-  itIfProved(
-    'is told with the place of another lock where none was kept, and says so',
-    async () => {
-      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-      // The manager does not keep all call stacks of this many requests within one tick of the clock.
-      for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
-      const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
-      await opposite(locks)
-      const { cycle } = await report
-      for (const { waitsAt = '' } of cycle) assert.match(waitsAt, /deadlock\.test/)
-      for (const { heldAt, similarHeldAt } of locksInTheWay(cycle)) {
-        assert.equal(heldAt, undefined)
-        assert.match(similarHeldAt ?? '', /deadlock\.test/)
-      }
-      assert.match(
-        deadlockText(await report),
-        /holds by a call that was not kept, but perhaps like/,
-      )
-    },
-  )
+  itIfProved('is reported with the call site of another lock if its own was not kept', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    // The manager does not keep all call stacks of this many requests within one tick of the clock.
+    for (let i = 0; i < 40; i++) await locks.request('account:c', () => {})
+    const report = new Promise<DeadlockReport>((resolve) => locks.on('deadlock', resolve))
+    await opposite(locks)
+    const { cycle } = await report
+    for (const { waitsAt = '' } of cycle) assert.match(waitsAt, /deadlock\.test/)
+    for (const { heldAt, similarHeldAt } of locksInTheWay(cycle)) {
+      assert.equal(heldAt, undefined)
+      assert.match(similarHeldAt ?? '', /deadlock\.test/)
+    }
+    assert.match(deadlockText(await report), /holds by a call that was not kept, but perhaps like/)
+  })
 
-  it('is none where no code awaits the nested request, or it is detached', async () => {
+  it('is not reported if no code awaits the nested request, or it is detached', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))
     const steps: string[] = []
@@ -252,7 +249,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['holder', 'nobody waited', 'only caught', 'detached', 'told'])
   })
 
-  itIfProved('ends where a waiter leaves: no request is rejected', async () => {
+  itIfProved('ends when a waiter leaves, and no request is rejected', async () => {
     const locks = new LockManager({ deadlockAfterMs: 50, trackOrder: false })
     const told: DeadlockReport[] = []
     locks.on('deadlock', (report) => told.push(report))
@@ -277,7 +274,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.equal(told.length, 1)
   })
 
-  it('is none between branches that run side by side', async () => {
+  it('is not reported between branches that run side by side', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))
     const done = await locks.request('outer', () =>
@@ -286,7 +283,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(done, [1, 2, 3])
   })
 
-  it('is only suspected where a guard and a wait for it share a context', async () => {
+  it('is only suspected if a guard and a wait for it share a context', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const suspected: DeadlockReport[] = []
     const reported = gate()
@@ -320,7 +317,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['nested', 'both'])
   })
 
-  itIfProved('lets others pass when anything has opened it', async () => {
+  itIfProved('lets waiters overtake once any event has opened it', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
     const [told, ask] = [gate(), gate()]
     locks.on('deadlock', () => told.open())
@@ -357,7 +354,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(told, ['account:a', 'listener'])
   })
 
-  itIfProved('is found where tasks hold by guards', async () => {
+  itIfProved('is found if tasks hold guards', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const both = gate()
     let inside = 0
@@ -416,7 +413,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   })
 
-  it('is only suspected where one branch of a context holds a guard and another one waits', async () => {
+  it('is only suspected if one branch of a context holds a guard and another one waits', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const suspected: DeadlockReport[] = []
     const reported = gate()
@@ -453,7 +450,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     )
   })
 
-  it('has no victim when branches have shown since it was reported', async () => {
+  it('has no victim if branches have started since it was reported', async () => {
     const locks = new LockManager({
       deadlockAfterMs: 60,
       trackOrder: false,
@@ -478,7 +475,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(told, ['deadlock', 'suspected'])
   })
 
-  it('opens when the code that waited is over', async () => {
+  it('is over when the waiting code ends', async () => {
     const locks = new LockManager({
       deadlockAfterMs: 60,
       trackOrder: false,
@@ -506,7 +503,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(told, ['deadlock'])
   })
 
-  it('is not seen through a detached guard, which may be released anywhere', async () => {
+  it('is not seen through a detached guard, which any code may release', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     locks.on('deadlock', () => assert.fail('no deadlock'))
     locks.on('suspected', () => assert.fail('not suspected'))
@@ -519,7 +516,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['released elsewhere'])
   })
 
-  it('is not made by being nested: who waits for our holder is passed', async () => {
+  it('does not arise from nesting: a nested request overtakes those that wait for its holder', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const steps: string[] = []
     let other: Promise<unknown> | undefined

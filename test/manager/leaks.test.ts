@@ -58,7 +58,7 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
     assert.equal(labels.size, 500)
   })
 
-  it('is one of few warnings where many come from one line, and listeners hear of each', async () => {
+  it('causes few warnings if many come from one line, and listeners get each', async () => {
     for (const cls of ['a:', 'a']) {
       const locks = new LockManager({ callSites: 'always' })
       let heard = 0
@@ -85,7 +85,7 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
     }
   })
 
-  it('is not reported if it was released or stolen, and no guard is that is referred to', async () => {
+  it('is not reported if it was released or stolen, and no referenced guard is', async () => {
     const locks = new LockManager()
     const reports: LeakedReport[] = []
     locks.on('leaked', (report) => reports.push(report))

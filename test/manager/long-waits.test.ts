@@ -66,7 +66,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
       assert.deepEqual(seen(), [])
     }))
 
-  it('is reported once for a lock, however many wait and for whatever else', () =>
+  it('is reported once for a lock, however many requests wait, and for whatever other locks', () =>
     withFakeClock(async (tick) => {
       const { locks, seen } = watched({ longWaitMs: 1000 })
       const end = await held(locks, 'a', 'H')
@@ -191,7 +191,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await Promise.all(all)
     }))
 
-  it('says for what the holder itself waits, and gives the call sites', () =>
+  it('names the locks that the holder itself waits for, and gives the call sites', () =>
     withFakeClock(async (tick) => {
       const { locks, reports } = watched({ longWaitMs: 1000 })
       const end = await held(locks, 'b', 'I')
@@ -224,7 +224,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await Promise.all([outer, waits])
     }))
 
-  it('of a holder that asks to upgrade is reported with advice', () =>
+  it('of a holder that requests an upgrade is reported with advice', () =>
     withFakeClock(async (tick) => {
       const { locks, reports } = watched({ longWaitMs: 1000, deadlockAfterMs: 5000 })
       locks.on('deadlock', () => {})
@@ -247,7 +247,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
 })
 
 describe('the manager’s defaults', { timeout: 20_000 }, () => {
-  it('count for requests that have none of their own', () =>
+  it('apply to requests without options of their own', () =>
     withFakeClock(async (tick) => {
       const { locks, seen } = watched({ timeoutMs: 1000, warnAfterMs: 100 })
       const end = await held(locks, 'a', 'H')
@@ -260,7 +260,7 @@ describe('the manager’s defaults', { timeout: 20_000 }, () => {
       assert.equal(await own, 'own')
     }))
 
-  it('report no holding or wait of a request with warnAfterMs: Infinity', () =>
+  it('do not report a request with warnAfterMs: Infinity', () =>
     withFakeClock(async (tick) => {
       const { locks } = watched({ warnAfterMs: 100, longWaitMs: Number.POSITIVE_INFINITY })
       const states: string[] = []

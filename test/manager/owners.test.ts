@@ -47,7 +47,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('waits for itself where it asks for a lock twice', async () => {
+  it('waits for itself if it requests a lock twice', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const owner = {}
     const guard = await locks.acquire('a', { owner })
@@ -56,7 +56,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     await locks.request('a', () => {})
   })
 
-  it('is only suspected where it makes a second request while one waits', async () => {
+  it('is only suspected if it makes a second request while one waits', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const kinds: string[] = []
     locks.on('deadlock', () => kinds.push('deadlock'))
@@ -76,7 +76,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     for (const guard of await all) guard.release()
   })
 
-  it('is kept to a declared order', async () => {
+  it('is checked against a declared order', async () => {
     const bank = defineOrder('customer', 'account')
     const owner = {}
     const guard = await bank.acquire('account:1', { owner })
@@ -86,7 +86,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     ;(await bank.acquire('customer:7', { owner })).release()
   })
 
-  it('is seen in orders that contradict each other', async () => {
+  it('is reported for orders that contradict each other', async () => {
     const locks = new LockManager()
     let possible = 0
     locks.on('possible', () => possible++)
@@ -103,7 +103,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.equal(possible, 1)
   })
 
-  itIfProved('has requests with callbacks too, and what is nested in them', async () => {
+  itIfProved('owns requests with callbacks too, and requests nested in them', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const owner = {}
     const result = locks.request('a', { owner }, async () => {
@@ -118,34 +118,37 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  itIfProved('waits for what its callbacks wait for, if these have no owner', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const [owner, other] = [{}, {}]
-    const holdsC = gate()
-    const one = async (): Promise<string> => {
-      const guard = await locks.acquire('a', { owner })
-      try {
-        return await locks.request('b', { owner }, async () => {
-          await holdsC.opened
-          return await locks.request('c', () => 'one')
-        })
-      } finally {
-        guard.release()
+  itIfProved(
+    'waits for the locks that its callbacks wait for, if these have no owner',
+    async () => {
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+      const [owner, other] = [{}, {}]
+      const holdsC = gate()
+      const one = async (): Promise<string> => {
+        const guard = await locks.acquire('a', { owner })
+        try {
+          return await locks.request('b', { owner }, async () => {
+            await holdsC.opened
+            return await locks.request('c', () => 'one')
+          })
+        } finally {
+          guard.release()
+        }
       }
-    }
-    const two = async (): Promise<string> => {
-      const guard = await locks.acquire('c', { owner: other })
-      try {
-        holdsC.open()
-        ;(await locks.acquire('a', { owner: other })).release()
-        return 'two'
-      } finally {
-        guard.release()
+      const two = async (): Promise<string> => {
+        const guard = await locks.acquire('c', { owner: other })
+        try {
+          holdsC.open()
+          ;(await locks.acquire('a', { owner: other })).release()
+          return 'two'
+        } finally {
+          guard.release()
+        }
       }
-    }
-    const results = await Promise.allSettled([one(), two()])
-    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
-  })
+      const results = await Promise.allSettled([one(), two()])
+      assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    },
+  )
 
   it('gives the label of its first request to those that have none', async () => {
     const locks = new LockManager()
@@ -161,7 +164,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     guard.release()
   })
 
-  itIfProved('is in the holder in whose callback it is first used', async () => {
+  itIfProved('belongs to the holder in whose callback it is first used', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const result = locks.request('a', async () => {
       const guard = await locks.acquire('b', { owner: {} })
@@ -232,7 +235,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     },
   )
 
-  it('has left the callback that it was in when it asks in another one', async () => {
+  it('leaves its callback when it makes a request in another one', async () => {
     const { locks, kinds } = watched({ deadlockVictims: 'likely' })
     const owner = {}
     const guard = await locks.acquire('config', { owner })
@@ -252,7 +255,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     guard.release()
   })
 
-  it('is kept to a declared order in the callback in which it asks', async () => {
+  it('is checked against a declared order in the callback of its request', async () => {
     const bank = defineOrder('config', 'customer', 'account')
     const owner = {}
     const guard = await bank.acquire('config', { owner })
@@ -266,7 +269,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     guard.release()
   })
 
-  it('is no name of its own in reports', async () => {
+  it('has no name of its own in reports', async () => {
     const locks = new LockManager()
     const owner = {}
     await locks.request('a', { owner }, async () => {

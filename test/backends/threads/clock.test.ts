@@ -63,7 +63,7 @@ for (const [name, fake] of [
   ['fake timers', "(await import('@sinonjs/fake-timers')).default.install()"],
   ['another performance.now', 'performance.now = () => 5'],
 ] as const) {
-  it(`the clock moves on where ${name} came before lockwise`, () => {
+  it(`the clock advances where ${name} was installed before lockwise`, () => {
     const program = `
       ${fake}
       const { elapsedMs } = await import(${JSON.stringify(clockUrl)})

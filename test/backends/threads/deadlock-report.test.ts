@@ -39,7 +39,7 @@ it('a deadlock of asynchronous holdings names each by its own number and its thr
   )
 })
 
-it('a lock that an asynchronous holding around has is reported with its age and call stack', async () => {
+it('a deadlock report has the age and call stack of a lock of an enclosing holding', async () => {
   const report = await crossed([1, 2])
   mustBePlain(report)
   for (const [i, { waiter, holds, waitsAt = '' }] of report.cycle.entries()) {

@@ -9,7 +9,7 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 for (const memory of ['wasm', 'buffer'] as const) {
   describe(`deadlocks between threads (${memory})`, { timeout: 120_000 }, () => {
     for (const members of [2, 3, 5]) {
-      it(`a ring of ${members} is found every time, with one victim`, async () => {
+      it(`are found in every cycle of ${members}, with one victim`, async () => {
         const rounds = 300
         const locks = SharedLocks.create({ count: members, order: 'free', memory })
         const flags = newFlags()
@@ -31,7 +31,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     }
 
-    it('two threads that cross each other at full speed go on for ever', async () => {
+    it('never stop two threads that take two locks in opposite orders', async () => {
       const rounds = 20_000
       const locks = SharedLocks.create({ count: 2, order: 'free', memory })
       const flags = newFlags()
@@ -46,7 +46,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       }
     })
 
-    it('threads that keep an order are never told of a deadlock, though any order is allowed', async () => {
+    it('are never reported where threads keep an order, though any order is allowed', async () => {
       const locks = SharedLocks.create({ count: 5, order: 'free', memory })
       const results = await Promise.all(
         [1, 2, 3, 4].map((seed) => inThread(locks, 'nestAscending', { seed, rounds: 30_000 })),
@@ -54,7 +54,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual(results, [30_000, 30_000, 30_000, 30_000])
     })
 
-    it('a long chain of waiters is no deadlock', async () => {
+    it('are not reported for a long chain of waiters', async () => {
       const locks = SharedLocks.create({ count: 6, order: 'free', memory })
       const end = newFlags()
       const last = inThread(locks, 'holdUntilTold', { flags: end, indices: [5] })

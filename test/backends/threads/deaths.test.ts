@@ -50,7 +50,7 @@ function describeTries(create: Create): void {
     await Promise.all([ended, assert.rejects(answer)])
   })
 
-  it('is noticed by a thread that tries other locks too, whose holders live', async () => {
+  it('is noticed by a thread that also tries other locks, whose holders live', async () => {
     const locks = create()
     const [first, second] = [newFlags(), newFlags()]
     const lives = inThread(locks, 'holdUntilTold', { flags: first, indices: [0] })
@@ -71,7 +71,7 @@ function describeTries(create: Create): void {
 }
 
 function describeAbandoned(create: Create): void {
-  it('leaves its locks abandoned, and reports that to the next taker', async () => {
+  it('leaves its locks abandoned, and the next taker gets an error that says so', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const told = (error: unknown): boolean => {
@@ -101,7 +101,7 @@ function describeAbandoned(create: Create): void {
   })
 
   for (const how of ['exit', 'throw'] as const) {
-    it(`which ends by ${how} leaves them too`, async () => {
+    it(`by ${how} leaves its locks abandoned too`, async () => {
       const locks = create()
       const flags = newFlags()
       const { worker, answer } = startThread(locks, 'endHolding', { flags, indices: [3], how })
@@ -112,7 +112,7 @@ function describeAbandoned(create: Create): void {
     })
   }
 
-  it('is noticed by a parent that waits for its lock and runs no event loop', async () => {
+  it('is noticed by a parent that waits for the lock and runs no event loop', async () => {
     const locks = create()
     const flags = newFlags()
     const data = { flags, indices: [3], how: 'exit' as const }
@@ -124,7 +124,7 @@ function describeAbandoned(create: Create): void {
     await rejected
   })
 
-  it('is noticed by a parent that only ever tries, and runs no event loop', async () => {
+  it('is noticed by a parent that only tries, and runs no event loop', async () => {
     const locks = create()
     const flags = newFlags()
     const { answer } = startThread(locks, 'endHolding', { flags, indices: [3], how: 'exit' })
@@ -143,7 +143,7 @@ function describeAbandoned(create: Create): void {
     await rejected
   })
 
-  it('leaves what its asynchronous holdings held, too', async () => {
+  it('leaves the locks of its asynchronous holdings abandoned', async () => {
     const locks = create()
     const flags = newFlags()
     const data = { flags, first: 1, second: 4 }
@@ -158,7 +158,7 @@ function describeAbandoned(create: Create): void {
     locks.hold([1, 4], () => {})
   })
 
-  it('gives its place to others when nothing is left', async () => {
+  it('releases its owner slot when no abandoned lock is left', async () => {
     const locks = create({ owners: 2 })
     for (let i = 0; i < 3; i++) {
       await endHolding(locks, 4)
@@ -168,7 +168,7 @@ function describeAbandoned(create: Create): void {
     }
   })
 
-  it('recover is for abandoned locks', async () => {
+  it('allows recover() for abandoned locks only', async () => {
     const locks = create()
     assert.throws(() => locks.recover(3), usage)
     assert.throws(() => locks.recover(Number.NaN), usage)
@@ -207,7 +207,7 @@ function describeRepair(create: Create): void {
     other.hold([2, 5], () => {})
   })
 
-  it('is repaired for asynchronous holdings and tryHold alike', async () => {
+  it('is repaired for asynchronous holdings and tryHold too', async () => {
     let repairs = 0
     const locks = create({ onOwnerDied: () => void repairs++ })
     await endHolding(locks, 2)
@@ -220,7 +220,7 @@ function describeRepair(create: Create): void {
     assert.equal(repairs, 2)
   })
 
-  it('stays abandoned when the repair fails', async () => {
+  it('leaves the locks abandoned when the repair fails', async () => {
     let fails = true
     const locks = create({
       onOwnerDied: () => {
@@ -235,7 +235,7 @@ function describeRepair(create: Create): void {
     locks.hold([5], () => {})
   })
 
-  it('refuses a repair that is asynchronous, or no function', async () => {
+  it('refuses a repair that is asynchronous or not a function', async () => {
     const onOwnerDied = (async () => {}) as () => void
     const locks = create({ onOwnerDied })
     await endHolding(locks, 2)
@@ -244,7 +244,7 @@ function describeRepair(create: Create): void {
     assert.throws(() => create({ onOwnerDied: 3 as never }), usage)
   })
 
-  it('refuses a repair that asks for what it has, or closes the table', async () => {
+  it('refuses a repair that requests the locks it has, or closes the table', async () => {
     for (const reentrant of [false, true]) {
       const makers = create({ reentrant })
       const said: unknown[] = []
@@ -276,7 +276,7 @@ function describeRepair(create: Create): void {
     }
   })
 
-  it('refuses a repair that asks for what it has, also where an asynchronous holding met it', async () => {
+  it('refuses a repair that requests the locks it has, where an asynchronous holding met it', async () => {
     const locks: SharedLocks = create({
       onOwnerDied: ({ locks: left }) => locks.hold(left, { timeoutMs: 300 }, assert.fail),
     })
@@ -287,7 +287,7 @@ function describeRepair(create: Create): void {
     })
   })
 
-  it('refuses a repair that asks for what it has through another opening of the table', async () => {
+  it('refuses a repair that requests the locks it has through another opening of the table', async () => {
     const locks = create({ onOwnerDied: () => other.hold(2, { timeoutMs: 300 }, assert.fail) })
     const other = SharedLocks.open(locks.handle)
     await endHolding(locks, 2)
@@ -295,7 +295,7 @@ function describeRepair(create: Create): void {
   })
 
   for (const order of ['ascending', 'free'] as const) {
-    it(`lets a repair wait below what it repairs only without an order (${order})`, async () => {
+    it(`lets a repair wait for a lower lock only without an order (${order})`, async () => {
       const answers: unknown[] = []
       const locks: SharedLocks = create({
         order,
@@ -324,7 +324,7 @@ function describeRepair(create: Create): void {
     })
   }
 
-  it('names the recovering owner to those that wait for its repair', async () => {
+  it('is repaired by an owner that waiters see as the holder', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()
@@ -345,7 +345,7 @@ function describeRepair(create: Create): void {
     await Promise.all([worker.terminate(), assert.rejects(answer)])
   })
 
-  it('survives the end of the recovering owner', async () => {
+  it('leaves the locks abandoned when the recovering owner ends too', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()
@@ -362,7 +362,7 @@ function describeRepair(create: Create): void {
 }
 
 function describeWaiting(create: Create): void {
-  it('while it waited takes nothing along', async () => {
+  it('abandons no lock that the thread only waited for', async () => {
     const locks = create({ owners: 3 })
     for (let i = 0; i < 3; i++) {
       const flags = newFlags()
@@ -379,7 +379,7 @@ function describeWaiting(create: Create): void {
     }
   })
 
-  it('just after it was woken loses no wake-up', async () => {
+  it('loses no wake-up just after the thread was woken', async () => {
     const locks = create()
     for (let i = 0; i < 20; i++) {
       const [first, second] = [newFlags(), newFlags()]

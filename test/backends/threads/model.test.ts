@@ -115,7 +115,7 @@ const step = fc.record({
   shared: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
 })
 
-it('random programs come to what a naive model says, on both memories, whose words are the same after every call', () => {
+it('random programs agree with a naive model, and leave the same words in both memories after every call', () => {
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 60 }),

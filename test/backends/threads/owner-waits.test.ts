@@ -65,7 +65,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     locks.close()
   })
 
-  it('look at the owners together, not each for itself', async (test) => {
+  it('check the owners together, not each by itself', async (test) => {
     const { locks, open, holdings } = await newFullTable(test)
     const begun = performance.now()
     const stop = countOperations()
@@ -98,7 +98,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     await Promise.all([...waiting, holding, other])
   })
 
-  it('are not refused for what the thread locks while they wait', async (test) => {
+  it('are not refused because of locks that the thread takes while they wait', async (test) => {
     const { locks, open, holdings } = await newFullTable(test, 2)
     const waiting = locks.holdAsync(2, () => 'held')
     await settle()
@@ -110,7 +110,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     await holdings
   })
 
-  it('name the holders of all owners when their time is over', async (test) => {
+  it('name the holders of all owners after timeoutMs', async (test) => {
     const { locks, open, holdings } = await newFullTable(test, 3)
     for (const timeoutMs of [0, 15]) {
       const late = [1, 2].map(() => locks.holdAsync(3, { timeoutMs }, assert.fail))
@@ -143,7 +143,7 @@ it('tasks that wait for one lock ask the system about its holder once for all of
   await Promise.all([...waiting, holder])
 })
 
-it('the search for a free owner does not begin anew with each one', () => {
+it('the search for a free owner continues where the last one ended', () => {
   const owners = 2000
   const table = createTable({ count: 2, owners }, 'buffer')
   const register = (): Owner => {

@@ -41,7 +41,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
   }
 
   describe(`proofs of a wait (${memory})`, () => {
-    it('count if they were given after they were asked for, and each time anew', () => {
+    it('count if they were given after they were requested, and each time anew', () => {
       const table = openTable(create().handle)
       const task = tryRegisterOwner(table, 'task', { kind: TASK_SLOT })
       assert.ok(task)
@@ -56,7 +56,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.ok(isProvedSince(table, task.id, second))
     })
 
-    it('stay wanted where that was so after the last one had begun', () => {
+    it('stay requested if that happened after the last one had begun', () => {
       const table = openTable(create().handle)
       const task = tryRegisterOwner(table, 'task', { kind: TASK_SLOT })
       assert.ok(task)
@@ -99,7 +99,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     }
 
-    it('are found through a holding between', async () => {
+    it('are found through a holding in between', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       const outer = locks.holdAsync([A], async () => {
@@ -113,7 +113,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([await own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are found where the code around awaits a holding between only when others wait already', async () => {
+    it('are found when the code around awaits a holding in between only after others wait', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       const code = (error: DeadlockError): string => error.code
@@ -129,7 +129,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([await outer.catch(code), await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none where the code around waited for the nested holding once, and has gone on', async () => {
+    it('are not reported if the code around waited for the nested holding once, and has gone on', async () => {
       const locks = create()
       let ask: Promise<string> | undefined
       const first = locks.holdAsync([A], async () => {
@@ -147,7 +147,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([await first, await ask], ['held', 'held'])
     })
 
-    it('are none where no code awaits the nested holding', async () => {
+    it('are not reported if no code awaits the nested holding', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
@@ -161,7 +161,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await side, 'done')
     })
 
-    it('are looked for once for all tasks of a thread that suspect one', async (test) => {
+    it('are searched once for all tasks of a thread that suspect one', async (test) => {
       const locks = create()
       const tasks = 100
       const { ready, answer } = await crossing(locks)
@@ -180,7 +180,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.ok(wakeUps < tasks ** 2 / 2, `${wakeUps} wake-ups`)
     })
 
-    it('are none where the holding between is not awaited', async () => {
+    it('are not reported if the holding in between is not awaited', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
@@ -194,7 +194,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await side, 'done')
     })
 
-    it('are none through a holding that has ended, whose owner number is another one’s now', async () => {
+    it('are not reported through an ended holding whose owner number has been reused', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
@@ -211,7 +211,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await side, 'done')
     })
 
-    it('are found where a thread holds a lock across its event loop and awaits', async () => {
+    it('are found when a thread holds a lock across its event loop and awaits', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(A)
@@ -222,7 +222,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none where a thread holds a lock across its event loop and does not await', async () => {
+    it('are not reported when a thread holds a lock across its event loop and does not await', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(A)
@@ -235,7 +235,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await side, 'done')
     })
 
-    it('are found where a holding is between that lock and the wait', async () => {
+    it('are found when a holding is between that lock and the wait', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(A)
@@ -256,7 +256,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     for (const [form, begin] of branches) {
       for (const isAwaited of [true, false]) {
         const how = isAwaited ? 'with Promise.all' : 'by nobody at first'
-        it(`are none where other code holds the thread’s lock, and ${form} (${how})`, async () => {
+        it(`are not reported if other code holds the thread’s lock, and ${form} (${how})`, async () => {
           const locks = create()
           const { ready, answer } = await crossing(locks)
           const holder: Branch = async () => {
@@ -276,7 +276,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       }
     }
 
-    it('are none where a thread that runs changes what it holds, whatever its list shows', async () => {
+    it('are not reported while a running thread changes its locks, whatever its list shows', async () => {
       const locks = create()
       const table = openTable(locks.handle)
       locks.lock(B)
@@ -302,7 +302,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await answer, 'held')
     })
 
-    it('are found where a running thread holds a lock shared across its event loop', async () => {
+    it('are found when a running thread holds a lock shared across its event loop', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lockShared(A)
@@ -313,7 +313,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none through a thread that has ended, even unnoticed', async () => {
+    it('are not reported through a thread that has ended, even unnoticed', async () => {
       const locks = create()
       const table = openTable(locks.handle)
       const flags = newFlags()
@@ -337,7 +337,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await ended
     })
 
-    it('are none through what a thread has taken after it released what it held then', async () => {
+    it('are not reported through locks that a thread took after it released the earlier ones', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(C)
@@ -353,7 +353,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await awaited, 'done')
     })
 
-    it('are found when a lock that somebody sleeps on has changed hands without a wait', async () => {
+    it('are found when a lock with a sleeping waiter has changed hands without a wait', async () => {
       let victims = 0
       // A deadlock exists if this thread takes A again before the worker, which sleeps on it, is awake.
       for (let round = 0; round < 20; round++) {

@@ -61,7 +61,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     })
   }
 
-  it('wait on when the first of them gives up', async () => {
+  it('go on waiting when the first of them gives up', async () => {
     const locks = create()
     const flags = newFlags()
     const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
@@ -77,7 +77,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     await holding
   })
 
-  it('come in together where they read, and let writers in', async () => {
+  it('enter together as readers, and let writers in', async () => {
     const locks = create()
     const [readers, writers] = [new Set<number>(), new Set<number>()]
     let most = 0
@@ -95,7 +95,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     assert.ok(most > 1)
   })
 
-  it('beside threads that want it too', async () => {
+  it('share the lock with threads that want it too', async () => {
     const locks = create()
     const flags = newFlags()
     const asks = Array.from({ length: 3 }, () => inThread(locks, 'askFor', { flags, indices: [0] }))
@@ -105,7 +105,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     assert.deepEqual(await Promise.all(asks), ['held', 'held', 'held'])
   })
 
-  it('learn, each of them, of the end of the thread that holds it', async () => {
+  it('all learn of the end of the thread that holds it', async () => {
     const locks = create()
     const flags = newFlags()
     const dies = inThread(locks, 'endHolding', { flags, indices: [0], how: 'exit' })
@@ -135,7 +135,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     await Promise.all(others)
   })
 
-  it('sleep briefly again where a brief sleep ended before its time', async () => {
+  it('sleep briefly again when a brief sleep ended too early', async () => {
     const locks = create()
     const flags = newFlags()
     const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
