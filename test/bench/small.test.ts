@@ -13,7 +13,7 @@ const QUESTIONS: Record<string, RegExp[]> = {
   lecture: [/\| program/],
   deadlocks: [
     /\| 2 +\| +25 \| +25 \| +1 \|.*\| +0 \|/,
-    /: no deadlocks told/,
+    /: no deadlocks reported/,
     /\| 5 +\| +25 \| +25 \| +1 \|.*\| +0 \|/,
   ],
   fairness: [/\| 6 +\| +0 \|/, /\| 1 +\| +5 \|/],

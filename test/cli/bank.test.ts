@@ -222,8 +222,8 @@ describe('lockwise bank', { timeout }, () => {
   it('refuses a folder, an input or a missing folder as --out', () => {
     const args = inputFiles()
     symlinkSync('loop', join(folder, 'loop'))
-    const places = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
-    for (const out of [...places, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
+    const paths = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
+    for (const out of [...paths, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
       const { status, stderr } = bank(...args, '--out', out)
       assert.equal(status, 2, out)
       assert.match(stderr, /^lockwise: --out [^\n]+\n$/)

@@ -47,30 +47,30 @@ describe('a cycle in the order graph', () => {
       .map(({ gates, ...edge }): OrderEdge => {
         const others = gates.filter((gate) => gate !== edge.held)
         const { held, wanted } = edge
-        const told = { heldAs: held, wantedAs: wanted, label: '' }
-        return { ...edge, ...told, gates: new Set(others) }
+        const rest = { heldAs: held, wantedAs: wanted, label: '' }
+        return { ...edge, ...rest, gates: new Set(others) }
       }),
     { minLength: 1, maxLength: 9 },
   )
 
   /** Whether all requests on it could wait for each other. */
-  function isCycle(way: readonly OrderEdge[]): boolean {
-    const isClosed = way.every((edge, i) => {
-      const next = way[(i + 1) % way.length] as OrderEdge
+  function isCycle(path: readonly OrderEdge[]): boolean {
+    const isClosed = path.every((edge, i) => {
+      const next = path[(i + 1) % path.length] as OrderEdge
       return edge.wanted === next.held && !(edge.wantedShared && next.heldShared)
     })
-    const [first] = way
-    const isSimple = new Set(way.map(({ held }) => held)).size === way.length
-    const gates = [...(first?.gates ?? [])].filter((gate) => way.every((e) => e.gates.has(gate)))
+    const [first] = path
+    const isSimple = new Set(path.map(({ held }) => held)).size === path.length
+    const gates = [...(first?.gates ?? [])].filter((gate) => path.every((e) => e.gates.has(gate)))
     return isClosed && isSimple && gates.length === 0
   }
 
-  /** All paths that begin with `way` and visit no node twice. */
-  function* allWays(way: OrderEdge[], all: readonly OrderEdge[]): Generator<OrderEdge[]> {
-    yield way
+  /** All paths that begin with `path` and visit no node twice. */
+  function* allPaths(path: OrderEdge[], all: readonly OrderEdge[]): Generator<OrderEdge[]> {
+    yield path
     for (const edge of all) {
-      if (way.at(-1)?.wanted !== edge.held || way.some(({ held }) => held === edge.held)) continue
-      yield* allWays([...way, edge], all)
+      if (path.at(-1)?.wanted !== edge.held || path.some(({ held }) => held === edge.held)) continue
+      yield* allPaths([...path, edge], all)
     }
   }
 
@@ -86,8 +86,8 @@ describe('a cycle in the order graph', () => {
         if (found === undefined) return
         assert.equal(found[0], all[0])
         assert.ok(isCycle(found))
-        for (const way of allWays([all[0] as OrderEdge], all)) {
-          if (isCycle(way)) assert.ok(way.length >= found.length)
+        for (const path of allPaths([all[0] as OrderEdge], all)) {
+          if (isCycle(path)) assert.ok(path.length >= found.length)
         }
       }),
       { numRuns: 3000 },
@@ -98,7 +98,7 @@ describe('a cycle in the order graph', () => {
     const ungated = edges.map((all) => all.map((edge) => ({ ...edge, gates: new Set<string>() })))
     fc.assert(
       fc.property(ungated, (all) => {
-        const isOne = [...allWays([all[0] as OrderEdge], all)].some(isCycle)
+        const isOne = [...allPaths([all[0] as OrderEdge], all)].some(isCycle)
         assert.equal(search(all) !== undefined, isOne)
       }),
       { numRuns: 3000 },
@@ -111,8 +111,8 @@ describe('a search in the order graph', () => {
     const gates = new Set(Array.from({ length: 100 }, (_, i) => `gate ${i}`))
     const edge = (from: number, to: number): OrderEdge => {
       const [held, wanted] = [`node ${from}`, `node ${to}`]
-      const told = { heldAs: held, wantedAs: wanted, label: '' }
-      return { held, wanted, ...told, gates, heldShared: false, wantedShared: false }
+      const rest = { heldAs: held, wantedAs: wanted, label: '' }
+      return { held, wanted, ...rest, gates, heldShared: false, wantedShared: false }
     }
     let looks = 0
     const edgesFrom = (node: string): OrderEdge[][] => {

@@ -34,13 +34,13 @@ describe('paths in a graph', () => {
       fc.property(graphs, fc.nat(NODES - 1), ends, (graph, start, wanted) => {
         const next = (node: number): number[] => graph[node] ?? []
         const isEnd = (node: number): boolean => wanted.includes(node)
-        const way = findPath(start, isEnd, next)
-        assert.equal(way !== undefined, [...reachedFrom(graph, start)].some(isEnd))
-        if (way === undefined) return
-        assert.equal(way[0], start)
-        assert.ok(isEnd(way.at(-1) as number))
-        for (const [i, node] of way.slice(1).entries()) {
-          assert.ok(next(way[i] as number).includes(node))
+        const path = findPath(start, isEnd, next)
+        assert.equal(path !== undefined, [...reachedFrom(graph, start)].some(isEnd))
+        if (path === undefined) return
+        assert.equal(path[0], start)
+        assert.ok(isEnd(path.at(-1) as number))
+        for (const [i, node] of path.slice(1).entries()) {
+          assert.ok(next(path[i] as number).includes(node))
         }
         let steps = 0
         let front = new Set([start])
@@ -48,7 +48,7 @@ describe('paths in a graph', () => {
           front = new Set([...front].flatMap(next))
           steps++
         } while (![...front].some(isEnd))
-        assert.equal(way.length, steps + 1)
+        assert.equal(path.length, steps + 1)
       }),
     )
   })

@@ -27,7 +27,7 @@ describe('the exploration of every interleaving', { timeout: 600_000 }, () => {
       const code = await loadCode([...found.changes, ...changes])
       const { fault } = found.explorer(code).explore()
       code.remove()
-      assert.ok(fault && fault.way.length > 3)
+      assert.ok(fault && fault.path.length > 3)
     })
   }
 })

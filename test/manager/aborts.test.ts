@@ -100,11 +100,11 @@ describe('an abort', { timeout: 60_000 }, () => {
   it('wins over a steal before the callback began', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
-    const robbed = locks.request('a', { signal: controller.signal }, no)
+    const stolen = locks.request('a', { signal: controller.signal }, no)
     const guard = locks.acquire('b', { signal: controller.signal })
     const thieves = ['a', 'b'].map((name) => locks.request(name, { steal: true }, () => name))
     controller.abort('mine')
-    await assert.rejects(robbed, (reason) => reason === 'mine')
+    await assert.rejects(stolen, (reason) => reason === 'mine')
     await assert.rejects(guard, (reason) => reason === 'mine')
     assert.deepEqual(await Promise.all(thieves), ['a', 'b'])
     assert.deepEqual(await state(locks), free)

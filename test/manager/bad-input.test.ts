@@ -319,11 +319,11 @@ describe('bad input', { timeout: 60_000 }, () => {
       },
     })
     let thief: Promise<unknown> | undefined
-    const robbed = manager.request('a', () => {
+    const stolen = manager.request('a', () => {
       thief = manager.request('a', { steal: true }, () => 'stolen')
       return hostile
     })
-    await assert.rejects(robbed, { name: 'AbortError' })
+    await assert.rejects(stolen, { name: 'AbortError' })
     assert.equal(await thief, 'stolen')
     await settle()
     assert.deepEqual(await state(manager), { held: [], pending: [] })
@@ -426,9 +426,9 @@ describe('bad input', { timeout: 60_000 }, () => {
     const plain = new LockManager({ deadlockAfterMs: 0 })
     const nested = plain.request(evil, { label: evil }, (_lock, inside) => inside.request(evil, no))
     await assert.rejects(nested, shown)
-    const robbed = plain.request(evil, () => new Promise(() => {}))
+    const stolen = plain.request(evil, () => new Promise(() => {}))
     const thief = plain.request(evil, { steal: true }, () => {})
-    await Promise.all([assert.rejects(robbed, shown), thief])
+    await Promise.all([assert.rejects(stolen, shown), thief])
     const end = plain.tryAcquire(evil)
     await assert.rejects(plain.request(evil, { timeoutMs: 0 }, no), shown)
     end?.release()

@@ -37,23 +37,23 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       `has one victim, whose report names all members (deadlockAfterMs: ${deadlockAfterMs})`,
       async () => {
         const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
-        const told: DeadlockReport[] = []
-        let toldAt = 0
+        const reports: DeadlockReport[] = []
+        let reportedAt = 0
         locks.on('deadlock', (report) => {
-          told.push(report)
-          toldAt = performance.now()
+          reports.push(report)
+          reportedAt = performance.now()
         })
         const began = performance.now()
         const results = await opposite(locks)
         const took = performance.now() - began
-        assert.ok(toldAt - began < 500, 'it is told at once')
+        assert.ok(reportedAt - began < 500, 'it is reported at once')
         assert.ok(deadlockAfterMs === 0 ? took < 500 : took >= 990)
         assert.deepEqual(results[0], { status: 'fulfilled', value: 'transfer 1 done' })
         const error = results[1]?.status === 'rejected' ? results[1].reason : undefined
         assert.ok(error instanceof DeadlockError)
         assert.match(error.stack ?? '', /deadlock\.test/)
         const { cycle, between } = error.report
-        assert.equal(told.length, 1)
+        assert.equal(reports.length, 1)
         assert.equal(between, 'tasks')
         assert.deepEqual(
           cycle.map(({ waiter, holds, waitsFor }) => [
@@ -150,8 +150,8 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   itIfProved('is found in a cycle of five thousand', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const count = 5000
-    const told: DeadlockReport[] = []
-    locks.on('deadlock', (report) => told.push(report))
+    const reports: DeadlockReport[] = []
+    locks.on('deadlock', (report) => reports.push(report))
     const results = await Promise.allSettled(
       Array.from({ length: count }, (_, i) =>
         locks.request(`${i}`, async () => {
@@ -162,7 +162,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     )
     assert.equal(results.filter(({ status }) => status === 'rejected').length, 1)
     assert.deepEqual(
-      told.map(({ cycle }) => cycle.length),
+      reports.map(({ cycle }) => cycle.length),
       [count],
     )
     const error = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult
@@ -197,7 +197,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       const later = locks.request('a', async () => await service.start())
       await Promise.all([end(), assert.rejects(later, DeadlockError)])
       assert.equal(callSites.length, 4)
-      for (const place of callSites) assert.doesNotMatch(place, /src.manager|node:internal/)
+      for (const callSite of callSites) assert.doesNotMatch(callSite, /src.manager|node:internal/)
       assert.match(callSites[0] ?? '', /#start/)
       assert.match(callSites[2] ?? '', /#start/)
     },
@@ -240,19 +240,25 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       // Inspecting a promise is not waiting for it.
       assert.match(inspect(caught), /pending/)
       detached = locks.request('a', { detached: true }, () => steps.push('detached'))
-      void detached.then(() => steps.push('told'))
+      void detached.then(() => steps.push('detached settled'))
       await pause(20)
       steps.push('holder')
     })
     await detached
     await settle()
-    assert.deepEqual(steps, ['holder', 'nobody waited', 'only caught', 'detached', 'told'])
+    assert.deepEqual(steps, [
+      'holder',
+      'nobody waited',
+      'only caught',
+      'detached',
+      'detached settled',
+    ])
   })
 
   itIfProved('ends when a waiter leaves, and no request is rejected', async () => {
     const locks = new LockManager({ deadlockAfterMs: 50, trackOrder: false })
-    const told: DeadlockReport[] = []
-    locks.on('deadlock', (report) => told.push(report))
+    const reports: DeadlockReport[] = []
+    locks.on('deadlock', (report) => reports.push(report))
     const controller = new AbortController()
     const [one, two] = [gate(), gate()]
     const first = locks.request('a', async () => {
@@ -271,7 +277,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     controller.abort()
     assert.deepEqual(await Promise.all([first, second]), ['first', 'second'])
     await pause(80)
-    assert.equal(told.length, 1)
+    assert.equal(reports.length, 1)
   })
 
   it('is not reported between branches that run side by side', async () => {
@@ -319,8 +325,8 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
 
   itIfProved('lets waiters overtake once any event has opened it', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
-    const [told, ask] = [gate(), gate()]
-    locks.on('deadlock', () => told.open())
+    const [reported, ask] = [gate(), gate()]
+    locks.on('deadlock', () => reported.open())
     const controller = new AbortController()
     const steps: string[] = []
     const left = locks.request('a', async () => {
@@ -334,7 +340,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     await settle()
     const waiter = locks.request(['a', 'b'], () => steps.push('both'))
     ask.open()
-    await told.opened
+    await reported.opened
     controller.abort()
     await Promise.all([left, right, waiter])
     assert.deepEqual(steps, ['nested', 'both'])
@@ -343,15 +349,15 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
   itIfProved('is reported outside of all holders', async () => {
     const locks = new LockManager({ deadlockAfterMs: 20 })
     locks.on('possible', () => {})
-    const told: string[] = []
+    const events: string[] = []
     locks.on('deadlock', ({ cycle }) => {
       const name = `${cycle[0]?.waitsFor.name}`
-      told.push(name)
-      void locks.request(name, () => told.push('listener')).then(() => {})
+      events.push(name)
+      void locks.request(name, () => events.push('listener')).then(() => {})
     })
     await opposite(locks)
     await settle()
-    assert.deepEqual(told, ['account:a', 'listener'])
+    assert.deepEqual(events, ['account:a', 'listener'])
   })
 
   itIfProved('is found if tasks hold guards', async () => {
@@ -456,9 +462,9 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       trackOrder: false,
       deadlockVictims: 'likely',
     })
-    const told: string[] = []
-    locks.on('deadlock', () => told.push('deadlock'))
-    locks.on('suspected', () => told.push('suspected'))
+    const events: string[] = []
+    locks.on('deadlock', () => events.push('deadlock'))
+    locks.on('suspected', () => events.push('suspected'))
     const b = await holder(locks, 'b')
     await locks.request('c', async (_lock, inside) => {
       const guard = await inside.acquire('a')
@@ -472,7 +478,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       assert.deepEqual(await Promise.all([waits, crosses]), ['b', 'a'])
     })
     await b.done
-    assert.deepEqual(told, ['deadlock', 'suspected'])
+    assert.deepEqual(events, ['deadlock', 'suspected'])
   })
 
   it('is over when the waiting code ends', async () => {
@@ -481,8 +487,8 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       trackOrder: false,
       deadlockVictims: 'likely',
     })
-    const told: string[] = []
-    locks.on('deadlock', () => told.push('deadlock'))
+    const events: string[] = []
+    locks.on('deadlock', () => events.push('deadlock'))
     const b = await holder(locks, 'b')
     let crosses: Promise<string> | undefined
     await locks.request('outer', async (_lock, outer) => {
@@ -500,7 +506,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     })
     assert.equal(await crosses, 'a')
     await b.done
-    assert.deepEqual(told, ['deadlock'])
+    assert.deepEqual(events, ['deadlock'])
   })
 
   it('is not seen through a detached guard, which any code may release', async () => {

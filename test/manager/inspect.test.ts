@@ -14,9 +14,9 @@ it('inspect shows the locks, label, age and call site of a guard, and how it end
   )
   guard.release()
   assert.equal(inspect({ guard }), "{ guard: Guard { 'a' (shared), 'b' (exclusive), released } }")
-  const robbed = await locks.acquire('a')
+  const stolen = await locks.acquire('a')
   await locks.request('a', { steal: true }, () => {})
-  assert.equal(inspect(robbed), "Guard { 'a' (exclusive), stolen }")
+  assert.equal(inspect(stolen), "Guard { 'a' (exclusive), stolen }")
 })
 
 it('inspect shows how many requests of a manager hold and wait, and the first of them', async () => {

@@ -118,12 +118,12 @@ describe('memory', { timeout: 300_000 }, () => {
       await last
     },
     'fifty thousand steals': async (locks) => {
-      const robbed: Promise<unknown>[] = []
+      const stolen: Promise<unknown>[] = []
       for (let i = 0; i < 50_000; i++) {
-        robbed.push(locks.request('a', { steal: true }, () => new Promise(() => {})))
+        stolen.push(locks.request('a', { steal: true }, () => new Promise(() => {})))
       }
       const last = locks.request('a', { steal: true }, () => {})
-      await Promise.allSettled(robbed)
+      await Promise.allSettled(stolen)
       await last
     },
     'a chain of requests, each of which starts the next': (locks) =>
@@ -133,7 +133,7 @@ describe('memory', { timeout: 300_000 }, () => {
   }
 
   for (const [what, work] of Object.entries(works)) {
-    it(`is reclaimed after ${what}`, async () => {
+    it(`returns to its former size after ${what}`, async () => {
       // A first run elsewhere creates what is created only once: compiled code, the strings of names.
       await elsewhere(work)
       const before = await heapUsed()

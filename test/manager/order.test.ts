@@ -224,12 +224,12 @@ describe('a recorded order', { timeout: 60_000 }, () => {
   it('lets a listener abort the request at once', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
-    locks.on('possible', () => controller.abort(new Error('wrong way round')))
+    locks.on('possible', () => controller.abort(new Error('contradicts the order')))
     await locks.request('a', async () => locks.request('b', () => {}))
     const { end: free } = await holder(locks, 'a')
     await assert.rejects(
       locks.request('b', () => locks.request('a', { signal: controller.signal }, () => 'never')),
-      /wrong way round/,
+      /contradicts the order/,
     )
     await free()
     assert.deepEqual(await locks.query(), { held: [], pending: [] })
@@ -354,15 +354,15 @@ describe('a recorded order', { timeout: 60_000 }, () => {
 
   it('combines only modes that occurred together', async () => {
     const locks = new LockManager()
-    const told: unknown[] = []
-    locks.on('possible', (report) => told.push(report))
+    const reports: unknown[] = []
+    locks.on('possible', (report) => reports.push(report))
     const nest = (outer: WantedLock<string>, inner: WantedLock<string>): Promise<void> =>
       locks.request(outer, (_lock, scope) => scope.request(inner, () => {}))
     await nest(exclusive('a'), shared('b'))
     await nest(shared('a'), exclusive('b'))
     await nest(shared('b'), shared('a'))
-    assert.deepEqual(told, [])
+    assert.deepEqual(reports, [])
     await nest(exclusive('b'), shared('a'))
-    assert.equal(told.length, 1)
+    assert.equal(reports.length, 1)
   })
 })

@@ -90,8 +90,8 @@ describe('a nested request', { timeout: 20_000 }, () => {
       trackOrder: false,
       ...likely,
     })
-    let told = 0
-    locks.on('deadlock', () => told++)
+    let deadlocks = 0
+    locks.on('deadlock', () => deadlocks++)
     const [a, b, c] = [await holder(locks, 'a'), await holder(locks, 'b'), await holder(locks, 'c')]
     const guard = a.inside.acquire('c')
     const both = locks.request(['b', 'c'], () => 'both')
@@ -110,7 +110,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     controller.abort()
     void b.end()
     assert.deepEqual(await Promise.all([inA, both]), ['in a', 'both'])
-    assert.equal(told, 1)
+    assert.equal(deadlocks, 1)
     await done
     void a.end()
   })
@@ -154,8 +154,8 @@ describe('a nested request', { timeout: 20_000 }, () => {
 describe('the victim of a deadlock', { timeout: 20_000 }, () => {
   it('is that of the current cycle, not of an earlier one', async () => {
     const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
-    const told: string[] = []
-    locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.waiter.label ?? ''))
+    const victims: string[] = []
+    locks.on('deadlock', ({ cycle }) => victims.push(cycle[0]?.waiter.label ?? ''))
     const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]
     const controller = new AbortController()
     const y = b.inside.request('a', { signal: controller.signal, label: 'y' }, () => {})
@@ -172,6 +172,6 @@ describe('the victim of a deadlock', { timeout: 20_000 }, () => {
     await assert.rejects(again, { name: 'DeadlockError' })
     void b.end()
     assert.equal(await x, 'x')
-    assert.deepEqual(told, ['x', 'y again'])
+    assert.deepEqual(victims, ['x', 'y again'])
   })
 })

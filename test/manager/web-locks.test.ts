@@ -353,12 +353,12 @@ describe('Web Locks', { timeout: 60_000 }, () => {
   it('a request whose lock is stolen before its callback began is called back, and rejects', async () => {
     const locks = new LockManager()
     const steps: string[] = []
-    const robbed = locks.request('a', ({ name }) => {
+    const stolen = locks.request('a', ({ name }) => {
       steps.push(`called back for ${name}`)
       throw new Error('nobody hears of this')
     })
     const thief = locks.request('a', { steal: true }, () => steps.push('thief'))
-    await assert.rejects(robbed, { name: 'AbortError' })
+    await assert.rejects(stolen, { name: 'AbortError' })
     await thief
     assert.deepEqual(steps, ['called back for a', 'thief'])
   })

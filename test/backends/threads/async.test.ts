@@ -57,7 +57,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('lets the event loop run while another thread holds the lock', async () => {
       const locks = create()
       const flags = newFlags()
-      const holding = inThread(locks, 'holdUntilTold', { flags, indices: [2] })
+      const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [2] })
       await flagIsSet(flags, 0)
       let ticks = 0
       const ticking = setInterval(() => ticks++, 1)

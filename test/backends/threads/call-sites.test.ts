@@ -65,7 +65,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       it('begins its stack at the caller where the owner died', async () => {
         const locks = create()
         const flags = newFlags()
-        const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [1] })
+        const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [1] })
         await flagIsSet(flags, 0)
         await Promise.all([worker.terminate(), assert.rejects(answer)])
         await beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_OWNER_DIED')
@@ -101,7 +101,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     }
     const locks = SharedLocks.create({ count: 4, memory, onOwnerDied })
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [1] })
+    const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [1] })
     await flagIsSet(flags, 0)
     await Promise.all([worker.terminate(), assert.rejects(answer)])
     const isAsItWas = (error: Error): boolean => error.stack === stack

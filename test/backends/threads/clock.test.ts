@@ -24,7 +24,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     beforeEach(async () => {
       locks = SharedLocks.create({ count: 4, memory, owners: 3 })
       flags.fill(0)
-      holding = inThread(locks, 'holdUntilTold', { flags, indices: [1] })
+      holding = inThread(locks, 'holdUntilFlag', { flags, indices: [1] })
       await flagIsSet(flags, 0)
       clock = FakeTimers.install()
     })

@@ -139,7 +139,7 @@ export function describeShared(create: Create): void {
     const locks = create()
     const flags = newFlags()
     locks.lockShared(3)
-    const writer = inThread(locks, 'holdUntilTold', { flags, indices: [3] })
+    const writer = inThread(locks, 'holdUntilFlag', { flags, indices: [3] })
     const other = SharedLocks.open(locks.handle)
     // From some moment on the writer is pending, and no other owner gets in.
     while (other.tryHold([shared(3)], () => true)) {}
@@ -215,7 +215,7 @@ export function describeShared(create: Create): void {
   it('releases the shared locks of a thread that ended, and waits for no dead reader', async () => {
     const locks = create()
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 })
+    const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 3 })
     answer.catch(() => {})
     await flagIsSet(flags, 0)
     assert.equal(modes(locks), '...s....')
@@ -329,7 +329,7 @@ export function describeTimeouts(create: Create): void {
   it('rejects after timeoutMs, and names the holder and its mode', async () => {
     const locks = create({ label: 'main' })
     const flags = newFlags()
-    const other = inThread(locks, 'holdUntilTold', { flags, indices: [3] }, 'other')
+    const other = inThread(locks, 'holdUntilFlag', { flags, indices: [3] }, 'other')
     await flagIsSet(flags, 0)
     const began = performance.now()
     for (const timeoutMs of [0, 30]) {
@@ -360,14 +360,14 @@ export function describeTimeouts(create: Create): void {
   it('names the readers in the way, and not the waiter itself', async () => {
     const locks = create({ label: 'main' })
     const flags = newFlags()
-    const other = inThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 }, 'reader')
+    const other = inThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 3 }, 'reader')
     await flagIsSet(flags, 0)
-    const told = {
+    const expected = {
       name: 'LockTimeoutError',
       message: /lock 3, held by reader \(thread 2.*\): it has none of them/,
     }
-    assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), told)
-    await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), told)
+    assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), expected)
+    await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), expected)
     Atomics.store(flags, 1, 1)
     Atomics.notify(flags, 1)
     await other

@@ -104,7 +104,7 @@ function describeRequests(create: Create): void {
 
   it('unlocks manually taken locks in any order', () => {
     const locks = create()
-    for (const way of [
+    for (const order of [
       [1, 4, 6],
       [6, 4, 1],
       [4, 1, 6],
@@ -112,7 +112,7 @@ function describeRequests(create: Create): void {
     ]) {
       for (const lock of [1, 4, 6]) locks.lock(lock)
       const left = new Set([1, 4, 6])
-      for (const lock of way) {
+      for (const lock of order) {
         locks.unlock(lock)
         left.delete(lock)
         assert.deepEqual(busyLocks(locks), [...left])
@@ -507,7 +507,7 @@ function describeThreads(create: Create): void {
   it('wakes a sleeping waiter when the lock is released', async () => {
     const locks = create()
     const [holder, waiter] = [newFlags(), newFlags()]
-    const holding = inThread(locks, 'holdUntilTold', { flags: holder, indices: [2, 5] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags: holder, indices: [2, 5] })
     await flagIsSet(holder, 0)
     const waiting = inThread(locks, 'takeAndMeasure', { flags: waiter, indices: [1, 5, 6] })
     await flagIsSet(waiter, 0)
@@ -525,7 +525,7 @@ function describeThreads(create: Create): void {
   it('grants a lock to all its waiters in turn', async () => {
     const locks = create()
     const holder = newFlags()
-    const holding = inThread(locks, 'holdUntilTold', { flags: holder, indices: [3] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags: holder, indices: [3] })
     await flagIsSet(holder, 0)
     const waiting = Array.from({ length: 6 }, () =>
       inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] }),
@@ -549,7 +549,7 @@ function describeThreads(create: Create): void {
     it(`lets no two threads inside together: ${JSON.stringify(shape)}`, async () => {
       const locks = create(shape)
       const counts = await Promise.all(
-        [1, 2, 3, 4].map((seed) => inThread(locks, 'incrementInEveryWay', { seed, rounds: 6000 })),
+        [1, 2, 3, 4].map((seed) => inThread(locks, 'incrementAtRandom', { seed, rounds: 6000 })),
       )
       const view = locks.view(Float64Array)
       for (let i = 0; i < locks.count; i++) {

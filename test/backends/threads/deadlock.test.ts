@@ -57,7 +57,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('are not reported for a long chain of waiters', async () => {
       const locks = SharedLocks.create({ count: 6, order: 'free', memory })
       const end = newFlags()
-      const last = inThread(locks, 'holdUntilTold', { flags: end, indices: [5] })
+      const last = inThread(locks, 'holdUntilFlag', { flags: end, indices: [5] })
       await flagIsSet(end, 0)
       const chain: Promise<unknown>[] = [last]
       for (let first = 4; first >= 0; first--) {

@@ -38,7 +38,7 @@ function describeTries(create: Create): void {
   it('is noticed by a thread that only tries, where the lock was held shared', async () => {
     const locks = create()
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 })
+    const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 3 })
     await flagIsSet(flags, 0)
     const ended = worker.terminate()
     let isHeld: true | undefined
@@ -53,8 +53,8 @@ function describeTries(create: Create): void {
   it('is noticed by a thread that also tries other locks, whose holders live', async () => {
     const locks = create()
     const [first, second] = [newFlags(), newFlags()]
-    const lives = inThread(locks, 'holdUntilTold', { flags: first, indices: [0] })
-    const dies = startThread(locks, 'holdUntilTold', { flags: second, indices: [1] })
+    const lives = inThread(locks, 'holdUntilFlag', { flags: first, indices: [0] })
+    const dies = startThread(locks, 'holdUntilFlag', { flags: second, indices: [1] })
     await Promise.all([flagIsSet(first, 0), flagIsSet(second, 0)])
     const ended = dies.worker.terminate()
     assert.throws(() => {
@@ -74,7 +74,7 @@ function describeAbandoned(create: Create): void {
   it('leaves its locks abandoned, and the next taker gets an error that says so', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
-    const told = (error: unknown): boolean => {
+    const isReported = (error: unknown): boolean => {
       assert.ok(error instanceof OwnerDiedError)
       assert.deepEqual(error.abandoned, { thread: 2, label: 'the dead one', locks: [2, 5] })
       assert.match(
@@ -84,14 +84,14 @@ function describeAbandoned(create: Create): void {
       return true
     }
     for (let i = 0; i < 2; i++) {
-      assert.throws(() => locks.lock(2), told)
-      assert.throws(() => locks.hold([1, 5], () => assert.fail()), told)
-      assert.throws(() => locks.holdPair(1, 5, () => assert.fail()), told)
-      assert.throws(() => locks.holdAll(() => assert.fail()), told)
-      assert.throws(() => locks.tryHold([1, 5], () => assert.fail()), told)
+      assert.throws(() => locks.lock(2), isReported)
+      assert.throws(() => locks.hold([1, 5], () => assert.fail()), isReported)
+      assert.throws(() => locks.holdPair(1, 5, () => assert.fail()), isReported)
+      assert.throws(() => locks.holdAll(() => assert.fail()), isReported)
+      assert.throws(() => locks.tryHold([1, 5], () => assert.fail()), isReported)
       await assert.rejects(
         locks.holdAsync([1, 5], () => assert.fail()),
-        told,
+        isReported,
       )
     }
     assert.equal(
@@ -311,7 +311,7 @@ function describeRepair(create: Create): void {
         },
       })
       const flags = newFlags()
-      const other = inThread(locks, 'holdUntilTold', { flags, indices: [4] })
+      const other = inThread(locks, 'holdUntilFlag', { flags, indices: [4] })
       await flagIsSet(flags, 0)
       await endHolding(locks, 5)
       locks.hold(5, () => {})
@@ -328,7 +328,7 @@ function describeRepair(create: Create): void {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'repairForEver', { flags, index: 5 })
+    const { worker, answer } = startThread(locks, 'repairForever', { flags, index: 5 })
     await flagIsSet(flags, 0)
     assert.throws(
       () => locks.hold(2, { timeoutMs: 20 }, assert.fail),
@@ -349,7 +349,7 @@ function describeRepair(create: Create): void {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'repairForEver', { flags, index: 5 })
+    const { worker, answer } = startThread(locks, 'repairForever', { flags, index: 5 })
     await flagIsSet(flags, 0)
     const waiting = inThread(locks, 'askFor', { flags: newFlags(), indices: [2] })
     await Promise.all([worker.terminate(), assert.rejects(answer)])

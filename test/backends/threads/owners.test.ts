@@ -278,7 +278,7 @@ function describeErrors(create: Create): void {
   })
 
   it('refuse close() in onLongWait, and go on waiting', async () => {
-    const told: string[] = []
+    const errors: string[] = []
     const flags = newFlags()
     const locks = create({
       longWaitMs: 20,
@@ -286,18 +286,18 @@ function describeErrors(create: Create): void {
         try {
           locks.close()
         } catch (error) {
-          told.push(String(error))
+          errors.push(String(error))
         }
         setFlag(flags, 1, 1)
       },
     })
-    const { answer } = startThread(locks, 'holdUntilTold', { flags, indices: [3] })
+    const { answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [3] })
     await flagIsSet(flags, 0)
     assert.equal(
       locks.hold([3], () => 'held'),
       'held',
     )
-    assert.match(told[0] ?? '', /LockUsageError: close: main waits for lock 3; .*onLongWait/)
+    assert.match(errors[0] ?? '', /LockUsageError: close: main waits for lock 3; .*onLongWait/)
     await answer
     locks.close()
   })

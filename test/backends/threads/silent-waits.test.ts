@@ -89,7 +89,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const reports: LongWaitReport[] = []
       const locks = create({ longWaitMs: 20, onLongWait: (report) => reports.push(report) })
       const flags = newFlags()
-      const holding = inThread(locks, 'holdUntilTold', { flags, indices: [1] }, 'holder')
+      const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [1] }, 'holder')
       await flagIsSet(flags, 0)
       const waiting = Array.from({ length: 5 }, () => locks.holdAsync(1, () => {}))
       while (reports.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -157,7 +157,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('name the readers in the way, with their ages', async () => {
       const locks = create({ longWaitMs: Number.POSITIVE_INFINITY })
       const flags = newFlags()
-      const reading = inThread(locks, 'holdUntilTold', { flags, indices: [], reads: 1 }, 'reader')
+      const reading = inThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 1 }, 'reader')
       await flagIsSet(flags, 0)
       assert.throws(() => locks.hold(1, { timeoutMs: 40 }, assert.fail), {
         name: 'LockTimeoutError',
@@ -208,7 +208,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('gets the owner of a thread that has ended', async () => {
       const locks = create({}, 2)
       const flags = newFlags()
-      const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [] })
+      const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [] })
       await flagIsSet(flags, 0)
       await Promise.all([worker.terminate(), assert.rejects(answer)])
       assert.equal(await locks.holdAsync(1, () => 'held'), 'held')

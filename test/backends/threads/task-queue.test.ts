@@ -64,7 +64,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
   it('go on waiting when the first of them gives up', async () => {
     const locks = create()
     const flags = newFlags()
-    const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
     await flagIsSet(flags, 0)
     const late = ended(locks.holdAsync([0], { timeoutMs: 20 }, assert.fail))
     const behind = locks.holdAsync([0], () => sleep(5))
@@ -138,7 +138,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
   it('sleep briefly again when a brief sleep ended too early', async () => {
     const locks = create()
     const flags = newFlags()
-    const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
     await flagIsSet(flags, 0)
     const lengths: number[] = []
     const early = ((words: Int32Array, at: number, value: number, ms: number) => {

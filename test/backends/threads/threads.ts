@@ -48,7 +48,7 @@ export async function flagIsSet(flags: Int32Array, word: number): Promise<void> 
 /** Starts a thread, and ends it while it holds these locks; it does not close the table. */
 export async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
   const flags = newFlags()
-  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
+  const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices }, 'the dead one')
   await flagIsSet(flags, 0)
   await Promise.all([worker.terminate(), rejects(answer)])
 }

@@ -26,7 +26,7 @@ async function sleepLengths(
   const words = new Int32Array(locks.handle.memory as SharedArrayBuffer)
   const word = planLayout({ count: 1, owners: 3 }).locksBase / 4
   const flags = newFlags()
-  const holder = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+  const holder = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
   await flagIsSet(flags, 0)
   const { wait } = Atomics
   const lengths: number[] = []
