@@ -108,11 +108,7 @@ export const broken: readonly Broken[] = [
   {
     what: 'a reader that leaves and wakes no thread',
     changes: [
-      [
-        'readers.js',
-        '        Atomics.notify(table.words, row);\n    }\n}\n/** Where',
-        '    }\n}\n/** Where',
-      ],
+      ['readers.js', '        Atomics.notify(table.words, row);\n    }\n}\n', '    }\n}\n'],
     ],
     situation: 'a reader and a writer, one lock',
   },
