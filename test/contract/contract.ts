@@ -11,6 +11,7 @@ import {
   type SlowReport,
   shared,
 } from '../../src/index.ts'
+import { until } from '../manager/tools.ts'
 
 /** A backend to test. */
 export interface Tested {
@@ -389,11 +390,6 @@ export function contractOf({ name, make }: Tested): void {
 async function isIdle(locks: LockManager): Promise<void> {
   const { held, pending } = await locks.query()
   assert.deepEqual([held, pending], [[], []])
-}
-
-/** Waits until a condition holds; the test's own time limit ends it. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await pause(2)
 }
 
 /** Random numbers from 0 to 1, the same for the same seed. */

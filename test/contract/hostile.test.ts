@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { BackendHost, BackendRequest } from '../../src/backends/backend.ts'
 import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
-import { warningsOf } from '../manager/tools.ts'
+import { until, warningsOf } from '../manager/tools.ts'
 import { ToyBackend } from './toy-backend.ts'
 
 /** Returns a manager whose backend has some of its members replaced, and holds a lock. */
@@ -44,7 +44,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     locks.on('slow', (report) => reports.push(report))
     const other = await locks.acquire('b', { label: 'the other holder' })
     const waits = [locks.request('a', () => {}), locks.request('b', () => {})]
-    while (!reports.some((one) => one.state === 'waiting' && one.lock === 'b')) await pause(5)
+    await until(() => reports.some((one) => one.state === 'waiting' && one.lock === 'b'))
     await Promise.all([end(), other[Symbol.asyncDispose](), ...waits])
   })
 
@@ -62,7 +62,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
       },
     })
     const waits = locks.request('a', () => {})
-    for (let i = 0; i < 100 && reports.length === 0; i++) await pause(5)
+    await until(() => reports.length > 0)
     assert.equal(reports.length, 1)
     await Promise.all([end(), waits])
   })

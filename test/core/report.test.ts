@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type LongWaitReport, SharedLocks } from '../../src/backends/threads/index.ts'
 import { DeadlockError, LockManager, type Report, type SlowReport } from '../../src/index.ts'
-import { gate, holder, pause, rounds, settle, watched } from '../manager/tools.ts'
+import { gate, holder, pause, rounds, settle, until, watched } from '../manager/tools.ts'
 import { mustBePlain } from './reports.ts'
 
 describe('a report of plain data with its kind and version', { timeout: 20_000 }, () => {
@@ -91,7 +91,7 @@ describe('a report of plain data with its kind and version', { timeout: 20_000 }
       locks.request('a', () => {}),
       locks.acquire('c', { label: 'task' }).then((second) => second.release()),
     ]
-    while (states().size < 2) await pause(5)
+    await until(() => states().size === 2)
     await pause(20)
     guard.release()
     await end()
@@ -118,7 +118,7 @@ describe('a report of plain data with its kind and version', { timeout: 20_000 }
       locks.holdAsync([1], () => {}),
       locks.holdAsync([2], () => {}),
     ]
-    while (new Set(reports.map(({ resource }) => resource)).size < 2) await pause(5)
+    await until(() => new Set(reports.map(({ resource }) => resource)).size === 2)
     end.open()
     await Promise.all(all)
     for (const report of reports) mustBePlain(report)

@@ -6,9 +6,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holder, settle, state } from './tools.ts'
+import { holder, no, settle, state } from './tools.ts'
 
-const no = (): never => assert.fail('called')
 const free = { held: [], pending: [] }
 
 /** A signal with an earlier listener that stops its `abort` event. */

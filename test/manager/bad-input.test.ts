@@ -3,12 +3,11 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { Guard, LockManager, LockUsageError } from '../../src/index.ts'
-import { holder, pause, settle, state } from './tools.ts'
+import { holder, no, pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
 const acquire = locks.acquire.bind(locks) as (...args: unknown[]) => Promise<unknown>
-const no = (): never => assert.fail('called')
 
 /** A proxy that throws on every access. */
 function revoked(): unknown {

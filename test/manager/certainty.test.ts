@@ -107,7 +107,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     await settle()
     assert.deepEqual(kinds, ['deadlock'])
     lost.open()
-    await new Promise((resolve) => setTimeout(resolve, 80))
+    await pause(80)
     assert.deepEqual(kinds, ['deadlock', 'suspected'])
     end.open()
     await holder
@@ -347,7 +347,7 @@ describe('a wait queue', { timeout: 30_000 }, () => {
       })
       for (let i = 0; i < 4; i++) await settle()
       assert.deepEqual(steps, isProved ? ['nested'] : [])
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await pause(150)
       assert.deepEqual(steps, ['nested'])
       end.open()
       await Promise.all([holder, both])

@@ -2,15 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import {
-  type DeadlockReport,
-  type Guard,
-  LockManager,
-  LockTimeoutError,
-  type SlowReport,
-} from '../../src/index.ts'
+import { type Guard, LockManager, LockTimeoutError, type SlowReport } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
-import { gate, pause, settle, waitIn } from './tools.ts'
+import { gate, pause, settle, waitIn, watched } from './tools.ts'
 
 const real = { ...runtime }
 
@@ -57,9 +51,7 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
   })
 
   it('end at the time at which a deadlock was found', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0 })
-    const reports: DeadlockReport[] = []
-    locks.on('deadlock', (report) => reports.push(report))
+    const { locks, reports } = watched({ trackOrder: true })
     const nest = (one: string, other: string): Promise<unknown> =>
       locks.request(one, async () => {
         await settle()

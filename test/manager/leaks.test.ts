@@ -2,15 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { leakedText } from '../../src/explain/index.ts'
 import { type Guard, type LeakedReport, LockManager } from '../../src/index.ts'
 import { mustBePlain } from '../core/reports.ts'
+import { collectGarbage } from './garbage.ts'
 import { pause, warningsOf } from './tools.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
 
 /** Collects garbage until a condition holds, for some seconds at most. */
 async function collectUntil(isSo: () => boolean): Promise<void> {

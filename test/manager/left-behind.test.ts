@@ -10,7 +10,7 @@ import { itIfProved } from './if-proved.ts'
 import { pause, rounds, watched } from './tools.ts'
 
 /** A callback that holds `first`, and requests `second` after some milliseconds. */
-function opposite(
+function nest(
   locks: LockManager,
   first: string,
   second: string,
@@ -98,7 +98,7 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
         })
         return await Promise.all(results)
       })
-      const results = await Promise.allSettled([one, opposite(locks, 'b', 'a')])
+      const results = await Promise.allSettled([one, nest(locks, 'b', 'a')])
       assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
       assert.deepEqual(kinds, ['deadlock'])
     })
@@ -113,7 +113,7 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
       })
       await pause(60)
     })
-    const other = opposite(locks, 'b', 'a', abort.signal)
+    const other = nest(locks, 'b', 'a', abort.signal)
     await pause(50)
     assert.deepEqual(kinds, ['suspected'])
     await Promise.all([one, other])
@@ -130,7 +130,7 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
       await pause(40)
       await left
     })
-    const results = await Promise.allSettled([one, opposite(locks, 'b', 'a')])
+    const results = await Promise.allSettled([one, nest(locks, 'b', 'a')])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.equal(kinds.at(-1), 'deadlock')
   })

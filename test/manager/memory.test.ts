@@ -2,13 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { type Guard, type Lock, LockManager } from '../../src/index.ts'
+import { collectGarbage } from './garbage.ts'
 import { gate, pause, startOneAnother } from './tools.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
 
 /**
  * Bytes in use after all garbage was collected. The minimum of several readings, because compilers also

@@ -11,10 +11,10 @@ import {
   LockOrderError,
 } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, pause, settle, state, watched } from './tools.ts'
+import { gate, pause, settle, state, until, watched } from './tools.ts'
 
 /** Two tasks that take two locks by guards, in opposite order. */
-function opposite(locks: LockManager): Promise<string>[] {
+function oppositeGuards(locks: LockManager): Promise<string>[] {
   const [one, two] = [gate(), gate()]
   const task = async (first: string, second: string, own = one, other = two): Promise<string> => {
     const owner = {}
@@ -33,10 +33,8 @@ function opposite(locks: LockManager): Promise<string>[] {
 
 describe('an owner', { timeout: 30_000 }, () => {
   it('has its guards and requests in one holder, so that a deadlock of two has one victim', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const reports: DeadlockReport[] = []
-    locks.on('deadlock', (report) => reports.push(report))
-    const results = await Promise.allSettled(opposite(locks))
+    const { locks, reports } = watched()
+    const results = await Promise.allSettled(oppositeGuards(locks))
     assert.deepEqual(
       results.map((one) => (one.status === 'rejected' ? one.reason.name : one.value)).sort(),
       ['DeadlockError', 'done'],
@@ -57,10 +55,7 @@ describe('an owner', { timeout: 30_000 }, () => {
   })
 
   it('is only suspected if it makes a second request while one waits', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const kinds: string[] = []
-    locks.on('deadlock', () => kinds.push('deadlock'))
-    locks.on('suspected', () => kinds.push('suspected'))
+    const { locks, kinds } = watched()
     const [one, two] = [{}, {}]
     const a = await locks.acquire('a', { owner: one })
     const b = await locks.acquire('b', { owner: two })
@@ -69,7 +64,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     const closes = locks.acquire('b', { owner: one })
     const other = locks.acquire('a', { owner: two })
     const all = Promise.all([waits, closes, other])
-    while (kinds.length === 0) await pause(1)
+    await until(() => kinds.length > 0)
     await pause(20)
     assert.deepEqual(kinds, ['suspected'])
     for (const guard of [a, b, c]) guard.release()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Lock, LockManager } from '../../src/index.ts'
-import { gate, holder, settle, state } from './tools.ts'
+import { gate, holder, no, settle, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
 
@@ -266,7 +266,6 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     const locks = new LockManager()
     const { signal } = new AbortController()
     const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
-    const no = (): never => assert.fail('called')
     for (const args of [
       [],
       ['a'],

@@ -6,6 +6,7 @@
 
 import { once } from 'node:events'
 import { extname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../../src/backends/threads/index.ts'
 import { openTable } from '../../src/backends/threads/table.ts'
@@ -76,7 +77,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   const began = performance.now()
   const gone = (): number => (performance.now() - began) / 1000
   while (gone() < seconds && errors.length === 0) {
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 * KILL_MS))
+    await pause(Math.random() * 2 * KILL_MS)
     for (const victim of victims) {
       const now = performance.now()
       const held = countOf(victim.index, 'acquisitions')

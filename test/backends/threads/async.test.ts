@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { outputOfNode } from '../../spawn.ts'
@@ -19,7 +19,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const steps: string[] = []
       const first = locks.holdAsync([3, 1], async () => {
         steps.push('first begins')
-        await sleep(20)
+        await pause(20)
         steps.push('first ends')
         return 'result'
       })
@@ -62,7 +62,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       let ticks = 0
       const ticking = setInterval(() => ticks++, 1)
       const waiting = locks.holdAsync([1, 2], () => ticks)
-      await sleep(60)
+      await pause(60)
       setFlag(flags, 1, 1)
       assert.ok((await waiting) > 10)
       clearInterval(ticking)
@@ -74,11 +74,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const flags = newFlags()
       let end = (): void => undefined
       const holding = locks.holdAsync([4], () => new Promise<void>((resolve) => (end = resolve)))
-      await sleep(5)
+      await pause(5)
       const thread = inThread(locks, 'takeAndMeasure', { flags, indices: [4] })
       const task = locks.holdAsync([4], () => 'task')
       await flagIsSet(flags, 0)
-      await sleep(30)
+      await pause(30)
       end()
       assert.equal(await task, 'task')
       assert.ok((await thread).ms > 10)
@@ -97,8 +97,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
       // Calls side by side are independent of each other.
       await Promise.all([
-        locks.holdAsync([6], () => sleep(5)),
-        locks.holdAsync([2], () => sleep(5)),
+        locks.holdAsync([6], () => pause(5)),
+        locks.holdAsync([2], () => pause(5)),
       ])
     })
 
@@ -113,7 +113,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const waits = (async () => {
           await locks.holdAsync([2], { timeoutMs: 5000 }, () => order.push('held'))
         })()
-        await sleep(5)
+        await pause(5)
         order.push('released')
         leave()
         await waits
@@ -158,8 +158,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('refuses a thread that holds locks when no owner is left to wait for', async () => {
       const locks = create('free', 2)
-      const holding = locks.holdAsync([1], () => sleep(30))
-      await sleep(5)
+      const holding = locks.holdAsync([1], () => pause(30))
+      await pause(5)
       locks.lock(2)
       await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_USAGE' })
       locks.unlock(2)
@@ -198,7 +198,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const locks = create('free')
       const cross = async (first: number, second: number): Promise<string> =>
         locks.holdAsync([first], async () => {
-          await sleep(10)
+          await pause(10)
           return locks.holdAsync([second], () => 'completed')
         })
       const [a, b] = await Promise.allSettled([cross(1, 2), cross(2, 1)])
@@ -250,7 +250,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           locks.holdAsync([i], async () => {
             running++
             const seen = running
-            await sleep(10)
+            await pause(10)
             running--
             return seen
           }),
@@ -261,9 +261,9 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('keeps its locks when close() is called', async () => {
       const locks = create()
-      const holding = locks.holdAsync([1], () => sleep(20))
+      const holding = locks.holdAsync([1], () => pause(20))
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
-      await sleep(5)
+      await pause(5)
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
       await holding
       locks.close()

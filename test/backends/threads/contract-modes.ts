@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   exclusive,
@@ -12,6 +13,7 @@ import {
   type SharedLocksOptions,
   shared,
 } from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
@@ -147,8 +149,7 @@ export function describeShared(create: Create): void {
     locks.unlockShared(3)
     await flagIsSet(flags, 0)
     assert.equal(other.tryHold([shared(3)], assert.fail), undefined)
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
+    setFlag(flags, 1, 1)
     await writer
     assert.equal(modes(locks), '........')
   })
@@ -160,7 +161,7 @@ export function describeShared(create: Create): void {
       inThread(locks, 'readTogether', { flags, index: 3, readers: 3 }),
     )
     locks.lock(3)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await pause(50)
     locks.unlock(3)
     assert.deepEqual(await Promise.all(readers), [3, 3, 3])
   })
@@ -171,7 +172,7 @@ export function describeShared(create: Create): void {
     const reader = (name: string): Promise<void> =>
       locks.holdAsync([shared(3)], async () => {
         order.push(`${name} in`)
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await pause(20)
         order.push(`${name} out`)
       })
     await Promise.all([
@@ -220,7 +221,7 @@ export function describeShared(create: Create): void {
     await flagIsSet(flags, 0)
     assert.equal(modes(locks), '...s....')
     const waiting = inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] })
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await pause(30)
     await worker.terminate()
     await waiting
     assert.equal(modes(locks), '........')
@@ -233,7 +234,7 @@ export function describeShared(create: Create): void {
     answer.catch(() => {})
     const other = SharedLocks.open(locks.handle)
     while (other.tryHold([shared(3)], () => true)) {
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      await pause(1)
     }
     await worker.terminate()
     other.lockShared(3)
@@ -347,8 +348,7 @@ export function describeTimeouts(create: Create): void {
     }
     assert.ok(performance.now() - began > 55)
     assert.equal(modes(locks), '...x....')
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
+    setFlag(flags, 1, 1)
     await other
     assert.equal(
       locks.hold([3], { timeoutMs: 0 }, () => 'held'),
@@ -368,8 +368,7 @@ export function describeTimeouts(create: Create): void {
     }
     assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), expected)
     await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), expected)
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
+    setFlag(flags, 1, 1)
     await other
     assert.equal(modes(locks), '........')
   })

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   type DeadlockError,
   LockUsageError,
@@ -511,7 +512,7 @@ function describeThreads(create: Create): void {
     await flagIsSet(holder, 0)
     const waiting = inThread(locks, 'takeAndMeasure', { flags: waiter, indices: [1, 5, 6] })
     await flagIsSet(waiter, 0)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await pause(50)
     // The waiter holds lock 1 by now, but not lock 6, which comes after the busy one.
     assert.deepEqual(busyLocks(locks), [1, 2, 5])
     setFlag(holder, 1, 1)
@@ -531,7 +532,7 @@ function describeThreads(create: Create): void {
       inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] }),
     )
     const tasks = Array.from({ length: 6 }, (_, i) => locks.holdAsync([3], async () => i))
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await pause(300)
     setFlag(holder, 1, 1)
     await Promise.all([holding, ...waiting])
     assert.deepEqual(await Promise.all(tasks), [0, 1, 2, 3, 4, 5])

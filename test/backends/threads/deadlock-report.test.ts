@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { mustBePlain } from '../../core/reports.ts'
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** The report of two asynchronous holders that each request the other's lock inside. */
 async function crossed(wanted: readonly [number, number]): Promise<DeadlockError['report']> {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type DeadlockReport, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
@@ -64,7 +65,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const flags = newFlags()
         chain.push(inThread(locks, 'takeAndMeasure', { flags, indices: [first, first + 1] }))
         await flagIsSet(flags, 0)
-        await new Promise((resolve) => setTimeout(resolve, 10))
+        await pause(10)
       }
       setFlag(end, 1, 1)
       await Promise.all(chain)

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   type AbandonedLocks,
   type LockTimeoutError,
@@ -369,7 +370,7 @@ function describeWaiting(create: Create): void {
       locks.lock(3)
       const { worker, answer } = startThread(locks, 'askFor', { flags, indices: [1, 3] })
       await flagIsSet(flags, 0)
-      await new Promise((resolve) => setTimeout(resolve, 5 + 10 * i))
+      await pause(5 + 10 * i)
       await Promise.all([worker.terminate(), assert.rejects(answer)])
       locks.unlock(3)
       locks.lock(3)
@@ -388,7 +389,7 @@ function describeWaiting(create: Create): void {
       await flagIsSet(first, 0)
       const stays = startThread(locks, 'askFor', { flags: second, indices: [3] })
       await flagIsSet(second, 0)
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await pause(5)
       locks.unlock(3)
       await Promise.all([dies.worker.terminate(), dies.answer.catch(() => {})])
       const answer = await stays.answer

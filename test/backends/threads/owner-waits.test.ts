@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { describe, it, type TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { type Owner, ownersIn } from '../../../src/backends/threads/owners.ts'
@@ -70,7 +70,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     const begun = performance.now()
     const stop = countOperations()
     const waiting = Array.from({ length: 400 }, () => locks.holdAsync(OWNERS, () => {}))
-    await sleep(150)
+    await pause(150)
     const operations = stop()
     const rounds = (performance.now() - begun) / 10 + 2
     // Each round checks all owners a few times.
@@ -91,7 +91,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     await settle()
     const lookups = countLookups(test)
     const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
-    await sleep(150)
+    await pause(150)
     assert.ok(lookups() < 20, `${lookups()} lookups`)
     open()
     setFlag(flags, 1, 1)
@@ -103,7 +103,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     const waiting = locks.holdAsync(2, () => 'held')
     await settle()
     locks.lock(3)
-    await sleep(40)
+    await pause(40)
     locks.unlock(3)
     open()
     assert.equal(await waiting, 'held')
@@ -137,7 +137,7 @@ it('tasks that wait for one lock ask the system about its holder once for all of
   await flagIsSet(flags, 0)
   const lookups = countLookups(test)
   const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
-  await sleep(250)
+  await pause(250)
   assert.ok(lookups() < 40, `${lookups()} lookups`)
   setFlag(flags, 1, 1)
   await Promise.all([...waiting, holder])

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   type LockOrder,
@@ -44,7 +44,7 @@ function describeNested(create: Create, order: LockOrder): void {
         await opened
         return busyLocks(locks)
       })
-      await sleep(5)
+      await pause(5)
     })
     assert.deepEqual(busyLocks(locks), [0, 2, 3, 5])
     open()
@@ -63,11 +63,11 @@ function describeNested(create: Create, order: LockOrder): void {
           await opened
           return await locks.holdAsync([1], () => locks.holdAsync([6], () => 'held'))
         })
-        await sleep(5)
+        await pause(5)
       })
-      await sleep(5)
+      await pause(5)
     })
-    await sleep(20)
+    await pause(20)
     assert.ok(busyLocks(locks).includes(1))
     open()
     assert.equal(await innermost, 'held')
@@ -87,10 +87,10 @@ function describeNested(create: Create, order: LockOrder): void {
         isInside = false
       })
       after = late.opened.then(() => locks.holdAsync([0], () => isInside))
-      await sleep(5)
+      await pause(5)
     })
     late.open()
-    await sleep(20)
+    await pause(20)
     inner.open()
     assert.equal(await after, false)
     await nested
@@ -102,7 +102,7 @@ function describeNested(create: Create, order: LockOrder): void {
     let nested: Promise<void> | undefined
     await locks.holdAsync([0], async () => {
       nested = locks.holdAsync([5], () => opened)
-      await sleep(5)
+      await pause(5)
     })
     assert.deepEqual(busyLocks(locks), [5])
     open()
@@ -119,7 +119,7 @@ function describeNested(create: Create, order: LockOrder): void {
           await opened
           await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_ORDER' })
         })
-        await sleep(5)
+        await pause(5)
       })
       open()
       await nested
@@ -136,11 +136,11 @@ function describeNested(create: Create, order: LockOrder): void {
         await opened
         return await locks.holdAsync([1], () => 'held')
       })
-      await sleep(5)
+      await pause(5)
     })
     const other = locks.holdAsync([1], async () => {
       open()
-      await sleep(5)
+      await pause(5)
       return await locks.holdAsync([0], () => 'held')
     })
     const ends = await Promise.allSettled([nested, other])

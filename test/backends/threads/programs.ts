@@ -1,5 +1,6 @@
 /** The programs of the tests' other threads: functions that threads.ts runs by name. */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   type DeadlockReport,
@@ -175,7 +176,7 @@ const programs = {
     locks.lock(held)
     try {
       const nested = locks.holdAsync([wanted], () => 'held')
-      while (Atomics.load(flags, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+      while (Atomics.load(flags, 0) === 0) await pause(1)
       setFlag(flags, 1, 1)
       waitWhile(flags, 2, 0)
       return await nested

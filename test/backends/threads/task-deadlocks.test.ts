@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { LINK_OFFSET, SLOT, TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
@@ -74,7 +74,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       ['awaits it', async (nested) => await nested],
       ['returns it', (nested) => nested],
       ['awaits an async function that does', async (nested) => (async () => await nested)()],
-      ['awaits it beside another promise', (nested) => Promise.all([nested, sleep(1)])],
+      ['awaits it beside another promise', (nested) => Promise.all([nested, pause(1)])],
     ]
     for (const [form, wait] of forms) {
       it(`are found if the callback around ${form}`, async () => {
@@ -123,7 +123,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           return 'held'
         })
         ready()
-        await sleep(150)
+        await pause(150)
         return await between
       })
       assert.deepEqual([await outer.catch(code), await answer].sort(), ['LOCK_DEADLOCK', 'held'])
@@ -134,14 +134,14 @@ for (const memory of ['wasm', 'buffer'] as const) {
       let ask: Promise<string> | undefined
       const first = locks.holdAsync([A], async () => {
         const nested = locks.holdAsync([B], { timeoutMs: 5000 }, () => 'held')
-        await Promise.race([nested, sleep(50)])
-        await sleep(200)
+        await Promise.race([nested, pause(50)])
+        await pause(200)
         return nested
       })
       const second = locks.holdAsync([B], async () => {
         ask = locks.holdAsync([A], { timeoutMs: 5000 }, () => 'held')
-        await sleep(100)
-        await Promise.race([ask, sleep(50)])
+        await pause(100)
+        await Promise.race([ask, pause(50)])
       })
       await second
       assert.deepEqual([await first, await ask], ['held', 'held'])
@@ -155,7 +155,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         side = locks.holdAsync([B], () => 'done')
         side.catch(() => {})
         ready()
-        await sleep(150)
+        await pause(150)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -170,7 +170,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await locks.holdAsync([A], async () => {
         for (let i = 0; i < tasks; i++) side.push(locks.holdAsync([B], () => 'done'))
         ready()
-        await sleep(300)
+        await pause(300)
       })
       const wakeUps = notify.mock.callCount()
       notify.mock.restore()
@@ -188,7 +188,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         side = locks.holdAsync([C], async () => await locks.holdAsync([B], () => 'done'))
         side.catch(() => {})
         ready()
-        await sleep(150)
+        await pause(150)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -201,11 +201,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await locks.holdAsync([C], async () => {
         side = locks.holdAsync([B], () => 'done')
         side.catch(() => {})
-        await sleep(5)
+        await pause(5)
       })
       await locks.holdAsync([A], async () => {
         ready()
-        await sleep(150)
+        await pause(150)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -229,7 +229,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const side = locks.holdAsync([B], () => 'done')
       side.catch(() => {})
       ready()
-      await sleep(150)
+      await pause(150)
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -262,14 +262,14 @@ for (const memory of ['wasm', 'buffer'] as const) {
           const holder: Branch = async () => {
             locks.lock(A)
             ready()
-            await sleep(150)
+            await pause(150)
             locks.unlock(A)
             return 'released'
           }
           const other: Branch = async () => await locks.holdAsync([B], () => 'done')
           const both = begin(holder, other)
           for (const branch of both) branch.catch(() => {})
-          if (!isAwaited) await sleep(120)
+          if (!isAwaited) await pause(120)
           assert.deepEqual((await Promise.all(both)).sort(), ['done', 'released'])
           assert.equal(await answer, 'held')
         })
@@ -283,7 +283,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const flags = newFlags()
       const answer = inThread(locks, 'holdAcrossEventLoop', { flags, held: A, wanted: B })
       const isWaiting = (id: number): boolean => waitsForOf(table, id) !== 0
-      while (!ownersIn(table).some(isWaiting)) await sleep(1)
+      while (!ownersIn(table).some(isWaiting)) await pause(1)
       setFlag(flags, 0, 1)
       await flagIsSet(flags, 1)
       // This is what a reader sees in the middle of a change: a link to a lock that was released, and on to
@@ -343,11 +343,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       locks.lock(C)
       const side = locks.holdAsync([B], () => 'done')
       const awaited = (async () => await side)()
-      await sleep(5)
+      await pause(5)
       locks.unlock(C)
       locks.lock(A)
       ready()
-      await sleep(150)
+      await pause(150)
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await awaited, 'done')
@@ -365,7 +365,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           .holdAsync([B], () => 'held')
           .catch((error: DeadlockError) => error.code)
         ready()
-        await sleep(20)
+        await pause(20)
         locks.unlock(A)
         const isTaken = locks.tryHold([A], () => {
           locks.lock(A)
