@@ -259,28 +259,30 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     ])
   })
 
-  itIfProved('ends when a waiter leaves, and no request is rejected', async () => {
-    const { locks, kinds } = watched({ deadlockAfterMs: 50 })
-    const controller = new AbortController()
-    const [one, two] = [gate(), gate()]
-    const first = locks.request('a', async () => {
-      one.open()
-      await two.opened
-      return locks.request('b', () => 'first')
-    })
-    const second = locks.request('b', async () => {
-      two.open()
-      await one.opened
-      const nested = locks.request('a', { signal: controller.signal }, () => 'never')
-      await nested.catch(() => {})
-      return 'second'
-    })
-    await settle()
-    controller.abort()
-    assert.deepEqual(await Promise.all([first, second]), ['first', 'second'])
-    await pause(80)
-    assert.deepEqual(kinds, ['deadlock'])
-  })
+  itIfProved('ends when a waiter leaves, and no request is rejected', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: 50 })
+      const controller = new AbortController()
+      const [one, two] = [gate(), gate()]
+      const first = locks.request('a', async () => {
+        one.open()
+        await two.opened
+        return locks.request('b', () => 'first')
+      })
+      const second = locks.request('b', async () => {
+        two.open()
+        await one.opened
+        const nested = locks.request('a', { signal: controller.signal }, () => 'never')
+        await nested.catch(() => {})
+        return 'second'
+      })
+      await settle()
+      controller.abort()
+      assert.deepEqual(await Promise.all([first, second]), ['first', 'second'])
+      await tick(80)
+      assert.deepEqual(kinds, ['deadlock'])
+    }),
+  )
 
   it('is not reported between branches that run side by side', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
