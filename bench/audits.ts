@@ -38,7 +38,7 @@ export async function audits({ size, tick }: Setting): Promise<string> {
       [
         'accounts',
         'strategy',
-        'alone, µs',
+        'by itself, µs',
         'kept',
         'audits/s',
         'kept, no rest',
@@ -47,7 +47,7 @@ export async function audits({ size, tick }: Setting): Promise<string> {
       rows,
     ),
     'The time of an audit by itself. Then one thread transfers while another audits all the time: what ' +
-      'the first keeps of its speed alone, and the audits of the second; with gentle audits, which ' +
+      'the first keeps of its speed by itself, and the audits of the second; with gentle audits, which ' +
       'rest four times as long as they work, and with audits that never rest. `ordered` takes all ' +
       'locks at once up to 64 of them, and goes from account to account beyond; `striped` (64 locks) ' +
       'and `global` (one) take all locks at once. Medians; each share is taken within a round.',

@@ -48,8 +48,8 @@ export async function deadlocks({ size, tick }: Setting): Promise<string> {
       'two random locks in ascending order, in a table that allows any order.',
     `In ${grouped(divided(TRANSFERS, size))} transfers of ${TRANSFERRING.threads} threads between ` +
       `${TRANSFERRING.accounts} accounts, each in one request, in a table that allows any order: ` +
-      `${await runTransfers(divided(TRANSFERS, size), tick)} deadlocks told.`,
-    `A free pair of locks taken and freed costs ${detectionCost(size)} times as much in a table that ` +
+      `${await runTransfers(divided(TRANSFERS, size), tick)} deadlocks reported.`,
+    `Locking and unlocking a free pair costs ${detectionCost(size)} times as much in a table that ` +
       "detects deadlocks (`order: 'free'`) as in one that cannot have any (`order: 'ascending'`): " +
       'the median of interleaved rounds.',
   ].join('\n\n')

@@ -8,19 +8,19 @@ import { inThread } from './threads.ts'
 
 /** The number of threads that request the lock exclusively, and shared. */
 const CONTENDERS = [
-  { alone: 2, shared: 0 },
-  { alone: 6, shared: 0 },
-  { alone: 3, shared: 3 },
-  { alone: 1, shared: 5 },
+  { exclusive: 2, shared: 0 },
+  { exclusive: 6, shared: 0 },
+  { exclusive: 3, shared: 3 },
+  { exclusive: 1, shared: 5 },
 ] as const
 const MS = 60_000
 
 export async function fairness({ size, tick }: Setting): Promise<string> {
   const rows: string[][] = []
-  for (const { alone, shared } of CONTENDERS) {
-    const ends = await contend(alone, shared, MS / size.divisor)
+  for (const { exclusive, shared } of CONTENDERS) {
+    const ends = await contend(exclusive, shared, MS / size.divisor)
     tick()
-    const row = [String(alone), String(shared)]
+    const row = [String(exclusive), String(shared)]
     for (const mode of ['exclusive', 'shared'] as const) {
       const those = ends.filter((end) => end.mode === mode)
       const counts = those.map((end) => end.acquisitions)
@@ -37,10 +37,10 @@ export async function fairness({ size, tick }: Setting): Promise<string> {
     '## Fairness',
     table(
       [
-        'alone',
+        'exclusive',
         'shared',
-        'fewest, alone',
-        'most, alone',
+        'fewest, exclusive',
+        'most, exclusive',
         'longest wait, ms',
         'fewest, shared',
         'most, shared',
@@ -48,23 +48,23 @@ export async function fairness({ size, tick }: Setting): Promise<string> {
       ],
       rows,
     ),
-    `For ${MS / size.divisor / 1000} s so many threads want one lock alone and so many shared, hold it for ` +
-      'a microsecond, and want it again at once: how often the thread got it that had it least and the ' +
-      'one that had it most, and the longest wait of any.',
+    `Each row: for ${MS / size.divisor / 1000} s, these numbers of threads request one lock exclusively and ` +
+      'shared, hold it for a microsecond, and request it again at once. The table shows the acquisitions ' +
+      'of the threads that got it least and most often, and the longest wait of any thread.',
   ].join('\n\n')
 }
 
 /** Lets threads contend for one lock for some time. */
-async function contend(alone: number, shared: number, ms: number): Promise<ContenderEnd[]> {
+async function contend(exclusive: number, shared: number, ms: number): Promise<ContenderEnd[]> {
   const locks = SharedLocks.create({ count: 1 })
   const words = new Int32Array(new SharedArrayBuffer(8))
   const file = new URL(`./fairness-thread${extname(import.meta.url)}`, import.meta.url)
-  const ends = Array.from({ length: alone + shared }, (_, i) => {
-    const mode = i < alone ? 'exclusive' : 'shared'
-    const data: ContenderData = { handle: locks.handle, words, mode, threads: alone + shared }
+  const ends = Array.from({ length: exclusive + shared }, (_, i) => {
+    const mode = i < exclusive ? 'exclusive' : 'shared'
+    const data: ContenderData = { handle: locks.handle, words, mode, threads: exclusive + shared }
     return inThread<ContenderData, ContenderEnd>(file, data)
   })
-  while (Atomics.load(words, 0) < alone + shared) await new Promise(setImmediate)
+  while (Atomics.load(words, 0) < exclusive + shared) await new Promise(setImmediate)
   await new Promise((resolve) => setTimeout(resolve, ms))
   Atomics.store(words, 1, 1)
   return Promise.all(ends)

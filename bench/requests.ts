@@ -29,7 +29,7 @@ export async function requests(setting: Setting): Promise<string> {
     'Nanoseconds for a request with an empty callback, from the call until its promise has settled, and ' +
       'in brackets how many times lockwise would fit into it. Those that know one name at a time take ' +
       'two nested, in ascending order. Managers in turn, medians; the ratio is taken within a round.',
-    await ownWays(setting),
+    await ownOperations(setting),
     'The same for what lockwise offers beside: `nested` is a request within the callback of another ' +
       '(with the order graph and without), in nanoseconds for the two of them.',
   ].join('\n\n')
@@ -59,15 +59,15 @@ async function besideOthers({ size, tick }: Setting): Promise<string> {
   return table(['ns for a request', ...ids], rows)
 }
 
-async function ownWays({ size, tick }: Setting): Promise<string> {
+async function ownOperations({ size, tick }: Setting): Promise<string> {
   const count = divided(200_000, size, 100)
-  const ways = [
+  const operations = [
     { id: 'tryAcquire and release', run: tryAcquire },
     { id: 'acquire and release', run: acquire },
     { id: 'nested', run: nested({}) },
     { id: 'nested, trackOrder: false', run: nested({ trackOrder: false }) },
   ]
-  const measures = ways.map(
+  const measures = operations.map(
     ({ run }) =>
       async () =>
         (await timed(() => run(count))) / count,
@@ -75,7 +75,7 @@ async function ownWays({ size, tick }: Setting): Promise<string> {
   const times = await measureInTurn(measures, size.rounds * REPETITIONS, tick)
   const [tracked = [], plain = []] = times.slice(-2)
   const ratio = medianRatio(tracked, plain)
-  const rows = ways.map(({ id }, i) => [id, grouped(median(times[i] ?? []))])
+  const rows = operations.map(({ id }, i) => [id, grouped(median(times[i] ?? []))])
   return table(
     ['lockwise', 'ns'],
     [...rows, ['the order graph costs', `${ratio.toFixed(2)} times`]],

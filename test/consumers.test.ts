@@ -53,11 +53,11 @@ describe('the declarations', { timeout: 300_000 }, () => {
       assert.equal(compile(file, source, forNode), '')
     })
 
-    it(`suit a browser's program with ${what}`, () => {
+    it(`suit a browser program with ${what}`, () => {
       assert.equal(compile(file, forBrowsers, { lib: ['es2022', 'dom'], types: [] }), '')
     })
 
-    it(`say why a request is against the order with ${what}`, () => {
+    it(`say why a request violates the order with ${what}`, () => {
       const program = [
         "import { defineOrder } from 'lockwise'",
         'declare const text: string',
@@ -71,7 +71,7 @@ describe('the declarations', { timeout: 300_000 }, () => {
       for (const [, why] of refused) assert.ok(said.includes(why), `${why}, not ${said}`)
     })
 
-    it(`are not so loose that anything passes with ${what}`, () => {
+    it(`reject wrong types with ${what}`, () => {
       const wrong = "import { locks } from 'lockwise'\nawait locks.request(7n, () => {})\n"
       assert.match(compile(file, wrong, forNode), /TS2769|TS2345/)
     })

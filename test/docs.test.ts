@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { it } from 'node:test'
 
-it('docs/web-locks.md names tests that there are', () => {
+it('docs/web-locks.md names existing tests', () => {
   const read = (file: string): string =>
     readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
   const rows = read('docs/web-locks.md').matchAll(/^\| .* \| .* \| (.*) \|$/gm)
@@ -21,7 +21,7 @@ it('docs/web-locks.md names tests that there are', () => {
   assert.ok(count > 20)
 })
 
-it('README.md and CONTRIBUTING.md say how long npm test takes, as it says itself', () => {
+it('README.md and CONTRIBUTING.md give the duration of npm test that it prints', () => {
   const read = (file: string): string =>
     readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
   const minutes = /^const MINUTES = (\d+)$/m.exec(read('scripts/test-all.mjs'))?.[1]

@@ -8,7 +8,7 @@ import { runNode } from './spawn.ts'
 const example = fileURLToPath(new URL('../../examples/two-handlers.mjs', import.meta.url))
 
 describe('two HTTP handlers with guards in opposite order', { timeout: 60_000 }, () => {
-  it('have one victim, and the other answers, where each request is an owner', () => {
+  it('cause one victim, and the other one answers, if each request is an owner', () => {
     const { status, stdout, stderr } = runNode([example, 'owner'])
     assert.equal(status, 0, stderr)
     const answers = stdout.trim().split('\n')
@@ -18,7 +18,7 @@ describe('two HTTP handlers with guards in opposite order', { timeout: 60_000 },
     ])
   })
 
-  it('are both named, with their lines, by the report of the long wait where nothing is', () => {
+  it('are both named, with their lines, in the report of the long wait without owners', () => {
     const { status, stdout, stderr } = runNode([example])
     assert.equal(status, 0, stderr)
     assert.equal(stdout, 'no answer: TimeoutError\nno answer: TimeoutError\n')

@@ -20,7 +20,7 @@ import {
   type LockManager,
 } from '../src/index.ts'
 
-it('types are as documented', () => {
+it('the types are as documented', () => {
   expectTypeOf<DeadlockError['report']>().toEqualTypeOf<DeadlockReport>()
   expectTypeOf<DeadlockError['code']>().toExtend<LockErrorCode>()
   expectTypeOf<RunResult['outcome']>().toEqualTypeOf<'consistent' | 'inconsistent' | 'deadlock'>()

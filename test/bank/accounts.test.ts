@@ -26,7 +26,7 @@ for (const transfer of [move, moveNoted, moveSlowly]) {
     [1, 1, 2],
     [0, 2, 2],
   ]) {
-    it(`${transfer.name} counts whole or not at all when audits are numbered ${running}`, () => {
+    it(`${transfer.name} appears as a whole or not at all when audits are numbered ${running}`, () => {
       for (const number of [1, 2]) {
         const accounts = accountsDuringAudits(...running)
         assert.equal(transfer(accounts, 1, 2, 30), true)

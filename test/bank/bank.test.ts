@@ -7,8 +7,8 @@ import { Bank, type StrategyName, strategyNames } from '../../src/bank/index.ts'
 import { LockUsageError } from '../../src/index.ts'
 
 for (const strategy of strategyNames) {
-  describe(`a bank, ${strategy}`, () => {
-    it('moves money, keeps the total, refuses what the payer does not have', () => {
+  describe(`a bank with the strategy ${strategy}`, () => {
+    it('moves money, keeps the total, and refuses transfers that the payer cannot afford', () => {
       const bank = Bank.create({ balances: [100, 50, 0], strategy })
       assert.equal(bank.transfer(0, 2, 60), true)
       assert.equal(bank.transfer(0, 1, 41), false)
@@ -19,7 +19,7 @@ for (const strategy of strategyNames) {
       assert.equal(bank.audit(), 150)
     })
 
-    it('holds any sequence of transfers against a plain model', () => {
+    it('agrees with a plain model on any sequence of transfers', () => {
       const transfer = fc.tuple(fc.nat(3), fc.nat(3), fc.nat(200))
       fc.assert(
         fc.property(
@@ -50,7 +50,7 @@ for (const strategy of strategyNames) {
   })
 }
 
-describe('misuse of a bank', () => {
+describe('a bank', () => {
   const bank = Bank.create({ balances: [100, 50], strategy: 'ordered' })
   const wrongAccounts: unknown[] = [-1, 2, 0.5, Number.NaN, '0', undefined, null, 2 ** 32]
   const wrongAmounts: unknown[] = [
@@ -76,7 +76,7 @@ describe('misuse of a bank', () => {
       assert.throws(() => bank.transfer(0, 1, amount as number), LockUsageError)
     })
   }
-  it('refuses a transfer to the same account, and has moved nothing by now', () => {
+  it('refuses a transfer to the same account before it moves any money', () => {
     assert.throws(() => bank.transfer(1, 1, 1), /to itself/)
     assert.deepEqual([...bank.balances()], [100, 50])
   })
@@ -90,7 +90,7 @@ describe('misuse of a bank', () => {
     ['no stripes', { balances: [1, 1], strategy: 'striped', stripes: 0 }],
   ]
   for (const [what, options] of wrongBanks) {
-    it(`opens no bank with ${what}`, () => {
+    it(`does not open with ${what}`, () => {
       const open = (): Bank =>
         Bank.create(options as { balances: number[]; strategy: StrategyName })
       assert.throws(open, LockUsageError)

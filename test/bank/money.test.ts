@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { AmountError, formatCents, parseCents } from '../../src/bank/index.ts'
 
-describe('amounts', () => {
+describe('parsing amounts', () => {
   const right: [string, number][] = [
     ['245.20', 24520],
     ['245.2', 24520],
@@ -19,7 +19,7 @@ describe('amounts', () => {
     ['90071992547409.91', Number.MAX_SAFE_INTEGER],
   ]
   for (const [text, cents] of right) {
-    it(`${text} is ${cents} cents`, () => assert.equal(parseCents(text), cents))
+    it(`reads ${text} as ${cents} cents`, () => assert.equal(parseCents(text), cents))
   }
 
   const wrong = [
@@ -40,11 +40,11 @@ describe('amounts', () => {
     `1${'0'.repeat(400)}`,
   ]
   for (const text of wrong) {
-    it(`${JSON.stringify(text.slice(0, 20))} is no amount`, () =>
+    it(`refuses ${JSON.stringify(text.slice(0, 20))}`, () =>
       assert.throws(() => parseCents(text), AmountError))
   }
 
-  it('come back as they were written', () => {
+  it('reads formatted amounts back', () => {
     fc.assert(fc.property(fc.maxSafeNat(), (cents) => parseCents(formatCents(cents)) === cents))
     assert.equal(formatCents(-5), '-0.05')
   })

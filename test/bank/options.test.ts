@@ -114,7 +114,7 @@ const badOrders: readonly unknown[] = [
   ordersOf(0, 1, Number.NaN),
 ]
 
-describe('bad options', { timeout: 60_000 }, () => {
+describe('option checks', { timeout: 60_000 }, () => {
   let started = 0
   const count = (): void => void started++
   before(() => process.on('worker', count))
@@ -137,32 +137,32 @@ describe('bad options', { timeout: 60_000 }, () => {
 
   for (const [call, run] of Object.entries(runs)) {
     for (const [name, values] of Object.entries(bad)) {
-      it(`${call} refuses every bad value of ${name}, and starts no thread`, async () => {
+      it(`make ${call} refuse every bad value of ${name}, and start no thread`, async () => {
         for (const value of values) await refuses(run, { ...base, [name]: value })
       })
     }
 
-    it(`${call} refuses bad orders, and starts no thread`, async () => {
+    it(`make ${call} refuse bad orders, and start no thread`, async () => {
       const { generate: _, ...others } = base
       for (const orders of badOrders) await refuses(run, { ...others, orders })
     })
 
-    it(`${call} refuses no orders at all, and two kinds of them`, async () => {
+    it(`make ${call} refuse missing orders, and two kinds of them`, async () => {
       const { generate: _, ...others } = base
       await refuses(run, others)
       await refuses(run, { ...base, orders: allocateOrders(1) })
     })
 
-    it(`${call} refuses options that are no object`, async () => {
+    it(`make ${call} refuse options that are not an object`, async () => {
       for (const options of [undefined, ...NO_OBJECTS]) await refuses(run, options)
     })
 
-    it(`${call} refuses more stripes than accounts where the bank is striped`, async () => {
+    it(`make ${call} refuse more stripes than accounts where the bank is striped`, async () => {
       await refuses(run, { ...base, strategy: 'striped', stripes: 4 })
     })
   }
 
-  it('runBank refuses orders that other threads could not see', async () => {
+  it('make runBank refuse orders that other threads cannot see', async () => {
     const { generate: _, ...others } = base
     const orders = {
       from: new Int32Array(1),
@@ -174,19 +174,19 @@ describe('bad options', { timeout: 60_000 }, () => {
     assert.equal((await runBankOnTasks({ ...others, orders })).transfers, 1)
   })
 
-  it('runBank refuses more threads than it can start', async () => {
+  it('make runBank refuse more threads than it can start', async () => {
     await refuses(runs.runBank as never, { ...base, threads: 1001 })
     await refuses(runs.runBank as never, { ...base, threads: 999, auditors: 2 })
   })
 
-  it('runBankOnTasks refuses what only threads can do', async () => {
+  it('make runBankOnTasks refuse options that only threads have', async () => {
     const only = { auditors: 1, gently: true, repairs: true, slowTransfers: 1, warmup: 1 }
     for (const [name, value] of Object.entries(only)) {
       await refuses(runs.runBankOnTasks as never, { ...base, [name]: value })
     }
   })
 
-  it('Bank.create refuses the bad values of its own options', () => {
+  it('make Bank.create refuse the bad values of its own options', () => {
     const good: BankOptions = { strategy: 'striped', balances: [1, 2] }
     const { strategy, balances, stripes, repairs } = bad
     const own = { strategy, balances, stripes, repairs, tellers: [0, ...NO_NUMBERS, 65_536] }
@@ -199,14 +199,14 @@ describe('bad options', { timeout: 60_000 }, () => {
     assert.throws(() => Bank.create(null as never), { code: 'LOCK_USAGE' })
   })
 
-  it('strategyNamed knows no inherited names', () => {
+  it('make strategyNamed refuse inherited names', () => {
     for (const name of ['constructor', 'toString', '__proto__', '']) {
       assert.throws(() => strategyNamed(name as StrategyName), { code: 'LOCK_USAGE' })
     }
   })
 })
 
-describe('good edge values', { timeout: 60_000 }, () => {
+describe('valid extreme values', { timeout: 60_000 }, () => {
   const common: readonly Partial<TaskRunOptions>[] = [
     { balances: [0, 0] },
     { balances: new Uint8Array([1, 2]) },
@@ -233,7 +233,7 @@ describe('good edge values', { timeout: 60_000 }, () => {
   for (const [call, run] of Object.entries(runs)) {
     const edges: readonly object[] = call === 'runBank' ? [...common, ...onThreads] : common
     for (const edge of edges) {
-      it(`${call} runs with ${inspect(edge, { breakLength: Infinity, depth: 0 })}`, async () => {
+      it(`let ${call} run with ${inspect(edge, { breakLength: Infinity, depth: 0 })}`, async () => {
         const { generate: _, ...others } = base
         const result = await run({ ...('orders' in edge ? others : base), ...edge })
         assert.deepEqual([result.outcome, result.complete], ['consistent', true])
@@ -241,7 +241,7 @@ describe('good edge values', { timeout: 60_000 }, () => {
     }
   }
 
-  it('leave the caller its own balances', async () => {
+  it('leave the caller’s balances unchanged', async () => {
     for (const run of Object.values(runs)) {
       const balances = new Float64Array([100, 200, 300])
       const result = await run({ ...base, balances })

@@ -16,9 +16,9 @@ import {
 const lecture = { balances: LECTURE_BALANCES, threads: 5, auditEvery: 1 } as const
 const timeout = 60_000
 
-describe('runs of the bank', { timeout }, () => {
+describe('runBank', { timeout }, () => {
   for (const strategy of ['global', 'ordered', 'striped'] as const) {
-    it(`${strategy} is consistent, with an audit after every transfer`, async () => {
+    it(`is consistent under ${strategy}, with an audit after every transfer`, async () => {
       const generate = { seed: 3, transfers: 4000 }
       const result = await runBank({ ...lecture, strategy, generate, stripes: 4 })
       assert.equal(result.outcome, 'consistent')
@@ -30,7 +30,7 @@ describe('runs of the bank', { timeout }, () => {
     })
   }
 
-  it('unlocked loses or makes money, and its audits see it', async () => {
+  it('loses or makes money under unlocked, and its audits find it', async () => {
     const generate = { seed: 3, transfers: 2000 }
     const options = { ...lecture, generate, slowTransfers: 2000 }
     const result = await runBank({ ...options, strategy: 'unlocked' })
@@ -39,7 +39,7 @@ describe('runs of the bank', { timeout }, () => {
     assert.equal(result.transfers, 10_000)
   })
 
-  it('unordered deadlocks and says who, what and where', async () => {
+  it('deadlocks under unordered, and reports the threads, locks and call sites', async () => {
     const generate = { seed: 3, transfers: 10_000 }
     const options: RunOptions = {
       ...lecture,
@@ -65,7 +65,7 @@ describe('runs of the bank', { timeout }, () => {
     }
   })
 
-  it('unordered ends consistent when victims try again', async () => {
+  it('ends consistent under unordered when victims try again', async () => {
     const generate = { seed: 3, transfers: 3000 }
     const result = await runBank({
       ...lecture,
@@ -80,7 +80,7 @@ describe('runs of the bank', { timeout }, () => {
   })
 
   for (const gently of [false, true]) {
-    it(`many accounts are audited ${gently ? 'gently' : 'without rest'} beside transfers`, async () => {
+    it(`audits many accounts ${gently ? 'gently' : 'without rest'} beside transfers`, async () => {
       const result = await runBank({
         strategy: 'ordered',
         balances: lectureBalances(3000),
@@ -94,7 +94,7 @@ describe('runs of the bank', { timeout }, () => {
     })
   }
 
-  it('audits that end and begin all the time find every total', async () => {
+  it('finds every total in audits that end and begin all the time', async () => {
     for (let seed = 1; seed <= 8; seed++) {
       const result = await runBank({
         strategy: 'ordered',
@@ -107,7 +107,7 @@ describe('runs of the bank', { timeout }, () => {
     }
   })
 
-  it('whole audits can be gentle too', async () => {
+  it('makes whole audits gentle too', async () => {
     const result = await runBank({
       strategy: 'striped',
       balances: lectureBalances(3000),
@@ -139,7 +139,7 @@ describe('runs of the bank', { timeout }, () => {
     assert.deepEqual([...result.balances], expected)
   })
 
-  it('the same seed gives each thread the same transfers', async () => {
+  it('gives each thread the same transfers for the same seed', async () => {
     const options = { ...lecture, threads: 1, generate: { seed: 7, transfers: 10_000 } }
     const [a, b] = [
       await runBank({ ...options, strategy: 'ordered' }),
@@ -162,7 +162,7 @@ describe('runs of the bank', { timeout }, () => {
     }
   })
 
-  it('stops when told to, and says how far it came', async () => {
+  it('stops when its signal aborts, and reports how far it came', async () => {
     const stop = new AbortController()
     const result = await runBank({
       ...lecture,

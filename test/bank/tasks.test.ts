@@ -19,7 +19,7 @@ const lecture: Omit<TaskRunOptions, 'strategy'> = {
   auditEvery: 1,
 }
 
-describe('the bank on tasks', { timeout: 60_000 }, () => {
+describe('runBankOnTasks', { timeout: 60_000 }, () => {
   it('loses or makes money without locks', async () => {
     const run = await runBankOnTasks({ ...lecture, strategy: 'unlocked' })
     assert.equal(run.outcome, 'inconsistent')
@@ -27,7 +27,7 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
   })
 
   for (const strategy of ['global', 'ordered', 'striped'] as const) {
-    it(`keeps its total when it is ${strategy}`, async () => {
+    it(`keeps its total under ${strategy}`, async () => {
       const run = await runBankOnTasks({ ...lecture, strategy })
       const { outcome, transfers, audits, failedAudits, totalAfter, complete } = run
       assert.deepEqual(
@@ -45,7 +45,7 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
     })
   }
 
-  it('deadlocks when it is unordered, and says how', async () => {
+  it('deadlocks under unordered, and reports how', async () => {
     const run = await runBankOnTasks({ ...lecture, strategy: 'unordered' })
     assert.equal(run.outcome, 'deadlock')
     assert.ok(run.transfers < 2000)
@@ -58,7 +58,7 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
     }
   })
 
-  it('ends consistent when its victims try again', async () => {
+  it('ends consistent under unordered when victims try again', async () => {
     const run = await runBankOnTasks({ ...lecture, strategy: 'unordered', onDeadlock: 'retry' })
     assert.deepEqual([run.outcome, run.transfers, run.complete], ['consistent', 2000, true])
     assert.ok(run.deadlocksBroken > 0)
@@ -96,7 +96,7 @@ describe('the bank on tasks', { timeout: 60_000 }, () => {
     }
   })
 
-  it('traces who takes which lock, and ends early when it is told to', async () => {
+  it('traces which task takes which lock, and stops when its signal aborts', async () => {
     const traced = await runBankOnTasks({
       ...lecture,
       strategy: 'ordered',

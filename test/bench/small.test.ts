@@ -13,7 +13,7 @@ const QUESTIONS: Record<string, RegExp[]> = {
   lecture: [/\| program/],
   deadlocks: [
     /\| 2 +\| +25 \| +25 \| +1 \|.*\| +0 \|/,
-    /: no deadlocks told/,
+    /: no deadlocks reported/,
     /\| 5 +\| +25 \| +25 \| +1 \|.*\| +0 \|/,
   ],
   fairness: [/\| 6 +\| +0 \|/, /\| 1 +\| +5 \|/],
@@ -31,7 +31,7 @@ describe('the benchmarks', { timeout: 300_000 }, () => {
     })
   }
 
-  it('refuse a question that is none', async () => {
+  it('refuse an unknown question', async () => {
     await assert.rejects(outputOfNode([program, '--only', 'nothing']), /--only must be/)
   })
 })

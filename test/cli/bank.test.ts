@@ -42,7 +42,7 @@ function inputFiles(): string[] {
 const timeout = 120_000
 
 describe('lockwise bank', { timeout }, () => {
-  it('tours the four strategies', () => {
+  it('runs the four strategies without arguments', () => {
     const { status, stdout, stderr } = bank()
     assert.equal(status, 0)
     assert.equal(stderr, '')
@@ -70,7 +70,7 @@ describe('lockwise bank', { timeout }, () => {
     }
   })
 
-  it('runs the tour on tasks', () => {
+  it('runs the strategies on tasks with --on tasks', () => {
     const { status, stdout } = bank('--on', 'tasks', '--json', '--transfers', '500')
     assert.equal(status, 0)
     const { workload, runs } = JSON.parse(stdout)
@@ -82,7 +82,7 @@ describe('lockwise bank', { timeout }, () => {
     assert.match(bank('--on', 'tasks', '--transfers', '500').stdout, /Deadlock: \d tasks wait/)
   })
 
-  it('carries out the orders of files, lists the refused ones, writes the balances', () => {
+  it('carries out the orders of files, lists the refused ones, and writes the balances', () => {
     const args = inputFiles()
     const text = bank(...args, '--strategy', 'ordered', '--out', 'out.csv')
     assert.equal(text.status, 0)
@@ -96,7 +96,7 @@ describe('lockwise bank', { timeout }, () => {
     assert.deepEqual(run.refusedOrders, [{ ...refused, reason: 'the balance is too small' }])
   })
 
-  it('prints the locks with --trace', () => {
+  it('prints the lock events with --trace', () => {
     const { stdout } = bank(
       '--trace',
       '--strategy',
@@ -111,7 +111,7 @@ describe('lockwise bank', { timeout }, () => {
     assert.match(lines[0] ?? '', /^ordered: teller [12] takes account \d first$/)
   })
 
-  it('ends with 1 when one unsafe strategy was asked for and failed', () => {
+  it('exits with 1 when one unsafe strategy was chosen and failed', () => {
     assert.equal(bank('--strategy', 'unlocked').status, 1)
     assert.equal(bank('--strategy', 'unordered').status, 1)
     assert.equal(
@@ -120,7 +120,7 @@ describe('lockwise bank', { timeout }, () => {
     )
   })
 
-  it('has no other commands', () => {
+  it('is the only command', () => {
     for (const args of [['bogus'], ['help', 'bogus']]) {
       const { status, stderr } = runNode([main, ...args])
       assert.equal(status, 2)
@@ -154,7 +154,7 @@ describe('lockwise bank', { timeout }, () => {
     [['--accounts-file', 'a.csv', '--transfers-file', 'o.csv', '--transfers', '3'], /--transfers/],
   ]
   for (const [args, message] of wrongUse) {
-    it(`ends with 2 for ${args.join(' ')}`, () => {
+    it(`exits with 2 for ${args.join(' ')}`, () => {
       const { status, stdout, stderr } = bank(...args)
       assert.equal(status, 2)
       assert.equal(stdout, '')
@@ -219,11 +219,11 @@ describe('lockwise bank', { timeout }, () => {
     assert.ok(!existsSync(join(folder, 'never.csv')))
   }
 
-  it('writes no --out onto a folder, an input, or into nowhere', () => {
+  it('refuses a folder, an input or a missing folder as --out', () => {
     const args = inputFiles()
     symlinkSync('loop', join(folder, 'loop'))
-    const places = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
-    for (const out of [...places, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
+    const paths = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
+    for (const out of [...paths, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
       const { status, stderr } = bank(...args, '--out', out)
       assert.equal(status, 2, out)
       assert.match(stderr, /^lockwise: --out [^\n]+\n$/)
@@ -236,7 +236,7 @@ describe('lockwise bank', { timeout }, () => {
     )
   })
 
-  it('keeps the mode of a file that it replaces, and takes the longest names', () => {
+  it('keeps the mode of a file that it replaces, and accepts the longest names', () => {
     const files = [file('a.csv', ACCOUNTS), file('o.csv', ORDERS)]
     const args = ['--accounts-file', 'a.csv', '--transfers-file', 'o.csv', '--strategy', 'ordered']
     assert.equal(files.length, 2)
@@ -257,7 +257,7 @@ describe('lockwise bank', { timeout }, () => {
     assert.ok(existsSync(join(folder, 'piped.csv')))
   })
 
-  it('refuses what only the bank itself can refuse, and names with control characters', () => {
+  it('refuses options that only the bank can check, and names with control characters', () => {
     const { status, stderr } = bank('--strategy', 'striped', '--stripes', '8')
     assert.equal(status, 2)
     assert.match(stderr, /^lockwise: --stripes[^\n]+\n$/)

@@ -20,8 +20,8 @@ const littleEndian = Buffer.from(TEXT, 'utf16le')
 const bigEndian = Buffer.from(TEXT, 'utf16le').swap16()
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 /** Rows up to an offset in the file, then on line 3 a Latin-1 letter that is not valid UTF-8. */
-const upTo = (place: number): Buffer =>
-  latin1(`account,balance\nA,1\n${'x'.repeat(place - 20)}\xfc,2\n`)
+const upTo = (byte: number): Buffer =>
+  latin1(`account,balance\nA,1\n${'x'.repeat(byte - 20)}\xfc,2\n`)
 
 /** Files, with the error text that must follow their name, and the advice. */
 const files: Record<string, readonly [bytes: Buffer, said: string, advice: RegExp]> = {
@@ -76,11 +76,11 @@ const files: Record<string, readonly [bytes: Buffer, said: string, advice: RegEx
     /iconv -f WINDOWS-1252/,
   ],
   ...Object.fromEntries(
-    [65_535, 65_536, 65_537, 524_287, 524_288].map((place) => [
-      `Latin-1 at byte ${place}, beside the end of a part that is read at once`,
+    [65_535, 65_536, 65_537, 524_287, 524_288].map((byte) => [
+      `Latin-1 at byte ${byte}, beside the end of a part that is read at once`,
       [
-        upTo(place),
-        `line 3, byte ${place - 20 + 1}: expected UTF-8 text, but this looks like Windows-1252 (Latin-1): `,
+        upTo(byte),
+        `line 3, byte ${byte - 20 + 1}: expected UTF-8 text, but this looks like Windows-1252 (Latin-1): `,
         /iconv -f WINDOWS-1252/,
       ] as const,
     ]),
@@ -120,14 +120,14 @@ describe('a CSV file in another encoding', { timeout: 60_000 }, () => {
     })
   }
 
-  it('is not UTF-8 with a byte order mark, or with characters across two parts', () => {
+  it('is accepted if it is UTF-8 with a byte order mark, or with characters across two parts', () => {
     const file = join(folder, 'a.csv')
     const long = `${'x'.repeat(65_536 - 23)}€`
     writeFileSync(file, `\ufeffaccount,balance\nA,1\n${long},2\n`)
     assert.deepEqual(readAccounts(file), { names: ['A', long], balances: [100, 200] })
   })
 
-  it('gives no command with a name that a shell would read in another way', () => {
+  it('gets no suggested command if its name is special to a shell', () => {
     const file = join(folder, 'a $(b).csv')
     writeFileSync(file, littleEndian)
     assert.throws(() => readAccounts(file), /iconv -f UTF-16LE -t UTF-8 FILE > NEW\.csv/)
@@ -150,7 +150,7 @@ describe('a CSV file in another encoding', { timeout: 60_000 }, () => {
     assert.match(piped.stderr, line)
   })
 
-  it('begins where a decoder first replaces something', () => {
+  it('is detected at the byte that a decoder first replaces', () => {
     const byte = fc.oneof(fc.nat(255), fc.constantFrom(0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xf0, 0xed))
     fc.assert(
       fc.property(fc.array(byte, { maxLength: 12 }), (list) => {

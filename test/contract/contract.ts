@@ -11,6 +11,7 @@ import {
   type SlowReport,
   shared,
 } from '../../src/index.ts'
+import { until } from '../manager/tools.ts'
 
 /** A backend to test. */
 export interface Tested {
@@ -28,7 +29,7 @@ export function contractOf({ name, make }: Tested): void {
   })
 
   describe(`the contract of a backend: ${name}`, () => {
-    it('grants a free lock, and frees it when the callback’s promise has settled', async () => {
+    it('grants a free lock, and releases it when the callback’s promise settles', async () => {
       const locks = manager()
       const value = await locks.request('a', async (lock) => {
         assert.equal(lock?.name, 'a')
@@ -40,7 +41,7 @@ export function contractOf({ name, make }: Tested): void {
       await locks.close()
     })
 
-    it('frees a lock when its callback throws, at once or later', async () => {
+    it('releases a lock when its callback throws, synchronously or later', async () => {
       const locks = manager()
       const now = (): never => {
         throw new Error('now')
@@ -56,7 +57,7 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it('has freed the locks when the promise of a request settles', async () => {
+    it('has released the locks when the promise of a request settles', async () => {
       const locks = manager()
       for (let i = 0; i < 5; i++) {
         await locks.request(['a', 'b'], () => pause(1))
@@ -84,7 +85,7 @@ export function contractOf({ name, make }: Tested): void {
       assert.deepEqual(order, [0, 1, 2, 3, 4])
     })
 
-    it('grants many locks as a whole, whatever the order in which they are named', async () => {
+    it('grants many locks as a whole, in whatever order they are named', async () => {
       const locks = manager()
       const inside = new Set<string>()
       const take = (names: string[]): Promise<void> =>
@@ -101,7 +102,7 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it('does not keep a lock for a request that waits for another one', async () => {
+    it('holds no lock for a request that waits for another one', async () => {
       const locks = manager()
       const b = await locks.acquire('b')
       const both = locks.acquire(['a', 'b'], { timeoutMs: 20 })
@@ -136,7 +137,7 @@ export function contractOf({ name, make }: Tested): void {
       })
     }
 
-    it('calls back with null, or rejects and names the holder, where ifAvailable finds a lock taken', async () => {
+    it('calls back with null, or rejects and names the holder, where ifAvailable finds a lock held', async () => {
       const locks = manager()
       const guard = await locks.acquire('a', { label: 'the holder' })
       assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
@@ -150,7 +151,7 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it('answers at once whether a lock could be taken', unless(!!tryAcquire, 'tryAcquire'), () => {
+    it('returns from tryAcquire() at once', unless(!!tryAcquire, 'tryAcquire'), () => {
       const locks = manager()
       const guard = locks.tryAcquire(['a', 'b'])
       assert.ok(guard)
@@ -166,7 +167,7 @@ export function contractOf({ name, make }: Tested): void {
       })
     }
 
-    it('gives a wait up after its time, and names the holder', async () => {
+    it('rejects a waiting request after timeoutMs, and names the holder', async () => {
       const locks = manager()
       const guard = await locks.acquire('a', { label: 'the holder' })
       await assert.rejects(
@@ -192,7 +193,7 @@ export function contractOf({ name, make }: Tested): void {
       await between
     })
 
-    it('gives a request no time that has none, and grants it what is free', async () => {
+    it('grants free locks with timeoutMs: 0, and rejects other requests at once', async () => {
       const locks = manager()
       const guard = await locks.acquire('a', { timeoutMs: 0, label: 'the holder' })
       await assert.rejects(locks.acquire('a', { timeoutMs: 0 }), {
@@ -205,7 +206,7 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it('frees the locks of a guard before its disposal is over, also after release()', async () => {
+    it('releases the locks of a guard before its disposal ends, also after release()', async () => {
       const locks = manager()
       const guard = await locks.acquire('a')
       guard.release()
@@ -213,7 +214,7 @@ export function contractOf({ name, make }: Tested): void {
       assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock?.name), 'a')
     })
 
-    it('gives a wait up when its signal aborts, at every moment of the wait', async () => {
+    it('rejects a waiting request when its signal aborts, at every moment of the wait', async () => {
       const locks = manager()
       for (let moment = 0; moment < 12; moment++) {
         const guard = await locks.acquire('a')
@@ -231,7 +232,7 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it('frees the locks of a guard once', async () => {
+    it('releases the locks of a guard once', async () => {
       const locks = manager()
       const guard = await locks.acquire(['a', 'b'])
       const waiting = locks.acquire('a')
@@ -243,7 +244,7 @@ export function contractOf({ name, make }: Tested): void {
       await next[Symbol.asyncDispose]()
     })
 
-    it('lets a request steal', unless(supports.steal, 'stealing'), async () => {
+    it('lets a request steal a lock', unless(supports.steal, 'stealing'), async () => {
       const locks = manager()
       const lost = locks.request('a', { label: 'victim' }, async (lock) => {
         const { signal } = lock as unknown as { signal: AbortSignal }
@@ -269,7 +270,7 @@ export function contractOf({ name, make }: Tested): void {
       })
     }
 
-    it('says who holds and who waits', async () => {
+    it('lists holders and waiters in query()', async () => {
       const locks = manager()
       const guard = await locks.acquire(['a', 'b'], { label: 'the holder' })
       const waiting = locks.request('b', { label: 'the waiter' }, () => {})
@@ -290,7 +291,7 @@ export function contractOf({ name, make }: Tested): void {
       await waiting
     })
 
-    it('reports a long wait, with the root holder', async () => {
+    it('reports a long wait, and names the root holder', async () => {
       const locks = manager({ longWaitMs: 20 })
       const reports: SlowReport[] = []
       locks.on('slow', (report) => reports.push(report))
@@ -326,7 +327,7 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
     })
 
-    it('lets a nested request pass those that wait for its holder', async () => {
+    it('lets a nested request overtake the requests that wait for its holder', async () => {
       const locks = manager({ deadlockAfterMs: 20 })
       const waiting: Promise<unknown>[] = []
       await locks.request('a', async () => {
@@ -351,7 +352,7 @@ export function contractOf({ name, make }: Tested): void {
       await early.close()
     })
 
-    it('loses no lock, no request and no update among many at random', async () => {
+    it('loses no lock, no request and no update among many random ones', async () => {
       const locks = manager()
       const names = ['a', 'b', 'c', 'd', 'e']
       const counts = new Map(names.map((each) => [each, 0]))
@@ -389,11 +390,6 @@ export function contractOf({ name, make }: Tested): void {
 async function isIdle(locks: LockManager): Promise<void> {
   const { held, pending } = await locks.query()
   assert.deepEqual([held, pending], [[], []])
-}
-
-/** Waits until a condition holds; the test's own time limit ends it. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await pause(2)
 }
 
 /** Random numbers from 0 to 1, the same for the same seed. */

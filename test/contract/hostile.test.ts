@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { BackendHost, BackendRequest } from '../../src/backends/backend.ts'
 import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
-import { warningsOf } from '../manager/tools.ts'
+import { until, warningsOf } from '../manager/tools.ts'
 import { ToyBackend } from './toy-backend.ts'
 
 /** Returns a manager whose backend has some of its members replaced, and holds a lock. */
@@ -24,7 +24,7 @@ async function managerOf(
 const never = (): Promise<never> => new Promise(() => {})
 
 describe('a backend that fails', { timeout: 20_000 }, () => {
-  it('to say who is in the way keeps no time limit from ending a wait', async () => {
+  it('to list blockers does not keep a time limit from ending a wait', async () => {
     const rejects = (): Promise<never> => Promise.reject(new Error('no answer'))
     const throws = (): never => {
       throw new Error('no answer')
@@ -36,7 +36,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     }
   })
 
-  it('to say so for one lock silences the report of no other one', async () => {
+  it('to list the blockers of one lock suppresses no report of another lock', async () => {
     const reports: SlowReport[] = []
     const { toy, locks, end } = await managerOf({}, { longWaitMs: 30 })
     const blockers = toy.blockers.bind(toy)
@@ -44,11 +44,11 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     locks.on('slow', (report) => reports.push(report))
     const other = await locks.acquire('b', { label: 'the other holder' })
     const waits = [locks.request('a', () => {}), locks.request('b', () => {})]
-    while (!reports.some((one) => one.state === 'waiting' && one.lock === 'b')) await pause(5)
+    await until(() => reports.some((one) => one.state === 'waiting' && one.lock === 'b'))
     await Promise.all([end(), other[Symbol.asyncDispose](), ...waits])
   })
 
-  it('to have a request in its store yet keeps no wait from being reported', async () => {
+  it('to find a request in its store does not keep its wait from being reported', async () => {
     const reports: SlowReport[] = []
     const { toy, locks, end } = await managerOf({}, { longWaitMs: 30 })
     locks.on('slow', (report) => reports.push(report))
@@ -62,12 +62,12 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
       },
     })
     const waits = locks.request('a', () => {})
-    for (let i = 0; i < 100 && reports.length === 0; i++) await pause(5)
+    await until(() => reports.length > 0)
     assert.equal(reports.length, 1)
     await Promise.all([end(), waits])
   })
 
-  it('to release warns, and what the request comes to stands', async () => {
+  it('to release causes a warning, and the request keeps its result', async () => {
     const warnings = await warningsOf(async () => {
       const release = (): Promise<never> => Promise.reject(new Error('connection reset'))
       const { locks, end } = await managerOf({ release })
@@ -89,7 +89,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     )
   })
 
-  it('to cancel leaves nobody waiting who has given up', async () => {
+  it('to cancel leaves no aborted request waiting', async () => {
     const cancel = (): never => {
       throw new Error('not connected')
     }
@@ -105,7 +105,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
     })
   })
 
-  it('to acquire is not asked to cancel or to release', async () => {
+  it('to acquire receives no cancel or release', async () => {
     const calls: string[] = []
     const { toy, locks, end } = await managerOf({})
     toy.acquire = () => {
@@ -119,7 +119,7 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
 })
 
 describe('a backend that answers late', { timeout: 20_000 }, () => {
-  it('gets no request that it does not have: of owners, refused or failed ones', async () => {
+  it('receives no request of an owner that was refused or failed', async () => {
     const { toy, locks, end } = await managerOf({})
     const release = toy.release.bind(toy)
     const failures: unknown[] = []
@@ -139,7 +139,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     assert.deepEqual(failures, [])
   })
 
-  it('may ask for the proof of any request', async () => {
+  it('may request the proof of any request', async () => {
     let host: BackendHost | undefined
     class Asking extends ToyBackend {
       override attach(given: BackendHost): void {
@@ -171,7 +171,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     await end()
   })
 
-  it('can lose a grant that is on its way', async () => {
+  it('may lose a grant that has not arrived', async () => {
     const { toy, locks, end } = await managerOf({})
     const waiting = locks.request('a', () => 'granted')
     await pause(10)
@@ -181,7 +181,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     await end()
   })
 
-  it('can be stolen from by somebody whom this manager does not know', async () => {
+  it('may report a thief that this manager does not know', async () => {
     const { toy, locks } = await managerOf({})
     const by = { label: 'a thief elsewhere', since: 0, callSite: 'main (other.js:1:2)' }
     const lost = locks.request('b', { label: 'victim' }, async (lock) => {
@@ -199,7 +199,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     })
   })
 
-  it('knows the manager’s own time limit', async () => {
+  it('learns the manager’s own time limit', async () => {
     const { toy, locks, end } = await managerOf({}, { timeoutMs: 5000 })
     const waiting = locks.request('a', () => {})
     await pause(10)

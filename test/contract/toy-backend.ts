@@ -51,7 +51,7 @@ export class ToyBackend implements Backend {
     later(() => {
       if (this.#gone.delete(request)) return
       const entry: Entry = { request, isGranted: false }
-      this.#entries.splice(this.#placeOf(request), 0, entry)
+      this.#entries.splice(this.#indexFor(request), 0, entry)
       this.#grant()
       if (entry.isGranted) return
       if (request.ifAvailable) {
@@ -191,7 +191,7 @@ export class ToyBackend implements Backend {
   }
 
   /** The index of a new entry: the end, or for a nested one, before the first that waits for its holder. */
-  #placeOf(request: BackendRequest): number {
+  #indexFor(request: BackendRequest): number {
     const holders = around(request)
     const first = this.#entries.findIndex(
       (entry) =>

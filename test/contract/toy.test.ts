@@ -12,7 +12,7 @@ const used = new Set<string>()
 
 contractOf({ name: 'a toy that answers late', make: () => recording(new ToyBackend(), used) })
 
-it('lets a request that has lost its lock know', async () => {
+it('a request learns that it has lost its lock', async () => {
   const toy = new ToyBackend()
   const locks = new LockManager({ backend: toy })
   let reason: unknown
@@ -33,7 +33,7 @@ it('lets a request that has lost its lock know', async () => {
   await locks.request('a', { timeoutMs: 1000 }, () => {})
 })
 
-it('rejects a waiting request with the error that its store has for it', async () => {
+it('a waiting request is rejected with the error of its store', async () => {
   const toy = new ToyBackend()
   const locks = new LockManager({ backend: toy })
   const guard = await locks.acquire('a')
@@ -44,7 +44,7 @@ it('rejects a waiting request with the error that its store has for it', async (
   await guard[Symbol.asyncDispose]()
 })
 
-it('waits for the release of a guard', async () => {
+it('the disposal of a guard waits for its release', async () => {
   const toy = new ToyBackend()
   const locks = new LockManager({ backend: toy })
   const guard = await locks.acquire('a')

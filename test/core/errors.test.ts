@@ -65,14 +65,14 @@ it('every error has its name, its code and a stack, and is a LockwiseError', () 
   }
 })
 
-it('a deadlock error says who holds what and carries the report', () => {
+it('a deadlock error lists holders and locks, and carries the report', () => {
   const error = new DeadlockError(report)
   assert.equal(error.code, 'LOCK_DEADLOCK')
   assert.equal(error.report, report)
   assert.match(error.message, /b holds 4, waits for 3; a holds 3, waits for 4/)
 })
 
-it('a deadlock error of one member says what to change, and who holds the lock', () => {
+it('a deadlock error of one member advises what to change, and names the holder of the lock', () => {
   const [member] = report.cycle
   const own = {
     ...(member as DeadlockReport['cycle'][0]),
@@ -90,7 +90,7 @@ it('a deadlock error of one member says what to change, and who holds the lock',
   )
 })
 
-it('an error begins its stack with its name, where it was made too', () => {
+it('an error begins its stack with its name and its call site', () => {
   assert.match(new LockTimeoutError('too long').stack ?? '', /^LockTimeoutError: too long\n/)
   assert.match(new DeadlockError(report).stack ?? '', /^DeadlockError: deadlock of 2/)
 })
@@ -106,7 +106,7 @@ it('toJSON() has all of an error, and survives a clone and JSON', () => {
   assert.equal('abandoned' in new OwnerDiedError('it died').toJSON(), false)
 })
 
-it('isLockwiseError() knows ours, of other copies, as plain data and cloned', () => {
+it('isLockwiseError() accepts errors of other copies, as plain data and cloned', () => {
   const error: unknown = new DeadlockError(report)
   assert.ok(isLockwiseError(error) && error.code === 'LOCK_DEADLOCK' && error.report === report)
   class Other extends Error {
@@ -128,7 +128,7 @@ it('isLockwiseError() knows ours, of other copies, as plain data and cloned', ()
   }
 })
 
-it('isLockwiseError() knows no others, whatever they do', () => {
+it('isLockwiseError() refuses all other values, however they behave', () => {
   const throws = new Proxy(new Error('x'), { get: () => assert.fail('read') })
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()
@@ -149,7 +149,7 @@ it('isLockwiseError() knows no others, whatever they do', () => {
   }
 })
 
-it('relabels locks, and nothing else', () => {
+it('relabelLocks() changes the lock labels only', () => {
   const renamed = relabelLocks(report, (lock) => `account:${lock}`)
   assert.deepEqual(
     renamed.cycle.map(({ holds, waitsFor }) => [holds, waitsFor]),

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type LongWaitReport, SharedLocks } from '../../src/backends/threads/index.ts'
 import { DeadlockError, LockManager, type Report, type SlowReport } from '../../src/index.ts'
-import { gate, holder, pause, rounds, settle, watched } from '../manager/tools.ts'
+import { gate, holder, pause, rounds, settle, until, watched } from '../manager/tools.ts'
 import { mustBePlain } from './reports.ts'
 
-describe('a report is plain data, with its kind and version', { timeout: 20_000 }, () => {
+describe('a report of plain data with its kind and version', { timeout: 20_000 }, () => {
   for (const callSites of ['always', 'never'] as const) {
-    it(`of a deadlock of tasks, with rejection and without (callSites: ${callSites})`, async () => {
+    it(`describes a deadlock of tasks, with rejection and without (callSites: ${callSites})`, async () => {
       const { locks, reports } = watched({ callSites })
       const nest = (one: string, other: string): Promise<unknown> =>
         locks.request(one, { mode: 'shared' }, async () => {
@@ -41,7 +41,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
   }
 
   for (const order of ['ascending', 'free'] as const) {
-    it(`of a thread or task that waits for itself (order: ${order})`, async () => {
+    it(`describes a thread or task that waits for itself (order: ${order})`, async () => {
       const locks = SharedLocks.create({ count: 4, order, label: 'me' })
       const reports: Report[] = []
       const note = ({ report }: DeadlockError): unknown => reports.push(report)
@@ -60,7 +60,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
     })
   }
 
-  it('of orders that contradict each other', async () => {
+  it('describes orders that contradict each other', async () => {
     for (const callSites of ['always', 'never'] as const) {
       const locks = new LockManager({ callSites })
       const reports: Report[] = []
@@ -79,7 +79,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
     }
   })
 
-  it('of a holding and of a wait that last too long', async () => {
+  it('describes a holding and a wait that last too long', async () => {
     const locks = new LockManager({ longWaitMs: 5, trackOrder: false })
     const reports: SlowReport[] = []
     const states = (): Set<string> => new Set(reports.map(({ state }) => state))
@@ -91,7 +91,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
       locks.request('a', () => {}),
       locks.acquire('c', { label: 'task' }).then((second) => second.release()),
     ]
-    while (states().size < 2) await pause(5)
+    await until(() => states().size === 2)
     await pause(20)
     guard.release()
     await end()
@@ -102,7 +102,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
     assert.ok(reports.some((one) => one.state === 'waiting' && one.holders[0]?.nested))
   })
 
-  it('of a wait for a lock in shared memory, and of one for an owner', async () => {
+  it('describes a wait for a lock in shared memory, and one for an owner', async () => {
     const reports: LongWaitReport[] = []
     const onLongWait = (report: LongWaitReport): unknown => reports.push(report)
     const locks = SharedLocks.create({
@@ -118,7 +118,7 @@ describe('a report is plain data, with its kind and version', { timeout: 20_000 
       locks.holdAsync([1], () => {}),
       locks.holdAsync([2], () => {}),
     ]
-    while (new Set(reports.map(({ resource }) => resource)).size < 2) await pause(5)
+    await until(() => new Set(reports.map(({ resource }) => resource)).size === 2)
     end.open()
     await Promise.all(all)
     for (const report of reports) mustBePlain(report)

@@ -8,7 +8,7 @@ describe('similar reports', () => {
   const times = (count: number, work: (i: number) => number): number[] =>
     Array.from({ length: count }, (_, i) => work(i))
 
-  it('are those of the same lines and classes', () => {
+  it('have the same lines and classes', () => {
     const similar = new SimilarReports(100)
     assert.deepEqual(
       times(3, () => similar.add('at one', 'a')),
@@ -18,7 +18,7 @@ describe('similar reports', () => {
     assert.equal(similar.add('at another', 'a'), 0)
   })
 
-  it('are those of the same lines where these meet many classes', () => {
+  it('have the same lines where these meet many classes', () => {
     const similar = new SimilarReports(100)
     assert.deepEqual(
       times(8, (i) => similar.add('at one', `${i}`)),
@@ -28,12 +28,12 @@ describe('similar reports', () => {
     assert.equal(similar.add('at another', '8'), 0)
   })
 
-  it('of lines that are not known are distinguished by more classes', () => {
+  it('are distinguished by more classes where lines are not known', () => {
     const similar = new SimilarReports(1000)
     assert.deepEqual(times(102, (i) => similar.add('', `${i}`)).slice(99), [0, 100, 101])
   })
 
-  it('are all those beyond the greatest number of kinds', () => {
+  it('include all kinds beyond the greatest number', () => {
     const similar = new SimilarReports(10)
     const counts = times(30, (i) => similar.add(`at line ${i}`, 'a'))
     assert.deepEqual(counts.slice(0, 10), Array(10).fill(0))

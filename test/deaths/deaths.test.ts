@@ -16,23 +16,23 @@ describe('a bank whose tellers are killed', { timeout: 300_000 }, () => {
       const result = await runDeaths({ strategy, accounts, kills: 10, repairs: true })
       assert.equal(result.failedAudits, 0)
       assert.equal(result.totalAfter, result.totalBefore)
-      assert.equal(result.told, 0)
+      assert.equal(result.reported, 0)
       assert.equal(result.holding, 10)
       assert.ok(result.audits > 0 && result.transfers > 0 && result.undone >= 3)
     })
   }
 
-  it('tells of every abandoned lock where nobody repairs', async () => {
+  it('reports every abandoned lock without repairs', async () => {
     const options = { strategy: 'ordered', accounts: 1000, kills: 10, repairs: false } as const
     const result = await runDeaths(options)
-    assert.ok(result.told > 0)
+    assert.ok(result.reported > 0)
     assert.equal(result.undone, 0)
   })
 })
 
 describe('threads that are killed while they wait', { timeout: 300_000 }, () => {
   for (const memory of ['wasm', 'buffer'] as const) {
-    it(`keep nobody waiting (${memory})`, async () => {
+    it(`keep no other thread waiting (${memory})`, async () => {
       const { waiting, justWoken, longestMs } = await runWaiters(20, memory)
       assert.deepEqual([waiting, justWoken], [10, 10])
       assert.ok(longestMs < 5000, `${longestMs} ms`)

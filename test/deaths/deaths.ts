@@ -31,7 +31,7 @@ export interface DeathsResult {
   /** Half-done transfers that were found and undone. */
   readonly undone: number
   /** The number of calls that reported a dead owner. */
-  readonly told: number
+  readonly reported: number
   readonly totalBefore: number
   readonly totalAfter: number
   readonly seconds: number
@@ -68,7 +68,7 @@ export async function runDeaths(options: DeathsOptions): Promise<DeathsResult> {
     Atomics.store(words, WORD.holds, 0)
     // In turn: one that stops with a lock taken, one at any point, one with a transfer half done.
     Atomics.store(words, WORD.freeze, kill % 3 === 0 ? 1 : 0)
-    const victim = start(kill % 3 === 2 && repairs ? 'is killed half way' : 'is killed', 100 + kill)
+    const victim = start(kill % 3 === 2 && repairs ? 'is killed midway' : 'is killed', 100 + kill)
     const ended = once(victim, 'exit')
     while (Atomics.load(words, WORD.holds) === 0) await new Promise(setImmediate)
     holding += Atomics.load(words, WORD.holds)
@@ -88,7 +88,7 @@ export async function runDeaths(options: DeathsOptions): Promise<DeathsResult> {
     audits: sum(({ audits }) => audits),
     failedAudits: sum(({ failedAudits }) => failedAudits),
     undone: sum(({ undone }) => undone) + (repairs ? undoneBy(bank) : 0),
-    told: sum(({ told }) => told),
+    reported: sum(({ reported }) => reported),
     totalBefore: total,
     totalAfter: bank.balances().reduce((all, balance) => all + balance, 0),
     seconds,

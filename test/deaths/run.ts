@@ -23,7 +23,7 @@ if (values.settings) {
 /** The duration of the torture, per kill. */
 const SECONDS_PER_KILL = 0.06
 const kills = Number(positionals[0] ?? 1000)
-let sound = true
+let isConsistent = true
 
 for (const [strategy, accounts, repairs] of [
   ['ordered', 20, true],
@@ -47,7 +47,7 @@ for (const [strategy, accounts, repairs] of [
   for (const [name, value] of Object.entries(counts)) console.log(`  ${name.padEnd(10)} ${value}`)
   console.log(`  failed audits ${failedAudits}; total ${totalBefore} before, ${totalAfter} after`)
   console.log(`  ${seconds.toFixed(1)} s`)
-  if (repairs && (failedAudits > 0 || totalBefore !== totalAfter)) sound = false
+  if (repairs && (failedAudits > 0 || totalBefore !== totalAfter)) isConsistent = false
 }
 // Order 'free', readers and tasks, killed at any point.
 for (const memory of ['wasm', 'buffer'] as const) {
@@ -56,7 +56,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
   const { acquisitions, repairs, violations, hangs, ...result } = await torture(options)
   console.log(`anything at once (${memory}, seed ${seed}), ${result.kills} killed:`)
   console.log(`  ${acquisitions} acquisitions, ${repairs} repairs, ${violations} violations`)
-  if (violations + hangs > 0) sound = false
+  if (violations + hangs > 0) isConsistent = false
 }
 const { waiting, justWoken, medianMs, longestMs } = await runWaiters(kills, 'wasm', (done) => {
   if (process.stderr.isTTY) process.stderr.write(`\rwaiters: ${done} of ${kills} killed `)
@@ -68,4 +68,4 @@ console.log(
 console.log(
   `  the lock had its next holder after ${medianMs.toFixed(1)} ms, at most ${longestMs.toFixed(1)} ms`,
 )
-process.exitCode = sound ? 0 : 1
+process.exitCode = isConsistent ? 0 : 1

@@ -21,7 +21,7 @@ const skip = existsSync('/proc/thread-self') ? false : 'needs /proc'
 
 describe('a death while the main thread blocks', { timeout: 300_000, skip }, () => {
   for (const setting of SETTINGS) {
-    it(`is seen: ${setting.name}`, () => {
+    it(`is seen with the setting: ${setting.name}`, () => {
       for (const memory of ['wasm', 'buffer'] as const) {
         const ended = runSetting(THIS_NODE, setting, { deaths: 2, memory })
         assert.ok(ended)
@@ -32,7 +32,7 @@ describe('a death while the main thread blocks', { timeout: 300_000, skip }, () 
     })
   }
 
-  it('that nothing can show is warned of, once a thread, by the thread itself', () => {
+  it('causes one warning a thread, from that thread, where nothing can show it', () => {
     const main = `
       import { Worker } from 'node:worker_threads'
       import { SharedLocks } from '${THREADS}'
@@ -50,7 +50,7 @@ describe('a death while the main thread blocks', { timeout: 300_000, skip }, () 
     assert.match(stderr, /cannot see whether this one has ended: neither can \/proc\/thread-self/)
   })
 
-  it('that nothing can show is warned of, also where the main thread never runs its event loop', () => {
+  it('causes a warning where nothing can show it and the main thread never runs its event loop', () => {
     const { stderr, stdout } = runBlocking([`--allow-fs-read=${ROOT}*`], true)
     assert.match(stderr, /LockwiseWarning: .*neither can \/proc\/thread-self/)
     assert.equal(stdout, 'LOCK_TIMEOUT\n')

@@ -11,7 +11,7 @@ import { WORD } from './deaths.ts'
 export interface TellerData {
   readonly bank: BankHandle
   readonly words: Int32Array
-  readonly role: 'transfers' | 'audits' | 'is killed' | 'is killed half way'
+  readonly role: 'transfers' | 'audits' | 'is killed' | 'is killed midway'
   readonly seed: number
   readonly total: number
 }
@@ -22,7 +22,7 @@ export interface SurvivorEnd {
   readonly audits: number
   readonly failedAudits: number
   readonly undone: number
-  readonly told: number
+  readonly reported: number
 }
 
 const { bank: handle, words, role, seed, total } = workerData as TellerData
@@ -32,8 +32,8 @@ const bank = Bank.open(handle, {
 })
 // A victim sleeps between debit and credit, so many victims die there.
 bank.slowly = role === 'is killed'
-if (role === 'is killed half way') standStillHalfWay()
-const end = { transfers: 0, audits: 0, failedAudits: 0, undone: 0, told: 0 }
+if (role === 'is killed midway') stopMidway()
+const end = { transfers: 0, audits: 0, failedAudits: 0, undone: 0, reported: 0 }
 let state = seed + 1
 
 while (role === 'is killed' || Atomics.load(words, WORD.stop) === 0) {
@@ -42,7 +42,7 @@ while (role === 'is killed' || Atomics.load(words, WORD.stop) === 0) {
     else transfer()
   } catch (error) {
     if (!(error instanceof OwnerDiedError)) throw error
-    end.told++
+    end.reported++
   }
 }
 end.undone = bank.undone
@@ -62,7 +62,7 @@ function audit(): void {
 }
 
 /** Debits one account and stops before it credits the other. (It avoids account 0, which can be too poor.) */
-function standStillHalfWay(): void {
+function stopMidway(): void {
   const locks = SharedLocks.open(handle.locks)
   const accounts = new Proxy(locks.view(Float64Array), {
     get: (target, index) => Reflect.get(target, index),

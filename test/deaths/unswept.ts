@@ -24,7 +24,7 @@ function unsweptAt(table: Table, lock: number): string | undefined {
   const holder = ownerIn(word)
   const kind = holder === 0 ? undefined : kindOf(table, holder)
   if (Atomics.load(table.words, at) === word) {
-    if (kind === FREE_SLOT) return `carries ${holder}, whose place is free`
+    if (kind === FREE_SLOT) return `carries ${holder}, whose slot is free`
     if (kind === DEAD_SLOT && (word & ABANDONED) === 0) return `carries ${holder}, which is dead`
   }
   for (const reader of readersOf(table, lock)) {

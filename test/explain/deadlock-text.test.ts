@@ -34,7 +34,7 @@ const crossed: DeadlockReport = {
   ],
 }
 
-it('says who holds what, waits for what, since when, where, and what to change', () => {
+it('a deadlock text lists holders, waits, ages and call sites, and advises what to change', () => {
   assert.equal(
     deadlockText(crossed),
     `Deadlock: 2 threads wait for each other in a cycle; none of them can continue.
@@ -49,7 +49,7 @@ What to change: take lock 3 and lock 4 in one request, hold([3, 4], …) or hold
   )
 })
 
-it('advises a thread that waits for itself', () => {
+it('a deadlock text advises a thread that waits for itself', () => {
   const cycle = [{ ...member, holds: [held(3, 'teller 1')], waitsFor: wanted(3) }]
   assert.match(
     deadlockText({ ...crossed, cycle }),
@@ -59,7 +59,7 @@ it('advises a thread that waits for itself', () => {
 
 const asked = { callSite: 'main (bank.js:3:4)' }
 
-it('names the request that took a lock where its label is another than the waiter’s', () => {
+it('a deadlock text names the request that took a lock where its label differs from the waiter’s', () => {
   const cycle = [
     {
       ...member,
@@ -86,7 +86,7 @@ it('names the request that took a lock where its label is another than the waite
   )
 })
 
-it('says of a member that is only suspected inside whose request it was started', () => {
+it('a deadlock text says in which request a suspected member was started', () => {
   const own = holder('a', 'outer', asked)
   const inner = holder('b', 'inner', asked)
   const waiter = (label: string): Waiter => ({ kind: 'request', id: 1, label })
@@ -115,7 +115,7 @@ it('says of a member that is only suspected inside whose request it was started'
   )
 })
 
-it('advises to ask exclusively from the start where a lock that is held shared is asked for so', () => {
+it('a deadlock text advises requesting exclusively from the start instead of upgrading', () => {
   const holds = [held('a', 'teller 1', { mode: 'shared' })]
   const upgrade = { ...member, holds, waitsFor: wanted('a') }
   for (const cycle of [
@@ -129,7 +129,7 @@ it('advises to ask exclusively from the start where a lock that is held shared i
   }
 })
 
-it('shows what could forge a line or drive a terminal as an escape', () => {
+it('a deadlock text escapes characters that could forge a line or control a terminal', () => {
   const hostile = 'x\n\u001b[2J\u202eVictim: y'
   const [first, second] = crossed.cycle as [(typeof crossed.cycle)[0], (typeof crossed.cycle)[0]]
   const text = deadlockText({
@@ -148,7 +148,7 @@ it('shows what could forge a line or drive a terminal as an escape', () => {
   assert.match(text, /x\\u000a\\u001b\[2J\\u202eVictim: y/)
 })
 
-it('writes a duration of a second or more in full, as the lines of the holders do', () => {
+it('a deadlock text gives a duration of a second or more in the same format as the holder lines', () => {
   const cycle = crossed.cycle.map((one) => ({ ...one, waitedMs: 1234 }))
   assert.match(
     deadlockText({ ...crossed, cycle }),

@@ -47,30 +47,30 @@ describe('a cycle in the order graph', () => {
       .map(({ gates, ...edge }): OrderEdge => {
         const others = gates.filter((gate) => gate !== edge.held)
         const { held, wanted } = edge
-        const told = { heldAs: held, wantedAs: wanted, label: '' }
-        return { ...edge, ...told, gates: new Set(others) }
+        const rest = { heldAs: held, wantedAs: wanted, label: '' }
+        return { ...edge, ...rest, gates: new Set(others) }
       }),
     { minLength: 1, maxLength: 9 },
   )
 
   /** Whether all requests on it could wait for each other. */
-  function isCycle(way: readonly OrderEdge[]): boolean {
-    const isClosed = way.every((edge, i) => {
-      const next = way[(i + 1) % way.length] as OrderEdge
+  function isCycle(path: readonly OrderEdge[]): boolean {
+    const isClosed = path.every((edge, i) => {
+      const next = path[(i + 1) % path.length] as OrderEdge
       return edge.wanted === next.held && !(edge.wantedShared && next.heldShared)
     })
-    const [first] = way
-    const isSimple = new Set(way.map(({ held }) => held)).size === way.length
-    const gates = [...(first?.gates ?? [])].filter((gate) => way.every((e) => e.gates.has(gate)))
+    const [first] = path
+    const isSimple = new Set(path.map(({ held }) => held)).size === path.length
+    const gates = [...(first?.gates ?? [])].filter((gate) => path.every((e) => e.gates.has(gate)))
     return isClosed && isSimple && gates.length === 0
   }
 
-  /** All paths that begin with `way` and visit no node twice. */
-  function* allWays(way: OrderEdge[], all: readonly OrderEdge[]): Generator<OrderEdge[]> {
-    yield way
+  /** All paths that begin with `path` and visit no node twice. */
+  function* allPaths(path: OrderEdge[], all: readonly OrderEdge[]): Generator<OrderEdge[]> {
+    yield path
     for (const edge of all) {
-      if (way.at(-1)?.wanted !== edge.held || way.some(({ held }) => held === edge.held)) continue
-      yield* allWays([...way, edge], all)
+      if (path.at(-1)?.wanted !== edge.held || path.some(({ held }) => held === edge.held)) continue
+      yield* allPaths([...path, edge], all)
     }
   }
 
@@ -79,26 +79,26 @@ describe('a cycle in the order graph', () => {
       steps: 10_000,
     })
 
-  it('is one, and the shortest', () => {
+  it('is a cycle, and the shortest', () => {
     fc.assert(
       fc.property(edges, (all) => {
         const found = search(all)
         if (found === undefined) return
         assert.equal(found[0], all[0])
         assert.ok(isCycle(found))
-        for (const way of allWays([all[0] as OrderEdge], all)) {
-          if (isCycle(way)) assert.ok(way.length >= found.length)
+        for (const path of allPaths([all[0] as OrderEdge], all)) {
+          if (isCycle(path)) assert.ok(path.length >= found.length)
         }
       }),
       { numRuns: 3000 },
     )
   })
 
-  it('is found where there is one, if no gate makes it go round', () => {
+  it('is found whenever one exists, if no gate prevents it', () => {
     const ungated = edges.map((all) => all.map((edge) => ({ ...edge, gates: new Set<string>() })))
     fc.assert(
       fc.property(ungated, (all) => {
-        const isOne = [...allWays([all[0] as OrderEdge], all)].some(isCycle)
+        const isOne = [...allPaths([all[0] as OrderEdge], all)].some(isCycle)
         assert.equal(search(all) !== undefined, isOne)
       }),
       { numRuns: 3000 },
@@ -107,12 +107,12 @@ describe('a cycle in the order graph', () => {
 })
 
 describe('a search in the order graph', () => {
-  it('counts each look at a gate as a step', () => {
+  it('counts each comparison of a gate as a step', () => {
     const gates = new Set(Array.from({ length: 100 }, (_, i) => `gate ${i}`))
     const edge = (from: number, to: number): OrderEdge => {
       const [held, wanted] = [`node ${from}`, `node ${to}`]
-      const told = { heldAs: held, wantedAs: wanted, label: '' }
-      return { held, wanted, ...told, gates, heldShared: false, wantedShared: false }
+      const rest = { heldAs: held, wantedAs: wanted, label: '' }
+      return { held, wanted, ...rest, gates, heldShared: false, wantedShared: false }
     }
     let looks = 0
     const edgesFrom = (node: string): OrderEdge[][] => {
@@ -126,7 +126,7 @@ describe('a search in the order graph', () => {
 })
 
 describe('the order graph', () => {
-  it('knows a lock for a gate that is held alone on every edge, and no longer where it was not', () => {
+  it('treats a lock as a gate while every edge holds it exclusively', () => {
     const graph = new OrderGraph()
     const [gate, other] = [exclusive('gate'), exclusive('other')]
     assert.equal(see(graph, [gate, other, exclusive('a:1')], [exclusive('b:1')]), 0)
@@ -134,13 +134,13 @@ describe('the order graph', () => {
     assert.equal(see(graph, [shared('gate'), other, exclusive('a:1')], [exclusive('b:1')]), 1)
   })
 
-  it('takes no lock of the class that is held for a gate between classes', () => {
+  it('ignores locks of the held class as gates between classes', () => {
     const graph = new OrderGraph()
     assert.equal(see(graph, names('a', 2), [exclusive('b')]), 0)
     assert.equal(see(graph, [exclusive('b')], names('a', 1)), 1)
   })
 
-  it('speaks of all names of a class, where a request holds and wants many', () => {
+  it('records the class where a request holds and wants many names', () => {
     const graph = new OrderGraph()
     assert.equal(see(graph, names('a', 500), names('b', 500)), 0)
     assert.equal(graph.size, 1)
@@ -150,7 +150,7 @@ describe('the order graph', () => {
     assert.equal(graph.size, 4, 'one edge for each pair of modes')
   })
 
-  it('looks at so many pairs of one request and no more, and is then done with it', () => {
+  it('compares a limited number of pairs for each request', () => {
     const graph = new OrderGraph()
     const [held, wanted] = [names('a', 1000), names('a', 1000, 1000)]
     see(graph, held, wanted)
@@ -174,7 +174,7 @@ describe('the order graph', () => {
     }
   })
 
-  it('takes cycles of other classes or call sites for others', () => {
+  it('distinguishes cycles by class and call site', () => {
     const graph = new OrderGraph()
     const cross = (cls: string, wantedAt: string, from: number): number => {
       const wisher = { ...somebody, wantedAt: () => ({ wantedAt }) }
@@ -188,14 +188,14 @@ describe('the order graph', () => {
     assert.equal(cross('account', 'at another', 20), 1)
   })
 
-  it('keeps no long names', () => {
+  it('does not store long names', () => {
     const graph = new OrderGraph()
     const [long, short] = [exclusive('x'.repeat(257)), exclusive('y')]
     assert.ok(graph.isKnown([long], [short]) && graph.isKnown([short], [long]))
     assert.ok(!graph.isKnown([exclusive('x'.repeat(256))], [short]))
   })
 
-  it('follows a way of any length, and stops growing at its limit', () => {
+  it('follows a path of any length, and stops growing at its limit', () => {
     const graph = new OrderGraph()
     for (let i = 0; i < MAX_EDGES + 10; i++) {
       assert.equal(see(graph, [exclusive(`node:${i}`)], [exclusive(`node:${i + 1}`)]), 0)

@@ -26,21 +26,21 @@ function backwards(graph: number[][]): number[][] {
   return graph.map((_, node) => graph.flatMap((row, from) => (row.includes(node) ? [from] : [])))
 }
 
-describe('ways in a graph', () => {
+describe('paths in a graph', () => {
   const ends = fc.uniqueArray(fc.nat(NODES - 1), { minLength: 1, maxLength: 2 })
 
-  it('are found where there are some, the shortest', () => {
+  it('are the shortest, and found whenever they exist', () => {
     fc.assert(
       fc.property(graphs, fc.nat(NODES - 1), ends, (graph, start, wanted) => {
         const next = (node: number): number[] => graph[node] ?? []
         const isEnd = (node: number): boolean => wanted.includes(node)
-        const way = findPath(start, isEnd, next)
-        assert.equal(way !== undefined, [...reachedFrom(graph, start)].some(isEnd))
-        if (way === undefined) return
-        assert.equal(way[0], start)
-        assert.ok(isEnd(way.at(-1) as number))
-        for (const [i, node] of way.slice(1).entries()) {
-          assert.ok(next(way[i] as number).includes(node))
+        const path = findPath(start, isEnd, next)
+        assert.equal(path !== undefined, [...reachedFrom(graph, start)].some(isEnd))
+        if (path === undefined) return
+        assert.equal(path[0], start)
+        assert.ok(isEnd(path.at(-1) as number))
+        for (const [i, node] of path.slice(1).entries()) {
+          assert.ok(next(path[i] as number).includes(node))
         }
         let steps = 0
         let front = new Set([start])
@@ -48,12 +48,12 @@ describe('ways in a graph', () => {
           front = new Set([...front].flatMap(next))
           steps++
         } while (![...front].some(isEnd))
-        assert.equal(way.length, steps + 1)
+        assert.equal(path.length, steps + 1)
       }),
     )
   })
 
-  it('are no more and no less than what each question about them says', () => {
+  it('are exactly those that each query about them reports', () => {
     fc.assert(
       fc.property(graphs, fc.nat(NODES - 1), ends, (graph, start, wanted) => {
         const next = (node: number): number[] => graph[node] ?? []
@@ -78,7 +78,7 @@ describe('ways in a graph', () => {
     )
   })
 
-  it('are looked for from both sides, until one of them is done', () => {
+  it('are searched from both ends, until one of the searches ends', () => {
     let looked = 0
     const chain =
       (ends: number) =>

@@ -55,12 +55,12 @@ export const broken: readonly Broken[] = [
   {
     what: 'table lock left out',
     changes: [['table-lock.js', '    takeTableLock(table, owner.id);\n', '']],
-    situation: 'two threads, nested both ways',
+    situation: 'two threads, nested in both orders',
   },
   {
     what: 'published wait withdrawn at a spurious wake-up',
     changes: [['acquire.js', 'wait.slept(end);', 'wait.end(); wait.slept(end);']],
-    situation: 'two threads, nested both ways',
+    situation: 'two threads, nested in both orders',
   },
   {
     what: 'clean-up that wakes only owned locks',
@@ -69,7 +69,7 @@ export const broken: readonly Broken[] = [
     situation: 'three threads, one lock, one dies',
   },
   {
-    what: 'a sleep announced to an recoverer that has gone',
+    what: 'a sleep announced to a recovering owner that has gone',
     changes: [['acquire.js', ' && !isLeft(table, seen)', '']],
     situation: 'three threads, one lock, two die, the third repairs',
     long: true,
@@ -106,7 +106,7 @@ export const broken: readonly Broken[] = [
     situation: 'a reader and a writer, one lock',
   },
   {
-    what: 'a reader that leaves and wakes nobody',
+    what: 'a reader that leaves and wakes no thread',
     changes: [
       ['readers.js', '        Atomics.notify(table.words, row);\n    }\n}\n', '    }\n}\n'],
     ],
@@ -136,7 +136,7 @@ export const broken: readonly Broken[] = [
         '{ this.#waiting(); yield { at: row, value: readers, mostMs: MAX_SLEEP_MS }; }',
       ],
     ],
-    situation: 'two who each read one lock and want the other alone',
+    situation: 'two readers of one lock each that want the other exclusively',
   },
   {
     what: 'a lock taken without the kernel, and no intent published',
@@ -144,7 +144,7 @@ export const broken: readonly Broken[] = [
       ['acquire.js', 'intend(table, owner, lock);', ''],
       ['acquire.js', 'intend(table, this.#owner, this.#lock);', ''],
     ],
-    situation: 'a holder and one who waits for it and dies, one lock',
+    situation: 'a holder and a waiter that dies, one lock',
   },
   {
     what: 'a dead reader whose bit stays',
@@ -152,11 +152,11 @@ export const broken: readonly Broken[] = [
     situation: 'a reader and a writer, one lock, the reader dies',
   },
   {
-    what: 'a pair freed by stores, and the sleep count not read again',
+    what: 'a pair unlocked by stores, and the sleep count not read again',
     changes: [
       ['atomics-kernel.js', 'sleeps === Atomics.load(words, sleepCount >> 2) ? 0 : 15', '0'],
     ],
-    situation: 'two threads, a pair each, freed by stores',
+    situation: 'two threads, a pair each, unlocked by stores',
   },
   {
     what: 'x86: a first sleep that is long',
@@ -173,6 +173,6 @@ export const broken: readonly Broken[] = [
   {
     what: 'x86: a long sleep after one that did not end by time',
     changes: [['wait.js', 'stands && this.#hasSleptOut', 'stands']],
-    situation: 'x86: a pair, one of its locks, and a wake-up that means nobody',
+    situation: 'x86: a pair, one of its locks, and a spurious wake-up',
   },
 ]

@@ -65,16 +65,16 @@ export const NO_SHORT_SLEEP: readonly Change[] = [
 ]
 
 /** `unlock2` of kernel.wat, which unlocks a pair by stores: the same algorithm in the `Atomics` kernel. */
-export const FREED_BY_STORES: readonly Change[] = freedBy(
+export const UNLOCKED_BY_STORES: readonly Change[] = unlockedBy(
   'Atomics.store(words, high >> 2, 0); Atomics.store(words, low >> 2, 0)',
 )
 
 /** `unlock2TotalStoreOrder` of kernel.wat. On an x86, a plain load is like an atomic one. */
-export const FREED_BY_PLAIN_STORES: readonly Change[] = freedBy(
+export const UNLOCKED_BY_PLAIN_STORES: readonly Change[] = unlockedBy(
   'words[high >> 2] = 0; words[low >> 2] = 0',
 )
 
-function freedBy(stores: string): readonly Change[] {
+function unlockedBy(stores: string): readonly Change[] {
   return [
     ['atomics-kernel.js', 'const { me, ascending,', 'const { me, sleepCount, ascending,'],
     [

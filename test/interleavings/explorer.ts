@@ -59,10 +59,10 @@ export interface World {
   /** Repairs what a dead thread left: no live thread may be behind these locks. */
   repairs(locks: readonly number[]): void
   /** Stores a number that all threads can read. */
-  note(place: number, value: number): void
-  noted(place: number): number
-  /** Blocks until the number noted at `place` is not 0. */
-  awaitNote(place: number): void
+  note(index: number, value: number): void
+  noted(index: number): number
+  /** Blocks until the number noted at `index` is not 0. */
+  awaitNote(index: number): void
   /** Blocks until `count` threads have died, and returns the last of them. */
   awaitDeath(count: number): number
   /** Sets the final outcome of this thread. */
@@ -77,7 +77,7 @@ export interface Explored {
   readonly schedules: number
   readonly seconds: number
   /** The first fault, and a shortest path to it. */
-  readonly fault: { readonly what: string; readonly way: readonly string[] } | undefined
+  readonly fault: { readonly what: string; readonly path: readonly string[] } | undefined
 }
 
 type Answer = number | string
@@ -225,7 +225,7 @@ export class Explorer<Context> {
       }
     } catch (error) {
       if (!(error instanceof Fault)) throw error
-      fault = { what: error.message, way: wayOf(error.trace) }
+      fault = { what: error.message, path: pathOf(error.trace) }
     } finally {
       Object.assign(globalThis, real)
       Error.stackTraceLimit = stackTraceLimit
@@ -301,8 +301,8 @@ export class Explorer<Context> {
     if (pending.startsWith(AWAITS_DEATH))
       return Number(pending.slice(AWAITS_DEATH.length)) > dead.length
     if (!pending.startsWith(AWAITS_NOTE)) return false
-    const place = placeOf(1000 + Number(pending.slice(AWAITS_NOTE.length)))
-    return memory[this.#cell(place)] === 0
+    const index = indexOf(1000 + Number(pending.slice(AWAITS_NOTE.length)))
+    return memory[this.#cell(index)] === 0
   }
 
   #checkEnd(state: State): void {
@@ -488,32 +488,32 @@ export class Explorer<Context> {
   /** The operations that the explored threads use. */
   readonly world: World = {
     inside: (locks) => {
-      for (const lock of locks) this.#enter(lock, this.#plain(placeOf(lock)))
+      for (const lock of locks) this.#enter(lock, this.#plain(indexOf(lock)))
       this.#operation('is at work', () => 0)
-      for (const lock of locks) this.#plain(placeOf(lock), 0)
+      for (const lock of locks) this.#plain(indexOf(lock), 0)
     },
     looks: (locks) => {
       for (const lock of locks) {
-        const others = this.#plain(placeOf(lock))
+        const others = this.#plain(indexOf(lock))
         if (others < LEAST_READER) this.#refuseOther(lock, others)
-        this.#plain(placeOf(lock), others | (LEAST_READER << this.#me))
+        this.#plain(indexOf(lock), others | (LEAST_READER << this.#me))
       }
       this.#operation('looks', () => 0)
       for (const lock of locks) {
-        this.#plain(placeOf(lock), this.#plain(placeOf(lock)) & ~(LEAST_READER << this.#me))
+        this.#plain(indexOf(lock), this.#plain(indexOf(lock)) & ~(LEAST_READER << this.#me))
       }
     },
     repairs: (locks) => {
       for (const lock of locks) {
-        const other = this.#plain(placeOf(lock))
+        const other = this.#plain(indexOf(lock))
         this.#enter(lock, other !== 0 && this.hasDied(other - 1) ? 0 : other)
       }
       this.#operation('repairs', () => 0)
-      for (const lock of locks) this.#plain(placeOf(lock), 0)
+      for (const lock of locks) this.#plain(indexOf(lock), 0)
     },
-    note: (place, value) => void this.#plain(placeOf(1000 + place), value),
-    noted: (place) => this.#plain(placeOf(1000 + place)),
-    awaitNote: (place) => void this.#operation(`${AWAITS_NOTE}${place}`, () => 0),
+    note: (index, value) => void this.#plain(indexOf(1000 + index), value),
+    noted: (index) => this.#plain(indexOf(1000 + index)),
+    awaitNote: (index) => void this.#operation(`${AWAITS_NOTE}${index}`, () => 0),
     awaitDeath: (count) =>
       this.#operation(
         `${AWAITS_DEATH}${count}`,
@@ -529,7 +529,7 @@ export class Explorer<Context> {
 
   #enter(lock: number, others: number): void {
     this.#refuseOther(lock, this.#alive(others))
-    this.#plain(placeOf(lock), this.#me + 1)
+    this.#plain(indexOf(lock), this.#me + 1)
   }
 
   #refuseOther(lock: number, others: number): void {
@@ -626,7 +626,7 @@ function die(state: State, thread: number): State {
 }
 
 /** The index at which the model keeps values that no typed array has. */
-function placeOf(number: number): number {
+function indexOf(number: number): number {
   return -1 - number
 }
 
@@ -645,10 +645,10 @@ function tracedTo(trace: Trace | undefined, error: unknown): Fault {
   return fault
 }
 
-function wayOf(trace: Trace | undefined): string[] {
-  const way: string[] = []
-  for (let step = trace; step; step = step.before) way.unshift(step.text)
-  return way
+function pathOf(trace: Trace | undefined): string[] {
+  const path: string[] = []
+  for (let step = trace; step; step = step.before) path.unshift(step.text)
+  return path
 }
 
 /** Combines two hashes of 32 and 21 bits in one number. */

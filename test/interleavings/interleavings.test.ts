@@ -8,10 +8,10 @@ import { broken } from './broken.ts'
 import { loadCode } from './code.ts'
 import { situationNamed, situations } from './setups.ts'
 
-describe('every interleaving', { timeout: 600_000 }, () => {
+describe('the exploration of every interleaving', { timeout: 600_000 }, () => {
   for (const { name, shows, long, changes, explorer } of situations) {
     if (long) continue
-    it(`${name}: ${shows}`, async () => {
+    it(`finds no fault with ${name}: ${shows}`, async () => {
       const code = await loadCode(changes)
       const { states, schedules, fault } = explorer(code).explore()
       code.remove()
@@ -22,12 +22,12 @@ describe('every interleaving', { timeout: 600_000 }, () => {
 
   for (const { what, changes, situation, long } of broken) {
     if (long) continue
-    it(`finds: ${what}`, async () => {
+    it(`finds the fault: ${what}`, async () => {
       const found = situationNamed(situation)
       const code = await loadCode([...found.changes, ...changes])
       const { fault } = found.explorer(code).explore()
       code.remove()
-      assert.ok(fault && fault.way.length > 3)
+      assert.ok(fault && fault.path.length > 3)
     })
   }
 })

@@ -6,9 +6,9 @@ import { HEADER_BYTES, OWNER_BYTES } from '../../src/backends/threads/layout.ts'
 import {
   type Change,
   type Code,
-  FREED_BY_PLAIN_STORES,
-  FREED_BY_STORES,
   NO_SHORT_SLEEP,
+  UNLOCKED_BY_PLAIN_STORES,
+  UNLOCKED_BY_STORES,
 } from './code.ts'
 import { Explorer, type Setup, type World } from './explorer.ts'
 
@@ -63,7 +63,7 @@ function situation(
     name,
     shows,
     ...(long && { long }),
-    changes: x86 ? [...FREED_BY_PLAIN_STORES, ...changes] : changes,
+    changes: x86 ? [...UNLOCKED_BY_PLAIN_STORES, ...changes] : changes,
     preemptions: setup.preemptions,
     explorer(code) {
       const owners = threads.length + 1
@@ -142,7 +142,7 @@ const leaves =
   }
 
 /** Works behind a lock that the thread holds, and unlocks it. */
-const frees =
+const unlocks =
   (a: number): Thread =>
   (locks, world) => {
     world.inside([a])
@@ -203,7 +203,7 @@ const inSequence =
   }
 
 /** Works behind a pair of locks that the thread holds, and unlocks them. */
-const freesPair =
+const unlocksPair =
   (a: number, b: number): Thread =>
   (locks, world) => {
     world.inside([a, b])
@@ -237,7 +237,7 @@ function taken(world: World, request: () => void, whenDeadlocked: () => void = (
     const { code } = error as { code?: string }
     if (code === 'LOCK_DEADLOCK') whenDeadlocked()
     if (code !== 'LOCK_DEADLOCK' && code !== 'LOCK_OWNER_DIED') throw error
-    world.outcome(code === 'LOCK_DEADLOCK' ? 'victim' : 'told')
+    world.outcome(code === 'LOCK_DEADLOCK' ? 'victim' : 'abandoned')
     return false
   }
 }
@@ -247,7 +247,7 @@ function mustBeBlocked(world: World, me: number, lock: number): void {
   for (let other = 0; other < 3; other++) {
     if (other !== me && world.noted(other) === 1 + lock) return
   }
-  world.fault(`${me} is told of a deadlock, but nobody holds lock ${lock} and asks for more`)
+  world.fault(`${me} gets a deadlock error, but no thread holds lock ${lock} and requests more`)
 }
 
 /** The note that says: the parent has cleaned up, or no thread has died. */
@@ -274,93 +274,91 @@ function oneVictimAtMost(outcomes: readonly string[]): void {
   assert.equal(outcomes.filter((outcome) => outcome === 'done').length, outcomes.length - victims)
 }
 
+/** The properties that several situations show. */
+const EXCLUSION = 'exclusion, no lost wake-up, no deadlock'
+const WAKE_UPS = 'no lost wake-up where unlocking stores wait in store buffers'
+const READING = 'no thread reads while one writes, no lost wake-up'
+
 export const situations: readonly Situation[] = [
+  situation('two threads, a pair each', EXCLUSION, [pair(0, 1), pair(1, 0)], {
+    end: allDone,
+  }),
   situation(
-    'two threads, a pair each',
-    'exclusion, no lost wake-up, no deadlock',
+    'two threads, a pair each, unlocked by stores',
+    `${EXCLUSION}, by the algorithm of kernel.wat`,
     [pair(0, 1), pair(1, 0)],
-    {
-      end: allDone,
-    },
+    { changes: UNLOCKED_BY_STORES, end: allDone },
   ),
   situation(
-    'two threads, a pair each, freed by stores',
-    'the same for what kernel.wat does',
-    [pair(0, 1), pair(1, 0)],
-    { changes: FREED_BY_STORES, end: allDone },
-  ),
-  situation(
-    'three threads, a pair and its locks, freed by stores',
-    'the same',
+    'three threads, a pair and its locks, unlocked by stores',
+    EXCLUSION,
     [pair(0, 1), one(0), one(1)],
-    { preemptions: 3, changes: FREED_BY_STORES, end: allDone },
+    { preemptions: 3, changes: UNLOCKED_BY_STORES, end: allDone },
     true,
   ),
   situation(
     'three threads, one lock',
-    'the same',
+    EXCLUSION,
     [one(0), one(0), one(0)],
     { preemptions: 3, end: allDone },
     true,
   ),
   situation(
     'three threads, one pair',
-    'the same',
+    EXCLUSION,
     [pair(0, 1), pair(1, 0), pair(0, 1)],
     { preemptions: 3, end: allDone },
     true,
   ),
-  situation(
-    'x86: a pair and one of its locks',
-    'no lost wake-up where freeing stores wait in store buffers',
-    [pair(0, 1), one(0)],
-    { x86: true, end: allDone },
-  ),
-  situation('x86: two threads, a pair each', 'the same', [pair(0, 1), pair(1, 0)], {
+  situation('x86: a pair and one of its locks', WAKE_UPS, [pair(0, 1), one(0)], {
+    x86: true,
+    end: allDone,
+  }),
+  situation('x86: two threads, a pair each', WAKE_UPS, [pair(0, 1), pair(1, 0)], {
     x86: true,
     end: allDone,
   }),
   situation(
     'x86: a pair twice and one of its locks',
-    'the same',
+    WAKE_UPS,
     [andThen(pair(0, 1), pair(0, 1)), one(0)],
     { x86: true, end: allDone },
     true,
   ),
   situation(
     'x86: a pair and its locks',
-    'the same',
+    WAKE_UPS,
     [pair(0, 1), one(0), one(1)],
     { preemptions: 2, x86: true, end: allDone },
     true,
   ),
-  situation('x86: a pair and a reader', 'the same', [pair(0, 1), reads(0)], {
+  situation('x86: a pair and a reader', WAKE_UPS, [pair(0, 1), reads(0)], {
     x86: true,
     end: allDone,
   }),
   situation(
-    'x86: a pair, one of its locks, and a wake-up that means nobody',
-    'the same',
+    'x86: a pair, one of its locks, and a spurious wake-up',
+    WAKE_UPS,
     [pair(0, 1), one(0), wakesSpuriously(0)],
     { x86: true, end: allDone },
   ),
   situation(
-    'x86: a pair is freed and taken again while two of one lock come',
-    'the same, also for one that relies on what the other has announced',
-    [andThen(freesPair(0, 1), pair(0, 1)), one(0), one(0)],
+    'x86: a pair is unlocked and taken again while two of one lock come',
+    `${WAKE_UPS}, also if one thread relies on the announcement of the other`,
+    [andThen(unlocksPair(0, 1), pair(0, 1)), one(0), one(0)],
     { preemptions: 1, x86: true, holding: (me) => (me === 0 ? [0, 1] : []), end: allDone },
     true,
   ),
   situation(
-    'x86: a pair is freed while a reader and a writer come',
-    'the same',
-    [freesPair(0, 1), reads(0), one(0)],
+    'x86: a pair is unlocked while a reader and a writer come',
+    WAKE_UPS,
+    [unlocksPair(0, 1), reads(0), one(0)],
     { preemptions: 2, x86: true, holding: (me) => (me === 0 ? [0, 1] : []), end: allDone },
     true,
   ),
   situation(
-    'two threads, nested both ways',
-    'every deadlock found, one victim, none invented; a sleep of each ends by time',
+    'two threads, nested in both orders',
+    'every deadlock found, one victim, none false; a sleep of each ends by time',
     [nested(0, 1), nested(1, 0)],
     { preemptions: 2, order: 'free', timeouts: 1, end: oneVictimAtMost },
   ),
@@ -371,7 +369,7 @@ export const situations: readonly Situation[] = [
     {
       preemptions: 3,
       order: 'free',
-      end: (outcomes) => assert.ok(!outcomes.includes('victim'), 'an invented deadlock'),
+      end: (outcomes) => assert.ok(!outcomes.includes('victim'), 'a false deadlock'),
     },
   ),
   situation(
@@ -382,7 +380,7 @@ export const situations: readonly Situation[] = [
   ),
   situation(
     'a ring that opens and closes again',
-    'no deadlock where there was one nearly',
+    'no deadlock where one nearly arose',
     [
       (locks, world) => {
         world.note(0, 1 + 0)
@@ -419,15 +417,15 @@ export const situations: readonly Situation[] = [
   ),
   situation(
     'two threads, a pair each, one dies',
-    'the other is done or told, never stuck',
+    'the other is done or gets an error, and never hangs',
     [pair(0, 1), pair(1, 0)],
     { preemptions: 1, mortal: [0] },
   ),
   situation(
-    'a holder and one who waits for it and dies, one lock',
-    'the lock is free or abandoned, and its next taker has it or is told',
+    'a holder and a waiter that dies, one lock',
+    'the lock is free or abandoned, and its next taker gets it or an error',
     [
-      frees(0),
+      unlocks(0),
       (locks, world, me) => {
         one(0)(locks, world, me)
         world.note(CLEARED_UP, 1)
@@ -446,7 +444,7 @@ export const situations: readonly Situation[] = [
   ),
   situation(
     'three threads, one lock, one dies',
-    'no wake-up is lost with the dead',
+    'the dead thread takes no wake-up with it',
     [one(0), one(0), one(0)],
     { preemptions: 1, mortal: [1] },
     true,
@@ -477,7 +475,7 @@ export const situations: readonly Situation[] = [
   ),
   situation(
     'three threads, one lock, two die, the third repairs',
-    'the recoverer may die too',
+    'the recovering owner may die too',
     [one(0), one(0), one(0)],
     {
       preemptions: 1,
@@ -489,40 +487,35 @@ export const situations: readonly Situation[] = [
     },
     true,
   ),
-  situation(
-    'a reader and a writer, one lock',
-    'nobody looks while someone is at work, no lost wake-up',
-    [reads(0), one(0)],
-    { end: allDone },
-  ),
+  situation('a reader and a writer, one lock', READING, [reads(0), one(0)], { end: allDone }),
   situation(
     'a reader leaves while a reader and a writer come, one lock',
-    'the same',
+    READING,
     [leaves(0), reads(0), one(0)],
     { preemptions: 3, reading: (me) => (me === 0 ? [0] : []), end: allDone },
     true,
   ),
   situation(
     'a writer leaves while two readers come, one lock',
-    'the same',
-    [frees(0), reads(0), reads(0)],
+    READING,
+    [unlocks(0), reads(0), reads(0)],
     { preemptions: 2, holding: (me) => (me === 0 ? [0] : []), end: allDone },
   ),
   situation(
     'a writer leaves while a reader and a writer come, one lock',
-    'the same',
-    [frees(0), reads(0), one(0)],
+    READING,
+    [unlocks(0), reads(0), one(0)],
     { preemptions: 2, holding: (me) => (me === 0 ? [0] : []), end: allDone },
     true,
   ),
   situation(
     'a reader leaves while two writers come, one lock',
-    'the same',
+    READING,
     [leaves(0), one(0), one(0)],
     { preemptions: 2, reading: (me) => (me === 0 ? [0] : []), end: allDone },
   ),
   situation(
-    'two who each read one lock and want the other alone',
+    'two readers of one lock each that want the other exclusively',
     'every deadlock through readers found, one victim',
     [readsAndTakes(0, 1), readsAndTakes(1, 0)],
     { preemptions: 3, order: 'free', end: oneVictimAtMost },
@@ -549,7 +542,7 @@ export const situations: readonly Situation[] = [
   ),
   situation(
     'a reader and a writer, one lock, the writer dies',
-    'the reader is done or told',
+    'the reader is done or gets an error',
     [reads(0), one(0)],
     { preemptions: 2, mortal: [1] },
   ),

@@ -6,9 +6,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holder, settle, state } from './tools.ts'
+import { holder, no, settle, state } from './tools.ts'
 
-const no = (): never => assert.fail('called')
 const free = { held: [], pending: [] }
 
 /** A signal with an earlier listener that stops its `abort` event. */
@@ -35,7 +34,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     await end()
   })
 
-  it('is heard when the earlier listener is an `onabort`, and when the signal was waited for before', async () => {
+  it('reaches a request behind an earlier `onabort`, and with a signal that was used before', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
     const { signal } = controller
@@ -57,7 +56,7 @@ describe('an abort', { timeout: 60_000 }, () => {
     await end()
   })
 
-  it('is heard by requests that share a signal with one that was granted at once', async () => {
+  it('reaches requests that share a signal with one that was granted at once', async () => {
     const locks = new LockManager()
     const { signal, abort } = stopped()
     const first = locks.request('a', { signal }, no)
@@ -100,17 +99,17 @@ describe('an abort', { timeout: 60_000 }, () => {
   it('wins over a steal before the callback began', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
-    const robbed = locks.request('a', { signal: controller.signal }, no)
+    const stolen = locks.request('a', { signal: controller.signal }, no)
     const guard = locks.acquire('b', { signal: controller.signal })
     const thieves = ['a', 'b'].map((name) => locks.request(name, { steal: true }, () => name))
     controller.abort('mine')
-    await assert.rejects(robbed, (reason) => reason === 'mine')
+    await assert.rejects(stolen, (reason) => reason === 'mine')
     await assert.rejects(guard, (reason) => reason === 'mine')
     assert.deepEqual(await Promise.all(thieves), ['a', 'b'])
     assert.deepEqual(await state(locks), free)
   })
 
-  it('comes too late after a time limit', async () => {
+  it('has no effect after a time limit', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, 'a')
     const controller = new AbortController()

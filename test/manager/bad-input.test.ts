@@ -3,12 +3,11 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { Guard, LockManager, LockUsageError } from '../../src/index.ts'
-import { holder, pause, settle, state } from './tools.ts'
+import { holder, no, pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
 const acquire = locks.acquire.bind(locks) as (...args: unknown[]) => Promise<unknown>
-const no = (): never => assert.fail('called')
 
 /** A proxy that throws on every access. */
 function revoked(): unknown {
@@ -25,7 +24,7 @@ describe('bad input', { timeout: 60_000 }, () => {
 
   const cases: [what: string, args: unknown[], message: RegExp][] = [
     ['an empty list', [[], no], /list of names is empty/],
-    ['an element that is no string', [['a', 7], no], /not 7 \(element 1\)/],
+    ['an element that is not a string', [['a', 7], no], /not 7 \(element 1\)/],
     ['a hole in the list', [['a', undefined, 'b'], no], /not undefined \(element 1\)/],
     ['a nested list', [['a', ['b']], no], /not an array \(element 1\)/],
     [
@@ -34,11 +33,11 @@ describe('bad input', { timeout: 60_000 }, () => {
       /at most 1024 locks, not 1025/,
     ],
     [
-      'a megabyte of a name',
+      'a name of a megabyte',
       ['x'.repeat(2 ** 20), no],
       /at most 65536 code units, not 1048576 \('x{40}…'\)/,
     ],
-    ['one in a list', [['a', 'x'.repeat(2 ** 20)], no], /at most 65536/],
+    ['a name of a megabyte in a list', [['a', 'x'.repeat(2 ** 20)], no], /at most 65536/],
     ['a mode without a name', [{ mode: 'shared', name: 3 }, no], /must be a string, not 3/],
     [
       'a negative timeout',
@@ -48,18 +47,18 @@ describe('bad input', { timeout: 60_000 }, () => {
     ['a timeout of NaN', ['a', { timeoutMs: Number.NaN }, no], /timeoutMs .* not NaN/],
     ['a timeout in words', ['a', { timeoutMs: '5' }, no], /timeoutMs .* not '5'/],
     ['a negative warnAfterMs', ['a', { warnAfterMs: -5 }, no], /warnAfterMs .* not -5/],
-    ['a label that is none', ['a', { label: 3 }, no], /label must be a string, not 3/],
-    ['an owner that is none', ['a', { owner: 'me' }, no], /owner must be an object or a fun.*'me'/],
+    ['an invalid label', ['a', { label: 3 }, no], /label must be a string, not 3/],
+    ['an invalid owner', ['a', { owner: 'me' }, no], /owner must be an object or a fun.*'me'/],
     ['an owner of null', ['a', { owner: null }, no], /owner must be .* not null/],
     [
       'an owner of a detached request',
       ['a', { owner: {}, detached: true }, no],
       /owner and detached exclude each other/,
     ],
-    ['a label that was revoked', ['a', { label: revoked() }, no], /label .* not an object/],
+    ['a revoked proxy as label', ['a', { label: revoked() }, no], /label .* not an object/],
   ]
   for (const [what, args, message] of cases) {
-    it(what, async () => {
+    it(`such as ${what} is refused`, async () => {
       await assert.rejects(request(...args), (error) => {
         assert.ok(error instanceof LockUsageError)
         assert.match(error.message, message)
@@ -69,7 +68,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     })
   }
 
-  it('is reported in an error that names the call and says what to write', async () => {
+  it('is reported in an error that names the call and advises what to write', async () => {
     const tryAcquire = (...args: unknown[]): unknown =>
       Reflect.apply(locks.tryAcquire as () => unknown, locks, args)
     const refuses = async (args: unknown[], message: RegExp): Promise<void> => {
@@ -100,7 +99,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
   })
 
-  it('a set, or another thing to iterate, as names', async () => {
+  it('such as a set, or another iterable, as names gets advice to spread it', async () => {
     const generator = (function* () {})()
     const later = (async function* () {})()
     const every = 'to take every name in it, write'
@@ -133,7 +132,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.equal(await request(new String('x'), (lock: { name: string }) => lock.name), 'x')
   })
 
-  it('a second name in the place of the options: suggests a list of names', async () => {
+  it('such as a second name instead of the options gets advice to pass a list of names', async () => {
     const expected = (message: string): object => ({
       name: 'TypeError',
       code: 'LOCK_USAGE',
@@ -154,7 +153,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(request('a', 5, no), expected('request: expected options, not 5'))
   })
 
-  it('a mode that is none, of a lock in a list', async () => {
+  it('such as an unknown mode of a lock in a list is refused', async () => {
     await assert.rejects(request([{ name: 'a', mode: 'read' }], no), {
       code: 'LOCK_USAGE',
       message:
@@ -162,7 +161,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     })
   })
 
-  it('an AbortController as signal: suggests its signal', async () => {
+  it('such as an AbortController as signal gets advice to pass its signal', async () => {
     const expected = {
       name: 'TypeError',
       message: 'signal must be an AbortSignal, not an AbortController: write controller.signal',
@@ -172,7 +171,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(acquire('a', { signal }), expected)
   })
 
-  it('no callback, or one in another place: says where it goes', async () => {
+  it('such as a missing or misplaced callback gets the order of the arguments', async () => {
     for (const [args, shown] of [
       [['a'], 'undefined'],
       [['a', {}], 'an object'],
@@ -185,7 +184,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
   })
 
-  it('a constructor of locks, with the code of a wrong call', async () => {
+  it('such as a call of a lock’s constructor throws with code LOCK_USAGE', async () => {
     const make = await request('a', (lock: object) => lock.constructor as new () => unknown)
     assert.throws(() => new (make as new () => unknown)(), {
       name: 'TypeError',
@@ -194,11 +193,11 @@ describe('bad input', { timeout: 60_000 }, () => {
     })
   })
 
-  it('a constructor of guards', () => {
+  it('such as a call of a guard’s constructor throws', () => {
     assert.throws(() => new (Guard as unknown as new () => unknown)(), /Illegal constructor/)
   })
 
-  it('a generator function as callback', async () => {
+  it('such as a generator function as callback is refused', async () => {
     const generators: ((...args: never[]) => unknown)[] = [
       function* () {
         yield no()
@@ -217,7 +216,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
   })
 
-  it('a list that changes while it is read', async () => {
+  it('such as a list that changes while it is read is refused', async () => {
     const list: unknown[] = [
       {
         name: 'a',
@@ -231,7 +230,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(request(list, no), { message: /not undefined \(element 1\)/ })
   })
 
-  it('a lock whose members are read once', async () => {
+  it('such as a lock with getters is read once', async () => {
     const reads: string[] = []
     const one = {
       get name() {
@@ -247,7 +246,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual([mode, reads], ['shared', ['name', 'mode']])
   })
 
-  it('what throws where a stack or a reason is read', async () => {
+  it('such as a getter that throws for a stack or a reason does no harm', async () => {
     const { prepareStackTrace } = Error
     const manager = new LockManager({ deadlockAfterMs: 0 })
     const holder = manager.tryAcquire('a')
@@ -277,7 +276,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
-  it('a `clearTimeout` that throws', async () => {
+  it('such as a `clearTimeout` that throws does no harm', async () => {
     const manager = new LockManager({ deadlockAfterMs: 40, trackOrder: false })
     const { clearTimeout } = globalThis
     const [one, two] = [new AbortController(), new AbortController()]
@@ -309,7 +308,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
-  it('a `constructor` of a promise that steals, and throws the second time', async () => {
+  it('such as a promise’s `constructor` that steals, and throws the second time, does no harm', async () => {
     const manager = new LockManager()
     let reads = 0
     const hostile = Object.defineProperty(Promise.resolve(), 'constructor', {
@@ -319,17 +318,17 @@ describe('bad input', { timeout: 60_000 }, () => {
       },
     })
     let thief: Promise<unknown> | undefined
-    const robbed = manager.request('a', () => {
+    const stolen = manager.request('a', () => {
       thief = manager.request('a', { steal: true }, () => 'stolen')
       return hostile
     })
-    await assert.rejects(robbed, { name: 'AbortError' })
+    await assert.rejects(stolen, { name: 'AbortError' })
     assert.equal(await thief, 'stolen')
     await settle()
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
-  it('a `then` of all promises that throws', async () => {
+  it('such as a `then` of all promises that throws does no harm', async () => {
     const manager = new LockManager()
     const { prototype } = Promise
     const { then } = prototype
@@ -350,7 +349,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
-  it('another Promise in the place of the first', async () => {
+  it('such as a replaced global Promise does no harm', async () => {
     const manager = new LockManager()
     const Original = globalThis.Promise
     const { end } = await holder(manager, 'a')
@@ -385,7 +384,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(manager), { held: [], pending: [] })
   })
 
-  it('a wait without an end: no time limit', async () => {
+  it('such as an infinite timeoutMs means no time limit', async () => {
     const manager = new LockManager()
     for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 31]) {
       const guard = manager.tryAcquire('a')
@@ -417,7 +416,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(async () => await bank.request(['nobody:1', 'account:1'], no), firstCall)
   })
 
-  it('is shown with what could forge a line, or drive a terminal, as an escape', async () => {
+  it('is shown with characters that could forge a line or control a terminal escaped', async () => {
     const evil = 'a\n\u001b[31mb'
     const shown = /a\\u000a\\u001b\[31mb/
     const bank = new LockManager({ order: ['x'], deadlockAfterMs: 0 })
@@ -426,9 +425,9 @@ describe('bad input', { timeout: 60_000 }, () => {
     const plain = new LockManager({ deadlockAfterMs: 0 })
     const nested = plain.request(evil, { label: evil }, (_lock, inside) => inside.request(evil, no))
     await assert.rejects(nested, shown)
-    const robbed = plain.request(evil, () => new Promise(() => {}))
+    const stolen = plain.request(evil, () => new Promise(() => {}))
     const thief = plain.request(evil, { steal: true }, () => {})
-    await Promise.all([assert.rejects(robbed, shown), thief])
+    await Promise.all([assert.rejects(stolen, shown), thief])
     const end = plain.tryAcquire(evil)
     await assert.rejects(plain.request(evil, { timeoutMs: 0 }, no), shown)
     end?.release()
@@ -437,7 +436,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     long?.release()
   })
 
-  it('options of the manager', () => {
+  it('such as a wrong option of the manager is refused', () => {
     for (const options of [
       { deadlockAfterMs: -1 },
       { deadlockAfterMs: Number.NaN },
@@ -472,7 +471,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event 'bogus', only deadlock/)
   })
 
-  it('a callback that never settles, aborted while it waits behind another', async () => {
+  it('such as a callback that never settles delays no abort and no steal', async () => {
     const own = new LockManager()
     const forever = own.request('a', () => new Promise(() => {}))
     const controller = new AbortController()
@@ -529,7 +528,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.equal(await request('a', { signal: AbortSignal.timeout(9e6) }, () => 'held'), 'held')
   })
 
-  it('a signal that was tampered with keeps no lock and calls nothing', async () => {
+  it('such as a modified signal keeps no lock and calls nothing', async () => {
     const broken = new AbortController()
     broken.signal.addEventListener = () => assert.fail('its own')
     assert.equal(await request('a', { signal: broken.signal }, () => 'held'), 'held')
@@ -566,7 +565,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     assert.equal(await waiting, 'not aborted')
   })
 
-  it('what lasts too long is told, and nothing else happens', async () => {
+  it('such as a slow callback is reported and changes nothing else', async () => {
     const own = new LockManager()
     own.on('slow', () => {})
     const steps: string[] = []

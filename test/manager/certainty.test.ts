@@ -22,7 +22,7 @@ async function holdsA(locks: LockManager, held: () => void, release: Promise<voi
 }
 
 describe('a request in a cycle', { timeout: 30_000 }, () => {
-  it('is granted when its holder ends, if a timer of the holder has made it', async () => {
+  it('is granted when its holder ends, if a timer of the holder made it', async () => {
     const { locks, kinds } = watched()
     let flushed: Promise<string> | undefined
     const end = gate()
@@ -39,7 +39,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.equal(await flushed, 'flushed')
   })
 
-  it('is granted when its holder ends, if a queue that the holder has started makes it', async () => {
+  it('is granted when its holder ends, if a queue that the holder started makes it', async () => {
     const { locks } = watched()
     const end = gate()
     const jobs: (() => Promise<unknown>)[] = []
@@ -59,7 +59,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.deepEqual(done, ['mail sent'])
   })
 
-  it('is not rejected where V8 cannot follow its promise, which has two reactions', async () => {
+  it('is not rejected if V8 cannot follow its promise, which has two reactions', async () => {
     const { locks, kinds } = watched()
     const later = gate()
     const result = locks.request('a', async () => {
@@ -76,7 +76,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.equal(outcome, undefined)
   })
 
-  it('is rejected when a later look proves what was only suspected', async () => {
+  it('is rejected when a later check proves a suspected wait', async () => {
     const { locks, kinds } = watched()
     const later = gate()
     const result = locks.request('a', async () => {
@@ -107,14 +107,14 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     await settle()
     assert.deepEqual(kinds, ['deadlock'])
     lost.open()
-    await new Promise((resolve) => setTimeout(resolve, 80))
+    await pause(80)
     assert.deepEqual(kinds, ['deadlock', 'suspected'])
     end.open()
     await holder
     assert.equal(await nested, 'granted')
   })
 
-  it('is rejected if its holder returned its promise, whatever else waits for that', async () => {
+  it('is rejected if its holder returned its promise, whatever else waits for the promise', async () => {
     const { locks } = watched()
     const result = locks.request('a', () => {
       const nested = locks.request('a', () => 'never')
@@ -127,7 +127,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     await assert.rejects(result, DeadlockError)
   })
 
-  it('is rejected if a callback around its holder waits for what its holder has started', async () => {
+  it('is rejected if a callback around its holder waits for work that its holder started', async () => {
     const { locks, kinds } = watched()
     const outer = locks.request('a', async () => {
       let flushed: Promise<void> | undefined
@@ -140,7 +140,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.equal(kinds.at(-1), 'deadlock')
   })
 
-  it('is granted if nothing waits for what its holder has started and left', async () => {
+  it('is granted if no code waits for the work that its holder started and left', async () => {
     const { locks } = watched()
     let flushed: Promise<string> | undefined
     const end = gate()
@@ -156,7 +156,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.equal(await flushed, 'flushed')
   })
 
-  it('is rejected where it is only likely, if the manager is told so', async () => {
+  it("is rejected with deadlockVictims: 'likely' if its wait is only likely", async () => {
     const { locks, reports, kinds } = watched({ deadlockVictims: 'likely' })
     const [end, asked] = [gate(), gate()]
     const errors: unknown[] = []
@@ -195,7 +195,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.ok(chain.every((call) => !/await-chain|engine\./.test(call)))
   })
 
-  it('is rejected whatever the program has set for call stacks', async () => {
+  it('is rejected whatever call stack settings the program has', async () => {
     const { stackTraceLimit, prepareStackTrace } = Error
     try {
       for (const [limit, hook] of [
@@ -269,7 +269,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.deepEqual(kinds, ['deadlock'])
   })
 
-  it('is only suspected where call stacks cannot be read', async () => {
+  it('is only suspected if call stacks cannot be read', async () => {
     const { locks, kinds } = watched({ callSites: 'never' })
     const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') as PropertyDescriptor
     const controller = new AbortController()
@@ -309,7 +309,7 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.deepEqual(await Promise.all([other, task]), ['other', 'task'])
   })
 
-  it('is suspected, not rejected, if code that nobody waits for holds the guard that closes it', async () => {
+  it('is suspected, not rejected, if code that no code awaits holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
     const [held, release] = [gate(), gate()]
     const other = holdsBWantsA(locks, held.opened)
@@ -347,7 +347,7 @@ describe('a wait queue', { timeout: 30_000 }, () => {
       })
       for (let i = 0; i < 4; i++) await settle()
       assert.deepEqual(steps, isProved ? ['nested'] : [])
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await pause(150)
       assert.deepEqual(steps, ['nested'])
       end.open()
       await Promise.all([holder, both])

@@ -6,10 +6,10 @@ import { DeadlockError, LockManager, LockTimeoutError } from '../../src/index.ts
 import { runtime } from '../../src/manager/clock.ts'
 import { holder, pause, settle } from './tools.ts'
 
-describe('under a test’s own timers', { timeout: 10_000 }, () => {
+describe('a manager under a test’s own timers', { timeout: 10_000 }, () => {
   afterEach(() => mock.timers.reset())
 
-  it('a request is late when they say so, and not before', async () => {
+  it('rejects a request after timeoutMs of these timers, and not before', async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
     const locks = new LockManager()
     const { end } = await holder(locks, 'a')
@@ -36,7 +36,7 @@ describe('under a test’s own timers', { timeout: 10_000 }, () => {
     await assert.rejects(deadlocked, DeadlockError)
   })
 
-  it('and after them requests know the time of day again', async () => {
+  it('knows the time of day again after these timers', async () => {
     mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1000 })
     const locks = new LockManager()
     await locks.request('a', () => {})
@@ -49,7 +49,7 @@ describe('under a test’s own timers', { timeout: 10_000 }, () => {
   })
 })
 
-it('no wait or holding seems to have begun before the event loop was blocked', async () => {
+it('the age of a wait or holding excludes an earlier block of the event loop', async () => {
   const real = { ...runtime }
   let at = 1_000_000
   const timers: (() => void)[] = []

@@ -10,7 +10,7 @@ import { itIfProved } from './if-proved.ts'
 import { gate, settle, watched } from './tools.ts'
 
 describe('the context of a holder', () => {
-  it('is not that of the code that asked, nor of anybody else: not even for the first request', async () => {
+  it('is not that of the requesting code or of other code, even for the first request', async () => {
     const [one, other] = [new LockManager(), new LockManager()]
     const possible: unknown[] = []
     one.on('possible', (report) => possible.push(report))
@@ -45,7 +45,7 @@ describe('the context of a holder', () => {
     await one.request('a', () => {})
   })
 
-  it('ends with the holder, for those whom it started too', async () => {
+  it('ends with the holder, also for the code that it started', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0 })
     const started = gate()
     let later: Promise<unknown> | undefined
@@ -56,7 +56,7 @@ describe('the context of a holder', () => {
     assert.equal(await later, 'held')
   })
 
-  itIfProved('nests what is asked by the scope of a holder around in the inner one', async () => {
+  itIfProved('nests requests made by the scope of an outer holder in the inner one', async () => {
     const { locks, kinds } = watched()
     const results = await Promise.allSettled([
       locks.request('a', (_lock, inside) =>
@@ -74,7 +74,7 @@ describe('the context of a holder', () => {
     assert.deepEqual(kinds, ['deadlock'])
   })
 
-  it('keeps guards and orders asked by the scope of a holder around in the inner one', async () => {
+  it('keeps guards and orders requested by the scope of an outer holder in the inner one', async () => {
     const locks = new LockManager({ order: ['a', 'b', 'c'] })
     await locks.request('a', async (_lock, outer) => {
       await outer.request('c', async () => {
@@ -90,7 +90,7 @@ describe('the context of a holder', () => {
     })
   })
 
-  it('is that of a scope where the code is in no callback inside its holder', async () => {
+  it('is that of a scope if the code is in no callback inside its holder', async () => {
     const locks = new LockManager({ order: ['a', 'b', 'c'] })
     const ended = gate()
     let other: Scope | undefined

@@ -36,7 +36,7 @@ const two = await import('./two/index.mjs')
 describe('two copies of the package', { timeout: 60_000 }, () => {
   after(() => rmSync(folder, { recursive: true, force: true }))
 
-  it('share `locks`, and know each other’s errors', () => {
+  it('share `locks`, and recognize each other’s errors', () => {
     const { out, err } = run(`${IMPORTS}
       const guard = one.locks.tryAcquire('a')
       const error = await two.locks.request('a', { timeoutMs: 0 }, () => {}).catch((e) => e)
@@ -61,7 +61,7 @@ describe('two copies of the package', { timeout: 60_000 }, () => {
     ])
   })
 
-  it('have a `locks` each, and warn once, where what they find is of no use', () => {
+  it('have a `locks` each, and warn once, if the global entry is unusable', () => {
     for (const found of ['7', '{ request() {} }', 'Object.create(null)', 'null']) {
       const { out, err } = run(`globalThis[${KEY}] = ${found}
         ${IMPORTS}
@@ -83,7 +83,7 @@ describe('two copies of the package', { timeout: 60_000 }, () => {
     assert.match(err, /LockwiseWarning/)
   })
 
-  it('have a `locks` each where nothing can be left for others', () => {
+  it('have a `locks` each if no global entry can be made', () => {
     const { out, err } = run(`Object.preventExtensions(globalThis)
       ${IMPORTS}
       console.log(one.locks !== two.locks, await two.locks.request('a', () => 'held'))`)

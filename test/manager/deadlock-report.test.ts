@@ -44,7 +44,7 @@ describe('the report of a deadlock between requests', { timeout: 20_000 }, () =>
     }
   })
 
-  it('has the call stack of the lock that the member before waits for, and of no other', async () => {
+  it('has the call stack of the lock that the previous member waits for, and of no other', async () => {
     const { cycle } = await crossed()
     const stacks = cycle.map(({ holds }) => holds.map(({ heldAt }) => heldAt !== undefined))
     assert.deepEqual(stacks, [

@@ -16,8 +16,8 @@ function warnings(stderr: string): number {
   return stderr.split('LockwiseWarning: The event loop has run empty').length - 1
 }
 
-describe('when the event loop runs empty', { timeout: 60_000 }, () => {
-  it('a warning names waiters and root holders by label, age and call site', () => {
+describe('an empty event loop', { timeout: 60_000 }, () => {
+  it('causes a warning that names waiters and root holders by label, age and call site', () => {
     const { stderr, status } = runAlone(`${FORGOTTEN}\nmain()`)
     assert.equal(status, 0)
     assert.equal(warnings(stderr), 1)
@@ -27,13 +27,13 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     )
   })
 
-  it('a warning comes before the exit for a top-level await that never settles', () => {
+  it('causes a warning before the exit for a top-level await that never settles', () => {
     const { stderr, status } = runAlone(`${FORGOTTEN}\nawait main()`)
     assert.equal(status, 13)
     assert.equal(warnings(stderr), 1)
   })
 
-  it('a warning comes with deadlines far away, and once for the same waits', () => {
+  it('causes a warning with distant deadlines, and once for the same waits', () => {
     const { stderr, stdout } = runAlone(`${FORGOTTEN}
       main()
       let times = 0
@@ -50,7 +50,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     )
   })
 
-  it('a deadlock that is proved only then has no victim with deadlockAfterMs: Infinity', () => {
+  it('leaves a deadlock without a victim if it is proved only then, with deadlockAfterMs: Infinity', () => {
     const { stdout } = runAlone(`
       const locks = new lockwise.LockManager({ deadlockAfterMs: Infinity })
       for (const kind of ['suspected', 'deadlock'])
@@ -65,7 +65,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.equal(stdout, 'suspected false\ndeadlock false\n')
   })
 
-  it('nothing is said where nothing waits, or guards are only held', () => {
+  it('causes no warning if no request waits, or guards are only held', () => {
     const { stderr } = runAlone(`
       const { locks } = lockwise
       globalThis.guard = await locks.acquire('a')
@@ -75,7 +75,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.equal(stderr, '')
   })
 
-  it('a deadlock that was only suspected is looked at again, and its victim rejected', () => {
+  it('causes a second check of a suspected deadlock, whose victim is rejected', () => {
     const { stderr, stdout } = runAlone(`
       const { LockManager } = lockwise
       const locks = new LockManager({ deadlockAfterMs: 20 })
@@ -90,7 +90,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.equal(stderr, '')
   })
 
-  it('a deadlock that is only suspected is looked at again once, and then the warning is written', () => {
+  it('causes a second check of a deadlock that stays suspected, and then the warning', () => {
     const { stderr, stdout } = runAlone(`
       const { LockManager } = lockwise
       const locks = new LockManager({ deadlockAfterMs: 20 })
@@ -104,7 +104,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.match(stderr, /1 request waits for locks: nothing will ever grant it/)
   })
 
-  it('many waits behind one holder are a few lines', () => {
+  it('causes a few lines for many waits behind one holder', () => {
     const { stderr } = runAlone(`
       const { LockManager } = lockwise
       const locks = new LockManager({ longWaitMs: Infinity })
@@ -120,7 +120,7 @@ describe('when the event loop runs empty', { timeout: 60_000 }, () => {
     assert.ok(stderr.split('\n').length < 15, stderr)
   })
 
-  it('a manager that the program has dropped is reported, and no other is kept for long', () => {
+  it('causes a report of a manager that the program has dropped, and keeps no other for long', () => {
     const { stderr, stdout } = runAlone(`
       const { LockManager } = lockwise
       const never = () => new Promise(() => {})

@@ -30,8 +30,10 @@ function run(order: 'before' | 'after', work: string): { stdout: string; stderr:
 }
 
 for (const order of ['before', 'after'] as const) {
-  describe(`fake timers, installed ${order} lockwise is loaded`, { timeout: 300_000 }, () => {
-    it('reject the victim of a deadlock after real deadlockAfterMs', () => {
+  describe(`a manager under fake timers that are installed ${order} lockwise is loaded`, {
+    timeout: 300_000,
+  }, () => {
+    it('rejects the victim of a deadlock after deadlockAfterMs of real time', () => {
       const { stdout } = run(
         order,
         `const start = real.now()
@@ -43,7 +45,7 @@ for (const order of ['before', 'after'] as const) {
       assert.equal(stdout, 'DeadlockError true true\n')
     })
 
-    it('report a long wait, a slow holding and a leaked guard as warnings', () => {
+    it('reports a long wait, a slow holding and a leaked guard as warnings', () => {
       const { stderr } = run(
         order,
         `const locks = new LockManager({ longWaitMs: 20 })
@@ -64,7 +66,7 @@ for (const order of ['before', 'after'] as const) {
       assert.match(stderr, /LockwiseWarning: leaks: a guard of 'b' was garbage-collected/)
     })
 
-    it('call listeners', () => {
+    it('calls listeners', () => {
       const { stdout } = run(
         order,
         `const locks = new LockManager({ longWaitMs: 20, deadlockAfterMs: Infinity })
@@ -80,7 +82,7 @@ for (const order of ['before', 'after'] as const) {
   })
 }
 
-describe('mock timers of node:test, enabled before lockwise is loaded', {
+describe('a manager under mock timers of node:test that are enabled before lockwise is loaded', {
   timeout: 120_000,
 }, () => {
   const runMocked = (apis: string, work: string): string => {
@@ -100,7 +102,7 @@ describe('mock timers of node:test, enabled before lockwise is loaded', {
   }
 
   for (const apis of ['', "{ apis: ['setTimeout'] }"]) {
-    it(`reject the victim of a deadlock after real deadlockAfterMs (${apis || 'all'})`, () => {
+    it(`rejects the victim of a deadlock after deadlockAfterMs of real time (${apis || 'all'})`, () => {
       const stdout = runMocked(
         apis,
         `const start = real.now()
@@ -114,7 +116,7 @@ describe('mock timers of node:test, enabled before lockwise is loaded', {
     })
   }
 
-  it('call listeners, and keep timeoutMs for themselves', () => {
+  it('calls listeners, and measures timeoutMs by the mock timers', () => {
     const stdout = runMocked(
       '',
       `const locks = new LockManager({ longWaitMs: 20, deadlockAfterMs: Infinity })

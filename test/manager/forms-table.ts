@@ -4,7 +4,7 @@
  */
 
 import { LockManager } from '../../src/index.ts'
-import { FORMS, type FormTools, newLimit, type Verdict } from '../programs/forms.ts'
+import { FORMS, type FormTools, ignore, newLimit, type Verdict } from '../programs/forms.ts'
 import { gate, holder, pause, settle } from './tools.ts'
 
 /** A form as a row of the table. */
@@ -25,8 +25,6 @@ interface RowTools extends FormTools {
   /** Resolves when the verdict is known. */
   readonly over: Promise<void>
 }
-
-const ignore = (): void => {}
 
 async function helperOf(tools: RowTools): Promise<void> {
   await tools.ask()

@@ -102,7 +102,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     )
   })
 
-  it('of three tasks in a ring are one too', async () => {
+  it('of three tasks in a cycle are suspected too', async () => {
     const report = await reportAfter(async (locks) => {
       const [guards, all] = [[] as Guard[], gate()]
       const tasks = [['a', 'b'] as const, ['b', 'c'] as const, ['c', 'a'] as const].map(
@@ -122,7 +122,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.equal(report.guardCycle.length, 3)
   })
 
-  it('of three tasks in a ring are shown whole, by labels, functions, or only their order', async () => {
+  it('of three tasks in a cycle are all reported, by labels, functions, or their order only', async () => {
     const ring = async (
       start: (locks: LockManager, tick: (ms: number) => Promise<void>) => Promise<Guard[]>,
     ): Promise<void> => {
@@ -176,7 +176,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     })
   })
 
-  it('are none where a job is only slow: labels, or functions, differ', async () => {
+  it('are not suspected for a slow job: labels, or functions, differ', async () => {
     for (const hasLabels of [true, false]) {
       const reports = await reportsAfter(async (locks, tick) => {
         const options = (label: string): object => (hasLabels ? { label } : {})
@@ -209,7 +209,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     }
   })
 
-  it('are none where tasks that take one lock each compete for two locks', async () => {
+  it('are not suspected if tasks that take one lock each compete for two locks', async () => {
     const one = async (locks: LockManager, name: string, options?: object): Promise<Guard> =>
       await locks.acquire(name, options)
     const other = async (locks: LockManager, name: string, options?: object): Promise<Guard> =>
@@ -244,7 +244,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     }
   })
 
-  it('are none among functions without a name in one file, where each takes one lock', async () => {
+  it('are not suspected among unnamed functions in one file, where each takes one lock', async () => {
     const reports = await reportsAfter(async (locks, tick) => {
       const guards: Guard[] = []
       const handlers = [
@@ -263,7 +263,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     for (const report of reports) assert.deepEqual(report.guardCycle, [])
   })
 
-  it('are found in loops, and in functions without a name', async () => {
+  it('are suspected in loops, and in unnamed functions', async () => {
     const loop: Work = async (locks, names, meet) => {
       for (const name of names) await meet(await locks.acquire(name))
     }
@@ -313,7 +313,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     )
   })
 
-  it('of an owner are found where the owner was forgotten for the waits, with advice', async () => {
+  it('of an owner are suspected if the waits lack the owner, with advice', async () => {
     const report = await reportAfter(async (locks, tick) => {
       const [first, second] = [{}, {}]
       const a = await locks.acquire('a', { owner: first, label: 'first' })
@@ -368,7 +368,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     ])
   })
 
-  it('may be those of the task itself that waits: one label or function, at two call sites', async () => {
+  it('may belong to the waiting task itself: one label or function, at two call sites', async () => {
     const twice = async (locks: LockManager, label?: string): Promise<Guard> => {
       const options = label === undefined ? {} : { label }
       const guard = await locks.acquire('a', options)
@@ -384,7 +384,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     }
   })
 
-  it('that are shared, and asked for exclusively, get the advice against an upgrade', async () => {
+  it('that are shared, and requested exclusively, get the advice against an upgrade', async () => {
     const report = await reportAfter(async (locks) => {
       const label = 'task'
       const guard = await locks.acquire('a', { mode: 'shared', label })
@@ -394,7 +394,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.match(slowText(report), /ask for 'a' in mode 'exclusive' from the start/)
   })
 
-  it('have an owner that the next request in the same callback, or further inside, forgets', async () => {
+  it('have an owner that the next request in the same callback, or further inside, lacks', async () => {
     for (const isInside of [false, true]) {
       const task: Work = (locks, [first, second], meet) =>
         locks.request(`task ${first}`, async () => {
@@ -416,7 +416,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     }
   })
 
-  it('have an owner that a request of the same callback for the same lock forgets', async () => {
+  it('have an owner that a request of the same callback for the same lock lacks', async () => {
     const report = await reportAfter(async (locks) => {
       const guards: Guard[] = []
       void locks.request('root', async () => {
@@ -430,7 +430,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.match(slowText(report), /its own task[\s\S]*pass the owner to this request too/)
   })
 
-  it('outside of a callback may be those of a task that waits in the callback of its next request', async () => {
+  it('outside of a callback may belong to a task that waits in the callback of its next request', async () => {
     const handler: Work = async (locks, [first, second], meet) => {
       await meet(await locks.acquire(first))
       await locks.request(`inside ${first}`, () => locks.request(second, () => {}))
@@ -439,7 +439,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.equal(report.guardCycle.length, 2)
   })
 
-  it('are none where tasks with owners of their own are in one callback, or in others', async () => {
+  it('are not suspected if tasks with owners of their own are in one callback, or in others', async () => {
     for (const [isOne, hasOwner] of [
       [true, true],
       [false, false],
@@ -467,7 +467,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     }
   })
 
-  it('are not those of the task itself where tasks of one function compete for a lock', async () => {
+  it('do not belong to the waiting task if tasks of one function compete for a lock', async () => {
     const compete = async (locks: LockManager): Promise<Guard> =>
       await locks.acquire('a', { label: 'pay' })
     const others = (locks: LockManager): void => {
@@ -481,7 +481,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.deepEqual(report.guardCycle, [])
   })
 
-  it('are none where all wait for one guard', async () => {
+  it('are not suspected if all tasks wait for one guard', async () => {
     const report = await reportAfter(async (locks, tick) => {
       const a = await locks.acquire('a')
       await tick(20)
@@ -491,7 +491,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.deepEqual(report.guardCycle, [])
   })
 
-  it('are none where a guard was granted after the other task had asked', async () => {
+  it('are not suspected if a guard was granted after the other task’s request', async () => {
     const report = await reportAfter(async (locks, tick) => {
       const a = await locks.acquire('a')
       void passThrough(locks, 'a', 'early')
@@ -504,7 +504,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.deepEqual(report.guardCycle, [])
   })
 
-  it('are none where the holders are callbacks', async () => {
+  it('are not suspected if the holders are callbacks', async () => {
     const ends: (() => Promise<void>)[] = []
     const report = await reportAfter(async (locks, tick) => {
       ends.push((await holder(locks, 'a')).end, (await holder(locks, 'b')).end)
@@ -517,7 +517,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     assert.deepEqual(report.guardCycle, [])
   })
 
-  it('are named too when the event loop runs empty', () => {
+  it('are also named when the event loop runs empty', () => {
     const { stderr } = runAlone(`
       const { locks } = lockwise
       const handler = async (one, other) => {

@@ -5,7 +5,7 @@ import { it } from 'node:test'
 import { inspect } from 'node:util'
 import { Guard, Lock, LockManager, shared } from '../../src/index.ts'
 
-it('inspect shows of a guard its locks, label, age and call site, and how it ended', async () => {
+it('inspect shows the locks, label, age and call site of a guard, and how it ended', async () => {
   const locks = new LockManager()
   const guard = await locks.acquire(['b', shared('a')], { label: 'me' })
   assert.match(
@@ -14,12 +14,12 @@ it('inspect shows of a guard its locks, label, age and call site, and how it end
   )
   guard.release()
   assert.equal(inspect({ guard }), "{ guard: Guard { 'a' (shared), 'b' (exclusive), released } }")
-  const robbed = await locks.acquire('a')
+  const stolen = await locks.acquire('a')
   await locks.request('a', { steal: true }, () => {})
-  assert.equal(inspect(robbed), "Guard { 'a' (exclusive), stolen }")
+  assert.equal(inspect(stolen), "Guard { 'a' (exclusive), stolen }")
 })
 
-it('inspect shows of a manager how many hold and wait, and the first of them', async () => {
+it('inspect shows how many requests of a manager hold and wait, and the first of them', async () => {
   const locks = new LockManager()
   assert.equal(inspect(locks), 'LockManager { held: 0; waiting: 0 }')
   const guard = await locks.acquire('a', { label: 'me' })
@@ -33,14 +33,14 @@ it('inspect shows of a manager how many hold and wait, and the first of them', a
   await Promise.all(waits)
 })
 
-it('inspect shows of a lock its names and mode, and escapes them', async () => {
+it('inspect shows the names and mode of a lock, and escapes them', async () => {
   const shown = await new LockManager().request(['b\n', 'a'], { mode: 'shared' }, (lock) =>
     inspect(lock),
   )
   assert.equal(shown, "Lock { 'a', 'b\\u000a' (shared) }")
 })
 
-it('inspect throws for nothing: prototypes, proxies, whatever has one as its prototype', () => {
+it('inspect never throws: not for prototypes, proxies, or objects with one as their prototype', () => {
   for (const Class of [LockManager, Guard, Lock]) {
     const made = Object.create(Class.prototype) as object
     for (const value of [Class, Class.prototype, new Proxy(made, {}), made]) {
@@ -50,7 +50,7 @@ it('inspect throws for nothing: prototypes, proxies, whatever has one as its pro
   }
 })
 
-it('query() gives the call site of each request where it was kept', async () => {
+it('query() gives the call site of each request that has one', async () => {
   const locks = new LockManager({ callSites: 'always' })
   const guard = await locks.acquire('a')
   const waits = locks.request('a', () => {})

@@ -2,15 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { leakedText } from '../../src/explain/index.ts'
 import { type Guard, type LeakedReport, LockManager } from '../../src/index.ts'
 import { mustBePlain } from '../core/reports.ts'
+import { collectGarbage } from './garbage.ts'
 import { pause, warningsOf } from './tools.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
 
 /** Collects garbage until a condition holds, for some seconds at most. */
 async function collectUntil(isSo: () => boolean): Promise<void> {
@@ -58,7 +54,7 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
     assert.equal(labels.size, 500)
   })
 
-  it('is one of few warnings where many come from one line, and listeners hear of each', async () => {
+  it('causes few warnings if many come from one line, and listeners get each', async () => {
     for (const cls of ['a:', 'a']) {
       const locks = new LockManager({ callSites: 'always' })
       let heard = 0
@@ -85,7 +81,7 @@ describe('a guard that is garbage-collected', { timeout: 60_000 }, () => {
     }
   })
 
-  it('is not reported if it was released or stolen, and no guard is that is referred to', async () => {
+  it('is not reported if it was released or stolen, and no referenced guard is', async () => {
     const locks = new LockManager()
     const reports: LeakedReport[] = []
     locks.on('leaked', (report) => reports.push(report))

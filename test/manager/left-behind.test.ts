@@ -10,7 +10,7 @@ import { itIfProved } from './if-proved.ts'
 import { pause, rounds, watched } from './tools.ts'
 
 /** A callback that holds `first`, and requests `second` after some milliseconds. */
-function opposite(
+function nest(
   locks: LockManager,
   first: string,
   second: string,
@@ -23,7 +23,7 @@ function opposite(
 }
 
 describe('a guard that a callback has left behind', { timeout: 30_000 }, () => {
-  itIfProved('is no proof that the code around waits, as a timer may release it', async () => {
+  itIfProved('does not prove that the code around waits, as a timer may release it', async () => {
     const { locks, kinds } = watched({ deadlockAfterMs: 20 })
     const one = locks.request('O', async () => {
       await locks.request('I', async () => {
@@ -41,7 +41,7 @@ describe('a guard that a callback has left behind', { timeout: 30_000 }, () => {
     assert.deepEqual(kinds, ['suspected'])
   })
 
-  itIfProved('is proved where the callback has returned it to the code around', async () => {
+  itIfProved('is proved if the callback returned it to the code around', async () => {
     const { locks, kinds } = watched()
     const one = locks.request('O', async () => {
       const guard = await locks.request('I', async () => {
@@ -89,25 +89,22 @@ describe('a guard that a callback has left behind', { timeout: 30_000 }, () => {
 
 describe('a request that a callback has left behind', { timeout: 30_000 }, () => {
   for (const deadlockVictims of ['proved', 'likely'] as const) {
-    itIfProved(
-      `is proved where the code around awaits it (victims: ${deadlockVictims})`,
-      async () => {
-        const { locks, kinds } = watched({ deadlockVictims })
-        const one = locks.request('a', async () => {
-          const results: Promise<number>[] = []
-          await locks.request('list', async () => {
-            results.push(locks.request('b', () => 1).then((x) => x + 1))
-          })
-          return await Promise.all(results)
+    itIfProved(`is proved if the code around awaits it (victims: ${deadlockVictims})`, async () => {
+      const { locks, kinds } = watched({ deadlockVictims })
+      const one = locks.request('a', async () => {
+        const results: Promise<number>[] = []
+        await locks.request('list', async () => {
+          results.push(locks.request('b', () => 1).then((x) => x + 1))
         })
-        const results = await Promise.allSettled([one, opposite(locks, 'b', 'a')])
-        assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
-        assert.deepEqual(kinds, ['deadlock'])
-      },
-    )
+        return await Promise.all(results)
+      })
+      const results = await Promise.allSettled([one, nest(locks, 'b', 'a')])
+      assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+      assert.deepEqual(kinds, ['deadlock'])
+    })
   }
 
-  it('is suspected where nothing shows that it is awaited, also with likely victims', async () => {
+  it('is suspected if nothing shows that it is awaited, also with likely victims', async () => {
     const { locks, kinds } = watched({ deadlockVictims: 'likely' })
     const abort = new AbortController()
     const one = locks.request('a', async () => {
@@ -116,13 +113,13 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
       })
       await pause(60)
     })
-    const other = opposite(locks, 'b', 'a', abort.signal)
+    const other = nest(locks, 'b', 'a', abort.signal)
     await pause(50)
     assert.deepEqual(kinds, ['suspected'])
     await Promise.all([one, other])
   })
 
-  it('is a likely victim again when somebody subscribes to it again', async () => {
+  it('is a likely victim again after a new subscription to its promise', async () => {
     const { locks, kinds } = watched({ deadlockVictims: 'likely' })
     let left: Promise<unknown> | undefined
     const one = locks.request('a', async () => {
@@ -133,12 +130,12 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
       await pause(40)
       await left
     })
-    const results = await Promise.allSettled([one, opposite(locks, 'b', 'a')])
+    const results = await Promise.allSettled([one, nest(locks, 'b', 'a')])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.equal(kinds.at(-1), 'deadlock')
   })
 
-  it('is no proof for its owner, whose code goes on', async () => {
+  it('does not prove a wait of its owner, whose code goes on', async () => {
     const { locks, kinds } = watched()
     const owner = {}
     const guard = await locks.acquire('a', { owner })

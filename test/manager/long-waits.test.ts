@@ -5,10 +5,10 @@ import { describe, it } from 'node:test'
 import { slowText } from '../../src/explain/index.ts'
 import { LockManager, type LockManagerOptions, type SlowWaitReport } from '../../src/index.ts'
 import { withFakeClock } from './fake-clock.ts'
-import { gate, settle } from './tools.ts'
+import { gate, holder, settle } from './tools.ts'
 
 /** A manager, the reports of its waits, and the names in them. */
-function watched(options: LockManagerOptions = {}): {
+function observeWaits(options: LockManagerOptions = {}): {
   readonly locks: LockManager
   readonly reports: SlowWaitReport[]
   readonly seen: () => string[]
@@ -26,27 +26,11 @@ function watched(options: LockManagerOptions = {}): {
   return { locks, reports, seen }
 }
 
-/** Makes a request that holds until the returned function is called. */
-async function held(
-  locks: LockManager,
-  names: string | string[],
-  label: string,
-): Promise<() => Promise<void>> {
-  const end = gate()
-  const done = locks.request(names, { label }, () => end.opened)
-  await settle()
-  return async () => {
-    end.open()
-    await done
-    await settle()
-  }
-}
-
 describe('a long wait', { timeout: 20_000 }, () => {
   it('is reported after 10 seconds, and then each time it has lasted twice as long', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched()
-      const end = await held(locks, 'a', 'H')
+      const { locks, seen } = observeWaits()
+      const { end } = await holder(locks, 'a', { label: 'H' })
       const waits = locks.request('a', { label: 'w' }, () => {})
       await tick(9_989)
       assert.deepEqual(seen(), [])
@@ -66,10 +50,10 @@ describe('a long wait', { timeout: 20_000 }, () => {
       assert.deepEqual(seen(), [])
     }))
 
-  it('is reported once for a lock, however many wait and for whatever else', () =>
+  it('is reported once for a lock, however many requests wait, and for whatever other locks', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ longWaitMs: 1000 })
-      const end = await held(locks, 'a', 'H')
+      const { locks, seen } = observeWaits({ longWaitMs: 1000 })
+      const { end } = await holder(locks, 'a', { label: 'H' })
       const all = [locks.request('a', { label: 'first' }, () => {})]
       for (let i = 0; i < 500; i++) all.push(locks.request(['a', `b:${i}`], () => {}))
       // These wait behind a request that waits for 'a'.
@@ -82,9 +66,9 @@ describe('a long wait', { timeout: 20_000 }, () => {
 
   it('is reported once for locks that have one holder and one oldest waiter, each time', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ longWaitMs: 1000 })
+      const { locks, seen } = observeWaits({ longWaitMs: 1000 })
       const names = Array.from({ length: 200 }, (_, i) => `b:${i}`)
-      const end = await held(locks, ['a', ...names], 'H')
+      const { end } = await holder(locks, ['a', ...names], { label: 'H' })
       const all = [locks.request(names, { label: 'w' }, () => {})]
       await tick(1100)
       assert.deepEqual(seen(), ['b:0: w of 1, H'])
@@ -103,7 +87,7 @@ describe('a long wait', { timeout: 20_000 }, () => {
 
   it('is reported for each lock of one waiter that has other holders', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ longWaitMs: 1000 })
+      const { locks, seen } = observeWaits({ longWaitMs: 1000 })
       const both = { mode: 'shared' } as const
       const end = gate()
       const all = [
@@ -120,8 +104,11 @@ describe('a long wait', { timeout: 20_000 }, () => {
 
   it('is reported for each stuck lock, and again when another holder is as long in the way', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ longWaitMs: 1000 })
-      const ends = [await held(locks, 'a', 'H'), await held(locks, 'b', 'I')]
+      const { locks, seen } = observeWaits({ longWaitMs: 1000 })
+      const [a, b] = [
+        await holder(locks, 'a', { label: 'H' }),
+        await holder(locks, 'b', { label: 'I' }),
+      ]
       const next = gate()
       const all = [
         locks.request('a', { label: 'next' }, () => next.opened),
@@ -130,8 +117,8 @@ describe('a long wait', { timeout: 20_000 }, () => {
       ]
       await tick(1100)
       assert.deepEqual(seen().sort(), ['a: next of 2, H', 'b: v of 1, I'])
-      await ends[0]?.()
-      await ends[1]?.()
+      await a.end()
+      await b.end()
       await tick(500)
       assert.deepEqual(seen(), [])
       await tick(600)
@@ -142,8 +129,11 @@ describe('a long wait', { timeout: 20_000 }, () => {
 
   it('is reported in time, however long another lock has been stuck', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ longWaitMs: 100 })
-      const ends = [await held(locks, 'a', 'H'), await held(locks, 'b', 'I')]
+      const { locks, seen } = observeWaits({ longWaitMs: 100 })
+      const [a, b] = [
+        await holder(locks, 'a', { label: 'H' }),
+        await holder(locks, 'b', { label: 'I' }),
+      ]
       const all = [locks.request('a', { label: 'w' }, () => {})]
       for (let ms = 0; ms < 3_700; ms += 20) await tick(20)
       assert.equal(seen().length, 6)
@@ -152,14 +142,15 @@ describe('a long wait', { timeout: 20_000 }, () => {
       assert.deepEqual(seen(), [])
       await tick(30)
       assert.deepEqual(seen(), ['b: v of 1, I'])
-      for (const end of ends) await end()
+      await a.end()
+      await b.end()
       await Promise.all(all)
     }))
 
   it('is not reported with longWaitMs: Infinity, but after its own warnAfterMs, once', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ longWaitMs: Number.POSITIVE_INFINITY })
-      const end = await held(locks, 'a', 'H')
+      const { locks, seen } = observeWaits({ longWaitMs: Number.POSITIVE_INFINITY })
+      const { end } = await holder(locks, 'a', { label: 'H' })
       const all = [locks.request('a', { label: 'w' }, () => {})]
       await tick(1_000_000)
       assert.deepEqual(seen(), [])
@@ -175,8 +166,8 @@ describe('a long wait', { timeout: 20_000 }, () => {
 
   it('with a short warnAfterMs is reported after that, and then at longWaitMs', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched()
-      const end = await held(locks, 'a', 'H')
+      const { locks, seen } = observeWaits()
+      const { end } = await holder(locks, 'a', { label: 'H' })
       const all = [
         locks.request('a', { label: 'w' }, () => {}),
         locks.request('a', { label: 'v', warnAfterMs: 500 }, () => {}),
@@ -191,10 +182,10 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await Promise.all(all)
     }))
 
-  it('says for what the holder itself waits, and gives the call sites', () =>
+  it('names the locks that the holder itself waits for, and gives the call sites', () =>
     withFakeClock(async (tick) => {
-      const { locks, reports } = watched({ longWaitMs: 1000 })
-      const end = await held(locks, 'b', 'I')
+      const { locks, reports } = observeWaits({ longWaitMs: 1000 })
+      const { end } = await holder(locks, 'b', { label: 'I' })
       const outer = locks.request('a', { label: 'H' }, () =>
         locks.request('b', { label: 'nested' }, () => {}),
       )
@@ -202,15 +193,15 @@ describe('a long wait', { timeout: 20_000 }, () => {
       const waits = locks.request('a', { label: 'w' }, () => {})
       await tick(1100)
       const report = reports.find(({ lock }) => lock === 'a') as SlowWaitReport
-      const [holder] = report.holders
+      const [root] = report.holders
       assert.deepEqual(
-        [holder?.label, holder?.name, holder?.mode, holder?.waiters, holder?.holders],
+        [root?.label, root?.name, root?.mode, root?.waiters, root?.holders],
         ['H', 'a', 'exclusive', 1, 1],
       )
-      assert.ok(holder && holder.heldMs >= 1000 && holder.heldMs < 5000)
-      assert.match(holder.callSite ?? '', /long-waits\.test/)
+      assert.ok(root && root.heldMs >= 1000 && root.heldMs < 5000)
+      assert.match(root.callSite ?? '', /long-waits\.test/)
       assert.match(report.callSite ?? '', /long-waits\.test/)
-      assert.deepEqual([holder.nested?.waitsFor.name, holder.nested?.behind], ['b', ['I']])
+      assert.deepEqual([root.nested?.waitsFor.name, root.nested?.behind], ['b', ['I']])
       const text = slowText(report)
       assert.match(
         text,
@@ -224,9 +215,9 @@ describe('a long wait', { timeout: 20_000 }, () => {
       await Promise.all([outer, waits])
     }))
 
-  it('of a holder that asks to upgrade is reported with advice', () =>
+  it('of a holder that requests an upgrade is reported with advice', () =>
     withFakeClock(async (tick) => {
-      const { locks, reports } = watched({ longWaitMs: 1000, deadlockAfterMs: 5000 })
+      const { locks, reports } = observeWaits({ longWaitMs: 1000, deadlockAfterMs: 5000 })
       locks.on('deadlock', () => {})
       const upgrade = locks.request('a', { mode: 'shared', label: 'H' }, () =>
         locks.request('a', () => {}),
@@ -247,10 +238,10 @@ describe('a long wait', { timeout: 20_000 }, () => {
 })
 
 describe('the manager’s defaults', { timeout: 20_000 }, () => {
-  it('count for requests that have none of their own', () =>
+  it('apply to requests without options of their own', () =>
     withFakeClock(async (tick) => {
-      const { locks, seen } = watched({ timeoutMs: 1000, warnAfterMs: 100 })
-      const end = await held(locks, 'a', 'H')
+      const { locks, seen } = observeWaits({ timeoutMs: 1000, warnAfterMs: 100 })
+      const { end } = await holder(locks, 'a', { label: 'H' })
       const late = locks.request('a', { label: 'late' }, () => {})
       const own = locks.request('a', { timeoutMs: Number.POSITIVE_INFINITY }, () => 'own')
       await tick(150)
@@ -260,9 +251,9 @@ describe('the manager’s defaults', { timeout: 20_000 }, () => {
       assert.equal(await own, 'own')
     }))
 
-  it('report no holding or wait of a request with warnAfterMs: Infinity', () =>
+  it('do not report a request with warnAfterMs: Infinity', () =>
     withFakeClock(async (tick) => {
-      const { locks } = watched({ warnAfterMs: 100, longWaitMs: Number.POSITIVE_INFINITY })
+      const { locks } = observeWaits({ warnAfterMs: 100, longWaitMs: Number.POSITIVE_INFINITY })
       const states: string[] = []
       locks.on('slow', ({ state, label }) => states.push(`${state} ${label}`))
       const warnAfterMs = Number.POSITIVE_INFINITY

@@ -96,7 +96,7 @@ describe('many requests in one callback', { timeout: 60_000 }, () => {
     })
   }
 
-  it('looks at few requests where nobody awaits those that wait for the callback’s own lock', async () => {
+  it('reads few await chains if no code awaits those that wait for the callback’s own lock', async () => {
     const { locks, kinds } = watched({ deadlockAfterMs: 1000 })
     let done = 0
     const steps = await stepsOf(async () => {
@@ -110,7 +110,7 @@ describe('many requests in one callback', { timeout: 60_000 }, () => {
     assert.ok(steps < 50 * COUNT, `${steps} steps`)
   })
 
-  it('looks at few requests where the callback awaits all that wait for its own lock', async () => {
+  it('reads few await chains if the callback awaits all that wait for its own lock', async () => {
     const { locks, kinds } = watched()
     const steps = await stepsOf(() =>
       locks.request('report', () =>
@@ -121,7 +121,7 @@ describe('many requests in one callback', { timeout: 60_000 }, () => {
     assert.ok(steps < 50 * COUNT, `${steps} steps`)
   })
 
-  it('reports another branch that waits for a guard, when the one that was reported has given up', async () => {
+  it('reports another branch that waits for a guard after the reported one has given up', async () => {
     const { locks, reports } = watched({ deadlockAfterMs: 1000 })
     const controllers = [new AbortController(), new AbortController()]
     const over = gate()
@@ -146,7 +146,7 @@ describe('many requests in one callback', { timeout: 60_000 }, () => {
 
 describe('requests that waited for a guard of a branch', { timeout: 60_000 }, () => {
   for (const keeps of ['for a turn', 'for less than a turn'] as const) {
-    it(`all move ahead of one for the callback’s own lock, when the guard was kept ${keeps}`, async () => {
+    it(`overtake one for the callback’s own lock, when the guard was kept ${keeps}`, async () => {
       const { locks } = watched()
       const done: number[] = []
       const root = locks.request('root', () => {
@@ -162,8 +162,8 @@ describe('requests that waited for a guard of a branch', { timeout: 60_000 }, ()
   }
 })
 
-describe('requests deep inside each other', { timeout: 120_000 }, () => {
-  itIfProved('are proved to wait, however deep', async () => {
+describe('deeply nested requests', { timeout: 120_000 }, () => {
+  itIfProved('are proved to wait at any depth', async () => {
     const { locks, kinds } = watched()
     const depth = 3600
     const go = async (i: number): Promise<unknown> => {

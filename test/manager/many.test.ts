@@ -11,8 +11,8 @@ import {
 } from '../../src/index.ts'
 import { holder, pause, settle, state, waitIn } from './tools.ts'
 
-describe('many names in one request', { timeout: 60_000 }, () => {
-  it('takes each once, in order, exclusively where it was asked for in both modes', async () => {
+describe('a request for many names', { timeout: 60_000 }, () => {
+  it('takes each once, in order, exclusively if it was requested in both modes', async () => {
     const locks = new LockManager()
     const wanted = ['b', shared('c'), 'a', exclusive('c'), shared('b')]
     const before = [...wanted]
@@ -45,7 +45,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(steps, ['many', 'later'])
   })
 
-  it('cannot deadlock, whatever the order of the names', async () => {
+  it('cannot deadlock, in whatever order it names the locks', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0 })
     const balances = [100, 100, 100, 100, 100]
     const add = async (account: number, amount: number): Promise<void> => {
@@ -73,7 +73,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('is not starved by a stream of small ones, nor they by it', async () => {
+  it('is not starved by a stream of small ones, and does not starve them', async () => {
     const locks = new LockManager()
     let stop = false
     let small = 0
@@ -93,7 +93,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.ok(small > before)
   })
 
-  it('gives up after timeoutMs, and names the request that it waited behind', async () => {
+  it('rejects after timeoutMs, and names the request that it waited behind', async () => {
     const locks = new LockManager()
     const { end } = await holder(locks, 'b')
     const behind = locks.request(['a', 'b'], { timeoutMs: 10, label: 'late' }, () => 'never')
@@ -124,7 +124,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('names all requests in its way, shared ones too', async () => {
+  it('names all requests in its way, also shared ones', async () => {
     const locks = new LockManager()
     const slow: string[][] = []
     locks.on('slow', (report) => slow.push(waitIn(report).holders.map(({ label }) => label)))
@@ -138,7 +138,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
     for (const end of ends) await end()
   })
 
-  it('forgets names that no request holds or waits for', async () => {
+  it('leaves no entry for a name that no request holds or waits for', async () => {
     const locks = new LockManager()
     for (let i = 0; i < 1000; i++) await locks.request([`a:${i}`, `b:${i}`], () => {})
     assert.deepEqual(await state(locks), { held: [], pending: [] })
@@ -146,7 +146,7 @@ describe('many names in one request', { timeout: 60_000 }, () => {
 })
 
 describe('a guard', { timeout: 60_000 }, () => {
-  it('holds until it is released, once', async () => {
+  it('holds the lock until it is released, once', async () => {
     const locks = new LockManager()
     const guard = await locks.acquire(['b', 'a'])
     assert.deepEqual(
@@ -179,7 +179,7 @@ describe('a guard', { timeout: 60_000 }, () => {
     })
   })
 
-  it('is refused where ifAvailable finds the lock taken, and an abort right after acquire() wins', async () => {
+  it('is refused if ifAvailable finds the lock held, and an abort right after acquire() wins', async () => {
     const locks = new LockManager()
     const guard = await locks.acquire('a')
     await assert.rejects(locks.acquire('a', { ifAvailable: true }), LockNotAvailableError)

@@ -2,13 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { type Guard, type Lock, LockManager } from '../../src/index.ts'
+import { collectGarbage } from './garbage.ts'
 import { gate, pause, startOneAnother } from './tools.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
 
 /**
  * Bytes in use after all garbage was collected. The minimum of several readings, because compilers also
@@ -67,7 +63,7 @@ describe('memory', { timeout: 300_000 }, () => {
       end.open()
       await Promise.all(all)
     },
-    'a hundred thousand aborted and late ones': async (locks) => {
+    'a hundred thousand aborted and late waiters': async (locks) => {
       const end = gate()
       const holder = locks.request('a', () => end.opened)
       const controller = new AbortController()
@@ -101,7 +97,7 @@ describe('memory', { timeout: 300_000 }, () => {
         if (i % 100 === 0) await pause(0)
       }
     },
-    'ten thousand steals from holders who have a signal for that': async (locks) => {
+    'ten thousand steals from holders that listen to their signal': async (locks) => {
       const stolen: Promise<unknown>[] = []
       for (let i = 0; i < 10_000; i++) {
         const begun = gate()
@@ -117,22 +113,23 @@ describe('memory', { timeout: 300_000 }, () => {
       await Promise.allSettled(stolen)
       await last
     },
-    'fifty thousand thefts': async (locks) => {
-      const robbed: Promise<unknown>[] = []
+    'fifty thousand steals': async (locks) => {
+      const stolen: Promise<unknown>[] = []
       for (let i = 0; i < 50_000; i++) {
-        robbed.push(locks.request('a', { steal: true }, () => new Promise(() => {})))
+        stolen.push(locks.request('a', { steal: true }, () => new Promise(() => {})))
       }
       const last = locks.request('a', { steal: true }, () => {})
-      await Promise.allSettled(robbed)
+      await Promise.allSettled(stolen)
       await last
     },
-    'each starts the next': (locks) => startOneAnother(locks, 100_000, ['job']),
-    'each starts the next, for another lock': (locks) =>
+    'a chain of requests, each of which starts the next': (locks) =>
+      startOneAnother(locks, 100_000, ['job']),
+    'a chain of requests for two locks, each of which starts the next': (locks) =>
       startOneAnother(locks, 100_000, ['a', 'b']),
   }
 
   for (const [what, work] of Object.entries(works)) {
-    it(`is given back after ${what}`, async () => {
+    it(`returns to its former size after ${what}`, async () => {
       // A first run elsewhere creates what is created only once: compiled code, the strings of names.
       await elsewhere(work)
       const before = await heapUsed()
@@ -144,7 +141,7 @@ describe('memory', { timeout: 300_000 }, () => {
     })
   }
 
-  it('does not grow where each starts the next, later, and all call stacks are kept', async () => {
+  it('does not grow if each request starts the next later and all call stacks are kept', async () => {
     const locks = new LockManager({ callSites: 'always' })
     const used: number[] = []
     let done = gate()

@@ -15,7 +15,7 @@ function observed(): { locks: LockManager; events: LockEvent[]; lines(): string[
 }
 
 describe('an observer', () => {
-  it('sees a free request: requested, granted, released', async () => {
+  it('sees a free request as requested, granted, released', async () => {
     const { locks, events, lines } = observed()
     const before = Date.now()
     await locks.request(['b', shared('a')], { label: 'one' }, () => {})
@@ -38,7 +38,7 @@ describe('an observer', () => {
     )
   })
 
-  it('sees a request that waits, inside of another', async () => {
+  it('sees a request that waits inside of another', async () => {
     const { locks, events, lines } = observed()
     const guard = await locks.acquire('a')
     const nested = locks.request('b', () => locks.request('a', () => {}))
@@ -61,7 +61,7 @@ describe('an observer', () => {
     assert.equal(events.find(({ id }) => id === 3)?.parent, 2)
   })
 
-  it('sees what is given up, before and after its grant', async () => {
+  it('sees requests that are given up before and after their grant', async () => {
     const { locks, lines } = observed()
     const guard = await locks.acquire('a')
     const controller = new AbortController()
@@ -81,7 +81,7 @@ describe('an observer', () => {
     guard.release()
   })
 
-  it('sees what is refused at once', async () => {
+  it('sees requests that are refused at once', async () => {
     const { locks, lines } = observed()
     const guard = locks.tryAcquire('a')
     assert.equal(locks.tryAcquire('a'), undefined)
@@ -94,7 +94,7 @@ describe('an observer', () => {
     guard?.release()
   })
 
-  it('sees what is stolen: lost once, and not released', async () => {
+  it('sees a stolen lock as lost once, and not as released', async () => {
     const { locks, lines } = observed()
     await locks.acquire('a')
     await locks.request('a', { steal: true }, () => {})
@@ -103,7 +103,7 @@ describe('an observer', () => {
     ])
   })
 
-  it('is told no more when it was taken away', async () => {
+  it('receives no more events after its removal', async () => {
     const { locks, lines } = observed()
     observe(locks, undefined)
     await locks.request('a', () => {})

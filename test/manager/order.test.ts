@@ -37,7 +37,7 @@ async function seen(
 }
 
 describe('a declared order', { timeout: 60_000 }, () => {
-  it('lets nested requests go up, sorts by it, and refuses the rest before it waits', async () => {
+  it('allows ascending nested requests, sorts by rank, and refuses others before they wait', async () => {
     const bank = defineOrder('customer', 'account')
     const steps = await bank.request(
       ['account:2', 'customer:1', 'account:1'],
@@ -83,7 +83,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
     assert.throws(() => defineOrder('a:b'), LockUsageError)
   })
 
-  it('that is none is refused by a short message that shows it', () => {
+  it('is refused with a short message that shows it, if it is invalid', () => {
     const throwing = {
       toString() {
         throw new Error('toString')
@@ -118,7 +118,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
     }
   })
 
-  it('is shown short in errors, as the names are', async () => {
+  it('is abbreviated in errors, as the names are', async () => {
     const classes = Array.from({ length: 1000 }, (_, i) => `${i}${'x'.repeat(1000)}`)
     const locks = new LockManager({ order: classes })
     const rejection = (names: string): Promise<Error> =>
@@ -132,7 +132,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
     })
   })
 
-  it('names the holder in its error, and the way out for work that is not part of it', async () => {
+  it('names the holder in its error, and advises how to request independent work', async () => {
     const bank = defineOrder('customer', 'account')
     const label = 'transfer'
     await bank.request('account:1', { label }, async () => {
@@ -148,7 +148,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
     })
   })
 
-  it('advises no order where a task asks again for what it holds', async () => {
+  it('advises no order if a task requests a lock again that it holds', async () => {
     const bank = defineOrder('customer', 'account')
     const again = (mode: 'exclusive' | 'shared', advice: RegExp): Promise<void> =>
       bank.request('account:1', { mode }, async () => {
@@ -162,7 +162,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
   })
 })
 
-describe('an order that is only seen', { timeout: 60_000 }, () => {
+describe('a recorded order', { timeout: 60_000 }, () => {
   it('is reported when it contradicts itself, with both call sites, though nothing hung', async () => {
     // Awaited, because in a tail call JavaScriptCore replaces the caller's frame.
     const reports = await seen(async (locks) => {
@@ -194,7 +194,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.match(text, /in one request, or in the same order everywhere/)
   })
 
-  it('says nothing of a task that asks again for a lock which it holds, by itself or with others', async () => {
+  it('ignores a task that requests its own lock again, by itself or with others', async () => {
     const reports = await seen(async (locks) => {
       const again = (wanted: string[]): Promise<void> =>
         locks.request('a', async () => {
@@ -209,7 +209,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.deepEqual(reports, [])
   })
 
-  it('reports what other tasks do in that order all the same', async () => {
+  it('still reports other tasks in that order', async () => {
     const reports = await seen(async (locks, nest) => {
       await locks.request('a', async () => {
         await locks.request('b', async () => {
@@ -221,21 +221,21 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.equal(reports.length, 1)
   })
 
-  it('may be answered with an abort, at once', async () => {
+  it('lets a listener abort the request at once', async () => {
     const locks = new LockManager()
     const controller = new AbortController()
-    locks.on('possible', () => controller.abort(new Error('wrong way round')))
+    locks.on('possible', () => controller.abort(new Error('contradicts the order')))
     await locks.request('a', async () => locks.request('b', () => {}))
     const { end: free } = await holder(locks, 'a')
     await assert.rejects(
       locks.request('b', () => locks.request('a', { signal: controller.signal }, () => 'never')),
-      /wrong way round/,
+      /contradicts the order/,
     )
     await free()
     assert.deepEqual(await locks.query(), { held: [], pending: [] })
   })
 
-  it('goes by name within one class, and round more than one corner', async () => {
+  it('compares names within one class, and follows longer cycles', async () => {
     const two = await seen(async (_locks, nest) => {
       await nest('a:1', 'a:2')
       await nest('a:2', 'a:1')
@@ -254,7 +254,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.equal(three.length, 1)
   })
 
-  it('is no contradiction under a common lock, in one request, shared, or detached', async () => {
+  it('does not contradict itself under a common lock, in one request, shared, or detached', async () => {
     const none = await seen(async (locks, nest) => {
       await nest('gate', 'a', 'b')
       await nest('gate', 'b', 'a')
@@ -303,7 +303,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.deepEqual(guards, [])
   })
 
-  it('counts the guards of a context that are taken one after the other', async () => {
+  it('includes the guards of a context that are taken one after the other', async () => {
     const reports = await seen(async (locks, nest) => {
       const helper = async (name: string): Promise<Guard> => await locks.acquire(name)
       await locks.request('outer', async () => {
@@ -323,7 +323,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     )
   })
 
-  itIfProved('leaves out the guards of the branches of a context', async () => {
+  itIfProved('omits the guards of the branches of a context', async () => {
     const reports = await seen(async (locks) => {
       const use = async (name: string, afterMs: number): Promise<void> => {
         await pause(afterMs)
@@ -337,7 +337,7 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.deepEqual(reports, [])
   })
 
-  it('leaves out a guard that no code has yet', async () => {
+  it('omits a guard that no code has yet', async () => {
     const reports = await seen(async (locks) => {
       const cross = async (first: string, second: string): Promise<unknown> =>
         locks.request(`${first} and ${second}`, async () => {
@@ -352,17 +352,17 @@ describe('an order that is only seen', { timeout: 60_000 }, () => {
     assert.deepEqual(reports, [])
   })
 
-  it('is made of what did happen, not of modes that were never seen together', async () => {
+  it('combines only modes that occurred together', async () => {
     const locks = new LockManager()
-    const told: unknown[] = []
-    locks.on('possible', (report) => told.push(report))
+    const reports: unknown[] = []
+    locks.on('possible', (report) => reports.push(report))
     const nest = (outer: WantedLock<string>, inner: WantedLock<string>): Promise<void> =>
       locks.request(outer, (_lock, scope) => scope.request(inner, () => {}))
     await nest(exclusive('a'), shared('b'))
     await nest(shared('a'), exclusive('b'))
     await nest(shared('b'), shared('a'))
-    assert.deepEqual(told, [])
+    assert.deepEqual(reports, [])
     await nest(exclusive('b'), shared('a'))
-    assert.equal(told.length, 1)
+    assert.equal(reports.length, 1)
   })
 })

@@ -27,7 +27,9 @@ const FORMS: Readonly<Record<string, (locks: LockManager) => Promise<unknown>>> 
     await new LockManager().request('x', async () => await locks.request('c', () => 'granted')),
 }
 
-describe('a request for what a guard of the code around it holds', { timeout: 30_000 }, () => {
+describe('a request for a lock that a guard of the code around it holds', {
+  timeout: 30_000,
+}, () => {
   for (const [form, ask] of Object.entries(FORMS)) {
     for (const deadlockVictims of ['proved', 'likely'] as const) {
       it(`is suspected, and granted when a branch releases it: ${form} (${deadlockVictims})`, async () => {
@@ -45,7 +47,7 @@ describe('a request for what a guard of the code around it holds', { timeout: 30
     }
   }
 
-  itIfProved('is a victim where the guard and the request around have one owner', async () => {
+  itIfProved('is a victim if the guard and the request around have one owner', async () => {
     const { locks, kinds } = watched()
     const owner = {}
     const guard = await locks.acquire('c', { owner })
@@ -55,7 +57,7 @@ describe('a request for what a guard of the code around it holds', { timeout: 30
     guard.release()
   })
 
-  it('is suspected where the guard has an owner that the request in between does not name', async () => {
+  it('is suspected if the guard has an owner that the request in between does not name', async () => {
     const { locks, kinds } = watched()
     const owner = {}
     let guard: Guard | undefined

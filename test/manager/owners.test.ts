@@ -11,10 +11,10 @@ import {
   LockOrderError,
 } from '../../src/index.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, pause, settle, state, watched } from './tools.ts'
+import { gate, pause, settle, state, until, watched } from './tools.ts'
 
 /** Two tasks that take two locks by guards, in opposite order. */
-function opposite(locks: LockManager): Promise<string>[] {
+function oppositeGuards(locks: LockManager): Promise<string>[] {
   const [one, two] = [gate(), gate()]
   const task = async (first: string, second: string, own = one, other = two): Promise<string> => {
     const owner = {}
@@ -33,10 +33,8 @@ function opposite(locks: LockManager): Promise<string>[] {
 
 describe('an owner', { timeout: 30_000 }, () => {
   it('has its guards and requests in one holder, so that a deadlock of two has one victim', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const reports: DeadlockReport[] = []
-    locks.on('deadlock', (report) => reports.push(report))
-    const results = await Promise.allSettled(opposite(locks))
+    const { locks, reports } = watched()
+    const results = await Promise.allSettled(oppositeGuards(locks))
     assert.deepEqual(
       results.map((one) => (one.status === 'rejected' ? one.reason.name : one.value)).sort(),
       ['DeadlockError', 'done'],
@@ -47,7 +45,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('waits for itself where it asks for a lock twice', async () => {
+  it('waits for itself if it requests a lock twice', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const owner = {}
     const guard = await locks.acquire('a', { owner })
@@ -56,11 +54,8 @@ describe('an owner', { timeout: 30_000 }, () => {
     await locks.request('a', () => {})
   })
 
-  it('is only suspected where it makes a second request while one waits', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const kinds: string[] = []
-    locks.on('deadlock', () => kinds.push('deadlock'))
-    locks.on('suspected', () => kinds.push('suspected'))
+  it('is only suspected if it makes a second request while one waits', async () => {
+    const { locks, kinds } = watched()
     const [one, two] = [{}, {}]
     const a = await locks.acquire('a', { owner: one })
     const b = await locks.acquire('b', { owner: two })
@@ -69,14 +64,14 @@ describe('an owner', { timeout: 30_000 }, () => {
     const closes = locks.acquire('b', { owner: one })
     const other = locks.acquire('a', { owner: two })
     const all = Promise.all([waits, closes, other])
-    while (kinds.length === 0) await pause(1)
+    await until(() => kinds.length > 0)
     await pause(20)
     assert.deepEqual(kinds, ['suspected'])
     for (const guard of [a, b, c]) guard.release()
     for (const guard of await all) guard.release()
   })
 
-  it('is kept to a declared order', async () => {
+  it('is checked against a declared order', async () => {
     const bank = defineOrder('customer', 'account')
     const owner = {}
     const guard = await bank.acquire('account:1', { owner })
@@ -86,7 +81,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     ;(await bank.acquire('customer:7', { owner })).release()
   })
 
-  it('is seen in orders that contradict each other', async () => {
+  it('is reported for orders that contradict each other', async () => {
     const locks = new LockManager()
     let possible = 0
     locks.on('possible', () => possible++)
@@ -103,7 +98,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.equal(possible, 1)
   })
 
-  itIfProved('has requests with callbacks too, and what is nested in them', async () => {
+  itIfProved('owns requests with callbacks too, and requests nested in them', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const owner = {}
     const result = locks.request('a', { owner }, async () => {
@@ -118,34 +113,37 @@ describe('an owner', { timeout: 30_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  itIfProved('waits for what its callbacks wait for, if these have no owner', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const [owner, other] = [{}, {}]
-    const holdsC = gate()
-    const one = async (): Promise<string> => {
-      const guard = await locks.acquire('a', { owner })
-      try {
-        return await locks.request('b', { owner }, async () => {
-          await holdsC.opened
-          return await locks.request('c', () => 'one')
-        })
-      } finally {
-        guard.release()
+  itIfProved(
+    'waits for the locks that its callbacks wait for, if these have no owner',
+    async () => {
+      const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+      const [owner, other] = [{}, {}]
+      const holdsC = gate()
+      const one = async (): Promise<string> => {
+        const guard = await locks.acquire('a', { owner })
+        try {
+          return await locks.request('b', { owner }, async () => {
+            await holdsC.opened
+            return await locks.request('c', () => 'one')
+          })
+        } finally {
+          guard.release()
+        }
       }
-    }
-    const two = async (): Promise<string> => {
-      const guard = await locks.acquire('c', { owner: other })
-      try {
-        holdsC.open()
-        ;(await locks.acquire('a', { owner: other })).release()
-        return 'two'
-      } finally {
-        guard.release()
+      const two = async (): Promise<string> => {
+        const guard = await locks.acquire('c', { owner: other })
+        try {
+          holdsC.open()
+          ;(await locks.acquire('a', { owner: other })).release()
+          return 'two'
+        } finally {
+          guard.release()
+        }
       }
-    }
-    const results = await Promise.allSettled([one(), two()])
-    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
-  })
+      const results = await Promise.allSettled([one(), two()])
+      assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    },
+  )
 
   it('gives the label of its first request to those that have none', async () => {
     const locks = new LockManager()
@@ -161,7 +159,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     guard.release()
   })
 
-  itIfProved('is in the holder in whose callback it is first used', async () => {
+  itIfProved('belongs to the holder in whose callback it is first used', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
     const result = locks.request('a', async () => {
       const guard = await locks.acquire('b', { owner: {} })
@@ -232,7 +230,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     },
   )
 
-  it('has left the callback that it was in when it asks in another one', async () => {
+  it('leaves its callback when it makes a request in another one', async () => {
     const { locks, kinds } = watched({ deadlockVictims: 'likely' })
     const owner = {}
     const guard = await locks.acquire('config', { owner })
@@ -252,7 +250,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     guard.release()
   })
 
-  it('is kept to a declared order in the callback in which it asks', async () => {
+  it('is checked against a declared order in the callback of its request', async () => {
     const bank = defineOrder('config', 'customer', 'account')
     const owner = {}
     const guard = await bank.acquire('config', { owner })
@@ -266,7 +264,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     guard.release()
   })
 
-  it('is no name of its own in reports', async () => {
+  it('has no name of its own in reports', async () => {
     const locks = new LockManager()
     const owner = {}
     await locks.request('a', { owner }, async () => {

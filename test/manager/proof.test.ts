@@ -11,7 +11,7 @@ describe('a holder in a cycle', { timeout: 60_000 }, () => {
   for (const row of ROWS) {
     const needsTraces = row.onV8 === 'proved' && row.name !== 'returned by the callback'
     const test = needsTraces ? itIfProved : it
-    test(`has a wait that is ${WORDS[row.onV8]}, where its request is: ${row.name}`, async () => {
+    test(`has a wait that is ${WORDS[row.onV8]} if its request is: ${row.name}`, async () => {
       assert.equal(await verdictOf(row, 'other'), row.onV8)
       if (!row.changes) assert.equal(await verdictOf(row, 'row'), row.onV8)
     })

@@ -6,12 +6,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, LockManager, shared } from '../../src/index.ts'
-import { gate, holder, pause, settle, startOneAnother } from './tools.ts'
+import { gate, holder, pause, settle, startOneAnother, watched } from './tools.ts'
 
 const likely = { deadlockVictims: 'likely' } as const
 
 describe('a nested request', { timeout: 20_000 }, () => {
-  it('overtakes, when it must, a request that came to wait for its holder only later', async () => {
+  it('overtakes, if necessary, a request that came to wait for its holder only later', async () => {
     const locks = new LockManager({ trackOrder: false, ...likely })
     locks.on('deadlock', () => assert.fail('a deadlock'))
     const [z, h] = [await holder(locks, 'z'), await holder(locks, 'h')]
@@ -24,7 +24,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     assert.deepEqual(await Promise.all([inH, inZ, many]), ['in h', 'in z', 'many'])
   })
 
-  it('keeps its place among the others in every queue alike', async () => {
+  it('keeps its position among the others in every queue', async () => {
     const locks = new LockManager({ trackOrder: false, ...likely })
     const h = await holder(locks, 'h')
     const z = await holder(locks, 'z')
@@ -37,7 +37,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     assert.deepEqual(await Promise.all([nested, first, second]), ['nested', 'first', 'second'])
   })
 
-  it('is the outer holder’s to wait for when the holder around it has ended', async () => {
+  it('moves to the outer holder when the enclosing holder has ended', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, ...likely })
     const handed = gate()
     const one = locks.request('a', async (_lock, scope) => {
@@ -56,12 +56,8 @@ describe('a nested request', { timeout: 20_000 }, () => {
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   })
 
-  it('is suspected when a guard of its context turns out to be in the way', async () => {
-    const locks = new LockManager({ trackOrder: false, ...likely })
-    const suspected: unknown[] = []
-    const deadlocks: unknown[] = []
-    locks.on('suspected', (report) => suspected.push(report))
-    locks.on('deadlock', (report) => deadlocks.push(report))
+  it('is suspected if a guard of its context is in the way', async () => {
+    const { locks, kinds } = watched({ deadlockAfterMs: 1000, ...likely })
     const x = await holder(locks, 'x')
     const y = await holder(locks, 'y')
     const h = await holder(locks, 'h')
@@ -71,27 +67,21 @@ describe('a nested request', { timeout: 20_000 }, () => {
     const wantsY = h.inside.request('y', { timeoutMs: 200 }, () => {})
     wantsY.catch(() => {})
     await settle()
-    assert.deepEqual([suspected.length, deadlocks.length], [0, 0])
+    assert.deepEqual(kinds, [])
     void wantsX.then(() => {})
     void wantsY.then(() => {}).catch(() => {})
     void x.end()
     const held = (await guard) as Guard
     await settle()
-    assert.deepEqual([suspected.length, deadlocks.length], [1, 0])
+    assert.deepEqual(kinds, ['suspected'])
     held.release()
     await Promise.allSettled([wantsX, wantsY])
     void y.end()
     void h.end()
   })
 
-  it('passes when the cycle opens in which it was found meanwhile', async () => {
-    const locks = new LockManager({
-      deadlockAfterMs: Number.POSITIVE_INFINITY,
-      trackOrder: false,
-      ...likely,
-    })
-    let told = 0
-    locks.on('deadlock', () => told++)
+  it('overtakes when the cycle in which it was found opens in the meantime', async () => {
+    const { locks, kinds } = watched({ deadlockAfterMs: Number.POSITIVE_INFINITY, ...likely })
     const [a, b, c] = [await holder(locks, 'a'), await holder(locks, 'b'), await holder(locks, 'c')]
     const guard = a.inside.acquire('c')
     const both = locks.request(['b', 'c'], () => 'both')
@@ -110,12 +100,12 @@ describe('a nested request', { timeout: 20_000 }, () => {
     controller.abort()
     void b.end()
     assert.deepEqual(await Promise.all([inA, both]), ['in a', 'both'])
-    assert.equal(told, 1)
+    assert.deepEqual(kinds, ['deadlock'])
     await done
     void a.end()
   })
 
-  it('passes in turn with others that may pass from the same moment on', async () => {
+  it('overtakes in turn with others that may overtake from the same moment on', async () => {
     const locks = new LockManager({
       deadlockAfterMs: Number.POSITIVE_INFINITY,
       trackOrder: false,
@@ -144,7 +134,7 @@ describe('a nested request', { timeout: 20_000 }, () => {
     void d.end()
   })
 
-  it('costs no more when each starts the next, and keeps nothing of those before it', async () => {
+  it('has constant cost if each starts the next, and keeps no earlier ones', async () => {
     const locks = new LockManager()
     await startOneAnother(locks, 100_000, ['job'])
     assert.deepEqual(await locks.query(), { held: [], pending: [] })
@@ -152,10 +142,10 @@ describe('a nested request', { timeout: 20_000 }, () => {
 })
 
 describe('the victim of a deadlock', { timeout: 20_000 }, () => {
-  it('is that of the cycle that stands, not of one before', async () => {
+  it('is that of the current cycle, not of an earlier one', async () => {
     const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
-    const told: string[] = []
-    locks.on('deadlock', ({ cycle }) => told.push(cycle[0]?.waiter.label ?? ''))
+    const victims: string[] = []
+    locks.on('deadlock', ({ cycle }) => victims.push(cycle[0]?.waiter.label ?? ''))
     const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]
     const controller = new AbortController()
     const y = b.inside.request('a', { signal: controller.signal, label: 'y' }, () => {})
@@ -172,6 +162,6 @@ describe('the victim of a deadlock', { timeout: 20_000 }, () => {
     await assert.rejects(again, { name: 'DeadlockError' })
     void b.end()
     assert.equal(await x, 'x')
-    assert.deepEqual(told, ['x', 'y again'])
+    assert.deepEqual(victims, ['x', 'y again'])
   })
 })

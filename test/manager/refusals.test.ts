@@ -19,7 +19,7 @@ function foreign(): never {
 }
 
 describe('a refusal', { timeout: 20_000 }, () => {
-  it('names the root holder, not the next waiter: mode, age, call site, how many wait', async () => {
+  it('names the root holder, not the next waiter, with mode, age, call site and waiter count', async () => {
     const locks = new LockManager()
     const end = gate()
     const all = [
@@ -70,7 +70,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     unlabelled.release()
   })
 
-  it('of a chain of thousands of waiting requests names its holder', async () => {
+  it('for a chain of thousands of waiting requests names the root holder', async () => {
     const locks = new LockManager()
     const end = gate()
     const all = [locks.request('n:0', { label: 'HOLDER' }, () => end.opened)]
@@ -98,7 +98,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     await Promise.all(all)
   })
 
-  it('for ifAvailable does not count waiters where there are none', async () => {
+  it('for ifAvailable gives no waiter count without waiters', async () => {
     const locks = new LockManager()
     const guard = await locks.acquire('a', { label: 'first' })
     assert.match(
@@ -108,7 +108,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     guard.release()
   })
 
-  it('of an upgrade advises to ask exclusively from the start', async () => {
+  it('of an upgrade advises requesting exclusively from the start', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY })
     locks.on('deadlock', () => {})
     const upgrade = locks.request('a', { mode: 'shared' }, () =>
@@ -126,7 +126,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     ['stackTraceLimit', { get: foreign, set: foreign }],
     ['prepareStackTrace', { get: foreign, set: foreign }],
   ] as const) {
-    it(`is its own error where Error.${name} throws (${Object.keys(mayThrow)})`, async () => {
+    it(`is its own error if Error.${name} throws (${Object.keys(mayThrow)})`, async () => {
       const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false, callSites: 'always' })
       const was = Object.getOwnPropertyDescriptor(Error, name)
       const errors: unknown[] = []
@@ -166,7 +166,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     })
   }
 
-  it('escapes and shortens what users chose', async () => {
+  it('escapes and abbreviates text from users', async () => {
     const locks = new LockManager()
     const end = gate()
     const name = `\u001b${'n'.repeat(5000)}`

@@ -51,7 +51,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     assert.deepEqual(await state(locks), { held: [], pending: [] })
   })
 
-  it('says which of several locks was stolen, and that all are lost', async () => {
+  it('is named in the error, which says that all locks of the request are lost', async () => {
     const locks = new LockManager()
     const end = gate()
     const done = locks.request(['a', 'b'], { label: 'VICTIM' }, () => end.opened)
@@ -108,7 +108,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     end()
   })
 
-  it('tells a guard, and one who asks late', async () => {
+  it('is reported to a guard, and to code that checks later', async () => {
     const locks = new LockManager()
     const guards: Guard[] = []
     for (const isEarly of [true, false]) {
@@ -124,7 +124,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     for (const guard of guards) guard.release()
   })
 
-  it('is given to a callback that had not begun as one that is not held', async () => {
+  it('is not held in a callback that had not begun', async () => {
     const locks = new LockManager()
     const seen: unknown[] = []
     const early = locks.request('a', { label: 'VICTIM' }, (lock) => {

@@ -55,9 +55,17 @@ export function locksInTheWay(cycle: readonly DeadlockMember[]): DeadlockHeldLoc
   })
 }
 
+/** A callback that must not be called. */
+export const no = (): never => assert.fail('called')
+
 /** Waits some milliseconds. */
 export function pause(ms: number): Promise<void> {
   return setTimeout(ms)
+}
+
+/** Waits until a condition holds. The test's own time limit ends it. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await pause(1)
 }
 
 /** A promise, and a function that resolves it. */

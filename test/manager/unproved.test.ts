@@ -111,13 +111,13 @@ async function victimsOf(tasks: readonly Promise<unknown>[]): Promise<number> {
   return reasons.length
 }
 
-describe('without async stack traces', { timeout: 30_000 }, () => {
-  it('the manager knows that it proves no wait by them', async () => {
+describe('a manager without async stack traces', { timeout: 30_000 }, () => {
+  it('reports that it proves no wait by them', async () => {
     assert.equal(await canProve(), false)
   })
 
   for (const [kind, start] of Object.entries(UNPROVED)) {
-    it(`a deadlock is suspected and reported, and has no victim: ${kind}`, async () => {
+    it(`suspects and reports a deadlock without a victim: ${kind}`, async () => {
       const { locks, kinds, reports } = watched()
       const controller = new AbortController()
       let settled = 0
@@ -135,7 +135,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
       assert.deepEqual(await state(locks), { held: [], pending: [] })
     })
 
-    it(`a deadlock has a victim with deadlockVictims: 'likely': ${kind}`, async () => {
+    it(`rejects a victim of a deadlock with deadlockVictims: 'likely': ${kind}`, async () => {
       const { locks, kinds, reports } = watched({ deadlockVictims: 'likely' })
       assert.ok((await victimsOf(start(locks, new AbortController().signal))) > 0)
       assert.deepEqual([...new Set(kinds)], ['deadlock'])
@@ -145,7 +145,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
   }
 
   for (const [kind, start] of Object.entries(PROVED)) {
-    it(`a deadlock is proved and has one victim: ${kind}`, async () => {
+    it(`proves a deadlock and rejects one victim: ${kind}`, async () => {
       const { locks, kinds, reports } = watched()
       assert.equal(await victimsOf(start(locks, new AbortController().signal)), 1)
       assert.deepEqual([...new Set(kinds)], ['deadlock'])
@@ -154,7 +154,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
     })
   }
 
-  it('a suspected deadlock carries for each lock the label, mode and age of its holder', async () => {
+  it('reports for each lock in a suspected deadlock the label, mode and age of its holder', async () => {
     const { locks, reports } = watched()
     const controller = new AbortController()
     const { signal } = controller
@@ -176,7 +176,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
     [Number.POSITIVE_INFINITY, []],
     [0, ['nested']],
   ] as const) {
-    it(`a wait queue is rearranged after deadlockAfterMs, not at once (${deadlockAfterMs})`, async () => {
+    it(`rearranges a wait queue after deadlockAfterMs, not at once (${deadlockAfterMs})`, async () => {
       const { locks } = watched({ deadlockAfterMs })
       const steps: string[] = []
       const controller = new AbortController()
@@ -201,7 +201,7 @@ describe('without async stack traces', { timeout: 30_000 }, () => {
   for (const row of ROWS) {
     const isReturned = row.name === 'returned by the callback'
     const expected = row.onV8 === 'proved' && !isReturned ? 'suspected' : row.onV8
-    it(`a wait is ${expected} where its request is: ${row.name}`, async () => {
+    it(`finds a wait ${expected} if its request is: ${row.name}`, async () => {
       assert.equal(await verdictOf(row, 'other'), expected)
       if (!row.changes) assert.equal(await verdictOf(row, 'row'), expected)
     })

@@ -5,8 +5,8 @@ import { describe, it, mock } from 'node:test'
 import { LockManager } from '../../src/index.ts'
 import { gate, holder, pause, warningsOf } from './tools.ts'
 
-describe('where no listener is, a warning is written', { timeout: 10_000 }, () => {
-  it('of a wait that is slow', async () => {
+describe('a manager without listeners', { timeout: 10_000 }, () => {
+  it('warns of a slow wait', async () => {
     const locks = new LockManager()
     const warnings = await warningsOf(async () => {
       const { end } = await holder(locks, 'a')
@@ -21,7 +21,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     )
   })
 
-  it('of orders that contradict each other', async () => {
+  it('warns of orders that contradict each other', async () => {
     const locks = new LockManager()
     const warnings = await warningsOf(async () => {
       await locks.request('a', () => locks.request('b', () => {}))
@@ -31,7 +31,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     assert.match(warnings[0] ?? '', /^Possible deadlock: .* whether or not anything hung\.\n/)
   })
 
-  it('of suspected deadlocks of one line only the first, and then at 10 and 100', async () => {
+  it('warns of the first suspected deadlock of one line, and then at 10 and 100', async () => {
     const locks = new LockManager({ trackOrder: false })
     const reported = gate()
     const onWarning = ({ message }: Error): void => {
@@ -53,7 +53,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     process.off('warning', onWarning)
   })
 
-  it('of possible deadlocks of one line a handful, though each pair of names is a pair of classes', async () => {
+  it('warns of a few possible deadlocks of one line, though each pair of names is a pair of classes', async () => {
     const locks = new LockManager()
     const warnings = await warningsOf(async () => {
       for (let i = 0; i < 300; i++) {
@@ -71,7 +71,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     }
   })
 
-  it('of holdings that outlast their warnAfterMs a handful for one line', async () => {
+  it('warns a few times for one line of holdings that outlast their warnAfterMs', async () => {
     for (const name of ['account:', 'account']) {
       const locks = new LockManager({ warnAfterMs: 1, callSites: 'always' })
       const warnings = await warningsOf(async () => {
@@ -87,7 +87,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     }
   })
 
-  it('to the console where the process cannot write it, and no request fails for that', async () => {
+  it('warns on the console if the process cannot emit warnings, and no request fails', async () => {
     const locks = new LockManager({ deadlockAfterMs: 1000, trackOrder: false })
     const { emitWarning } = process
     const isWritten = gate()
@@ -110,7 +110,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     }
   })
 
-  it('of a guard and a wait that share a context', async () => {
+  it('warns of a guard and a wait that share a context', async () => {
     const locks = new LockManager({ trackOrder: false })
     const warnings = await warningsOf(() =>
       locks.request('outer', async () => {
@@ -123,7 +123,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     assert.match(warnings[0] ?? '', /^Suspected deadlock/)
   })
 
-  it('once of each option that request() does not know, and ignores as Web IDL does', async () => {
+  it('warns once of each option that request() does not know, and ignores it as Web IDL does', async () => {
     const locks = new LockManager()
     const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
     const warnings = await warningsOf(async () => {
@@ -142,7 +142,7 @@ describe('where no listener is, a warning is written', { timeout: 10_000 }, () =
     )
   })
 
-  it('of a deadlock only if it has no victim, whose error would report it', async () => {
+  it('warns of a deadlock only if it has no victim, whose error would report it', async () => {
     for (const deadlockAfterMs of [Number.POSITIVE_INFINITY, 20]) {
       const locks = new LockManager({ deadlockAfterMs, trackOrder: false })
       const warnings = await warningsOf(async () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Lock, LockManager } from '../../src/index.ts'
-import { gate, holder, settle, state } from './tools.ts'
+import { gate, holder, no, settle, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
 
@@ -266,7 +266,6 @@ describe('Web Locks', { timeout: 60_000 }, () => {
     const locks = new LockManager()
     const { signal } = new AbortController()
     const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
-    const no = (): never => assert.fail('called')
     for (const args of [
       [],
       ['a'],
@@ -353,12 +352,12 @@ describe('Web Locks', { timeout: 60_000 }, () => {
   it('a request whose lock is stolen before its callback began is called back, and rejects', async () => {
     const locks = new LockManager()
     const steps: string[] = []
-    const robbed = locks.request('a', ({ name }) => {
+    const stolen = locks.request('a', ({ name }) => {
       steps.push(`called back for ${name}`)
       throw new Error('nobody hears of this')
     })
     const thief = locks.request('a', { steal: true }, () => steps.push('thief'))
-    await assert.rejects(robbed, { name: 'AbortError' })
+    await assert.rejects(stolen, { name: 'AbortError' })
     await thief
     assert.deepEqual(steps, ['called back for a', 'thief'])
   })

@@ -43,7 +43,8 @@ export interface Form {
   run(tools: FormTools): unknown
 }
 
-const ignore = (): void => {}
+/** Does nothing with a result or an error. */
+export const ignore = (): void => {}
 
 const quietly = async (promise: Promise<unknown>): Promise<void> => {
   try {

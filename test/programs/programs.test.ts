@@ -13,7 +13,7 @@ describe('the manager and a naive model', { timeout: 300_000 }, () => {
     ['programs', program, 1],
     ['programs with guards', programWithGuards, 1],
   ] as const) {
-    it(`agree on which requests hold, wait, how they end and what is a deadlock, in ${name}`, async (t) => {
+    it(`agree on grants, waits, results and deadlocks in ${name}`, async (t) => {
       const tally = newTally()
       const { timers, undo } = quiet()
       await fc.assert(

@@ -47,7 +47,7 @@ if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
 const seconds = (performance.now() - start) / 1000
 const { ended, races } = tally
 const grouped = (count: number): string => count.toLocaleString('en-US')
-const ways = Object.entries(ended).map(([how, count]) => `${how} ${grouped(count)}`)
+const results = Object.entries(ended).map(([how, count]) => `${how} ${grouped(count)}`)
 const guards = Object.entries(tally.throughGuards).map(([how, count]) => `${how} ${grouped(count)}`)
 console.log(
   [
@@ -56,7 +56,7 @@ console.log(
     `${grouped(tally.requests)} requests (${grouped(tally.nested)} of them nested),`,
     `${grouped(tally.deadlocks)} deadlocks reported and ${grouped(tally.suspected)} suspected`,
     `(${grouped(tally.provedLater)} of them proved later; through guards: ${guards.join(', ')});`,
-    `ended: ${ways.join(', ')};`,
+    `ended: ${results.join(', ')};`,
     `of those that gave up in the very turn of their grant ${grouped(races.lost)} got nothing and`,
     `${grouped(races.won)} were granted; ${seconds.toFixed(0)} s, seed ${values.seed}`,
   ].join(' '),

@@ -46,7 +46,7 @@ const FILES_IN_BROWSERS = [
   'stolen',
 ]
 
-let isSound = true
+let isConsistent = true
 const isFormsOnly = process.argv.includes('--forms')
 const columns: Column[] = []
 
@@ -119,7 +119,7 @@ function runFiles({ name, npm, command, summary, flags, leftOut }: Runner): void
     if (!isSoundFile) process.stderr.write(text)
   }
   tally.end()
-  if (tally.hasFailed) isSound = false
+  if (tally.hasFailed) isConsistent = false
 }
 
 /** Adds a column, or prints why there is none. A column may prove nothing that V8 does not prove. */
@@ -133,7 +133,7 @@ function addColumn(column: Column | string): void {
     ({ name, onV8 }) => column.verdicts[name] === 'proved' && onV8 !== 'proved',
   )
   if (wrong.length === 0) return
-  isSound = false
+  isConsistent = false
   console.log(`${column.runtime}: proved, and must not be: ${wrong.map(({ name }) => name)}`)
 }
 
@@ -155,7 +155,7 @@ async function inChromium(): Promise<void> {
     results = resultsIn(await openPage(chromium, serve))
   } catch (error) {
     console.log(`Chromium: ${(error as Error).message}`)
-    isSound = false
+    isConsistent = false
     return
   }
   const runtime = `Chromium ${/Chrome\/(\d+)/.exec(results.agent)?.[1] ?? ''}`
@@ -168,7 +168,7 @@ async function inChromium(): Promise<void> {
     for (const { name, error } of wrong) process.stderr.write(`${name}\n${error}\n`)
   }
   if (!isFormsOnly) tally.end()
-  if (tally.hasFailed) isSound = false
+  if (tally.hasFailed) isConsistent = false
 }
 
 function serve(path: string): Served | undefined {
@@ -220,4 +220,4 @@ addColumn(columnOf('Bun', bun.npm, 'bun', root))
 addColumn(columnOf('Deno', deno.npm, 'deno run -A --no-check', root))
 await inChromium()
 console.log(`\nWhat the detector learns of a wait, by the form of awaiting:\n\n${tableOf(columns)}`)
-process.exitCode = isSound ? 0 : 1
+process.exitCode = isConsistent ? 0 : 1

@@ -28,7 +28,7 @@ describe('the check of words', () => {
     })
   }
 
-  it('asks for the subject first in comments and pages, and lets questions be', () => {
+  it('asks for the subject first in comments and pages, except in questions', () => {
     const openings = (path: string, text: string): number =>
       check(path, text).filter(({ use }) => use === 'the subject first').length
     assert.equal(openings('a.ts', '// Of two requests the older one.'), 1)
@@ -40,7 +40,7 @@ describe('the check of words', () => {
     assert.equal(openings('a.md', '```\nWho waits, waits.\n```'), 0)
   })
 
-  it('takes the words of the field, and of plain English, for what they are', () => {
+  it('accepts the terms of the field and plain English', () => {
     for (const text of [
       '// a free lock, in the way of a request, on its way back',
       '// its place in the queue, in place of another',

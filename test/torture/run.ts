@@ -60,7 +60,7 @@ async function tortureFor(seconds: number): Promise<void> {
     [
       `${result.acquisitions.toLocaleString('en-US')} acquisitions (${result.shared.toLocaleString('en-US')} of them with shared locks,`,
       `${result.asynchronous.toLocaleString('en-US')} asynchronous), ${result.violations} violations, ${result.hangs} hangs,`,
-      `longest wait ${ms(result.longestWaitMs)} alone and ${ms(result.longestSharedWaitMs)} shared,`,
+      `longest wait ${ms(result.longestWaitMs)} exclusive and ${ms(result.longestSharedWaitMs)} shared,`,
       `${result.sleeps.toLocaleString('en-US')} sleeps, ${result.timeouts.toLocaleString('en-US')} timeouts,`,
       `${result.deadlocks.toLocaleString('en-US')} deadlocks, ${result.kills.toLocaleString('en-US')} kills,`,
       `${result.repairs.toLocaleString('en-US')} repairs; ${result.seconds.toFixed(0)} s, seed ${values.seed}`,

@@ -1,5 +1,6 @@
 /** One thread of storm.ts, and the groups of each round, which all threads compute from the same seed. */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import {
   DeadlockError,
@@ -78,8 +79,6 @@ function pick(luck: number, kind: number): Kind {
   return luck === 0 ? (KINDS[kind] as Kind) : (KINDS[kind % 6] as Kind)
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 class StormThread {
   readonly #locks: SharedLocks
   readonly #data: StormData
@@ -101,7 +100,7 @@ class StormThread {
       }
     }
     // By then all other parties of this thread hold their locks.
-    await sleep(2)
+    await pause(2)
     blocks?.()
     await Promise.all(own)
   }
@@ -139,12 +138,12 @@ class StormThread {
         else if (kind === 'returns') return ask()
         else if (kind === 'helper') await (async () => await ask())()
         else if (kind === 'deep') await askDeep()
-        else if (kind === 'all') await Promise.all([ask(), sleep(1)])
+        else if (kind === 'all') await Promise.all([ask(), pause(1)])
         else if (kind === 'catches') await ask().catch(counted)
         else {
           left = (kind === 'leaves' ? ask() : askDeep()).catch(counted)
           // A deadlock search finds this holder busy, not waiting.
-          await sleep(15)
+          await pause(15)
         }
       })
     } catch (error) {
@@ -159,7 +158,7 @@ class StormThread {
     const at = 2 * group.number
     Atomics.add(flags, at, 1)
     Atomics.notify(flags, at)
-    while (Atomics.load(flags, at) < group.parties.length) await sleep(1)
+    while (Atomics.load(flags, at) < group.parties.length) await pause(1)
   }
 
   #count(group: Group, error: unknown): void {

@@ -6,7 +6,9 @@ import { storm } from './storm.ts'
 import { torture } from './torture.ts'
 
 for (const memory of ['wasm', 'buffer'] as const) {
-  it(`nothing is violated, and nobody hangs (${memory})`, { timeout: 120_000 }, async (test) => {
+  it(`killed threads leave no lock violated and no thread hanging (${memory})`, {
+    timeout: 120_000,
+  }, async (test) => {
     const seed = Date.now() % 1e6
     test.diagnostic(`seed ${seed}`)
     const result = await torture({ seconds: 4, threads: 6, locks: 5, memory, seed })
@@ -16,7 +18,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
   })
 }
 
-it('a storm of deadlocks has a victim for each that is proved, and no other', {
+it('a storm of deadlocks has one victim for each proved deadlock, and no other', {
   timeout: 120_000,
 }, async (test) => {
   const seed = Date.now() % 1e6

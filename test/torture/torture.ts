@@ -6,6 +6,7 @@
 
 import { once } from 'node:events'
 import { extname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SharedLocks } from '../../src/backends/threads/index.ts'
 import { openTable } from '../../src/backends/threads/table.ts'
@@ -41,7 +42,7 @@ const KILL_MS = 60
 interface Victim {
   readonly worker: Worker
   readonly exit: Promise<unknown>
-  readonly place: number
+  readonly index: number
   lastCount: number
   lastChangeMs: number
 }
@@ -55,8 +56,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   const errors: unknown[] = []
   let [kills, hangs] = [0, 0]
 
-  const start = (place: number, number: number): Victim => {
-    const data: VictimData = { locks: locks.handle, counts, place, seed: seed + number, stop }
+  const start = (index: number, number: number): Victim => {
+    const data: VictimData = { locks: locks.handle, counts, index, seed: seed + number, stop }
     const worker = new Worker(new URL(`./victim${extname(import.meta.url)}`, import.meta.url), {
       workerData: data,
     })
@@ -64,32 +65,32 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     return {
       worker,
       exit: once(worker, 'exit'),
-      place,
+      index,
       lastCount: -1,
       lastChangeMs: performance.now(),
     }
   }
-  const countOf = (place: number, counter: Counter): number =>
-    counts[place * COUNT + COUNTERS.indexOf(counter)] as number
+  const countOf = (index: number, counter: Counter): number =>
+    counts[index * COUNT + COUNTERS.indexOf(counter)] as number
 
-  const victims = Array.from({ length: threads }, (_, place) => start(place, place))
+  const victims = Array.from({ length: threads }, (_, index) => start(index, index))
   const began = performance.now()
   const gone = (): number => (performance.now() - began) / 1000
   while (gone() < seconds && errors.length === 0) {
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 * KILL_MS))
+    await pause(Math.random() * 2 * KILL_MS)
     for (const victim of victims) {
       const now = performance.now()
-      const held = countOf(victim.place, 'acquisitions')
+      const held = countOf(victim.index, 'acquisitions')
       if (held !== victim.lastCount) Object.assign(victim, { lastCount: held, lastChangeMs: now })
       else if (now - victim.lastChangeMs > HANG_MS) hangs++
     }
     if (hangs > 0) break
-    const place = Math.floor(Math.random() * threads)
-    const { worker } = victims[place] as Victim
+    const index = Math.floor(Math.random() * threads)
+    const { worker } = victims[index] as Victim
     await worker.terminate()
     const unswept = unsweptIn(table)
     if (unswept) errors.push(new Error(unswept))
-    victims[place] = start(place, threads + ++kills)
+    victims[index] = start(index, threads + ++kills)
     onTick?.(gone(), kills)
   }
   Atomics.store(stop, 0, 1)
@@ -98,7 +99,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   if ((await Promise.race([ended, late])) === 'late') hangs++
   if (errors.length > 0) throw errors[0]
   const total = (counter: Counter): number => {
-    const each = victims.map(({ place }) => countOf(place, counter))
+    const each = victims.map(({ index }) => countOf(index, counter))
     return counter.startsWith('longest') ? Math.max(...each) : each.reduce((a, b) => a + b)
   }
   const totals = Object.fromEntries(COUNTERS.map((counter) => [counter, total(counter)]))

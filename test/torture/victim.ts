@@ -36,14 +36,14 @@ export const COUNT = 24
 export interface VictimData {
   readonly locks: SharedLocksHandle
   readonly counts: Float64Array
-  readonly place: number
+  readonly index: number
   readonly seed: number
   readonly stop: Int32Array
 }
 
 /** A random request: some locks, each in its mode. */
-interface Wish {
-  readonly alone: readonly number[]
+interface Request {
+  readonly writes: readonly number[]
   readonly reads: readonly number[]
 }
 
@@ -83,31 +83,31 @@ class Victim {
 
   /** Makes one random request, of a random kind. */
   async #once(): Promise<void> {
-    const wish = this.#wish()
-    const all = [...wish.alone, ...wish.reads.map((lock) => shared(lock))]
+    const request = this.#randomRequest()
+    const all = [...request.writes, ...request.reads.map((lock) => shared(lock))]
     const asked = performance.now()
-    const work = (): void => this.#work(wish, asked)
-    const way = this.#below(100)
-    if (way < 30) this.#pair(this.#below(this.#locks.count), this.#below(this.#locks.count))
-    else if (way < 60) this.#locks.hold(all, work)
-    else if (way < 70) this.#locks.hold(all, { timeoutMs: this.#below(4) / 2 }, work)
-    else if (way < 78) this.#locks.tryHold(all, work)
-    else if (way < 84) this.#nested(this.#below(this.#locks.count))
-    else if (way < 86) this.#locks.holdAll(() => this.#workOnAll(asked))
-    else await Promise.all([this.#asynchronous(wish), this.#asynchronous(this.#wish())])
+    const work = (): void => this.#work(request, asked)
+    const choice = this.#below(100)
+    if (choice < 30) this.#pair(this.#below(this.#locks.count), this.#below(this.#locks.count))
+    else if (choice < 60) this.#locks.hold(all, work)
+    else if (choice < 70) this.#locks.hold(all, { timeoutMs: this.#below(4) / 2 }, work)
+    else if (choice < 78) this.#locks.tryHold(all, work)
+    else if (choice < 84) this.#nested(this.#below(this.#locks.count))
+    else if (choice < 86) this.#locks.holdAll(() => this.#workOnAll(asked))
+    else await Promise.all([this.#asynchronous(request), this.#asynchronous(this.#randomRequest())])
   }
 
-  #wish(): Wish {
+  #randomRequest(): Request {
     const size = 1 + this.#below(4)
     const locks = new Set(Array.from({ length: size }, () => this.#below(this.#locks.count)))
     const reads = [...locks].filter(() => this.#below(2) === 0)
-    return { alone: [...locks].filter((lock) => !reads.includes(lock)), reads }
+    return { writes: [...locks].filter((lock) => !reads.includes(lock)), reads }
   }
 
   #pair(a: number, b: number): void {
     const asked = performance.now()
-    const alone = a === b ? [a] : [a, b]
-    this.#locks.holdPair(a, b, () => this.#work({ alone, reads: [] }, asked))
+    const writes = a === b ? [a] : [a, b]
+    this.#locks.holdPair(a, b, () => this.#work({ writes, reads: [] }, asked))
   }
 
   /** Takes one lock inside another, in any order: now and then a deadlock. */
@@ -115,28 +115,28 @@ class Victim {
     const second = (first + 1 + this.#below(this.#locks.count - 1)) % this.#locks.count
     const asked = performance.now()
     this.#locks.hold([shared(first)], () => {
-      this.#work({ alone: [], reads: [first] }, asked)
+      this.#work({ writes: [], reads: [first] }, asked)
       const again = performance.now()
-      this.#locks.hold([second], () => this.#work({ alone: [second], reads: [first] }, again))
+      this.#locks.hold([second], () => this.#work({ writes: [second], reads: [first] }, again))
     })
   }
 
   #workOnAll(asked: number): void {
-    const alone = Array.from({ length: this.#locks.count }, (_, i) => i)
-    this.#work({ alone, reads: [] }, asked)
+    const writes = Array.from({ length: this.#locks.count }, (_, i) => i)
+    this.#work({ writes, reads: [] }, asked)
   }
 
-  async #asynchronous({ alone, reads }: Wish): Promise<void> {
-    const all = [...alone, ...reads.map((lock) => shared(lock))]
+  async #asynchronous({ writes, reads }: Request): Promise<void> {
+    const all = [...writes, ...reads.map((lock) => shared(lock))]
     const asked = performance.now()
     try {
       await this.#locks.holdAsync(all, { timeoutMs: 50 }, async () => {
-        this.#granted({ alone, reads }, asked)
-        this.#begin(alone)
+        this.#granted({ writes, reads }, asked)
+        this.#begin(writes)
         this.#look(reads)
         if (this.#below(4) === 0) await new Promise((resolve) => setImmediate(resolve))
         this.#look(reads)
-        this.#end(alone)
+        this.#end(writes)
         this.#count('asynchronous')
       })
     } catch (error) {
@@ -145,26 +145,26 @@ class Victim {
     }
   }
 
-  #work({ alone, reads }: Wish, asked: number): void {
-    this.#granted({ alone, reads }, asked)
-    this.#begin(alone)
+  #work({ writes, reads }: Request, asked: number): void {
+    this.#granted({ writes, reads }, asked)
+    this.#begin(writes)
     this.#look(reads)
     for (let i = this.#below(300); i > 0; i--) this.#below(2)
     if (this.#below(500) === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.1)
     this.#look(reads)
-    this.#end(alone)
+    this.#end(writes)
   }
 
-  #granted({ alone, reads }: Wish, asked: number): void {
+  #granted({ writes, reads }: Request, asked: number): void {
     const waited = performance.now() - asked
-    const longest = alone.length === 0 ? 'longestSharedWaitMs' : 'longestWaitMs'
+    const longest = writes.length === 0 ? 'longestSharedWaitMs' : 'longestWaitMs'
     if (waited > this.#value(longest)) this.#set(longest, waited)
     this.#count('acquisitions')
     if (reads.length > 0) this.#count('shared')
   }
 
-  #begin(alone: readonly number[]): void {
-    for (const lock of alone) {
+  #begin(writes: readonly number[]): void {
+    for (const lock of writes) {
       const at = lock * this.#stride
       if (this.#view[at] !== 0 || this.#view[at + 1] !== this.#view[at + 2]) this.#violated(lock)
       this.#view[at] = this.#data.seed + 1
@@ -172,8 +172,8 @@ class Victim {
     }
   }
 
-  #end(alone: readonly number[]): void {
-    for (const lock of alone) {
+  #end(writes: readonly number[]): void {
+    for (const lock of writes) {
       const at = lock * this.#stride
       if (this.#view[at] !== this.#data.seed + 1) this.#violated(lock)
       this.#view[at + 2] = (this.#view[at + 2] as number) + 1
@@ -212,11 +212,11 @@ class Victim {
   }
 
   #value(counter: Counter): number {
-    return this.#data.counts[this.#data.place * COUNT + COUNTERS.indexOf(counter)] as number
+    return this.#data.counts[this.#data.index * COUNT + COUNTERS.indexOf(counter)] as number
   }
 
   #set(counter: Counter, value: number): void {
-    this.#data.counts[this.#data.place * COUNT + COUNTERS.indexOf(counter)] = value
+    this.#data.counts[this.#data.index * COUNT + COUNTERS.indexOf(counter)] = value
   }
 
   #below(limit: number): number {

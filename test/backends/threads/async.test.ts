@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { outputOfNode } from '../../spawn.ts'
@@ -13,13 +13,13 @@ for (const memory of ['wasm', 'buffer'] as const) {
   const create = (order: 'ascending' | 'free' = 'ascending', owners = 128): SharedLocks =>
     SharedLocks.create({ count: 8, memory, order, owners, label: 'main' })
 
-  describe(`asynchronous holdings (${memory})`, { timeout: 60_000 }, () => {
-    it('holds until what the callback returned has settled', async () => {
+  describe(`holdAsync (${memory})`, { timeout: 60_000 }, () => {
+    it('holds the locks until the callback’s promise settles', async () => {
       const locks = create()
       const steps: string[] = []
       const first = locks.holdAsync([3, 1], async () => {
         steps.push('first begins')
-        await sleep(20)
+        await pause(20)
         steps.push('first ends')
         return 'result'
       })
@@ -33,7 +33,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       )
     })
 
-    it('releases after a throw and after a rejection', async () => {
+    it('releases the locks after a throw and after a rejection', async () => {
       const locks = create()
       const fault = new Error('mine')
       await assert.rejects(
@@ -57,35 +57,35 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('lets the event loop run while another thread holds the lock', async () => {
       const locks = create()
       const flags = newFlags()
-      const holding = inThread(locks, 'holdUntilTold', { flags, indices: [2] })
+      const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [2] })
       await flagIsSet(flags, 0)
       let ticks = 0
       const ticking = setInterval(() => ticks++, 1)
       const waiting = locks.holdAsync([1, 2], () => ticks)
-      await sleep(60)
+      await pause(60)
       setFlag(flags, 1, 1)
       assert.ok((await waiting) > 10)
       clearInterval(ticking)
       await holding
     })
 
-    it('wakes threads and tasks that wait for a task', async () => {
+    it('wakes threads and tasks that wait for a lock of a task', async () => {
       const locks = create()
       const flags = newFlags()
       let end = (): void => undefined
       const holding = locks.holdAsync([4], () => new Promise<void>((resolve) => (end = resolve)))
-      await sleep(5)
+      await pause(5)
       const thread = inThread(locks, 'takeAndMeasure', { flags, indices: [4] })
       const task = locks.holdAsync([4], () => 'task')
       await flagIsSet(flags, 0)
-      await sleep(30)
+      await pause(30)
       end()
       assert.equal(await task, 'task')
       assert.ok((await thread).ms > 10)
       await holding
     })
 
-    it('keeps to the order when nested, by what surrounds it', async () => {
+    it('checks a nested request against the order of the locks around it', async () => {
       const locks = create()
       await locks.holdAsync([3], async () => {
         assert.equal(await locks.holdAsync([5], () => 'higher'), 'higher')
@@ -97,8 +97,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
       // Calls side by side are independent of each other.
       await Promise.all([
-        locks.holdAsync([6], () => sleep(5)),
-        locks.holdAsync([2], () => sleep(5)),
+        locks.holdAsync([6], () => pause(5)),
+        locks.holdAsync([2], () => pause(5)),
       ])
     })
 
@@ -113,7 +113,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const waits = (async () => {
           await locks.holdAsync([2], { timeoutMs: 5000 }, () => order.push('held'))
         })()
-        await sleep(5)
+        await pause(5)
         order.push('released')
         leave()
         await waits
@@ -121,7 +121,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       }
     })
 
-    it('refuses a lock of its thread where the outermost code awaits it, and never a lower one', async () => {
+    it('refuses a lock that the awaiting outermost code holds, and every lower one', async () => {
       const locks = create()
       locks.lock(2)
       const codes: string[] = []
@@ -138,14 +138,14 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual(codes, ['LOCK_DEADLOCK'])
     })
 
-    it('shares a lock with its thread', async () => {
+    it('shares a lock with its own thread', async () => {
       const locks = create()
       locks.lockShared(2)
       assert.equal(await locks.holdAsync([shared(2)], { timeoutMs: 5000 }, () => 'held'), 'held')
       locks.unlockShared(2)
     })
 
-    it('keeps to the order through a holding of another table', async () => {
+    it('checks the order across a holding of another table', async () => {
       const [locks, others] = [create(), create()]
       await locks.holdAsync([5], async () => {
         await others.holdAsync([3], async () => {
@@ -156,17 +156,17 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     })
 
-    it('refuses a thread that holds locks when there is no owner left to wait for', async () => {
+    it('refuses a thread that holds locks when no owner is left to wait for', async () => {
       const locks = create('free', 2)
-      const holding = locks.holdAsync([1], () => sleep(30))
-      await sleep(5)
+      const holding = locks.holdAsync([1], () => pause(30))
+      await pause(5)
       locks.lock(2)
       await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_USAGE' })
       locks.unlock(2)
       await holding
     })
 
-    it('nests within a holding of very many locks', async () => {
+    it('nests within a holding of ten thousand locks', async () => {
       const locks = SharedLocks.create({ count: 200_001, recordBytes: 16, memory })
       const many = Array.from({ length: 200_000 }, (_, i) => i)
       await locks.holdAsync(many, async () => {
@@ -174,7 +174,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     })
 
-    it('waits and fails in words where stacks are no text', async () => {
+    it('reports errors in words where a stack is not text', async () => {
       const before = Error.prepareStackTrace
       Error.prepareStackTrace = (_, calls) => calls
       try {
@@ -187,18 +187,18 @@ for (const memory of ['wasm', 'buffer'] as const) {
       }
     })
 
-    it('a thread does not block below the locks of its own task', async () => {
+    it('refuses to block its thread for a lock that the task around it holds', async () => {
       const locks = create()
       await locks.holdAsync([5], async () => {
         assert.throws(() => locks.lock(5), { code: 'LOCK_ORDER', message: /holdAsync/ })
       })
     })
 
-    it('finds two tasks that wait for each other; one goes on', async () => {
+    it('finds a deadlock of two tasks, and rejects one of them', async () => {
       const locks = create('free')
       const cross = async (first: number, second: number): Promise<string> =>
         locks.holdAsync([first], async () => {
-          await sleep(10)
+          await pause(10)
           return locks.holdAsync([second], () => 'completed')
         })
       const [a, b] = await Promise.allSettled([cross(1, 2), cross(2, 1)])
@@ -219,7 +219,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       )
     })
 
-    it('finds tasks of two threads that wait for each other', async () => {
+    it('finds a deadlock of tasks of two threads', async () => {
       for (let round = 0; round < 5; round++) {
         const locks = create('free')
         const flags = newFlags()
@@ -231,7 +231,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       }
     })
 
-    it('finds a thread that blocks for what its own task holds', async () => {
+    it('finds a thread that blocks for a lock of its own task', async () => {
       const locks = create('free')
       await locks.holdAsync([1], async () => {
         assert.throws(() => locks.lock(1), DeadlockError)
@@ -242,7 +242,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       )
     })
 
-    it('waits for a free owner, and does not start without one', async () => {
+    it('waits for a free owner, and starts only with one', async () => {
       const locks = create('ascending', 3)
       let running = 0
       const most = await Promise.all(
@@ -250,7 +250,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           locks.holdAsync([i], async () => {
             running++
             const seen = running
-            await sleep(10)
+            await pause(10)
             running--
             return seen
           }),
@@ -259,11 +259,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(Math.max(...most), 2)
     })
 
-    it('is not forgotten by close', async () => {
+    it('keeps its locks when close() is called', async () => {
       const locks = create()
-      const holding = locks.holdAsync([1], () => sleep(20))
+      const holding = locks.holdAsync([1], () => pause(20))
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
-      await sleep(5)
+      await pause(5)
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
       await holding
       locks.close()

@@ -30,8 +30,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
     const create = (owners = 8): SharedLocks =>
       SharedLocks.create({ count: 4, memory, order, owners, label: 'main' })
 
-    describe(`errors of holdAsync (${memory}, ${order})`, { timeout: 20_000 }, () => {
-      it('begin at the caller after a timeout', async () => {
+    describe(`an error of holdAsync (${memory}, ${order})`, { timeout: 20_000 }, () => {
+      it('begins its stack at the caller after a timeout', async () => {
         const locks = create()
         const end = gate()
         const holding = locks.holdAsync(1, () => end.opened)
@@ -41,19 +41,19 @@ for (const memory of ['wasm', 'buffer'] as const) {
         await holding
       })
 
-      it('begin at the caller for a lock that it holds', async () => {
+      it('begins its stack at the caller for a lock that the caller holds', async () => {
         const locks = create()
         await locks.holdAsync(1, () =>
           beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_DEADLOCK'),
         )
       })
 
-      it('begin at the caller for an owner that no one releases', async () => {
+      it('begins its stack at the caller for an owner that is never released', async () => {
         const locks = create(1)
         await beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_USAGE')
       })
 
-      it('begin at the caller for wrong arguments', async () => {
+      it('begins its stack at the caller for wrong arguments', async () => {
         const locks = create()
         await beginsAtCaller(() => locks.holdAsync(4, assert.fail), 'LOCK_USAGE')
         await beginsAtCaller(() => locks.holdAsync('1' as never, assert.fail), 'LOCK_USAGE')
@@ -62,16 +62,16 @@ for (const memory of ['wasm', 'buffer'] as const) {
         await beginsAtCaller(() => locks.holdAsync(1, undefined as never), 'LOCK_USAGE')
       })
 
-      it('begin at the caller where the owner died', async () => {
+      it('begins its stack at the caller where the owner died', async () => {
         const locks = create()
         const flags = newFlags()
-        const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [1] })
+        const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [1] })
         await flagIsSet(flags, 0)
         await Promise.all([worker.terminate(), assert.rejects(answer)])
         await beginsAtCaller(() => locks.holdAsync(1, assert.fail), 'LOCK_OWNER_DIED')
       })
 
-      it('leave what the callback throws as it is', async () => {
+      it('is the callback’s own error where the callback throws', async () => {
         const locks = create()
         const others = create()
         let stack: string | undefined
@@ -88,7 +88,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     })
   }
 
-  it(`a call leaves what onOwnerDied throws as it is (${memory})`, async () => {
+  it(`a call passes on the error of onOwnerDied unchanged (${memory})`, async () => {
     const others = SharedLocks.create({ count: 4, memory })
     let stack: string | undefined
     const onOwnerDied = (): void => {
@@ -101,7 +101,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     }
     const locks = SharedLocks.create({ count: 4, memory, onOwnerDied })
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [1] })
+    const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [1] })
     await flagIsSet(flags, 0)
     await Promise.all([worker.terminate(), assert.rejects(answer)])
     const isAsItWas = (error: Error): boolean => error.stack === stack

@@ -24,7 +24,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     beforeEach(async () => {
       locks = SharedLocks.create({ count: 4, memory, owners: 3 })
       flags.fill(0)
-      holding = inThread(locks, 'holdUntilTold', { flags, indices: [1] })
+      holding = inThread(locks, 'holdUntilFlag', { flags, indices: [1] })
       await flagIsSet(flags, 0)
       clock = FakeTimers.install()
     })
@@ -63,7 +63,7 @@ for (const [name, fake] of [
   ['fake timers', "(await import('@sinonjs/fake-timers')).default.install()"],
   ['another performance.now', 'performance.now = () => 5'],
 ] as const) {
-  it(`the clock moves on where ${name} came before lockwise`, () => {
+  it(`the clock advances where ${name} was installed before lockwise`, () => {
     const program = `
       ${fake}
       const { elapsedMs } = await import(${JSON.stringify(clockUrl)})

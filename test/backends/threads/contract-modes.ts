@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   exclusive,
@@ -12,6 +13,7 @@ import {
   type SharedLocksOptions,
   shared,
 } from '../../../src/backends/threads/index.ts'
+import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
@@ -28,7 +30,7 @@ function modes(locks: SharedLocks): string {
 }
 
 export function describeShared(create: Create): void {
-  it('holds shared together with others, alone with nobody', () => {
+  it('holds a shared lock together with others, and an exclusive one by itself', () => {
     const locks = create({ count: 4 })
     const other = SharedLocks.open(locks.handle)
     locks.hold([shared(1), 2], () => {
@@ -46,7 +48,7 @@ export function describeShared(create: Create): void {
     assert.equal(modes(locks), '....')
   })
 
-  it('takes alone what is asked for in both modes, and each once', () => {
+  it('takes a lock that is requested in both modes once, exclusively', () => {
     const locks = create({ count: 4, stripes: 2 })
     locks.hold([shared(1), exclusive(3), shared(0), shared(2)], () =>
       assert.equal(modes(locks), 'sxsx'),
@@ -54,7 +56,7 @@ export function describeShared(create: Create): void {
     assert.equal(modes(locks), '....')
   })
 
-  it('keeps the order between what is held shared and what is held alone', () => {
+  it('keeps the order between shared and exclusive locks', () => {
     const locks = create()
     locks.lockShared(2)
     locks.lock(4)
@@ -76,7 +78,7 @@ export function describeShared(create: Create): void {
   })
 
   for (const order of ['ascending', 'free'] as const) {
-    it(`refuses to make more of a lock that is held shared, and says why (${order})`, () => {
+    it(`refuses to upgrade a lock that is held shared, and says why (${order})`, () => {
       const locks = create({ order, label: 'me' })
       locks.lockShared(3)
       const message = /me holds lock 3 shared and requests it exclusively: it would wait for itself/
@@ -90,7 +92,7 @@ export function describeShared(create: Create): void {
     })
   }
 
-  it('frees in the mode in which a lock is held, and nothing else', () => {
+  it('unlocks in the mode in which a lock is held only', () => {
     const locks = create()
     const message = /does not hold lock 3/
     assert.throws(() => locks.unlockShared(3), { code: 'LOCK_USAGE', message })
@@ -106,7 +108,7 @@ export function describeShared(create: Create): void {
     locks.close()
   })
 
-  it('advises against asking again for a lock that is held shared', () => {
+  it('advises against a second request for a lock that is held shared', () => {
     const locks = create()
     const again = (): unknown => locks.hold(shared(3), () => locks.hold(shared(3), assert.fail))
     assert.throws(again, (error) => {
@@ -118,7 +120,7 @@ export function describeShared(create: Create): void {
     locks.close()
   })
 
-  it('refuses modes and names that are none', () => {
+  it('refuses invalid modes and names', () => {
     const locks = create()
     const wrong = [
       { name: 1, mode: 'both' },
@@ -135,11 +137,11 @@ export function describeShared(create: Create): void {
     assert.throws(() => locks.unlockShared(8), /from 0 to 7, not 8/)
   })
 
-  it('lets who wants it alone in when the readers have left, and no reader before it', async () => {
+  it('grants a waiting writer when the readers have left, and no reader before it', async () => {
     const locks = create()
     const flags = newFlags()
     locks.lockShared(3)
-    const writer = inThread(locks, 'holdUntilTold', { flags, indices: [3] })
+    const writer = inThread(locks, 'holdUntilFlag', { flags, indices: [3] })
     const other = SharedLocks.open(locks.handle)
     // From some moment on the writer is pending, and no other owner gets in.
     while (other.tryHold([shared(3)], () => true)) {}
@@ -147,20 +149,19 @@ export function describeShared(create: Create): void {
     locks.unlockShared(3)
     await flagIsSet(flags, 0)
     assert.equal(other.tryHold([shared(3)], assert.fail), undefined)
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
+    setFlag(flags, 1, 1)
     await writer
     assert.equal(modes(locks), '........')
   })
 
-  it('lets all readers in at once when who had it alone has left', async () => {
+  it('grants all readers at once when the writer has left', async () => {
     const locks = create()
     const flags = newFlags()
     const readers = [1, 2, 3].map(() =>
       inThread(locks, 'readTogether', { flags, index: 3, readers: 3 }),
     )
     locks.lock(3)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await pause(50)
     locks.unlock(3)
     assert.deepEqual(await Promise.all(readers), [3, 3, 3])
   })
@@ -171,7 +172,7 @@ export function describeShared(create: Create): void {
     const reader = (name: string): Promise<void> =>
       locks.holdAsync([shared(3)], async () => {
         order.push(`${name} in`)
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await pause(20)
         order.push(`${name} out`)
       })
     await Promise.all([
@@ -186,7 +187,7 @@ export function describeShared(create: Create): void {
     assert.equal(modes(locks), '........')
   })
 
-  it('finds a deadlock through readers, and says who holds what in which mode', async () => {
+  it('finds a deadlock through readers, and lists each held lock with its mode', async () => {
     const locks = create({ order: 'free', label: 'main' })
     const flags = newFlags()
     const other = inThread(locks, 'readAndTake', { flags, read: 1, take: 0 }, 'other')
@@ -212,28 +213,28 @@ export function describeShared(create: Create): void {
     assert.equal(modes(locks), '........')
   })
 
-  it('is free again when a thread ended that held it shared, and waits for no dead reader', async () => {
+  it('releases the shared locks of a thread that ended, and waits for no dead reader', async () => {
     const locks = create()
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 })
+    const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 3 })
     answer.catch(() => {})
     await flagIsSet(flags, 0)
     assert.equal(modes(locks), '...s....')
     const waiting = inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] })
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await pause(30)
     await worker.terminate()
     await waiting
     assert.equal(modes(locks), '........')
   })
 
-  it('is open to readers again when a thread ended that had claimed it', async () => {
+  it('admits readers again when a pending writer has ended', async () => {
     const locks = create()
     locks.lockShared(3)
     const { worker, answer } = startThread(locks, 'askFor', { flags: newFlags(), indices: [3] })
     answer.catch(() => {})
     const other = SharedLocks.open(locks.handle)
     while (other.tryHold([shared(3)], () => true)) {
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      await pause(1)
     }
     await worker.terminate()
     other.lockShared(3)
@@ -244,7 +245,7 @@ export function describeShared(create: Create): void {
 }
 
 export function describeReentrant(create: Create): void {
-  it('can be taken again where the table allows it, and is free when it was freed as often', () => {
+  it('takes a re-entrant lock again, and releases it after as many unlocks', () => {
     const locks = create({ reentrant: true })
     assert.equal(locks.reentrant, true)
     assert.equal(SharedLocks.open(locks.handle).reentrant, true)
@@ -270,7 +271,7 @@ export function describeReentrant(create: Create): void {
     assert.throws(() => locks.unlockPair(3, 5), /does not hold/)
   })
 
-  it('can hold all inside all', () => {
+  it('nests holdAll inside holdAll', () => {
     const locks = create({ reentrant: true, stripes: 3 })
     locks.holdAll(() => {
       locks.holdAll(() => locks.hold([4, 7], () => assert.equal(modes(locks), 'xxxxxxxx')))
@@ -279,7 +280,7 @@ export function describeReentrant(create: Create): void {
     assert.equal(modes(locks), '........')
   })
 
-  it('frees shared only what was taken shared', () => {
+  it('unlocks with unlockShared only what was taken shared', () => {
     const locks = create({ reentrant: true })
     locks.lock(3)
     assert.throws(() => locks.unlockShared(3), LockUsageError)
@@ -292,7 +293,7 @@ export function describeReentrant(create: Create): void {
     assert.equal(modes(locks)[3], '.')
   })
 
-  it('counts in shared mode too, and does not make more of it', () => {
+  it('counts shared holdings of a re-entrant table, and refuses to upgrade them', () => {
     const locks = create({ reentrant: true })
     locks.lockShared(3)
     locks.lockShared(3)
@@ -326,10 +327,10 @@ export function describeReentrant(create: Create): void {
 }
 
 export function describeTimeouts(create: Create): void {
-  it('gives up a wait when its time is over, and says who held what', async () => {
+  it('rejects after timeoutMs, and names the holder and its mode', async () => {
     const locks = create({ label: 'main' })
     const flags = newFlags()
-    const other = inThread(locks, 'holdUntilTold', { flags, indices: [3] }, 'other')
+    const other = inThread(locks, 'holdUntilFlag', { flags, indices: [3] }, 'other')
     await flagIsSet(flags, 0)
     const began = performance.now()
     for (const timeoutMs of [0, 30]) {
@@ -347,8 +348,7 @@ export function describeTimeouts(create: Create): void {
     }
     assert.ok(performance.now() - began > 55)
     assert.equal(modes(locks), '...x....')
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
+    setFlag(flags, 1, 1)
     await other
     assert.equal(
       locks.hold([3], { timeoutMs: 0 }, () => 'held'),
@@ -357,24 +357,23 @@ export function describeTimeouts(create: Create): void {
     assert.equal(modes(locks), '........')
   })
 
-  it('names the readers that a wait was for, and not the one that waits', async () => {
+  it('names the readers in the way, and not the waiter itself', async () => {
     const locks = create({ label: 'main' })
     const flags = newFlags()
-    const other = inThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 }, 'reader')
+    const other = inThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 3 }, 'reader')
     await flagIsSet(flags, 0)
-    const told = {
+    const expected = {
       name: 'LockTimeoutError',
       message: /lock 3, held by reader \(thread 2.*\)\. This call holds none/,
     }
-    assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), told)
-    await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), told)
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
+    assert.throws(() => locks.hold([3], { timeoutMs: 5 }, assert.fail), expected)
+    await assert.rejects(locks.holdAsync([3], { timeoutMs: 5 }, assert.fail), expected)
+    setFlag(flags, 1, 1)
     await other
     assert.equal(modes(locks), '........')
   })
 
-  it('gives up a claim when its time is over: readers come in again', async () => {
+  it('withdraws a pending writer after timeoutMs, and admits readers again', async () => {
     const locks = create()
     const other = SharedLocks.open(locks.handle)
     other.lockShared(3)
@@ -390,7 +389,7 @@ export function describeTimeouts(create: Create): void {
     assert.equal(modes(locks), '........')
   })
 
-  it('refuses a time that is none', () => {
+  it('refuses an invalid timeoutMs', () => {
     const locks = create()
     for (const timeoutMs of [-1, Number.NaN, '5', null]) {
       const options = { timeoutMs: timeoutMs as number }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   type DeadlockError,
   LockUsageError,
@@ -43,7 +44,7 @@ export function describeTables(memory: Memory): void {
   const create = (options: Partial<SharedLocksOptions> = {}): SharedLocks =>
     SharedLocks.create({ count: 8, memory, ...options })
 
-  describe(`locks in shared memory (${memory})`, { timeout }, () => {
+  describe(`SharedLocks (${memory})`, { timeout }, () => {
     describeRequests(create)
     describeOrder(create)
     describeMisuse(create)
@@ -58,14 +59,14 @@ export function describeTables(memory: Memory): void {
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
 
 function describeRequests(create: Create): void {
-  it('holds a pair during the call, and passes arguments and result', () => {
+  it('holds a pair of locks during the call, and passes arguments and result', () => {
     const locks = create()
     const seen = locks.holdPair(7, 3, (a: number, b: string) => [a, b, busyLocks(locks)], 1, 'b')
     assert.deepEqual(seen, [1, 'b', [3, 7]])
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('takes each number once', () => {
+  it('takes each lock once', () => {
     const locks = create()
     assert.deepEqual(
       locks.holdPair(3, 3, () => busyLocks(locks)),
@@ -81,7 +82,7 @@ function describeRequests(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('takes sets of any size and from anything that can be iterated', () => {
+  it('takes a set of any size from any iterable', () => {
     const locks = create()
     assert.deepEqual(
       locks.hold([], () => busyLocks(locks)),
@@ -102,9 +103,9 @@ function describeRequests(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('releases in any order what was locked by hand', () => {
+  it('unlocks manually taken locks in any order', () => {
     const locks = create()
-    for (const way of [
+    for (const order of [
       [1, 4, 6],
       [6, 4, 1],
       [4, 1, 6],
@@ -112,7 +113,7 @@ function describeRequests(create: Create): void {
     ]) {
       for (const lock of [1, 4, 6]) locks.lock(lock)
       const left = new Set([1, 4, 6])
-      for (const lock of way) {
+      for (const lock of order) {
         locks.unlock(lock)
         left.delete(lock)
         assert.deepEqual(busyLocks(locks), [...left])
@@ -125,7 +126,7 @@ function describeRequests(create: Create): void {
     locks.unlock(7)
   })
 
-  it('releases when the callback throws, and passes the error on', () => {
+  it('releases the locks when the callback throws, and passes the error on', () => {
     const locks = create()
     const fault = new Error('mine')
     const fail = (): never => {
@@ -138,7 +139,7 @@ function describeRequests(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('tryHold answers at once, and holds nothing where a lock is busy', () => {
+  it('returns at once from tryHold, and holds nothing where one lock is held', () => {
     const locks = create()
     const other = SharedLocks.open(locks.handle)
     other.lock(5)
@@ -151,7 +152,7 @@ function describeRequests(create: Create): void {
     )
   })
 
-  it('refuses a promise from a blocking callback, and releases', () => {
+  it('refuses a promise from a blocking callback, and releases the locks', () => {
     const locks = create()
     // biome-ignore lint/suspicious/noThenProperty: it is what must be refused
     const late = { then: () => undefined }
@@ -164,7 +165,7 @@ function describeRequests(create: Create): void {
 }
 
 function describeOrder(create: Create): void {
-  it('ascending: a lower number inside a higher one is refused before anything is taken', () => {
+  it('refuses a lower number inside a higher one before it takes anything (order: ascending)', () => {
     const locks = create()
     locks.hold([4, 6], () => {
       assert.throws(() => locks.lock(5), { ...order, message: /lock 5 .* holds locks 4 and 6/ })
@@ -183,7 +184,7 @@ function describeOrder(create: Create): void {
   })
 
   for (const which of ['ascending', 'free'] as const) {
-    it(`${which}: a lock that the thread holds itself is a deadlock of one`, () => {
+    it(`reports a thread that requests its own lock as a deadlock (${which})`, () => {
       const locks = create({ order: which, label: 'me' })
       locks.hold([2, 4], () => {
         const again: (() => unknown)[] = [
@@ -215,7 +216,7 @@ function describeOrder(create: Create): void {
     })
   }
 
-  it('free: any order is allowed', () => {
+  it('allows any order (order: free)', () => {
     const locks = create({ order: 'free' })
     locks.hold([6], () => {
       locks.hold([1, 7], () => assert.deepEqual(busyLocks(locks), [1, 6, 7]))
@@ -287,7 +288,7 @@ function describeMisuse(create: Create): void {
     again.close()
   })
 
-  it('refuses whatever is no lock number, before anything else', async () => {
+  it('refuses an invalid lock number before it takes anything', async () => {
     const locks = create()
     for (const bad of NO_INDEX as unknown as number[]) {
       const calls: (() => unknown)[] = [
@@ -307,7 +308,7 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('takes one lock by its number, or shared', async () => {
+  it('takes one lock by its number, and shared(number)', async () => {
     const locks = create()
     assert.deepEqual(
       locks.hold(3, () => busyLocks(locks)),
@@ -331,7 +332,7 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('refuses what is no list of numbers', async () => {
+  it('refuses an invalid list of numbers', async () => {
     const locks = create()
     for (const bad of [undefined, null, 8, '3', 'ab', {}, { [Symbol.iterator]: 3 }] as never[]) {
       assert.throws(() => locks.hold(bad, assert.fail), LockwiseOrType)
@@ -347,7 +348,7 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('releases nothing that the caller does not hold', () => {
+  it('refuses to release a lock that the caller does not hold', () => {
     const locks = create({ label: 'me' })
     const other = SharedLocks.open(locks.handle)
     assert.throws(() => locks.unlock(3), { ...usage, message: /me does not hold lock 3/ })
@@ -361,7 +362,7 @@ function describeMisuse(create: Create): void {
     locks.unlock(2)
   })
 
-  it('releases the others when the callback has released one of them', () => {
+  it('releases the other locks when the callback has released one of them', () => {
     const locks = create()
     assert.throws(() => locks.hold([3, 5, 7], () => locks.unlock(5)), {
       ...usage,
@@ -373,7 +374,7 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('takes nothing for a thread that closes the table in between', () => {
+  it('takes nothing for a thread that closes the table during the call', () => {
     const locks = create()
     const other = SharedLocks.open(locks.handle)
     const closing = function* () {
@@ -384,7 +385,7 @@ function describeMisuse(create: Create): void {
     assert.deepEqual(busyLocks(other), [])
   })
 
-  it('loses no owner to a label that is none', () => {
+  it('loses no owner to an invalid label', () => {
     const locks = create({ owners: 2 })
     for (const label of [5, {}, Symbol('x')] as never[]) {
       assert.throws(() => SharedLocks.open(locks.handle, { label }), { ...usage, message: /label/ })
@@ -396,7 +397,7 @@ function describeMisuse(create: Create): void {
     assert.throws(() => SharedLocks.open(locks.handle, null as never), usage)
   })
 
-  it('refuses options out of their range, and says which', () => {
+  it('refuses options out of their range, and names them', () => {
     const wrong: [string, object][] = [
       ['count', { count: 0 }],
       ['count', { count: 1.5 }],
@@ -415,7 +416,7 @@ function describeMisuse(create: Create): void {
     }
   })
 
-  it('opens nothing but a handle', () => {
+  it('opens only a handle', () => {
     const locks = create()
     const { handle } = locks
     const wrong = [
@@ -433,7 +434,7 @@ function describeMisuse(create: Create): void {
     assert.throws(() => locks.view(Array as never), usage)
   })
 
-  it('says so when all owners are in use, and gives them back by close', () => {
+  it('reports that all owners are in use, and gives an owner back on close', () => {
     const locks = create({ owners: 2 })
     const second = SharedLocks.open(locks.handle, { label: 'second' })
     assert.equal(second.thread, 2)
@@ -452,7 +453,7 @@ function describeMisuse(create: Create): void {
 }
 
 function describeTable(create: Create): void {
-  it('keeps data behind each lock, where nothing overwrites it', () => {
+  it('keeps data behind each lock intact', () => {
     for (const recordBytes of [16, 24, 64, 128]) {
       const locks = create({ recordBytes })
       const bytes = locks.view(Uint8Array)
@@ -467,7 +468,7 @@ function describeTable(create: Create): void {
     }
   })
 
-  it('shares a few locks among all records when it is striped', () => {
+  it('maps all records to a few locks when it is striped', () => {
     const locks = create({ stripes: 3, recordBytes: 8 })
     assert.equal(locks.lockCount, 3)
     assert.equal(locks.count, 8)
@@ -494,7 +495,7 @@ function describeTable(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('says what it is', () => {
+  it('has its options as properties', () => {
     const locks = create({ label: 'the first', recordBytes: 32, order: 'free' })
     const { count, lockCount, recordBytes, label, thread, sleeps } = locks
     assert.deepEqual([count, lockCount, recordBytes, locks.order], [8, 8, 32, 'free'])
@@ -504,14 +505,14 @@ function describeTable(create: Create): void {
 }
 
 function describeThreads(create: Create): void {
-  it('a waiter sleeps until the lock is free, and is woken', async () => {
+  it('wakes a sleeping waiter when the lock is released', async () => {
     const locks = create()
     const [holder, waiter] = [newFlags(), newFlags()]
-    const holding = inThread(locks, 'holdUntilTold', { flags: holder, indices: [2, 5] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags: holder, indices: [2, 5] })
     await flagIsSet(holder, 0)
     const waiting = inThread(locks, 'takeAndMeasure', { flags: waiter, indices: [1, 5, 6] })
     await flagIsSet(waiter, 0)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await pause(50)
     // The waiter holds lock 1 by now, but not lock 6, which comes after the busy one.
     assert.deepEqual(busyLocks(locks), [1, 2, 5])
     setFlag(holder, 1, 1)
@@ -522,16 +523,16 @@ function describeThreads(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('all who wait for one lock get it, one after the other', async () => {
+  it('grants a lock to all its waiters in turn', async () => {
     const locks = create()
     const holder = newFlags()
-    const holding = inThread(locks, 'holdUntilTold', { flags: holder, indices: [3] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags: holder, indices: [3] })
     await flagIsSet(holder, 0)
     const waiting = Array.from({ length: 6 }, () =>
       inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] }),
     )
     const tasks = Array.from({ length: 6 }, (_, i) => locks.holdAsync([3], async () => i))
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await pause(300)
     setFlag(holder, 1, 1)
     await Promise.all([holding, ...waiting])
     assert.deepEqual(await Promise.all(tasks), [0, 1, 2, 3, 4, 5])
@@ -546,10 +547,10 @@ function describeThreads(create: Create): void {
     { count: 100 },
   ]
   for (const shape of shapes) {
-    it(`no two threads are ever inside together: ${JSON.stringify(shape)}`, async () => {
+    it(`lets no two threads inside together: ${JSON.stringify(shape)}`, async () => {
       const locks = create(shape)
       const counts = await Promise.all(
-        [1, 2, 3, 4].map((seed) => inThread(locks, 'incrementInEveryWay', { seed, rounds: 6000 })),
+        [1, 2, 3, 4].map((seed) => inThread(locks, 'incrementAtRandom', { seed, rounds: 6000 })),
       )
       const view = locks.view(Float64Array)
       for (let i = 0; i < locks.count; i++) {

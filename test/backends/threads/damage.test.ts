@@ -31,7 +31,7 @@ function attempt(call: () => unknown): void {
 describe('a damaged table', { timeout: 300_000 }, () => {
   for (const memory of ['wasm', 'buffer'] as const) {
     for (const order of ['ascending', 'free'] as const) {
-      it(`gives errors of ours, whatever stands in its words (${memory}, ${order})`, () => {
+      it(`causes only LockwiseErrors, whatever its words contain (${memory}, ${order})`, () => {
         const word = fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), fc.nat(20_000))
         const damage = fc.array(fc.tuple(fc.nat(3600), word), { minLength: 1, maxLength: 400 })
         fc.assert(
@@ -65,7 +65,7 @@ describe('a damaged table', { timeout: 300_000 }, () => {
       )
     })
 
-    it(`does not keep anyone waiting for an owner that is nobody (${memory})`, () => {
+    it(`keeps no thread waiting for an owner that does not exist (${memory})`, () => {
       const locks = SharedLocks.create({ count: COUNT, memory })
       const words = wordsOf(locks)
       const view = locks.view(Int32Array)
@@ -74,7 +74,7 @@ describe('a damaged table', { timeout: 300_000 }, () => {
       assert.throws(() => locks.lock(3), { code: 'LOCK_USAGE', message: /damaged.*owner 7/ })
     })
 
-    it(`leaves no wait published that an error has ended (${memory})`, async () => {
+    it(`has no published wait after an error has ended it (${memory})`, async () => {
       for (const order of ['ascending', 'free'] as const) {
         const locks = SharedLocks.create({ count: COUNT, memory, order })
         const table = openTable(locks.handle)
@@ -94,7 +94,7 @@ describe('a damaged table', { timeout: 300_000 }, () => {
       }
     })
 
-    it(`gives a new owner no wait that its slot still shows (${memory})`, () => {
+    it(`gives a new owner no wait that its slot still contains (${memory})`, () => {
       const locks = SharedLocks.create({ count: COUNT, memory })
       const table = openTable(locks.handle)
       table.words[(slotOf(table, 2) + SLOT.waitsFor) >> 2] = addressOf(table, 3)

@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { mustBePlain } from '../../core/reports.ts'
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** The report of two asynchronous holders that each request the other's lock inside. */
 async function crossed(wanted: readonly [number, number]): Promise<DeadlockError['report']> {
@@ -39,7 +38,7 @@ it('a deadlock of asynchronous holdings names each by its own number and its thr
   )
 })
 
-it('a lock that an asynchronous holding around has is reported with its age and call stack', async () => {
+it('a deadlock report has the age and call stack of a lock of an enclosing holding', async () => {
   const report = await crossed([1, 2])
   mustBePlain(report)
   for (const [i, { waiter, holds, waitsAt = '' }] of report.cycle.entries()) {

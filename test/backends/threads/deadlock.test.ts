@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type DeadlockReport, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
@@ -9,7 +10,7 @@ import { flagIsSet, inThread, newFlags } from './threads.ts'
 for (const memory of ['wasm', 'buffer'] as const) {
   describe(`deadlocks between threads (${memory})`, { timeout: 120_000 }, () => {
     for (const members of [2, 3, 5]) {
-      it(`a ring of ${members} is found every time, with one victim`, async () => {
+      it(`are found in every cycle of ${members}, with one victim`, async () => {
         const rounds = 300
         const locks = SharedLocks.create({ count: members, order: 'free', memory })
         const flags = newFlags()
@@ -31,7 +32,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     }
 
-    it('two threads that cross each other at full speed go on for ever', async () => {
+    it('never stop two threads that take two locks in opposite orders', async () => {
       const rounds = 20_000
       const locks = SharedLocks.create({ count: 2, order: 'free', memory })
       const flags = newFlags()
@@ -46,7 +47,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       }
     })
 
-    it('threads that keep an order are never told of a deadlock, though any order is allowed', async () => {
+    it('are never reported where threads keep an order, though any order is allowed', async () => {
       const locks = SharedLocks.create({ count: 5, order: 'free', memory })
       const results = await Promise.all(
         [1, 2, 3, 4].map((seed) => inThread(locks, 'nestAscending', { seed, rounds: 30_000 })),
@@ -54,17 +55,17 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual(results, [30_000, 30_000, 30_000, 30_000])
     })
 
-    it('a long chain of waiters is no deadlock', async () => {
+    it('are not reported for a long chain of waiters', async () => {
       const locks = SharedLocks.create({ count: 6, order: 'free', memory })
       const end = newFlags()
-      const last = inThread(locks, 'holdUntilTold', { flags: end, indices: [5] })
+      const last = inThread(locks, 'holdUntilFlag', { flags: end, indices: [5] })
       await flagIsSet(end, 0)
       const chain: Promise<unknown>[] = [last]
       for (let first = 4; first >= 0; first--) {
         const flags = newFlags()
         chain.push(inThread(locks, 'takeAndMeasure', { flags, indices: [first, first + 1] }))
         await flagIsSet(flags, 0)
-        await new Promise((resolve) => setTimeout(resolve, 10))
+        await pause(10)
       }
       setFlag(end, 1, 1)
       await Promise.all(chain)

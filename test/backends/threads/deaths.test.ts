@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   type AbandonedLocks,
   type LockTimeoutError,
@@ -38,7 +39,7 @@ function describeTries(create: Create): void {
   it('is noticed by a thread that only tries, where the lock was held shared', async () => {
     const locks = create()
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [], reads: 3 })
+    const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 3 })
     await flagIsSet(flags, 0)
     const ended = worker.terminate()
     let isHeld: true | undefined
@@ -50,11 +51,11 @@ function describeTries(create: Create): void {
     await Promise.all([ended, assert.rejects(answer)])
   })
 
-  it('is noticed by a thread that tries other locks too, whose holders live', async () => {
+  it('is noticed by a thread that also tries other locks, whose holders live', async () => {
     const locks = create()
     const [first, second] = [newFlags(), newFlags()]
-    const lives = inThread(locks, 'holdUntilTold', { flags: first, indices: [0] })
-    const dies = startThread(locks, 'holdUntilTold', { flags: second, indices: [1] })
+    const lives = inThread(locks, 'holdUntilFlag', { flags: first, indices: [0] })
+    const dies = startThread(locks, 'holdUntilFlag', { flags: second, indices: [1] })
     await Promise.all([flagIsSet(first, 0), flagIsSet(second, 0)])
     const ended = dies.worker.terminate()
     assert.throws(() => {
@@ -71,10 +72,10 @@ function describeTries(create: Create): void {
 }
 
 function describeAbandoned(create: Create): void {
-  it('leaves its locks abandoned, and reports that to the next taker', async () => {
+  it('leaves its locks abandoned, and the next taker gets an error that says so', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
-    const told = (error: unknown): boolean => {
+    const isReported = (error: unknown): boolean => {
       assert.ok(error instanceof OwnerDiedError)
       assert.deepEqual(error.abandoned, { thread: 2, label: 'the dead one', locks: [2, 5] })
       assert.match(
@@ -84,14 +85,14 @@ function describeAbandoned(create: Create): void {
       return true
     }
     for (let i = 0; i < 2; i++) {
-      assert.throws(() => locks.lock(2), told)
-      assert.throws(() => locks.hold([1, 5], () => assert.fail()), told)
-      assert.throws(() => locks.holdPair(1, 5, () => assert.fail()), told)
-      assert.throws(() => locks.holdAll(() => assert.fail()), told)
-      assert.throws(() => locks.tryHold([1, 5], () => assert.fail()), told)
+      assert.throws(() => locks.lock(2), isReported)
+      assert.throws(() => locks.hold([1, 5], () => assert.fail()), isReported)
+      assert.throws(() => locks.holdPair(1, 5, () => assert.fail()), isReported)
+      assert.throws(() => locks.holdAll(() => assert.fail()), isReported)
+      assert.throws(() => locks.tryHold([1, 5], () => assert.fail()), isReported)
       await assert.rejects(
         locks.holdAsync([1, 5], () => assert.fail()),
-        told,
+        isReported,
       )
     }
     assert.equal(
@@ -101,7 +102,7 @@ function describeAbandoned(create: Create): void {
   })
 
   for (const how of ['exit', 'throw'] as const) {
-    it(`which ends by ${how} leaves them too`, async () => {
+    it(`by ${how} leaves its locks abandoned too`, async () => {
       const locks = create()
       const flags = newFlags()
       const { worker, answer } = startThread(locks, 'endHolding', { flags, indices: [3], how })
@@ -112,7 +113,7 @@ function describeAbandoned(create: Create): void {
     })
   }
 
-  it('is noticed by a parent that waits for its lock and runs no event loop', async () => {
+  it('is noticed by a parent that waits for the lock and runs no event loop', async () => {
     const locks = create()
     const flags = newFlags()
     const data = { flags, indices: [3], how: 'exit' as const }
@@ -124,7 +125,7 @@ function describeAbandoned(create: Create): void {
     await rejected
   })
 
-  it('is noticed by a parent that only ever tries, and runs no event loop', async () => {
+  it('is noticed by a parent that only tries, and runs no event loop', async () => {
     const locks = create()
     const flags = newFlags()
     const { answer } = startThread(locks, 'endHolding', { flags, indices: [3], how: 'exit' })
@@ -143,7 +144,7 @@ function describeAbandoned(create: Create): void {
     await rejected
   })
 
-  it('leaves what its asynchronous holdings held, too', async () => {
+  it('leaves the locks of its asynchronous holdings abandoned', async () => {
     const locks = create()
     const flags = newFlags()
     const data = { flags, first: 1, second: 4 }
@@ -158,7 +159,7 @@ function describeAbandoned(create: Create): void {
     locks.hold([1, 4], () => {})
   })
 
-  it('gives its place to others when nothing is left', async () => {
+  it('releases its owner slot when no abandoned lock is left', async () => {
     const locks = create({ owners: 2 })
     for (let i = 0; i < 3; i++) {
       await endHolding(locks, 4)
@@ -168,7 +169,7 @@ function describeAbandoned(create: Create): void {
     }
   })
 
-  it('recover is for abandoned locks', async () => {
+  it('allows recover() for abandoned locks only', async () => {
     const locks = create()
     assert.throws(() => locks.recover(3), usage)
     assert.throws(() => locks.recover(Number.NaN), usage)
@@ -207,7 +208,7 @@ function describeRepair(create: Create): void {
     other.hold([2, 5], () => {})
   })
 
-  it('is repaired for asynchronous holdings and tryHold alike', async () => {
+  it('is repaired for asynchronous holdings and tryHold too', async () => {
     let repairs = 0
     const locks = create({ onOwnerDied: () => void repairs++ })
     await endHolding(locks, 2)
@@ -220,7 +221,7 @@ function describeRepair(create: Create): void {
     assert.equal(repairs, 2)
   })
 
-  it('stays abandoned when the repair fails', async () => {
+  it('leaves the locks abandoned when the repair fails', async () => {
     let fails = true
     const locks = create({
       onOwnerDied: () => {
@@ -235,7 +236,7 @@ function describeRepair(create: Create): void {
     locks.hold([5], () => {})
   })
 
-  it('refuses a repair that is asynchronous, or no function', async () => {
+  it('refuses a repair that is asynchronous or not a function', async () => {
     const onOwnerDied = (async () => {}) as () => void
     const locks = create({ onOwnerDied })
     await endHolding(locks, 2)
@@ -244,7 +245,7 @@ function describeRepair(create: Create): void {
     assert.throws(() => create({ onOwnerDied: 3 as never }), usage)
   })
 
-  it('refuses a repair that asks for what it has, or closes the table', async () => {
+  it('refuses a repair that requests the locks it has, or closes the table', async () => {
     for (const reentrant of [false, true]) {
       const makers = create({ reentrant })
       const said: unknown[] = []
@@ -282,7 +283,7 @@ function describeRepair(create: Create): void {
     }
   })
 
-  it('refuses a repair that asks for what it has, also where an asynchronous holding met it', async () => {
+  it('refuses a repair that requests the locks it has, where an asynchronous holding met it', async () => {
     const locks: SharedLocks = create({
       onOwnerDied: ({ locks: left }) => locks.hold(left, { timeoutMs: 300 }, assert.fail),
     })
@@ -293,7 +294,7 @@ function describeRepair(create: Create): void {
     })
   })
 
-  it('refuses a repair that asks for what it has through another opening of the table', async () => {
+  it('refuses a repair that requests the locks it has through another opening of the table', async () => {
     const locks = create({ onOwnerDied: () => other.hold(2, { timeoutMs: 300 }, assert.fail) })
     const other = SharedLocks.open(locks.handle)
     await endHolding(locks, 2)
@@ -301,7 +302,7 @@ function describeRepair(create: Create): void {
   })
 
   for (const order of ['ascending', 'free'] as const) {
-    it(`lets a repair wait below what it repairs only without an order (${order})`, async () => {
+    it(`lets a repair wait for a lower lock only without an order (${order})`, async () => {
       const answers: unknown[] = []
       const locks: SharedLocks = create({
         order,
@@ -317,7 +318,7 @@ function describeRepair(create: Create): void {
         },
       })
       const flags = newFlags()
-      const other = inThread(locks, 'holdUntilTold', { flags, indices: [4] })
+      const other = inThread(locks, 'holdUntilFlag', { flags, indices: [4] })
       await flagIsSet(flags, 0)
       await endHolding(locks, 5)
       locks.hold(5, () => {})
@@ -330,11 +331,11 @@ function describeRepair(create: Create): void {
     })
   }
 
-  it('names the recovering owner to those that wait for its repair', async () => {
+  it('is repaired by an owner that waiters see as the holder', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'repairForEver', { flags, index: 5 })
+    const { worker, answer } = startThread(locks, 'repairForever', { flags, index: 5 })
     await flagIsSet(flags, 0)
     assert.throws(
       () => locks.hold(2, { timeoutMs: 20 }, assert.fail),
@@ -351,11 +352,11 @@ function describeRepair(create: Create): void {
     await Promise.all([worker.terminate(), assert.rejects(answer)])
   })
 
-  it('survives the end of the recovering owner', async () => {
+  it('leaves the locks abandoned when the recovering owner ends too', async () => {
     const locks = create()
     await endHolding(locks, 2, 5)
     const flags = newFlags()
-    const { worker, answer } = startThread(locks, 'repairForEver', { flags, index: 5 })
+    const { worker, answer } = startThread(locks, 'repairForever', { flags, index: 5 })
     await flagIsSet(flags, 0)
     const waiting = inThread(locks, 'askFor', { flags: newFlags(), indices: [2] })
     await Promise.all([worker.terminate(), assert.rejects(answer)])
@@ -368,14 +369,14 @@ function describeRepair(create: Create): void {
 }
 
 function describeWaiting(create: Create): void {
-  it('while it waited takes nothing along', async () => {
+  it('abandons no lock that the thread only waited for', async () => {
     const locks = create({ owners: 3 })
     for (let i = 0; i < 3; i++) {
       const flags = newFlags()
       locks.lock(3)
       const { worker, answer } = startThread(locks, 'askFor', { flags, indices: [1, 3] })
       await flagIsSet(flags, 0)
-      await new Promise((resolve) => setTimeout(resolve, 5 + 10 * i))
+      await pause(5 + 10 * i)
       await Promise.all([worker.terminate(), assert.rejects(answer)])
       locks.unlock(3)
       locks.lock(3)
@@ -385,7 +386,7 @@ function describeWaiting(create: Create): void {
     }
   })
 
-  it('just after it was woken loses no wake-up', async () => {
+  it('loses no wake-up just after the thread was woken', async () => {
     const locks = create()
     for (let i = 0; i < 20; i++) {
       const [first, second] = [newFlags(), newFlags()]
@@ -394,7 +395,7 @@ function describeWaiting(create: Create): void {
       await flagIsSet(first, 0)
       const stays = startThread(locks, 'askFor', { flags: second, indices: [3] })
       await flagIsSet(second, 0)
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await pause(5)
       locks.unlock(3)
       await Promise.all([dies.worker.terminate(), dies.answer.catch(() => {})])
       const answer = await stays.answer

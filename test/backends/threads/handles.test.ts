@@ -34,14 +34,14 @@ for (const memory of ['wasm', 'buffer']) {
       assert.match(message, /threads of one process only.*not to another process/)
     })
 
-    it('is refused by Node where the serialization is advanced', () => {
+    it('is refused by Node with the advanced serialization', () => {
       const args = ['--input-type=module', '--eval', program(memory, 'advanced')]
       assert.match(runNode(args).stdout, /could not be cloned/)
     })
   })
 }
 
-it('a handle that was JSON is refused with an error that says so', () => {
+it('a handle after JSON.parse() is refused with an error that says so', () => {
   const { handle } = SharedLocks.create({ count: 2 })
   const copy = JSON.parse(JSON.stringify(handle))
   assert.throws(() => SharedLocks.open(copy), { code: 'LOCK_USAGE', message: /not as JSON/ })

@@ -9,7 +9,7 @@ import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.t
 import { createTable } from '../../../src/backends/threads/table.ts'
 
 for (const shared of [[], [999], [1000], [0, 1000]]) {
-  it(`knows the highest lock without a walk (shared: ${shared.join(' and ') || 'none'})`, () => {
+  it(`the held list gives its highest lock without a walk (shared: ${shared.join(' and ') || 'none'})`, () => {
     const table = createTable({ count: 2000, owners: 2 }, 'buffer')
     const owner = tryRegisterOwner(table, undefined, { kind: THREAD_SLOT })
     assert.ok(owner)

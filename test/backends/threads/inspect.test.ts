@@ -12,7 +12,7 @@ function shown(value: unknown, options: object = {}): string {
 
 describe('util.inspect of SharedLocks', () => {
   for (const memory of ['wasm', 'buffer'] as const) {
-    it(`shows what the table is, and what this thread holds (${memory})`, () => {
+    it(`shows the table’s options, and the locks that this thread holds (${memory})`, () => {
       const locks = SharedLocks.create({ count: 8, memory, label: 'teller 3' })
       const table = "count: 8, recordBytes: 64, order: 'ascending', label: 'teller 3', thread: 1"
       assert.equal(shown(locks), `SharedLocks { ${table}, holds: [] }`)
@@ -35,7 +35,7 @@ describe('util.inspect of SharedLocks', () => {
     locks.close()
   })
 
-  it('shows what asynchronous holdings of this thread hold and wait for', async () => {
+  it('shows the locks that asynchronous holdings of this thread hold and wait for', async () => {
     const locks = SharedLocks.create({ count: 4 })
     let release = (): void => {}
     const holding = locks.holdAsync([1], () => new Promise<void>((resolve) => (release = resolve)))

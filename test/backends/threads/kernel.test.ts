@@ -16,7 +16,7 @@ const text = readFileSync(
 const BEGINS = /cmpxchg|i32\.store \(global\.get \$top\)/
 const ENDS = /.*(?:xchg|i32\.(?:atomic\.)?store)/s
 
-it('the kernel takes and frees locks in straight lines of code, without calls and loops', () => {
+it('the kernel takes and releases locks in straight lines of code, without calls and loops', () => {
   let lines = 0
   for (const code of text.split('(func ').slice(1)) {
     const begin = BEGINS.exec(code)?.index

@@ -40,7 +40,7 @@ function fileLifeline(descriptor: number): Lifeline {
   return { tag: 1, kind: descriptor + 1, number: ino, made: mtimeMs + size }
 }
 
-it('a file ends when it is closed, also where its numbers are used again', () => {
+it('a file has ended when it is closed, even after its descriptor is reused', () => {
   const folder = mkdtempSync(join(tmpdir(), 'lockwise-'))
   const path = join(folder, 'a')
   const descriptor = openSync(path, 'w')
@@ -92,7 +92,7 @@ describe('a system thread', { skip: !existsSync('/proc/thread-self') }, () => {
     })
   }
 
-  it('is asked for seldom by those who ask again and again, and at once by others', (test) => {
+  it('is checked seldom for repeated callers, and at once for others', (test) => {
     const { mock } = test.mock.method(fs, 'statSync')
     const one = { ...living, tag: 2 }
     for (let i = 0; i < 50; i++) assert.equal(hasEndedLately(one), false)
@@ -124,7 +124,7 @@ describe('a system thread', { skip: !existsSync('/proc/thread-self') }, () => {
     })
   }
 
-  it('is not known to have ended where /proc is not there any more', (test) => {
+  it('is not known to have ended where /proc has disappeared', (test) => {
     test.mock.method(fs, 'statSync', () => {
       throw Object.assign(new Error('gone'), { code: 'ENOENT' })
     })
@@ -132,12 +132,12 @@ describe('a system thread', { skip: !existsSync('/proc/thread-self') }, () => {
   })
 })
 
-it('the main thread has none, and never ends', () => {
+it('the main thread has no lifeline, and never ends', () => {
   assert.equal(ownLifeline().kind, NO_LIFELINE)
   assert.equal(hasEnded(ownLifeline()), false)
 })
 
-it('the place of a dead thread is not taken for its next owner, while that one moves in', () => {
+it('the slot of a dead thread is not taken for that of its next owner, while that one registers', () => {
   const table = createTable(
     { count: 2, recordBytes: 16, order: 'ascending', owners: 4 } as LayoutOptions,
     'buffer',

@@ -16,13 +16,13 @@ type Plan = readonly (readonly [lock: number, isShared: boolean])[]
 
 /** The holders of each lock, and the expected result of each call. Calls that would wait are left out. */
 class Model {
-  readonly #alone: (number | undefined)[]
+  readonly #writers: (number | undefined)[]
   readonly #readers: Set<number>[]
   readonly #ascending: boolean
   readonly #stripes: number
 
   constructor(ascending: boolean, stripes: number) {
-    this.#alone = Array.from({ length: stripes })
+    this.#writers = Array.from({ length: stripes })
     this.#readers = Array.from({ length: stripes }, () => new Set())
     this.#ascending = ascending
     this.#stripes = stripes
@@ -44,7 +44,7 @@ class Model {
     }
     for (const [lock, isShared] of plan) {
       if (isShared) this.#readers[lock]?.add(owner)
-      else this.#alone[lock] = owner
+      else this.#writers[lock] = owner
     }
     return 'taken'
   }
@@ -61,13 +61,13 @@ class Model {
 
   free(owner: number, plan: Plan): Answer {
     const isHeld = ([lock, isShared]: Plan[number]): boolean =>
-      isShared ? this.#readers[lock]?.has(owner) === true : this.#alone[lock] === owner
+      isShared ? this.#readers[lock]?.has(owner) === true : this.#writers[lock] === owner
     if (!plan.every(isHeld)) return 'LOCK_USAGE'
     for (const [lock, isShared] of plan) {
       if (isShared) this.#readers[lock]?.delete(owner)
-      else this.#alone[lock] = undefined
+      else this.#writers[lock] = undefined
     }
-    return 'freed'
+    return 'released'
   }
 
   plan(records: readonly number[], shared: readonly boolean[]): Plan {
@@ -80,19 +80,19 @@ class Model {
   }
 
   #holds(owner: number, lock: number): boolean {
-    return this.#alone[lock] === owner || this.#readers[lock]?.has(owner) === true
+    return this.#writers[lock] === owner || this.#readers[lock]?.has(owner) === true
   }
 
   #isBusy(owner: number, lock: number, isShared: boolean): boolean {
     const readers = [...(this.#readers[lock] ?? [])].filter((reader) => reader !== owner)
-    return this.#alone[lock] !== undefined || (!isShared && readers.length > 0)
+    return this.#writers[lock] !== undefined || (!isShared && readers.length > 0)
   }
 
   /** The reason why an owner may not request a lock, because of what it holds. */
   #refusal(owner: number, lock: number, isShared: boolean): Answer | undefined {
     if (this.#readers[lock]?.has(owner) && !isShared) return 'LOCK_USAGE'
     if (this.#holds(owner, lock)) return 'LOCK_DEADLOCK'
-    const highest = this.#alone.findLastIndex((_, each) => this.#holds(owner, each))
+    const highest = this.#writers.findLastIndex((_, each) => this.#holds(owner, each))
     return this.#ascending && highest > lock ? 'LOCK_ORDER' : undefined
   }
 }
@@ -115,7 +115,7 @@ const step = fc.record({
   shared: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
 })
 
-it('random programs come to what a naive model says, on both memories, whose words are the same after every call', () => {
+it('random programs agree with a naive model, and leave the same words in both memories after every call', () => {
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 60 }),
@@ -184,7 +184,7 @@ function carryOut(
     else if (call === 'holdPair') return locks.holdPair(a, b, held)
     else if (call === 'hold') return locks.hold(wanted, held)
     else return locks.tryHold(wanted, held) ?? 'busy'
-    return call.startsWith('un') ? 'freed' : 'taken'
+    return call.startsWith('un') ? 'released' : 'taken'
   } catch (error) {
     if (error instanceof LockwiseError) return error.code
     throw error

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { describe, it, type TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { type Owner, ownersIn } from '../../../src/backends/threads/owners.ts'
@@ -65,12 +65,12 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     locks.close()
   })
 
-  it('look at the owners together, not each for itself', async (test) => {
+  it('check the owners together, not each by itself', async (test) => {
     const { locks, open, holdings } = await newFullTable(test)
     const begun = performance.now()
     const stop = countOperations()
     const waiting = Array.from({ length: 400 }, () => locks.holdAsync(OWNERS, () => {}))
-    await sleep(150)
+    await pause(150)
     const operations = stop()
     const rounds = (performance.now() - begun) / 10 + 2
     // Each round checks all owners a few times.
@@ -83,7 +83,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     const locks = SharedLocks.create({ count: 4, owners: 3 })
     const flags = newFlags()
     test.after(() => setFlag(flags, 1, 1))
-    const other = inThread(locks, 'holdUntilTold', { flags, indices: [] })
+    const other = inThread(locks, 'holdUntilFlag', { flags, indices: [] })
     await flagIsSet(flags, 0)
     const { opened, open } = gate()
     test.after(open)
@@ -91,26 +91,26 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     await settle()
     const lookups = countLookups(test)
     const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
-    await sleep(150)
+    await pause(150)
     assert.ok(lookups() < 20, `${lookups()} lookups`)
     open()
     setFlag(flags, 1, 1)
     await Promise.all([...waiting, holding, other])
   })
 
-  it('are not refused for what the thread locks while they wait', async (test) => {
+  it('are not refused because of locks that the thread takes while they wait', async (test) => {
     const { locks, open, holdings } = await newFullTable(test, 2)
     const waiting = locks.holdAsync(2, () => 'held')
     await settle()
     locks.lock(3)
-    await sleep(40)
+    await pause(40)
     locks.unlock(3)
     open()
     assert.equal(await waiting, 'held')
     await holdings
   })
 
-  it('name the holders of all owners when their time is over', async (test) => {
+  it('name the holders of all owners after timeoutMs', async (test) => {
     const { locks, open, holdings } = await newFullTable(test, 3)
     for (const timeoutMs of [0, 15]) {
       const late = [1, 2].map(() => locks.holdAsync(3, { timeoutMs }, assert.fail))
@@ -133,17 +133,17 @@ it('tasks that wait for one lock ask the system about its holder once for all of
   const locks = SharedLocks.create({ count: 4, owners: 300 })
   const flags = newFlags()
   test.after(() => setFlag(flags, 1, 1))
-  const holder = inThread(locks, 'holdUntilTold', { flags, indices: [1] })
+  const holder = inThread(locks, 'holdUntilFlag', { flags, indices: [1] })
   await flagIsSet(flags, 0)
   const lookups = countLookups(test)
   const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
-  await sleep(250)
+  await pause(250)
   assert.ok(lookups() < 40, `${lookups()} lookups`)
   setFlag(flags, 1, 1)
   await Promise.all([...waiting, holder])
 })
 
-it('the search for a free owner does not begin anew with each one', () => {
+it('the search for a free owner continues where the last one ended', () => {
   const owners = 2000
   const table = createTable({ count: 2, owners }, 'buffer')
   const register = (): Owner => {

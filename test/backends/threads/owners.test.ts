@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   type LockOrder,
@@ -26,7 +26,9 @@ for (const memory of ['wasm', 'buffer'] as const) {
   describe(`nested holdings that are not awaited (${memory})`, { timeout: 60_000 }, () => {
     for (const order of ['ascending', 'free'] as const) describeNested(create, order)
   })
-  describe(`owners that run out (${memory})`, { timeout: 60_000 }, () => describeFull(create))
+  describe(`a table without free owners (${memory})`, { timeout: 60_000 }, () =>
+    describeFull(create),
+  )
   describe(`calls that end in an error (${memory})`, { timeout: 60_000 }, () => {
     describeErrors(create)
   })
@@ -42,7 +44,7 @@ function describeNested(create: Create, order: LockOrder): void {
         await opened
         return busyLocks(locks)
       })
-      await sleep(5)
+      await pause(5)
     })
     assert.deepEqual(busyLocks(locks), [0, 2, 3, 5])
     open()
@@ -61,18 +63,18 @@ function describeNested(create: Create, order: LockOrder): void {
           await opened
           return await locks.holdAsync([1], () => locks.holdAsync([6], () => 'held'))
         })
-        await sleep(5)
+        await pause(5)
       })
-      await sleep(5)
+      await pause(5)
     })
-    await sleep(20)
+    await pause(20)
     assert.ok(busyLocks(locks).includes(1))
     open()
     assert.equal(await innermost, 'held')
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it(`are not joined by what is asked for when the holding around them has ended (${order})`, async () => {
+  it(`are not joined by requests made after the holding around them has ended (${order})`, async () => {
     const locks = create({ reentrant: true, order })
     const [inner, late] = [gate(), gate()]
     let nested: Promise<void> | undefined
@@ -85,10 +87,10 @@ function describeNested(create: Create, order: LockOrder): void {
         isInside = false
       })
       after = late.opened.then(() => locks.holdAsync([0], () => isInside))
-      await sleep(5)
+      await pause(5)
     })
     late.open()
-    await sleep(20)
+    await pause(20)
     inner.open()
     assert.equal(await after, false)
     await nested
@@ -100,7 +102,7 @@ function describeNested(create: Create, order: LockOrder): void {
     let nested: Promise<void> | undefined
     await locks.holdAsync([0], async () => {
       nested = locks.holdAsync([5], () => opened)
-      await sleep(5)
+      await pause(5)
     })
     assert.deepEqual(busyLocks(locks), [5])
     open()
@@ -108,7 +110,7 @@ function describeNested(create: Create, order: LockOrder): void {
   })
 
   if (order === 'ascending') {
-    it('keep to the order of all that is kept for them', async () => {
+    it('follow the order of all locks that they keep', async () => {
       const locks = create({ reentrant: true })
       const { opened, open } = gate()
       let nested: Promise<unknown> | undefined
@@ -117,7 +119,7 @@ function describeNested(create: Create, order: LockOrder): void {
           await opened
           await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_ORDER' })
         })
-        await sleep(5)
+        await pause(5)
       })
       open()
       await nested
@@ -125,7 +127,7 @@ function describeNested(create: Create, order: LockOrder): void {
     return
   }
 
-  it('wait in a deadlock that goes through a holding that is kept for them', async () => {
+  it('detect a deadlock through a holding whose locks they keep', async () => {
     const locks = create({ reentrant: true, order })
     const { opened, open } = gate()
     let nested: Promise<unknown> | undefined
@@ -134,11 +136,11 @@ function describeNested(create: Create, order: LockOrder): void {
         await opened
         return await locks.holdAsync([1], () => 'held')
       })
-      await sleep(5)
+      await pause(5)
     })
     const other = locks.holdAsync([1], async () => {
       open()
-      await sleep(5)
+      await pause(5)
       return await locks.holdAsync([0], () => 'held')
     })
     const ends = await Promise.allSettled([nested, other])
@@ -149,7 +151,7 @@ function describeNested(create: Create, order: LockOrder): void {
 }
 
 function describeFull(create: Create): void {
-  it('are refused to holdAsync, with the dead thread that keeps one', async () => {
+  it('refuses holdAsync, and names the dead thread that keeps an owner', async () => {
     const locks = create({ owners: 2 })
     await endHolding(locks, 3, 5)
     const message = /the dead one ended while it held locks 3 and 5.*recover\(3\).*onOwnerDied/
@@ -161,13 +163,13 @@ function describeFull(create: Create): void {
     assert.equal(await locks.holdAsync([3], () => 'held'), 'held')
   })
 
-  it('come free for open when their threads have ended unnoticed', () => {
+  it('gives open() the owners of threads that have ended unnoticed', () => {
     const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticed()])
     assert.equal(stderr, '')
     assert.equal(stdout, 'opened\n'.repeat(4))
   })
 
-  it('come free for a nested holdAsync likewise', () => {
+  it('gives a nested holdAsync the owners of threads that have ended unnoticed', () => {
     const { stdout, stderr } = runNode(['--input-type=module', '--eval', unnoticedWhileNested()])
     assert.equal(stderr, '')
     assert.equal(stdout, 'held\n')
@@ -231,7 +233,7 @@ function unnoticed(): string {
 }
 
 function describeErrors(create: Create): void {
-  it('give the error of the callback, also where freeing fails', () => {
+  it('give the error of the callback, even where unlocking fails', () => {
     const locks = create()
     const fault = new Error('mine')
     const fn = (): never => {
@@ -261,7 +263,7 @@ function describeErrors(create: Create): void {
     })
   }
 
-  it('releases all and wakes the waiters, also where holdAll releases out of turn', async () => {
+  it('release all locks and wake the waiters, even where holdAll releases out of turn', async () => {
     const locks = create({ order: 'free' })
     const flags = newFlags()
     const { answer } = startThread(locks, 'askFor', { flags, indices: [4] })
@@ -275,8 +277,8 @@ function describeErrors(create: Create): void {
     assert.deepEqual(busyLocks(locks), [])
   })
 
-  it('refuses close in onLongWait, and goes on waiting', async () => {
-    const told: string[] = []
+  it('refuse close() in onLongWait, and go on waiting', async () => {
+    const errors: string[] = []
     const flags = newFlags()
     const locks = create({
       longWaitMs: 20,
@@ -284,18 +286,18 @@ function describeErrors(create: Create): void {
         try {
           locks.close()
         } catch (error) {
-          told.push(String(error))
+          errors.push(String(error))
         }
         setFlag(flags, 1, 1)
       },
     })
-    const { answer } = startThread(locks, 'holdUntilTold', { flags, indices: [3] })
+    const { answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [3] })
     await flagIsSet(flags, 0)
     assert.equal(
       locks.hold([3], () => 'held'),
       'held',
     )
-    assert.match(told[0] ?? '', /LockUsageError: close: main waits for lock 3; .*onLongWait/)
+    assert.match(errors[0] ?? '', /LockUsageError: close: main waits for lock 3; .*onLongWait/)
     await answer
     locks.close()
   })
@@ -309,7 +311,7 @@ function describeErrors(create: Create): void {
     }
   })
 
-  it('shows a bigint as one', () => {
+  it('show a bigint as one', () => {
     assert.throws(() => create().lock(3n as never), { ...usage, message: /not 3n$/ })
   })
 }
@@ -319,7 +321,7 @@ describe('the memory of a table', { timeout: 60_000 }, () => {
     import { SharedLocks } from ${JSON.stringify(index)}
     try { console.log(${call}) } catch ({ code, message }) { console.log(code + ': ' + message) }`
 
-  it('in a buffer that cannot be had is refused as in WebAssembly', () => {
+  it('in a buffer that cannot be allocated is refused as in WebAssembly', () => {
     const original = globalThis.SharedArrayBuffer
     globalThis.SharedArrayBuffer = class {
       constructor() {
@@ -336,7 +338,7 @@ describe('the memory of a table', { timeout: 60_000 }, () => {
     }
   })
 
-  it("is to be 'buffer' where there is no WebAssembly", () => {
+  it("must be 'buffer' where there is no WebAssembly", () => {
     const run = (call: string): string =>
       runNode(['--jitless', '--input-type=module', '--eval', program(call)]).stdout
     assert.match(
@@ -348,7 +350,7 @@ describe('the memory of a table', { timeout: 60_000 }, () => {
     assert.match(run("SharedLocks.open({ kind: 'lockwise/threads', memory: {} })"), /^LOCK_USAGE/)
   })
 
-  it('is refused by open where its length is no table’s', () => {
+  it('is refused by open where its length is not that of a table', () => {
     const { handle } = SharedLocks.create({ count: 2, memory: 'buffer' })
     const bytes = new Uint8Array(handle.memory as SharedArrayBuffer)
     for (const more of [1, 4, 12]) {

@@ -1,5 +1,6 @@
 /** The programs of the tests' other threads: functions that threads.ts runs by name. */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   type DeadlockReport,
@@ -57,7 +58,7 @@ const programs = {
    * Takes random sets by every kind of call and increments what they guard. Returns the number of increments
    * by record.
    */
-  async incrementInEveryWay(
+  async incrementAtRandom(
     locks: SharedLocks,
     { seed, rounds }: { seed: number; rounds: number },
   ): Promise<number[]> {
@@ -76,21 +77,21 @@ const programs = {
         increment(view, stride, each)
         return true
       }
-      const way = below(100)
-      if (way < 40) {
+      const choice = below(100)
+      if (choice < 40) {
         locks.holdPair(a, b, increment, view, stride, a === b ? [a] : [a, b])
         count([a, b])
-      } else if (way < 60) {
+      } else if (choice < 60) {
         locks.hold(records, add)
         count(records)
-      } else if (way < 80) {
+      } else if (choice < 80) {
         if (locks.tryHold(records, add)) count(records)
-      } else if (way < 90) {
+      } else if (choice < 90) {
         locks.lock(a)
         increment(view, stride, [a])
         locks.unlock(a)
         count([a])
-      } else if (way < 97) {
+      } else if (choice < 97) {
         await locks.holdAsync(records, async () => {
           const before = each.map((record) => view[record * stride] as number)
           if (below(4) === 0) await new Promise((resolve) => setImmediate(resolve))
@@ -108,7 +109,7 @@ const programs = {
   },
 
   /** Holds locks from the moment it sets flag 0 until flag 1 is set. */
-  holdUntilTold(
+  holdUntilFlag(
     locks: SharedLocks,
     { flags, indices, reads }: { flags: Int32Array; indices: number[]; reads?: number },
   ): void {
@@ -175,7 +176,7 @@ const programs = {
     locks.lock(held)
     try {
       const nested = locks.holdAsync([wanted], () => 'held')
-      while (Atomics.load(flags, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+      while (Atomics.load(flags, 0) === 0) await pause(1)
       setFlag(flags, 1, 1)
       waitWhile(flags, 2, 0)
       return await nested
@@ -219,7 +220,7 @@ const programs = {
   },
 
   /** Requests a lock, as a recovering owner that sets flag 0 and never ends its repair. */
-  repairForEver(locks: SharedLocks, { flags, index }: { flags: Int32Array; index: number }): void {
+  repairForever(locks: SharedLocks, { flags, index }: { flags: Int32Array; index: number }): void {
     const recoverer = SharedLocks.open(locks.handle, {
       onOwnerDied: () => {
         setFlag(flags, 0, 1)

@@ -49,7 +49,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
     SharedLocks.create({ count: 8, memory, order: 'free', owners, label: 'main', ...options })
 
   describe(`long waits (${memory})`, { timeout: 120_000 }, () => {
-    it('never name the time of an earlier holding', async () => {
+    it('never report the time of an earlier holding', async () => {
       const locks = create()
       await locks.holdAsync(1, () => {})
       await new Promise((resolve) => setTimeout(resolve, 300))
@@ -81,7 +81,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.ok(stderr.indexOf('LockwiseWarning') < stderr.indexOf('held\n'))
     })
 
-    it('are not written where the program wants no warnings', () => {
+    it('are not written where the program disables warnings', () => {
       assert.equal(runBlocked(memory, 'locks.hold(1, () => {})', ['--no-warnings']), '')
     })
 
@@ -89,7 +89,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const reports: LongWaitReport[] = []
       const locks = create({ longWaitMs: 20, onLongWait: (report) => reports.push(report) })
       const flags = newFlags()
-      const holding = inThread(locks, 'holdUntilTold', { flags, indices: [1] }, 'holder')
+      const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [1] }, 'holder')
       await flagIsSet(flags, 0)
       const waiting = Array.from({ length: 5 }, () => locks.holdAsync(1, () => {}))
       while (reports.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -124,7 +124,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.ok(heldMs >= 20 && heldMs <= first.waitedMs + 1)
     })
 
-    it('name what the holder waits for itself, with its call stack', async () => {
+    it('name the lock that the holder itself waits for, with its call stack', async () => {
       const reports: LongWaitReport[] = []
       const locks = create({ longWaitMs: 0, onLongWait: (report) => reports.push(report) })
       let end = (): void => undefined
@@ -154,10 +154,10 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(report.holders[0]?.waits?.waitsFor.name, 2)
     })
 
-    it('name the readers in the way, and since when', async () => {
+    it('name the readers in the way, with their ages', async () => {
       const locks = create({ longWaitMs: Number.POSITIVE_INFINITY })
       const flags = newFlags()
-      const reading = inThread(locks, 'holdUntilTold', { flags, indices: [], reads: 1 }, 'reader')
+      const reading = inThread(locks, 'holdUntilFlag', { flags, indices: [], reads: 1 }, 'reader')
       await flagIsSet(flags, 0)
       assert.throws(() => locks.hold(1, { timeoutMs: 40 }, assert.fail), {
         name: 'LockTimeoutError',
@@ -167,7 +167,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await reading
     })
 
-    it('report nothing with longWaitMs: Infinity, and nothing before it', async () => {
+    it('are not reported with longWaitMs: Infinity, nor before longWaitMs', async () => {
       const reports: LongWaitReport[] = []
       const onLongWait = (report: LongWaitReport): unknown => reports.push(report)
       for (const longWaitMs of [Number.POSITIVE_INFINITY, 60_000]) {
@@ -180,7 +180,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual(reports, [])
     })
 
-    it('a wrong option is refused', () => {
+    it('refuse a wrong option', () => {
       for (const longWaitMs of [-1, Number.NaN, '5' as never]) {
         assert.throws(() => create({ longWaitMs }), { code: 'LOCK_USAGE', message: /longWaitMs/ })
       }
@@ -189,7 +189,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
   })
 
   describe(`a holdAsync without an owner (${memory})`, { timeout: 60_000 }, () => {
-    it('is refused at once where threads have all of them', async () => {
+    it('is refused at once where threads have all owners', async () => {
       const message =
         /can never begin: the table's one owner slot is in use: main \(thread 1\).*more owners/
       const refused = { code: 'LOCK_USAGE', message }
@@ -210,13 +210,13 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('gets the owner of a thread that has ended', async () => {
       const locks = create({}, 2)
       const flags = newFlags()
-      const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices: [] })
+      const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices: [] })
       await flagIsSet(flags, 0)
       await Promise.all([worker.terminate(), assert.rejects(answer)])
       assert.equal(await locks.holdAsync(1, () => 'held'), 'held')
     })
 
-    it('is reported while it waits, and says who has them when it gives up', async () => {
+    it('is reported while it waits, and names the owners’ threads when it gives up', async () => {
       const reports: LongWaitReport[] = []
       const locks = create({ longWaitMs: 10, onLongWait: (report) => reports.push(report) }, 2)
       let end = (): void => undefined

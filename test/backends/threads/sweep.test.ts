@@ -52,7 +52,7 @@ function hold(table: Table, owner: Owner, lock: number): void {
 }
 
 describe('a sweep', () => {
-  it('looks at what the dead held, not at the whole table', () => {
+  it('reads the list of held locks, not the whole table', () => {
     const { table, us, newOwner } = newTable()
     const dead = newOwner(DEAD)
     for (const lock of [3, 900, 15_000]) hold(table, dead, lock)
@@ -63,7 +63,7 @@ describe('a sweep', () => {
     assert.deepEqual([...readersOf(table, 7)], [])
   })
 
-  it('clears up after all that have ended, once one was seen', () => {
+  it('cleans up after all ended threads once one is seen', () => {
     const { table, us, newOwner } = newTable()
     const dead = [1, 2, 3].map((tag) => newOwner(DEAD + tag))
     for (const [lock, { slot }] of dead.entries()) {
@@ -78,7 +78,7 @@ describe('a sweep', () => {
     for (const lock of [1, 2]) assert.equal((wordOf(table, lock) & ABANDONED) !== 0, seen)
   })
 
-  it('finds a lock that was taken or about to be freed, and is not on the list', () => {
+  it('finds a lock that was being taken or released, and is not on the list', () => {
     const { table, us, newOwner } = newTable()
     const dead = newOwner(DEAD)
     hold(table, dead, 3)
@@ -90,7 +90,7 @@ describe('a sweep', () => {
     assert.notEqual(kindOf(table, dead.id), FREE_SLOT)
   })
 
-  it('opens a lock that was only claimed', () => {
+  it('releases a lock that only a pending writer had', () => {
     const { table, us, newOwner } = newTable()
     const dead = newOwner(DEAD)
     intend(table, dead, 5)
@@ -100,7 +100,7 @@ describe('a sweep', () => {
     assert.equal(kindOf(table, dead.id), FREE_SLOT)
   })
 
-  it('takes the bits of a dead reader out of more rows than its slot has room for', () => {
+  it('clears the bits of a dead reader in more rows than its slot has room for', () => {
     const { table, us, newOwner } = newTable()
     const dead = newOwner(DEAD)
     const locks = Array.from({ length: 40 }, (_, i) => 11 * i)
@@ -110,7 +110,7 @@ describe('a sweep', () => {
     assert.equal(kindOf(table, dead.id), FREE_SLOT)
   })
 
-  it('looks through the table where a list names what its owner does not hold', () => {
+  it('scans the table where a list names a lock that its owner does not hold', () => {
     const { table, us, newOwner } = newTable()
     for (const top of [12_345, 8]) {
       const dead = newOwner(DEAD)
@@ -124,7 +124,7 @@ describe('a sweep', () => {
     }
   })
 
-  it('looks through the table where a list misses a lock that someone waits for', () => {
+  it('scans the table where a list lacks a lock that a thread waits for', () => {
     const { table, us, newOwner } = newTable()
     const [dead, waiter] = [newOwner(DEAD), newOwner(DEAD + 1)]
     take(table, dead, 3)
@@ -135,7 +135,7 @@ describe('a sweep', () => {
     assert.notEqual(kindOf(table, dead.id), FREE_SLOT)
   })
 
-  it('looks at what a dead owner held once, however many of its locks are waited for', () => {
+  it('reads the list of a dead owner once, however many of its locks have waiters', () => {
     const operations = [1, 10].map((waits) => {
       const { table, us, newOwner } = newTable()
       const dead = newOwner(DEAD)
@@ -150,7 +150,7 @@ describe('a sweep', () => {
     assert.ok(ten < one * 1.2, `${one} operations for one waiter, ${ten} for ten`)
   })
 
-  it('describes what a dead thread left once, however many owners it refuses', () => {
+  it('describes the locks of a dead thread once, however many owners it refuses', () => {
     const { table, us, newOwner } = newTable()
     const refused = (lock: number, left: readonly number[]): number =>
       operationsOf(() => {

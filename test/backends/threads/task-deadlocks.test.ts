@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { LINK_OFFSET, SLOT, TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
@@ -41,7 +41,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
   }
 
   describe(`proofs of a wait (${memory})`, () => {
-    it('count if they were given after they were asked for, and each time anew', () => {
+    it('count if they were given after they were requested, and each time anew', () => {
       const table = openTable(create().handle)
       const task = tryRegisterOwner(table, 'task', { kind: TASK_SLOT })
       assert.ok(task)
@@ -56,7 +56,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.ok(isProvedSince(table, task.id, second))
     })
 
-    it('stay wanted where that was so after the last one had begun', () => {
+    it('stay requested if that happened after the last one had begun', () => {
       const table = openTable(create().handle)
       const task = tryRegisterOwner(table, 'task', { kind: TASK_SLOT })
       assert.ok(task)
@@ -74,7 +74,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       ['awaits it', async (nested) => await nested],
       ['returns it', (nested) => nested],
       ['awaits an async function that does', async (nested) => (async () => await nested)()],
-      ['awaits it beside another promise', (nested) => Promise.all([nested, sleep(1)])],
+      ['awaits it beside another promise', (nested) => Promise.all([nested, pause(1)])],
     ]
     for (const [form, wait] of forms) {
       it(`are found if the callback around ${form}`, async () => {
@@ -99,7 +99,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       })
     }
 
-    it('are found through a holding between', async () => {
+    it('are found through a holding in between', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       const outer = locks.holdAsync([A], async () => {
@@ -113,7 +113,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([await own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are found where the code around awaits a holding between only when others wait already', async () => {
+    it('are found when the code around awaits a holding in between only after others wait', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       const code = (error: DeadlockError): string => error.code
@@ -123,31 +123,31 @@ for (const memory of ['wasm', 'buffer'] as const) {
           return 'held'
         })
         ready()
-        await sleep(150)
+        await pause(150)
         return await between
       })
       assert.deepEqual([await outer.catch(code), await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none where the code around waited for the nested holding once, and has gone on', async () => {
+    it('are not reported if the code around waited for the nested holding once, and has gone on', async () => {
       const locks = create()
       let ask: Promise<string> | undefined
       const first = locks.holdAsync([A], async () => {
         const nested = locks.holdAsync([B], { timeoutMs: 5000 }, () => 'held')
-        await Promise.race([nested, sleep(50)])
-        await sleep(200)
+        await Promise.race([nested, pause(50)])
+        await pause(200)
         return nested
       })
       const second = locks.holdAsync([B], async () => {
         ask = locks.holdAsync([A], { timeoutMs: 5000 }, () => 'held')
-        await sleep(100)
-        await Promise.race([ask, sleep(50)])
+        await pause(100)
+        await Promise.race([ask, pause(50)])
       })
       await second
       assert.deepEqual([await first, await ask], ['held', 'held'])
     })
 
-    it('are none where no code awaits the nested holding', async () => {
+    it('are not reported if no code awaits the nested holding', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
@@ -155,13 +155,13 @@ for (const memory of ['wasm', 'buffer'] as const) {
         side = locks.holdAsync([B], () => 'done')
         side.catch(() => {})
         ready()
-        await sleep(150)
+        await pause(150)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
     })
 
-    it('are looked for once for all tasks of a thread that suspect one', async (test) => {
+    it('are searched once for all tasks of a thread that suspect one', async (test) => {
       const locks = create()
       const tasks = 100
       const { ready, answer } = await crossing(locks)
@@ -170,7 +170,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await locks.holdAsync([A], async () => {
         for (let i = 0; i < tasks; i++) side.push(locks.holdAsync([B], () => 'done'))
         ready()
-        await sleep(300)
+        await pause(300)
       })
       const wakeUps = notify.mock.callCount()
       notify.mock.restore()
@@ -180,7 +180,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.ok(wakeUps < tasks ** 2 / 2, `${wakeUps} wake-ups`)
     })
 
-    it('are none where the holding between is not awaited', async () => {
+    it('are not reported if the holding in between is not awaited', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
@@ -188,30 +188,30 @@ for (const memory of ['wasm', 'buffer'] as const) {
         side = locks.holdAsync([C], async () => await locks.holdAsync([B], () => 'done'))
         side.catch(() => {})
         ready()
-        await sleep(150)
+        await pause(150)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
     })
 
-    it('are none through a holding that has ended, whose owner number is another one’s now', async () => {
+    it('are not reported through an ended holding whose owner number has been reused', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       let side: Promise<string> | undefined
       await locks.holdAsync([C], async () => {
         side = locks.holdAsync([B], () => 'done')
         side.catch(() => {})
-        await sleep(5)
+        await pause(5)
       })
       await locks.holdAsync([A], async () => {
         ready()
-        await sleep(150)
+        await pause(150)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
     })
 
-    it('are found where a thread holds a lock across its event loop and awaits', async () => {
+    it('are found when a thread holds a lock across its event loop and awaits', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(A)
@@ -222,20 +222,20 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none where a thread holds a lock across its event loop and does not await', async () => {
+    it('are not reported when a thread holds a lock across its event loop and does not await', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(A)
       const side = locks.holdAsync([B], () => 'done')
       side.catch(() => {})
       ready()
-      await sleep(150)
+      await pause(150)
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
     })
 
-    it('are found where a holding is between that lock and the wait', async () => {
+    it('are found when a holding is between that lock and the wait', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(A)
@@ -256,34 +256,34 @@ for (const memory of ['wasm', 'buffer'] as const) {
     for (const [form, begin] of branches) {
       for (const isAwaited of [true, false]) {
         const how = isAwaited ? 'with Promise.all' : 'by nobody at first'
-        it(`are none where other code holds the thread’s lock, and ${form} (${how})`, async () => {
+        it(`are not reported if other code holds the thread’s lock, and ${form} (${how})`, async () => {
           const locks = create()
           const { ready, answer } = await crossing(locks)
           const holder: Branch = async () => {
             locks.lock(A)
             ready()
-            await sleep(150)
+            await pause(150)
             locks.unlock(A)
             return 'released'
           }
           const other: Branch = async () => await locks.holdAsync([B], () => 'done')
           const both = begin(holder, other)
           for (const branch of both) branch.catch(() => {})
-          if (!isAwaited) await sleep(120)
+          if (!isAwaited) await pause(120)
           assert.deepEqual((await Promise.all(both)).sort(), ['done', 'released'])
           assert.equal(await answer, 'held')
         })
       }
     }
 
-    it('are none where a thread that runs changes what it holds, whatever its list shows', async () => {
+    it('are not reported while a running thread changes its locks, whatever its list shows', async () => {
       const locks = create()
       const table = openTable(locks.handle)
       locks.lock(B)
       const flags = newFlags()
       const answer = inThread(locks, 'holdAcrossEventLoop', { flags, held: A, wanted: B })
       const isWaiting = (id: number): boolean => waitsForOf(table, id) !== 0
-      while (!ownersIn(table).some(isWaiting)) await sleep(1)
+      while (!ownersIn(table).some(isWaiting)) await pause(1)
       setFlag(flags, 0, 1)
       await flagIsSet(flags, 1)
       // This is what a reader sees in the middle of a change: a link to a lock that was released, and on to
@@ -302,7 +302,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.equal(await answer, 'held')
     })
 
-    it('are found where a running thread holds a lock shared across its event loop', async () => {
+    it('are found when a running thread holds a lock shared across its event loop', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lockShared(A)
@@ -313,7 +313,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.deepEqual([own, await answer].sort(), ['LOCK_DEADLOCK', 'held'])
     })
 
-    it('are none through a thread that has ended, even unnoticed', async () => {
+    it('are not reported through a thread that has ended, even unnoticed', async () => {
       const locks = create()
       const table = openTable(locks.handle)
       const flags = newFlags()
@@ -337,23 +337,23 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await ended
     })
 
-    it('are none through what a thread has taken after it released what it held then', async () => {
+    it('are not reported through locks that a thread took after it released the earlier ones', async () => {
       const locks = create()
       const { ready, answer } = await crossing(locks)
       locks.lock(C)
       const side = locks.holdAsync([B], () => 'done')
       const awaited = (async () => await side)()
-      await sleep(5)
+      await pause(5)
       locks.unlock(C)
       locks.lock(A)
       ready()
-      await sleep(150)
+      await pause(150)
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await awaited, 'done')
     })
 
-    it('are found when a lock that somebody sleeps on has changed hands without a wait', async () => {
+    it('are found when a lock with a sleeping waiter has changed hands without a wait', async () => {
       let victims = 0
       // A deadlock exists if this thread takes A again before the worker, which sleeps on it, is awake.
       for (let round = 0; round < 20; round++) {
@@ -365,7 +365,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           .holdAsync([B], () => 'held')
           .catch((error: DeadlockError) => error.code)
         ready()
-        await sleep(20)
+        await pause(20)
         locks.unlock(A)
         const isTaken = locks.tryHold([A], () => {
           locks.lock(A)

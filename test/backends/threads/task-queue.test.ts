@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
@@ -61,13 +61,13 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     })
   }
 
-  it('wait on when the first of them gives up', async () => {
+  it('go on waiting when the first of them gives up', async () => {
     const locks = create()
     const flags = newFlags()
-    const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
     await flagIsSet(flags, 0)
     const late = ended(locks.holdAsync([0], { timeoutMs: 20 }, assert.fail))
-    const behind = locks.holdAsync([0], () => sleep(5))
+    const behind = locks.holdAsync([0], () => pause(5))
     const lateToo = ended(locks.holdAsync([0], { timeoutMs: 30 }, assert.fail))
     const last = locks.holdAsync([0], () => 'last')
     assert.deepEqual(await Promise.all([late, lateToo]), ['LOCK_TIMEOUT', 'LOCK_TIMEOUT'])
@@ -77,7 +77,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     await holding
   })
 
-  it('come in together where they read, and let writers in', async () => {
+  it('enter together as readers, and let writers in', async () => {
     const locks = create()
     const [readers, writers] = [new Set<number>(), new Set<number>()]
     let most = 0
@@ -87,7 +87,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
         held.add(i)
         most = Math.max(most, readers.size)
         assert.ok(writers.size === 0 || (writers.size === 1 && readers.size === 0))
-        await sleep(1)
+        await pause(1)
         held.delete(i)
       })
     }
@@ -95,23 +95,23 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     assert.ok(most > 1)
   })
 
-  it('beside threads that want it too', async () => {
+  it('share the lock with threads that want it too', async () => {
     const locks = create()
     const flags = newFlags()
     const asks = Array.from({ length: 3 }, () => inThread(locks, 'askFor', { flags, indices: [0] }))
     for (let i = 0; i < 50; i++) {
-      await Promise.all(Array.from({ length: 5 }, () => locks.holdAsync([0], () => sleep(0))))
+      await Promise.all(Array.from({ length: 5 }, () => locks.holdAsync([0], () => pause(0))))
     }
     assert.deepEqual(await Promise.all(asks), ['held', 'held', 'held'])
   })
 
-  it('learn, each of them, of the end of the thread that holds it', async () => {
+  it('all learn of the end of the thread that holds it', async () => {
     const locks = create()
     const flags = newFlags()
     const dies = inThread(locks, 'endHolding', { flags, indices: [0], how: 'exit' })
     await flagIsSet(flags, 0)
     const waiting = Array.from({ length: 5 }, () => ended(locks.holdAsync([0], assert.fail)))
-    await sleep(10)
+    await pause(10)
     setFlag(flags, 1, 1)
     await assert.rejects(dies)
     assert.deepEqual([...new Set(await Promise.all(waiting))], ['LOCK_OWNER_DIED'])
@@ -125,7 +125,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     const others: Promise<unknown>[] = []
     const outer = locks.holdAsync([0], async () => {
       others.push(locks.holdAsync([1], () => {}))
-      await sleep(10)
+      await pause(10)
       const nested = locks.holdAsync([1], () => {})
       others.push(locks.holdAsync([1], () => {}))
       setFlag(flags, 1, 1)
@@ -135,10 +135,10 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     await Promise.all(others)
   })
 
-  it('sleep briefly again where a brief sleep ended before its time', async () => {
+  it('sleep briefly again when a brief sleep ended too early', async () => {
     const locks = create()
     const flags = newFlags()
-    const holding = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+    const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
     await flagIsSet(flags, 0)
     const lengths: number[] = []
     const early = ((words: Int32Array, at: number, value: number, ms: number) => {
@@ -148,7 +148,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     }) as WaitAsync
     Object.assign(Atomics, { waitAsync: early })
     const waiting = locks.holdAsync([0], () => 'held')
-    while (lengths.length < 2) await sleep(1)
+    while (lengths.length < 2) await pause(1)
     setFlag(flags, 1, 1)
     assert.equal(await waiting, 'held')
     assert.deepEqual(lengths.slice(0, 2), [1, 1])

@@ -2,6 +2,7 @@
 
 import { rejects } from 'node:assert/strict'
 import { extname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
 import { type Programs, programs } from './programs.ts'
@@ -42,13 +43,13 @@ export function startThread<Name extends keyof Programs>(
 
 /** Waits, without blocking the event loop, until a flag is set. */
 export async function flagIsSet(flags: Int32Array, word: number): Promise<void> {
-  while (Atomics.load(flags, word) === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  while (Atomics.load(flags, word) === 0) await pause(1)
 }
 
 /** Starts a thread, and ends it while it holds these locks; it does not close the table. */
 export async function endHolding(locks: SharedLocks, ...indices: number[]): Promise<void> {
   const flags = newFlags()
-  const { worker, answer } = startThread(locks, 'holdUntilTold', { flags, indices }, 'the dead one')
+  const { worker, answer } = startThread(locks, 'holdUntilFlag', { flags, indices }, 'the dead one')
   await flagIsSet(flags, 0)
   await Promise.all([worker.terminate(), rejects(answer)])
 }

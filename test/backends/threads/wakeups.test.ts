@@ -26,7 +26,7 @@ async function sleepLengths(
   const words = new Int32Array(locks.handle.memory as SharedArrayBuffer)
   const word = planLayout({ count: 1, owners: 3 }).locksBase / 4
   const flags = newFlags()
-  const holder = inThread(locks, 'holdUntilTold', { flags, indices: [0] })
+  const holder = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
   await flagIsSet(flags, 0)
   const { wait } = Atomics
   const lengths: number[] = []
@@ -54,7 +54,7 @@ const takeIt = (locks: SharedLocks): void => {
 }
 const isShort = (lengths: readonly number[]): boolean[] => lengths.map((ms) => ms < 10)
 
-describe('a sleep beside a busy lock', { timeout: 60_000 }, () => {
+describe('a sleep on a contended lock', { timeout: 60_000 }, () => {
   it('is short at first, and long when the waiter bits have outlasted a short one', async () => {
     const sleeps: Sleep[] = [
       ['timed-out', 'stands'],
@@ -74,7 +74,7 @@ describe('a sleep beside a busy lock', { timeout: 60_000 }, () => {
     assert.deepEqual(isShort(await sleepLengths(sleeps, takeIt)), [true, true, false, true])
   })
 
-  it('is short again after the waiter bits were wiped out', async () => {
+  it('is short again after the waiter bits were cleared', async () => {
     const sleeps: Sleep[] = [
       ['timed-out', 'wiped'],
       ['timed-out', 'stands'],
@@ -84,7 +84,7 @@ describe('a sleep beside a busy lock', { timeout: 60_000 }, () => {
     assert.deepEqual(isShort(await sleepLengths(sleeps, takeIt)), [true, true, false, true])
   })
 
-  it('leads to the lock, and to no timeout, where it is free when the time is over', async () => {
+  it('ends with the lock, not a timeout, if it is free when timeoutMs is over', async () => {
     const inTime = (locks: SharedLocks): void => {
       assert.equal(
         locks.hold([0], { timeoutMs: 1 }, () => 'held'),
@@ -95,7 +95,7 @@ describe('a sleep beside a busy lock', { timeout: 60_000 }, () => {
     assert.equal(lengths.length, 1)
   })
 
-  it('of a reader that enters unwoken ends in a wake-up for all others', async () => {
+  it('wakes all others when its reader enters without being woken', async () => {
     const { notify } = Atomics
     const counts: (number | undefined)[] = []
     await sleepLengths([['timed-out', 'free']], (locks, words) => {
