@@ -24,12 +24,18 @@ function run(options: object): Promise<unknown> {
 }
 
 /** `runBank` with orders: one payment. */
-function pay(from: number, to: number, amount: number, change: object = {}): Promise<unknown> {
+function pay(
+  from: number,
+  to: number,
+  amount: number,
+  change: object = {},
+  options: object = { generate: undefined },
+): Promise<unknown> {
   const orders = allocateOrders(1)
   orders.from[0] = from
   orders.to[0] = to
   orders.amounts[0] = amount
-  return run({ generate: undefined, orders: { ...orders, ...change } })
+  return run({ ...options, orders: { ...orders, ...change } })
 }
 
 /** Refuses accounts, amounts and options. */
@@ -54,7 +60,7 @@ export async function provokeBank(): Promise<void> {
     () => run({ threads: 0 }),
     () => run({ generate: 5 }),
     () => run({ generate: undefined }),
-    () => run({ orders: allocateOrders(1) }),
+    () => pay(0, 1, 1, {}, { generate: BASE.generate }),
     () => run({ generate: undefined, orders: 5 }),
     () => run({ onDeadlock: 'wait' }),
     () => run({ signal: 5 }),

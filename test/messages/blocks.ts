@@ -1,5 +1,6 @@
 /** Prints messages as blocks: a heading that says how the message was provoked, its name and code, its text. */
 
+import { isLockwiseError } from '../../src/index.ts'
 import { runNode } from '../spawn.ts'
 import { ROOT } from './places.ts'
 
@@ -25,7 +26,7 @@ export async function provoke(how: string, call: () => unknown): Promise<void> {
   } catch (error) {
     const thrown = error as Error
     print(how, thrown)
-    if (thrown.cause instanceof Error) print(`${how}: the cause of the error`, thrown.cause)
+    if (isLockwiseError(thrown.cause)) print(`${how}: the cause of the error`, thrown.cause)
     return
   }
   throw new Error(`${how}: this was not refused, and returned ${String(answer)}`)

@@ -75,7 +75,7 @@ export function provokeCommandLine(): void {
     for (const out of ['', 'folder', '/dev/null', 'accounts.csv', 'nowhere/out.csv']) {
       bank(...files, '--out', out)
     }
-    bank(...files, '--out', `${'x'.repeat(5000)}.csv`)
+    bank(...files, '--out', `${'x'.repeat(300)}.csv`)
     for (const input of ['missing.csv', 'folder', '/dev/null', 'accounts.csv/x']) {
       bank('--accounts-file', input, '--transfers-file', 'orders.csv')
     }

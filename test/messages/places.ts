@@ -40,7 +40,7 @@ const MAKES = [
   // An error of the library itself, with a text of several parts.
   String.raw`\bnew Error\(${'`'}`,
   String.raw`(?<!function |\.)\b(?:webTypeError|notSupported|emitWarning|writeWarning)\(`,
-  String.raw`\b(?:stderr\.write|console\.warn|writeSync)\(`,
+  String.raw`\b(?:stderr\.write|console\.warn|fs\.writeSync)\(`,
   // The functions that make one text with several endings.
   String.raw`(?<!function )\b(?:refused|fault|bad|badDuration|damaged|noTable|warned)\((?!\)\s*[:{])`,
 ].join('|')

@@ -39,6 +39,19 @@ export async function provokeTableOptions(): Promise<void> {
     new Int32Array(handle.memory as unknown as SharedArrayBuffer).fill(0, 2, 8)
     SharedLocks.open(handle)
   })
+  await provoke('SharedLocks.open(handle) with memory of another length', () => {
+    const { handle } = create({ count: 1, memory: 'buffer' })
+    const bytes = new Uint8Array(handle.memory as unknown as SharedArrayBuffer)
+    const memory = new SharedArrayBuffer(bytes.length + 8)
+    new Uint8Array(memory).set(bytes)
+    SharedLocks.open({ kind: 'lockwise/threads', memory: memory as never })
+  })
+  provokeAlone(
+    'lock(1) in a thread that must not block',
+    `const locks = threads.SharedLocks.create({ count: 4 })
+    await locks.holdAsync([1], () => locks.lock(1))`,
+    { setup: "Atomics.wait = () => { throw new TypeError('the thread must not wait') }" },
+  )
   provokeAlone(
     'SharedLocks.create({ count: 1 }) without WebAssembly',
     'threads.SharedLocks.create({ count: 1 })',
