@@ -2,7 +2,7 @@
 
 import { isLockwiseError } from '../../src/index.ts'
 import { runNode } from '../spawn.ts'
-import { ROOT } from './places.ts'
+import { ROOT } from './origins.ts'
 
 /** An error, a warning or a report. */
 interface Message {

@@ -33,7 +33,7 @@ const IS_WRONG: Readonly<Record<string, RegExp>> = {
 
 describe('the messages', { timeout: 300_000, skip }, () => {
   const { status, stdout, stderr } = runNode([program], { timeoutMs: 280_000 })
-  const [tally = ''] = /^\d+ places in the source[\s\S]*/m.exec(stdout) ?? []
+  const [tally = ''] = /^\d+ origins of messages[\s\S]*/m.exec(stdout) ?? []
   const blocks = stdout
     .slice(0, stdout.length - tally.length)
     .split(/^# /m)
@@ -61,7 +61,7 @@ describe('the messages', { timeout: 300_000, skip }, () => {
     })
   }
 
-  it('come from every place that makes one, but for those in a short list, each with its reason', () => {
+  it('come from every origin except those in a short list, each with its reason', () => {
     const others = tally.split('\n').filter((line) => line.startsWith('not provoked: '))
     assert.deepEqual(
       others.filter((line) => line.includes('no reason is known')),

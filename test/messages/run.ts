@@ -1,5 +1,5 @@
 /**
- * Prints every message of the package, and how many of the places that make one were provoked: `npm run
+ * Prints every message of the package, and how many of their origins in the source were provoked: `npm run
  * messages`.
  */
 
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runNode } from '../spawn.ts'
-import { placesOf } from './places.ts'
+import { originsOf } from './origins.ts'
 import { reasonFor } from './unprovoked.ts'
 
 const PROVOKE = fileURLToPath(new URL('./provoke.js', import.meta.url))
@@ -19,10 +19,10 @@ try {
   const { status, stdout, stderr } = runNode([PROVOKE], { env, timeoutMs: 200_000 })
   process.stdout.write(stdout)
   if (status !== 0) throw new Error(`the messages could not all be provoked:\n${stderr}`)
-  const places = placesOf(coverage)
-  const others = places.filter(({ isProvoked }) => !isProvoked)
+  const origins = originsOf(coverage)
+  const others = origins.filter(({ isProvoked }) => !isProvoked)
   console.log(
-    `${places.length} places in the source make a message; ${places.length - others.length} were provoked.`,
+    `${origins.length} origins of messages in the source; ${origins.length - others.length} were provoked.`,
   )
   for (const { at, text } of others) {
     console.log(`not provoked: ${at}: ${reasonFor(at, text) ?? `no reason is known: ${text}`}`)

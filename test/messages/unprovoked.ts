@@ -1,6 +1,6 @@
-/** The places that make a message and that the program does not provoke, each with its reason. */
+/** The origins of messages that the program does not provoke, each with its reason. */
 
-/** A place, by its file and a part of its line: line numbers change. */
+/** An origin, by its file and a part of its line: line numbers change. */
 interface Unprovoked {
   readonly file: string
   readonly text: string
@@ -23,11 +23,11 @@ export const UNPROVOKED: readonly Unprovoked[] = [
   {
     file: 'src/manager/wait-graph.ts',
     text: 'new Error(',
-    reason: 'a check of the library itself: it never fails',
+    reason: 'a check of the library itself: no call can make it fail',
   },
 ]
 
-/** The reason why a place is not provoked; `undefined` if it must be. */
+/** The reason why an origin is not provoked; `undefined` if it must be. */
 export function reasonFor(at: string, text: string): string | undefined {
   return UNPROVOKED.find((one) => at.startsWith(`${one.file}:`) && text.includes(one.text))?.reason
 }

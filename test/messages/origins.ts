@@ -1,17 +1,17 @@
 /**
- * Finds the places in the source that make a message, and which of them have run, by V8's coverage.
+ * Finds the origins of messages in the source, and which of them have run, by V8's coverage.
  *
- * A place is a call that makes an error or writes a warning, or a `return` of the functions that format reports
+ * An origin is a call that makes an error or writes a warning, or a `return` of the functions that format reports
  * (`src/core/text`). The same pattern is applied to a source file and to the compiled file, where the n-th match
- * is the same place: the compiler removes types only.
+ * is the same origin: the compiler removes types only.
  */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-/** A place in the source that makes a message. */
-export interface Place {
+/** An origin of a message in the source. */
+export interface Origin {
   /** The file, from the root of the repository, and the line: `src/manager/guard.ts:102`. */
   readonly at: string
   /** The line of the source. */
@@ -49,10 +49,10 @@ const RETURNS = String.raw`\breturn\b`
 /** Files with generated code, which make no messages. */
 const GENERATED = ['teller-code.ts', 'kernel-code.ts']
 
-/** All places, and whether each has run, by the coverage files in a folder. */
-export function placesOf(coverage: string): Place[] {
+/** All origins, and whether each has run, by the coverage files in a folder. */
+export function originsOf(coverage: string): Origin[] {
   const scripts = readCoverage(coverage)
-  return sourceFiles().flatMap((file) => placesIn(file, scripts))
+  return sourceFiles().flatMap((file) => originsIn(file, scripts))
 }
 
 function sourceFiles(): string[] {
@@ -62,7 +62,10 @@ function sourceFiles(): string[] {
     .sort()
 }
 
-function placesIn(file: string, scripts: ReadonlyMap<string, readonly ScriptCoverage[]>): Place[] {
+function originsIn(
+  file: string,
+  scripts: ReadonlyMap<string, readonly ScriptCoverage[]>,
+): Origin[] {
   const path = relative(ROOT, file)
   const built = join(ROOT, 'dist', path.replace(/\.ts$/, '.js'))
   const pattern = path.startsWith(join('src', 'core', 'text')) ? `${MAKES}|${RETURNS}` : MAKES
@@ -70,7 +73,7 @@ function placesIn(file: string, scripts: ReadonlyMap<string, readonly ScriptCove
   const code = readFileSync(built, 'utf8')
   const [inSource, inCode] = [source, code].map((text) => offsetsIn(text, pattern))
   if (inSource?.length !== inCode?.length) {
-    throw new Error(`${path}: ${inSource?.length} places, but ${inCode?.length} when compiled`)
+    throw new Error(`${path}: ${inSource?.length} origins, but ${inCode?.length} when compiled`)
   }
   const runs = scripts.get(pathToFileURL(built).href) ?? []
   return (inSource ?? []).map((offset, i) => ({
@@ -80,7 +83,7 @@ function placesIn(file: string, scripts: ReadonlyMap<string, readonly ScriptCove
   }))
 }
 
-/** Where a pattern matches in a text, comments left out. */
+/** The offsets at which a pattern matches in a text, comments left out. */
 function offsetsIn(text: string, pattern: string): number[] {
   const offsets = [...text.matchAll(new RegExp(pattern, 'g'))].map(({ index }) => index)
   return offsets.filter((offset) => !/^\s*(?:\*|\/\/|\/\*)/.test(lineAt(text, offset)))
