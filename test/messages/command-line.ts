@@ -93,12 +93,7 @@ export function provokeCommandLine(): void {
       run(`lockwise bank with a transfers file: ${what}`, args)
     }
     const program = [process.execPath, MAIN]
-    shell(
-      'lockwise bank, interrupted',
-      'timeout -s INT 1 "$0" "$1" bank --strategy ordered --transfers 100000000',
-      program,
-      folder,
-    )
+    printLine('lockwise bank, interrupted', ...interrupted(folder))
     shell(
       'lockwise bank > /dev/full',
       '"$0" "$1" bank --strategy global > /dev/full',
@@ -110,6 +105,17 @@ export function provokeCommandLine(): void {
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** The exit status and stderr of a run that is interrupted. A signal before its start ends it silently. */
+function interrupted(cwd: string): [status: number | null, stderr: string] {
+  const args = '"$0" "$1" bank --strategy ordered --transfers 100000000'
+  for (const seconds of [1, 2, 4, 8, 16]) {
+    const command = `timeout -s TERM --preserve-status ${seconds} ${args}`
+    const { status, stderr } = runShell(command, [process.execPath, MAIN], { cwd })
+    if (stderr !== '') return [status, stderr]
+  }
+  return [null, '']
 }
 
 function shell(how: string, command: string, args: readonly string[], cwd: string): void {
