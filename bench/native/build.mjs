@@ -2,8 +2,8 @@
  * Builds the bank in C++, Rust, Java and Python, as far as their compilers are here.
  *
  * A program is built again when its source is newer than what was built, or when the compiler or
- * its options have changed: both stand in a `.stamp` file beside it. What cannot be built is left out
- * with one line on stderr; nothing has to be installed.
+ * its options have changed: both stand in a `.stamp` file beside it. A program that
+ * cannot be built is left out with one line on stderr; nothing has to be installed.
  *
  * Run directly it builds and lists: node bench/native/build.mjs [folder]
  */
@@ -239,7 +239,7 @@ async function firstOf(what, candidates) {
 
 /**
  * Runs `command` unless `output` is there, not older than `source`, and made by the same command of
- * the same version. What the compiler says goes to stderr.
+ * the same version. The compiler's output goes to stderr.
  * @param {string} source
  * @param {string} output
  * @param {string} version
