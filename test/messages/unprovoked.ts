@@ -12,12 +12,12 @@ const RESTRICTED = 'printed above, but a process that Node restricts does not wr
 const THREADS = 'src/backends/threads'
 
 export const UNPROVOKED: readonly Unprovoked[] = [
-  { file: `${THREADS}/held-list.ts`, text: 'owner.id} are a ring', reason: DAMAGED },
-  { file: `${THREADS}/held-list.ts`, text: '{id} are a ring', reason: DAMAGED },
+  { file: `${THREADS}/held-list.ts`, text: 'owner.id} is circular', reason: DAMAGED },
+  { file: `${THREADS}/held-list.ts`, text: '{id} is circular', reason: DAMAGED },
   { file: `${THREADS}/owners.ts`, text: 'there is no owner', reason: DAMAGED },
   { file: `${THREADS}/table-layout.ts`, text: 'return new LockUsageError(', reason: DAMAGED },
   { file: `${THREADS}/table.ts`, text: 'there is no lock at', reason: DAMAGED },
-  { file: `${THREADS}/wait.ts`, text: 'and is nobody', reason: DAMAGED },
+  { file: `${THREADS}/wait.ts`, text: 'but does not exist', reason: DAMAGED },
   { file: `${THREADS}/lifelines.ts`, text: 'cannot be read, and', reason: RESTRICTED },
   { file: `${THREADS}/lifelines.ts`, text: 'neither can', reason: RESTRICTED },
   {
