@@ -80,8 +80,17 @@ export function writeBalances(
     }
     renameSync(temporary, file)
   } catch (error) {
-    rmSync(temporary, { force: true })
+    remove(temporary)
     const { code } = error as NodeJS.ErrnoException
     throw new InputError(`--out ${visible(file)}: nothing was written, the system says ${code}`)
+  }
+}
+
+/** Removes a file; the error that made it useless says more than one of its removal. */
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // Its path may be longer than the system allows.
   }
 }

@@ -222,7 +222,8 @@ describe('lockwise bank', { timeout }, () => {
   it('refuses a folder, an input or a missing folder as --out', () => {
     const args = inputFiles()
     symlinkSync('loop', join(folder, 'loop'))
-    const paths = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null']
+    const tooLong = `${'d/'.repeat(2500)}x.csv`
+    const paths = ['.', 'a.csv', './o.csv', 'no/where.csv', '/dev/null', tooLong]
     for (const out of [...paths, '', 'x.csv/', 'a.csv/x', 'loop', 'loop/x', 'x'.repeat(300)]) {
       const { status, stderr } = bank(...args, '--out', out)
       assert.equal(status, 2, out)
