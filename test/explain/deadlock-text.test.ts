@@ -49,6 +49,14 @@ What to change: take lock 3 and lock 4 in one request, hold([3, 4], …) or hold
   )
 })
 
+it('a deadlock text shows locks with names of their own in no call', () => {
+  const named = relabelLocks(crossed, (lock) => `account ${lock}`)
+  assert.match(
+    deadlockText(named),
+    /take account 3 and account 4 in one request, hold or holdPair, which/,
+  )
+})
+
 it('a deadlock text advises a thread that waits for itself', () => {
   const cycle = [{ ...member, holds: [held(3, 'teller 1')], waitsFor: wanted(3) }]
   assert.match(

@@ -181,10 +181,11 @@ function advice(report: DeadlockReport): string {
     const list = names.map((name) => `'${visible(String(name))}'`).join(', ')
     return `take them in one request: request([${list}], …); or in the same order everywhere.`
   }
-  const list = visible(names.join(', '))
-  const calls = cycle.some(({ waiter }) => waiter.kind === 'task')
-    ? `holdAsync([${list}], …)`
-    : `hold([${list}], …)${names.length === 2 ? ' or holdPair' : ''}`
+  const call = cycle.some(({ waiter }) => waiter.kind === 'task') ? 'holdAsync' : 'hold'
+  // The bank names its locks after accounts: such names are no arguments.
+  const areNumbers = names.every((name) => typeof name === 'number')
+  const example = areNumbers ? `${call}([${names.join(', ')}], …)` : call
+  const calls = example + (call === 'hold' && names.length === 2 ? ' or holdPair' : '')
   return (
     `take ${enumerated(names.map(nameText))} in one request, ${calls}, which always takes the lower one first; or ` +
     'take them in the same order everywhere.'
