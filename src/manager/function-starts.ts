@@ -30,19 +30,37 @@ export function positionIn(call: string): string {
   return /\((.*)\)$/.exec(call)?.[1] ?? call.replace(/^async /, '')
 }
 
-/** A stack, as the program's `Error.prepareStackTrace` makes it. Records where its functions begin. */
-export function stackNotingStarts(kept: { readonly stack?: string }): unknown {
-  if (isMapped()) return kept.stack
-  const { prepareStackTrace } = Error
+/**
+ * Reads stacks, and notes where the functions in those begin that V8 formats meanwhile. It notes nothing if
+ * `Error.prepareStackTrace` cannot be replaced, as with frozen intrinsics.
+ */
+export function notingStarts<Result>(read: () => Result): Result {
+  const restore = isMapped() ? undefined : noteWhileFormatting()
   try {
+    return read()
+  } finally {
+    restore?.()
+  }
+}
+
+/** Replaces `Error.prepareStackTrace`. Returns a function that restores it; `undefined` if that is not possible. */
+function noteWhileFormatting(): (() => void) | undefined {
+  try {
+    const { prepareStackTrace } = Error
     Error.prepareStackTrace = (error: Error, sites: readonly Site[]): unknown => {
       note(sites)
       if (typeof prepareStackTrace === 'function') return prepareStackTrace(error, sites as never)
       return ['Error', ...sites.map((site) => `    at ${site}`)].join('\n')
     }
-    return kept.stack
-  } finally {
-    Error.prepareStackTrace = prepareStackTrace
+    return () => {
+      try {
+        Error.prepareStackTrace = prepareStackTrace
+      } catch {
+        // A value that could not be set need not be restored.
+      }
+    }
+  } catch {
+    return undefined
   }
 }
 

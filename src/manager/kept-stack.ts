@@ -2,7 +2,7 @@
 
 import { frameIn } from '../core/await-chain.ts'
 import type { Caller } from '../core/errors.ts'
-import { stackNotingStarts } from './function-starts.ts'
+import { notingStarts } from './function-starts.ts'
 
 /**
  * Captures the caller's stack. `undefined` if that throws: a program may put its own functions on `Error`.
@@ -47,7 +47,7 @@ function isOwn(call: string): boolean {
 /** A stack. `undefined` if reading it throws: that may call the program's `Error.prepareStackTrace`. */
 export function stackOf(kept: { readonly stack?: string } | undefined): unknown {
   try {
-    return kept && stackNotingStarts(kept)
+    return kept?.stack
   } catch {
     return undefined
   }
@@ -77,8 +77,8 @@ export function isAfterAwait(kept: { readonly stack?: string } | undefined): boo
 function read(kept: { readonly stack?: string }): Known {
   const found = known.get(kept)
   if (found) return found
-  const stack = stackOf(kept)
-  const made = { lines: callsIn(stack, false), isAfterAwait: isResumed(stack) }
+  const lines = linesIn(notingStarts(() => stackOf(kept)))
+  const made = { lines: callsOf(lines, false), isAfterAwait: isResumed(lines) }
   known.set(kept, made)
   return made
 }
@@ -99,8 +99,7 @@ const MAX_CALLS = 10
  * Whether an `await` resumed the outermost function that was not itself awaited. Then the runtime's
  * microtasks called it, and not the code of a callback or of another function.
  */
-function isResumed(stack: unknown): boolean {
-  const lines = linesIn(stack)
+function isResumed(lines: readonly string[]): boolean {
   for (const line of lines) {
     if (/^\s+at async |\bprocessTicksAndRejections\b/.test(line)) return true
     if (isOwn(line) || /\bnode:/.test(line)) return false
@@ -109,7 +108,11 @@ function isResumed(stack: unknown): boolean {
 }
 
 export function callsIn(stack: unknown, withFrames: boolean): string {
-  return linesIn(stack)
+  return callsOf(linesIn(stack), withFrames)
+}
+
+function callsOf(lines: readonly string[], withFrames: boolean): string {
+  return lines
     .map((line) => line.trim())
     .filter((line) => !isOwn(line) && !RUNTIME_CALL.test(line))
     .filter((line) => withFrames || frameIn(line) === 0)

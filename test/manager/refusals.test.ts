@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager, LockNotAvailableError } from '../../src/index.ts'
+import { runAlone } from './child.ts'
 import { itIfProved } from './if-proved.ts'
 import { gate, settle } from './tools.ts'
 
@@ -198,4 +199,15 @@ describe('a refusal', { timeout: 20_000 }, () => {
       assert.ok(held?.sinceMs && held.sinceMs > 0 && (held.heldMs ?? -1) >= 0)
     },
   )
+})
+
+it('a refusal names call sites where Error.prepareStackTrace cannot be replaced', () => {
+  const { stdout } = runAlone(`
+    Object.defineProperty(Error, 'prepareStackTrace', { value: undefined })
+    const locks = new lockwise.LockManager({ callSites: 'always' })
+    const guard = await locks.acquire('a')
+    const late = locks.request('a', { timeoutMs: 1 }, () => {})
+    console.log(await late.catch(({ message }) => message))
+    guard.release()`)
+  assert.match(stdout, /'a' is held by request 1 \(exclusively for \d+ ms, requested at /)
 })
