@@ -3,7 +3,7 @@
  */
 
 import { findPath } from '../graph/path.ts'
-import { isEndLikely, isEndProved, isLeftBehind, isWaitProved, waitingInside } from './proof.ts'
+import { isEndLikely, isEndProved, isLeftBehind, isWaitProved, waitsOf } from './proof.ts'
 import { liveHolder, type Request } from './request.ts'
 import { codeOf, isDoubtful } from './wait-graph.ts'
 
@@ -84,8 +84,7 @@ export function cycleThrough(
   edges: (from: Request) => Iterable<Request>,
   leadsTo: LeadsTo,
 ): Cycle | undefined {
-  const starts = request.state === 'waiting' ? [request] : waitingInside(request)
-  for (const start of starts) {
+  for (const start of waitsOf(request)) {
     if (!isLedTo(start, leadsTo)) continue
     const path = findPath(start, (node) => leadsTo(node, start), edges)
     if (path) return cycleAlong(path)

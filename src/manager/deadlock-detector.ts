@@ -24,7 +24,7 @@ import { cycleAlong, cycleThrough, leadsByProof, leadsLikely } from './cycle.ts'
 import { soon } from './deferred.ts'
 import { withDetails } from './details.ts'
 import { FoundCycles, type FoundCyclesOptions } from './found-cycles.ts'
-import { canProveEnd, likelyWaitsFor, prove, provedWaitsFor } from './proof.ts'
+import { canProveEnd, isLeftBehind, likelyWaitsFor, prove, provedWaitsFor } from './proof.ts'
 import { Rearranger } from './queue-rearrangement.ts'
 import { liveHolder, type Request } from './request.ts'
 import { codeOf, isDoubtful, type WaitGraph } from './wait-graph.ts'
@@ -66,7 +66,7 @@ export class DeadlockDetector {
   /** Handles a subscription to a nested request's promise. */
   awaited(request: Request): void {
     const { holder, details } = request
-    const isLeft = details?.leftBehind === 'left behind'
+    const isLeft = isLeftBehind(request)
     if (request.isAwaited && !isLeft) return
     request.isAwaited = true
     if (details && isLeft) details.leftBehind = 'awaited since'

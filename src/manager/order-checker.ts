@@ -16,7 +16,7 @@ import type { CallSites } from './call-sites.ts'
 import { contextsOf } from './nesting.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
-import { codeOf, type HeldLock, isDoubtful, onlyLockOf } from './wait-graph.ts'
+import { addLocks, codeOf, type HeldLock, isDoubtful, onlyLockOf } from './wait-graph.ts'
 
 /**
  * The most enclosing locks of a request, and the most guards of an enclosing context, for it to be recorded.
@@ -74,25 +74,15 @@ function heldAround({ holder }: Request): HeldLock[] | undefined {
   const held: HeldLock[] = []
   for (const code of contextsOf(holder)) {
     if (code === undefined) break
-    if (!addLocks(held, code)) return undefined
+    if (!addLocks(held, code, MAX_LOCKS)) return undefined
     const { guards } = code
     if (guards === undefined) continue
     if (guards.size > MAX_LOCKS) return undefined
     for (const guard of guards) {
-      if (!mayBeOfBranch(guard) && !addLocks(held, guard)) return undefined
+      if (!mayBeOfBranch(guard) && !addLocks(held, guard, MAX_LOCKS)) return undefined
     }
   }
   return held
-}
-
-/** Adds the locks of a holding. Returns false if there was no room for all of them. */
-function addLocks(held: HeldLock[], by: Request): boolean {
-  if (by.isOwner) return true
-  for (const { name, mode } of locksIn(by.plan)) {
-    if (held.length === MAX_LOCKS) return false
-    held.push({ name, mode, by })
-  }
-  return true
 }
 
 /** Whether there is evidence that a guard belongs to one of several branches of its context. */

@@ -110,6 +110,11 @@ export function isLeftBehind(request: Request): boolean {
   return request.details?.leftBehind === 'left behind'
 }
 
+/** The waits of a request: itself while it waits, or the requests that wait inside it. */
+export function waitsOf(request: Request): Request[] {
+  return request.state === 'waiting' ? [request] : waitingInside(request)
+}
+
 /** The awaited requests that wait inside a holder's code, at any depth. */
 export function waitingInside(code: Request): Request[] {
   const waiting: Request[] = []

@@ -20,7 +20,7 @@
 
 import { canReach, reachable } from '../graph/path.ts'
 import { reportAfter } from './clock.ts'
-import { isProvedToWait, provedWaitsBehind, provedWaitsFor, waitingInside } from './proof.ts'
+import { isProvedToWait, provedWaitsBehind, provedWaitsFor, waitsOf } from './proof.ts'
 import type { Request } from './request.ts'
 import { codeOf, type WaitGraph } from './wait-graph.ts'
 
@@ -70,8 +70,7 @@ export class Rearranger {
 
   /** Moves the requests that wait for the holder by proved edges behind what it is proved to wait for. */
   alongProved(request: Request, holder: Request): ReadonlySet<Request> {
-    const starts = request.state === 'waiting' ? [request] : waitingInside(request)
-    const proved = starts.filter((waiting) => isProvedToWait(holder, waiting))
+    const proved = waitsOf(request).filter((waiting) => isProvedToWait(holder, waiting))
     if (proved.length === 0) return NOBODY
     const ends = new Set(proved)
     const isEnd = (node: Request): boolean => codeOf(node) === holder || ends.has(node)

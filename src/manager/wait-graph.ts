@@ -134,13 +134,10 @@ export interface HeldLock extends WantedLock<string> {
 export function locksOf(holder: Request | undefined): HeldLock[] {
   const held: HeldLock[] = []
   // No enclosing holder waits for a detached holder, so their locks do not count as its own.
-  for (
-    let at = liveHolder(holder);
-    at;
-    at = at.options.detached ? undefined : liveHolder(at.holder)
-  ) {
-    addLocks(held, at)
-    if (at.guards) for (const guard of at.guards) addLocks(held, guard)
+  for (const code of contextsOf(holder)) {
+    if (code === undefined) break
+    addLocks(held, code)
+    if (code.guards) for (const guard of code.guards) addLocks(held, guard)
   }
   return held
 }
@@ -154,9 +151,18 @@ export function onlyLockOf(holder: Request | undefined): WantedLock<string> | un
   return isInside ? undefined : live.plan
 }
 
-function addLocks(held: HeldLock[], by: Request): void {
-  if (by.isOwner) return
-  for (const { name, mode } of locksIn(by.plan)) held.push({ name, mode, by })
+/** Adds the locks of a holding. Returns whether there was room for all of them. */
+export function addLocks(
+  held: HeldLock[],
+  by: Request,
+  maxLocks: number = Number.POSITIVE_INFINITY,
+): boolean {
+  if (by.isOwner) return true
+  for (const { name, mode } of locksIn(by.plan)) {
+    if (held.length === maxLocks) return false
+    held.push({ name, mode, by })
+  }
+  return true
 }
 
 function* both(first: Iterable<Request>, second: Iterable<Request>): Generator<Request> {

@@ -22,20 +22,6 @@ import { type Column, columnOf, NODES, tableOf } from './forms.ts'
 import { SKIPPED, Tally } from './tally.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const FILES = [
-  ...[
-    'web-locks',
-    'many',
-    'queue-rearrangement',
-    'bad-input',
-    'aborts',
-    'stolen',
-    'context',
-    'deadlock',
-  ],
-  ...['order', 'refusals', 'owners', 'proof', 'unproved', 'certainty', 'long-waits', 'warnings'],
-  ...['inspect', 'leaks'],
-]
 /** A browser does not know the requester of a request by itself, so tests that need it are left out. */
 const FILES_IN_BROWSERS = [
   'web-locks',
@@ -44,6 +30,10 @@ const FILES_IN_BROWSERS = [
   'bad-input',
   'aborts',
   'stolen',
+]
+const FILES = [
+  ...[...FILES_IN_BROWSERS, 'context', 'deadlock', 'order', 'refusals', 'owners', 'proof'],
+  ...['unproved', 'certainty', 'long-waits', 'warnings', 'inspect', 'leaks'],
 ]
 
 let isConsistent = true
