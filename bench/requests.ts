@@ -1,5 +1,6 @@
 /** How much does a request cost on one event loop, compared with the libraries that people use today? */
 
+import { stat } from 'node:fs'
 import { LockManager, type LockManagerOptions } from '../src/index.ts'
 import { divided, some } from './cells.ts'
 import { measureInTurn, medianRatio } from './compare.ts'
@@ -23,6 +24,7 @@ const LOADS: readonly Load[] = [
 const REPETITIONS = 3
 
 export async function requests(setting: Setting): Promise<string> {
+  await behaveLikeAProgram()
   return [
     '## Requests on one event loop',
     await besideOthers(setting),
@@ -33,6 +35,39 @@ export async function requests(setting: Setting): Promise<string> {
     'The same for what lockwise offers beside: `nested` is a request within the callback of another ' +
       '(with the order graph and without), in nanoseconds for the two of them.',
   ].join('\n\n')
+}
+
+/**
+ * Makes requests in callbacks of timers, files and other sources, as every program does. Below version 24, Node
+ * runs code of its own at each promise. Until that code has seen several sources, V8 compiles it for promises
+ * only, and all requests are faster than in any program.
+ */
+async function behaveLikeAProgram(): Promise<void> {
+  const locks = new LockManager()
+  const sources: ((callback: () => void) => unknown)[] = [
+    (callback) => setTimeout(callback, 1),
+    setImmediate,
+    process.nextTick,
+    queueMicrotask,
+    (callback) => stat('.', callback),
+    ofMessage,
+  ]
+  const twoRequests = (): Promise<unknown> =>
+    Promise.all([locks.request('account:7', nothing), locks.request('account:7', nothing)])
+  for (let i = 0; i < 20; i++) {
+    for (const source of sources) {
+      await new Promise<void>((resolve) => source(() => void twoRequests().then(() => resolve())))
+    }
+  }
+}
+
+function ofMessage(callback: () => void): void {
+  const { port1, port2 } = new MessageChannel()
+  port1.onmessage = () => {
+    port1.close()
+    callback()
+  }
+  port2.postMessage(undefined)
 }
 
 async function besideOthers({ size, tick }: Setting): Promise<string> {
