@@ -47,7 +47,7 @@ export function partsOf(options: EngineOptions, engine: Host, callbacks: Callbac
   const order = options.trackOrder ? new OrderChecker(options) : undefined
   const detector = new DeadlockDetector({ ...options, graph, fail: giveUp })
   const watchdog = new Watchdog(options, detector, giveUp)
-  const losses = new Losses(callSites, (request) => void engine.end(request), giveUp)
+  const losses = new Losses(callSites, watchdog, (request) => void engine.end(request), giveUp)
   const admission = new Admission({ engine, backend, callSites, order, watchdog, losses })
   backend.attach({
     deadlockAfterMs,

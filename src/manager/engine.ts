@@ -3,8 +3,8 @@
  * and `Request.granted()` set `granted`. request.ts has the table of states.
  */
 
-import { answersAtOnce, type Backend, type Loss, type PlanNode } from '../backends/backend.ts'
-import { type Caller, LockNotAvailableError } from '../core/errors.ts'
+import { answersAtOnce, type Backend, type PlanNode } from '../backends/backend.ts'
+import type { Caller } from '../core/errors.ts'
 import type { LockEventKind, Observer } from '../core/events.ts'
 import type { Admission } from './admission.ts'
 import type { Callback, Options } from './arguments.ts'
@@ -29,8 +29,6 @@ export class Engine implements Transitions, RequestHost {
   readonly #detector: DeadlockDetector
   readonly #nesting: Nesting
   readonly #watchdog: Watchdog
-  readonly #losses: Losses
-  readonly #admission: Admission
   readonly #leaks: Leaks
   readonly #outcomes: Outcomes
   #requests = 0
@@ -40,6 +38,8 @@ export class Engine implements Transitions, RequestHost {
   /** The requests of a late backend; `undefined` where the backend answers at once. */
   readonly late: LateRequests | undefined
   readonly timeoutMs: number | undefined
+  readonly admission: Admission
+  readonly losses: Losses
   /** Carries this manager's holders along asynchronous calls. All its requests share it. */
   readonly context: Context<Request, RequestHost> = new Context(this)
   /** Receives every event, if set. */
@@ -57,8 +57,8 @@ export class Engine implements Transitions, RequestHost {
     this.#nesting = parts.nesting
     this.#watchdog = parts.watchdog
     this.#leaks = parts.leaks
-    this.#losses = parts.losses
-    this.#admission = parts.admission
+    this.losses = parts.losses
+    this.admission = parts.admission
     this.#outcomes = parts.outcomes
   }
 
@@ -93,11 +93,11 @@ export class Engine implements Transitions, RequestHost {
     const request = new Request(this.context, ++this.#requests, plan, options, holder, undefined)
     if (this.observer) this.observe('requested', request)
     try {
-      if (!this.#admission.tryEnter(request)) {
+      if (!this.admission.tryEnter(request)) {
         void this.end(request)
         return undefined
       }
-      this.#admission.enter(request, caller)
+      this.admission.enter(request, caller)
       this.begin(request)
       return this.guardOf(request)
     } catch (error) {
@@ -142,23 +142,6 @@ export class Engine implements Transitions, RequestHost {
     request.wakeUp()
   }
 
-  failed(request: Request, error: Error): void {
-    if (request.state !== 'waiting') return
-    request.state = 'outside'
-    const isOutOfTime = error instanceof LockNotAvailableError && !request.options.ifAvailable
-    if (isOutOfTime) this.#watchdog.outOfTime(request)
-    else this.giveUp(request, error)
-  }
-
-  lost(request: Request, loss: Loss): void {
-    this.#losses.lost(request, loss)
-  }
-
-  /** Gives up every request whose signal has aborted, even if this manager was not notified yet. */
-  giveUpAborted(): void {
-    this.#admission.giveUpAborted()
-  }
-
   /**
    * any → ended. Does nothing for a request that has ended. A returned promise settles when the locks are
    * free.
@@ -197,15 +180,10 @@ export class Engine implements Transitions, RequestHost {
 
   /** Removes a request from the backend, if it is there. */
   #leave(request: Request, state: Request['state']): void | Promise<void> {
-    if (this.late) return this.#leaveLate(this.late, request, state)
-    if (state === 'waiting') this.#backend.cancel(request)
+    let released: Promise<void> | undefined
+    if (this.late) released = this.late.leave(request, state)
+    else if (state === 'waiting') this.#backend.cancel(request)
     else if (state !== 'outside') void this.#backend.release(request)
-    this.#detector.ended(request)
-    return undefined
-  }
-
-  #leaveLate(late: LateRequests, request: Request, state: Request['state']): void | Promise<void> {
-    const released = late.leave(request, state)
     this.#detector.ended(request)
     return released
   }

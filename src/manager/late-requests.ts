@@ -33,13 +33,13 @@ export class LateRequests {
    * Removes a request from the backend, if it is there. A returned promise settles when that is done. It
    * never rejects: the outcome of the request does not change.
    */
-  leave(request: Request, state: Request['state']): void | Promise<void> {
+  leave(request: Request, state: Request['state']): Promise<void> | undefined {
     this.#open.delete(request)
     try {
       if (state === 'waiting') this.#backend.cancel(request)
       else if (state !== 'outside') {
         const released = this.#backend.release(request)
-        return released && this.#settled(request, released)
+        if (released !== undefined) return this.#settled(request, released)
       }
     } catch (error) {
       warnOfLeaving(request, error)

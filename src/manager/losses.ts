@@ -1,15 +1,17 @@
-/** Handles requests that lose their locks: another request steals them, or the backend loses them. */
+/** Handles requests that fail in the backend, or lose their locks: to a request that steals, or with the backend. */
 
 import type { Loss } from '../backends/backend.ts'
-import type { Caller } from '../core/errors.ts'
+import { type Caller, LockNotAvailableError } from '../core/errors.ts'
 import type { CallSites } from './call-sites.ts'
 import { reportLost } from './lost-signal.ts'
 import { goneFrom, stolen } from './refusals.ts'
 import type { Request } from './request.ts'
+import type { Watchdog } from './watchdog.ts'
 
 /** The losses of one manager's requests. */
 export class Losses {
   readonly #callSites: CallSites
+  readonly #watchdog: Watchdog
   readonly #end: (request: Request) => void
   readonly #giveUp: (request: Request, reason: unknown) => void
   /** Set while a request steals: its call, and the requests that have lost their locks to it. */
@@ -17,10 +19,12 @@ export class Losses {
 
   constructor(
     callSites: CallSites,
+    watchdog: Watchdog,
     end: (request: Request) => void,
     giveUp: (request: Request, reason: unknown) => void,
   ) {
     this.#callSites = callSites
+    this.#watchdog = watchdog
     this.#end = end
     this.#giveUp = giveUp
   }
@@ -35,6 +39,15 @@ export class Losses {
       this.#steal = undefined
       reportLost(victims)
     }
+  }
+
+  /** Handles a request that the backend will not grant. */
+  failed(request: Request, error: Error): void {
+    if (request.state !== 'waiting') return
+    request.state = 'outside'
+    const isOutOfTime = error instanceof LockNotAvailableError && !request.options.ifAvailable
+    if (isOutOfTime) this.#watchdog.outOfTime(request)
+    else this.#giveUp(request, error)
   }
 
   /** Handles a request that has lost its locks, or that waits and will not be granted. */

@@ -33,6 +33,11 @@ export interface RequestHost {
   /** The time limit of requests that set none. */
   readonly timeoutMs: number | undefined
   observe(kind: LockEventKind, request: Request): void
+  readonly losses: LossHandler
+}
+
+/** Handles what goes wrong in the backend. */
+interface LossHandler {
   /** The request will not be granted. */
   failed(request: Request, error: Error): void
   /** The request has lost its locks. */
@@ -169,11 +174,11 @@ export class Request implements BackendRequest, Carried {
   }
 
   failed(error: Error): void {
-    this.context.host.failed(this, error)
+    this.context.host.losses.failed(this, error)
   }
 
   lost(loss: Loss): void {
-    this.context.host.lost(this, loss)
+    this.context.host.losses.lost(this, loss)
   }
 
   /** Resumes its wait, once. Clears `wake` first: a promise can keep in memory the code that made it. */

@@ -148,7 +148,7 @@ export class Requester implements ScopeCalls {
   }
 
   async query(): Promise<LockManagerSnapshot> {
-    this.engine.giveUpAborted()
+    this.engine.admission.giveUpAborted()
     return this.#backend.query()
   }
 
