@@ -172,7 +172,7 @@ export const broken: readonly Broken[] = [
   },
   {
     what: 'x86: a long sleep after one that did not end by time',
-    changes: [['wait.js', 'stands && this.#hasSleptOut', 'stands']],
+    changes: [['wait.js', 'areSet && this.#hasSleptOut', 'areSet']],
     situation: 'x86: a pair, one of its locks, and a spurious wake-up',
   },
 ]

@@ -79,10 +79,10 @@ function unlockedBy(stores: string): readonly Change[] {
     ['atomics-kernel.js', 'const { me, ascending,', 'const { me, sleepCount, ascending,'],
     [
       'atomics-kernel.js',
-      'return free(high) | (free(low) << 2);',
+      'return release(high) | (release(low) << 2);',
       `const sleeps = Atomics.load(words, sleepCount >> 2)
      if ((Atomics.load(words, low >> 2) | Atomics.load(words, high >> 2)) !== me) {
-       return free(high) | (free(low) << 2)
+       return release(high) | (release(low) << 2)
      }
      words[head] = words[(low + LINK_OFFSET) >> 2]
      ${stores}

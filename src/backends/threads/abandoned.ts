@@ -21,12 +21,10 @@ export function recovererIn(table: Table, word: number): number {
 /** Whether a lock word is abandoned, and no owner repairs it or has repaired it. */
 export function isLeft(table: Table, word: number): boolean {
   if ((word & ABANDONED) === 0) return false
-  return isLeftBehind(table, ownerIn(word))
+  return needsRepair(table, ownerIn(word))
 }
 
-/**
- * Whether an owner's thread has ended, and no owner repairs what it left. Its slot stays in use until then.
- */
-export function isLeftBehind(table: Table, id: number): boolean {
+/** Whether an owner's thread has ended, and no owner repairs what it left. The slot then stays in use. */
+export function needsRepair(table: Table, id: number): boolean {
   return kindOf(table, leaderOf(table, id)) === DEAD_SLOT && recovererOf(table, id) === 0
 }

@@ -29,7 +29,10 @@ import type { Tasks } from './tasks.ts'
 import { mayBlock, type ThreadWaiter } from './thread-waiter.ts'
 import type { Terms } from './wait.ts'
 
-/** A plan with more locks than this is not released to back off: that costs more than it saves. */
+/**
+ * A thread that has taken more locks of a plan than this does not release them to back off: that costs more
+ * than it saves.
+ */
 const MAX_GIVEN_BACK = 64
 
 /** The parts that a {@link PlanAcquirer} works with. */
@@ -203,7 +206,10 @@ export class PlanAcquirer {
     return takeAtOnce(this.#table, this.#owner, lock, mode, this.#wordOf(lock))
   }
 
-  /** Takes a lock by the kernel; in a re-entrant table, also one that this thread already holds. */
+  /**
+   * Takes a free lock exclusively by the kernel. In a re-entrant table, also takes a lock again that this
+   * thread holds exclusively or in this mode.
+   */
   #takeFree(lock: number, mode: LockMode): boolean {
     if (mode === 'shared') {
       if (!this.#reads || !this.#holds(lock)) return false

@@ -5,35 +5,36 @@
  *
  * Source    the three-state futex mutex of U. Drepper, "Futexes are tricky" (2004), with the owner in
  *           the word.
- * Steps     1. Spin (threads only): look SPINS times, which outlasts a short hold. A task does not spin,
- *              because its thread has other work.
+ * Steps     1. Spin (threads only): check the word SPINS times, which outlasts a short hold. A task does not
+ *              spin, because its thread has other work.
  *           2. Park: publish the wait, set WAITER in the word, raise the sleep count, look for a deadlock,
  *              and sleep while the word is unchanged. Once awake, take the lock with the waiter bits set,
  *              because others may still sleep. The first sleep is short (FIRST_SLEEP_MS, wait.ts). A later
- *              sleep may be long only if the previous one timed out and the waiter bits then stood in the
- *              word. It does not matter which owner the word carries, or which waiter set the bits.
+ *              sleep may be long only if the previous one timed out and the waiter bits were still set after
+ *              it. It does not matter which owner the word carries, or which waiter set the bits.
  *           3. Drain: an owner that takes a lock with readers is at first only its pending writer. It
  *              sleeps on the lock's row until they have left (readers.ts).
  * Tasks     A task sets WAKE_ALL beside WAITER: its thread may be busy when the lock is released. A wake-up
  *           for that task only would then leave others asleep beside a free lock. Where several tasks of
- *           one thread wait for one lock, only the first sleeps on its word and announces that
+ *           one thread wait for one lock, only the first sets the waiter bits and sleeps on the lock's word
  *           (task-queue.ts). Readers set WAKE_ALL too, because they are to enter together.
  * Invariant A thread or task sleeps on a lock's word only after it saw or set WAITER there, and then raised
  *           the sleep count. The thread that releases the lock sees one of the two, and wakes it.
  *
- *           On x86 there is an exception: the releasing thread looked at both earlier, and its store is
- *           still in its store buffer (kernel.wat). That store erases the bits unseen.
+ *           On x86 there is an exception: the releasing thread read both earlier, and its store is still in
+ *           its store buffer (kernel.wat). That store erases bits that the releasing thread did not see.
  *
  *           A thread in a long sleep relies on the bits in the word. So the rule is: while a pending store
  *           can still erase bits, a thread that set them is awake or in a short sleep.
- *           - A store that erases bits unseen was issued before the sleep count was raised for them.
- *             Otherwise the releasing thread reads the raised count after its store, and wakes all. So when
+ *           - A store that erases such bits was issued before the waiter raised the sleep count. If it came
+ *             later, the releasing thread would read the raised count after its store, and wake all. So when
  *             a short sleep that began after the raise times out, the store has landed.
- *           - Bits that the waiter then sees are safe. If another thread has set them since, that thread
- *             looks again. The same owner may hold the lock once more: that makes no difference.
- *           - An owner that has published a wait sets its bits in the operation that takes the lock, so its
- *             own thread cannot overlook them. Only the owner in a word can have a pending store to that
- *             word.
+ *           - A waiter can rely on bits that it sees after such a sleep. If another thread set them
+ *             meanwhile, that thread makes a short sleep of its own and checks them. It makes no difference
+ *             if the owner released the lock meanwhile and took it again.
+ *           - An owner that had to wait sets the waiter bits in the operation that takes the lock. So its
+ *             own thread sees them when it releases the lock. Only the owner in a word can have a pending
+ *             store to that word.
  *           - A spurious wake-up proves nothing about stores: the next sleep is short again.
  *           - Erased bits have three outcomes. A waiter sets them again, which starts with a short sleep; or
  *             it takes the lock with them; or it gives up and wakes the others (wait.ts). A reader cannot
@@ -41,7 +42,7 @@
  *             wake the others: the lock's owner waits too, and drained its store buffer when it published
  *             its wait.
  *           - If a task's bits are erased, threads that rely on its WAKE_ALL may oversleep, by at most
- *             MAX_SLEEP_MS: the task's thread may be busy, and look again late. When the task takes the
+ *             MAX_SLEEP_MS: the task's thread may be busy, and check late. When the task takes the
  *             lock, it sets both bits.
  *           - Only atomic operations change rows and SHARED words. None of them leaves a store in the store
  *             buffer: on x86, `Atomics.store` is a locked exchange, or a fence follows it. So a pending
@@ -74,7 +75,7 @@ import { addressOf, type Table } from './table.ts'
 import { enterQueue, isFirst, leaveQueue, ownWordOf, wakeQueue } from './task-queue.ts'
 import { MAX_SLEEP_MS, type SleepEnd, type Terms, Wait } from './wait.ts'
 
-/** The number of looks at a word before a thread sleeps; together some hundred nanoseconds. */
+/** The number of checks of a word before a thread sleeps; together some hundred nanoseconds. */
 const SPINS = 40
 
 const { pause } = Atomics as { pause?: () => void }
@@ -113,9 +114,9 @@ export function takeAtOnce(
   return true
 }
 
-/** Takes a lock that becomes free during SPINS looks, after {@link takeAtOnce} failed. */
+/** Takes a lock that becomes free during SPINS checks, after {@link takeAtOnce} failed. */
 export function spin(table: Table, owner: Owner, lock: number, mode: LockMode): boolean {
-  for (let look = 0; look < SPINS; look++) {
+  for (let check = 0; check < SPINS; check++) {
     const seen = wordOf(table, lock)
     if (mode === 'shared') {
       if (isOpen(seen) && tryEnter(table, owner, lock)) return true
@@ -140,8 +141,8 @@ export interface Acquired {
   readonly mode: LockMode
   readonly terms: Terms
   /**
-   * Publishes which of the code around a task waits for it; called whenever a proof is requested. Set only
-   * for a task, and marks the owner as one.
+   * Publishes which holdings around a task wait for it. Called whenever a proof is requested. Set exactly if
+   * the owner is a task.
    */
   readonly prove?: () => void
 }
@@ -231,15 +232,15 @@ class Acquisition {
         wait.distrustBits()
         return
       }
-      // Wake the queued tasks: an owner that saw no waiter bits has not looked for deadlocks through them,
-      // and the thread that woke this task may need a proof from them.
+      // Wake the queued tasks. An owner that saw no waiter bits has not searched for a deadlock through these
+      // tasks, and the thread that woke this task may have requested a proof from one of them.
       const mayDeadlock = table.layout.order === 'free'
       if (mayDeadlock && (this.#isWoken || (seen & bits) !== bits)) wakeQueue(table, this.#lock)
     }
     const at = addressOf(table, this.#lock) >> 2
     const mostMs = wait.announce(at, seen, bits)
     this.#isWoken = false
-    // The recovering owner may have left before the announcement: then nothing wakes this waiter.
+    // If the recovering owner gave up before the waiter bits were set, nothing wakes this waiter.
     if (mostMs > 0 && !isLeft(table, seen)) {
       this.#isWoken = (yield* this.#sleep(at, seen | bits, mostMs)) === 'woken'
     }

@@ -1,6 +1,6 @@
 /**
  * The kernel of kernel.wat in plain `Atomics`, function for function: for a SharedArrayBuffer, and for
- * engines that compile `Atomics` in line.
+ * engines that inline `Atomics`.
  *
  * Steps, invariant, answers: as in kernel.wat. Cost: one atomic operation to take or release a lock. A
  * pair is released by two exchanges, because `Atomics` has no cheaper store.
@@ -35,7 +35,7 @@ export function atomicsKernel(words: Int32Array, setting: KernelSetting): Kernel
     return 0
   }
 
-  function free(word: number): number {
+  function release(word: number): number {
     if (words[head] !== word) return NOT_ON_TOP
     words[head] = words[(word + LINK_OFFSET) >> 2] as number
     return Atomics.exchange(words, word >> 2, 0) ^ me
@@ -52,11 +52,11 @@ export function atomicsKernel(words: Int32Array, setting: KernelSetting): Kernel
   function unlock2(a: number, b: number): number {
     const first = addressOf(a)
     const second = addressOf(b)
-    if (first === second) return free(first)
+    if (first === second) return release(first)
     const low = Math.min(first, second)
     const high = Math.max(first, second)
     if (words[head] !== high || words[(high + LINK_OFFSET) >> 2] !== low) return NOT_ON_TOP
-    return free(high) | (free(low) << 2)
+    return release(high) | (release(low) << 2)
   }
 
   function lockAll(from: number): number {
@@ -66,7 +66,7 @@ export function atomicsKernel(words: Int32Array, setting: KernelSetting): Kernel
 
   function unlockAll(from: number): number {
     for (let lock = from; lock >= 0; lock--) {
-      const answer = free(base + lock * stride)
+      const answer = release(base + lock * stride)
       if (answer !== 0) return answer === NOT_ON_TOP ? notOnTop(lock) : lock
     }
     return ALL_DONE
@@ -74,7 +74,7 @@ export function atomicsKernel(words: Int32Array, setting: KernelSetting): Kernel
 
   return {
     lock: (record) => take(addressOf(record)),
-    unlock: (record) => free(addressOf(record)),
+    unlock: (record) => release(addressOf(record)),
     lock2,
     unlock2,
     lockAll,

@@ -4,15 +4,16 @@ import { frameIn } from '../../core/await-chain.ts'
 import { type Caller, LockwiseError } from '../../core/errors.ts'
 
 /**
- * The folder of this package's own code, as call stacks write it. `undefined` in a bundle, where a file also
- * holds other code and no call is left out.
+ * The folder of this package's own code, as call stacks write it. `undefined` in a bundle: there, one file
+ * also holds other code, so no call is left out.
  */
 const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])caller-stack\.[cm]?[jt]s\b/.exec(
   stackOf(),
 )?.[1]
 
 /**
- * The call stack above `caller`: one call a line, innermost first, without heading, our own and Node's calls.
+ * The call stack above `caller`: one call a line, innermost first. Leaves out the heading, our own calls, and
+ * Node's.
  */
 export function stackAt(caller: Caller | undefined): string {
   return stackOf(caller)
@@ -23,7 +24,8 @@ export function stackAt(caller: Caller | undefined): string {
 }
 
 /**
- * Makes the stack of an error of ours begin above `caller`, which still runs, if given. Returns the error.
+ * Makes the stack of an error of ours begin above `caller`, which must still be on the call stack. Without
+ * `caller`, changes nothing. Returns the error.
  */
 export function beginningAbove(error: unknown, caller: Caller | undefined): unknown {
   if (caller === undefined || !(error instanceof LockwiseError)) return error

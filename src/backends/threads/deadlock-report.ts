@@ -38,23 +38,23 @@ export function describeSelfDeadlock(
 }
 
 /**
- * The report of a cycle, from the first owner of the path. An owner that waits through another one lends it
- * the locks that it holds.
+ * The report of a cycle, from the first owner of the path. An owner that waits only because the next one
+ * waits is no member: its locks are listed with the next member's.
  */
 export function describeDeadlock(table: Table, path: readonly Step[]): DeadlockReport {
   const at = nowMs()
   const links = linksOf(path)
-  const cycle = links.map(({ waiting, lenders }, i): DeadlockMember => {
+  const cycle = links.map(({ waiting, dependents }, i): DeadlockMember => {
     const before = links.at(i - 1) as Link
     const next = links[(i + 1) % links.length] as Link
-    const blocker = next.lenders[0] ?? next.waiting
+    const blocker = next.dependents[0] ?? next.waiting
     const wantedFrom = numberOf(table, before.waiting.word)
     const lock = numberOf(table, waiting.word)
     const waitsAt = stackOf(table, waiting.id)
     return {
       waiter: waiterOf(table, waiting.id),
       holds: inOrder(
-        [...lenders, waiting].flatMap(({ id }) => holdingsOf(table, id, at, wantedFrom)),
+        [...dependents, waiting].flatMap(({ id }) => holdingsOf(table, id, at, wantedFrom)),
       ),
       waitsFor: { name: lock, mode: waitingMode(table, waiting.id), units: 1 },
       blockers: [
@@ -69,22 +69,22 @@ export function describeDeadlock(table: Table, path: readonly Step[]): DeadlockR
   return reportOf(cycle, at)
 }
 
-/** An owner that waits for a lock, and the owners before it on the path that wait through it. */
+/** An owner that waits for a lock, and the owners before it on the path that wait only because it waits. */
 interface Link {
   readonly waiting: Step
-  readonly lenders: readonly Step[]
+  readonly dependents: readonly Step[]
 }
 
 function linksOf(path: readonly Step[]): Link[] {
   const links: Link[] = []
   const first = path.findIndex(({ word }) => word !== 0)
-  let lenders: Step[] = []
-  // Start after the first owner that waits for a lock: its lenders are known when the loop reaches it.
+  let dependents: Step[] = []
+  // Start after the first owner that waits for a lock: its dependents are known when the loop reaches it.
   for (const step of [...path.slice(first + 1), ...path.slice(0, first + 1)]) {
-    if (step.word === 0) lenders.push(step)
+    if (step.word === 0) dependents.push(step)
     else {
-      links.push({ waiting: step, lenders })
-      lenders = []
+      links.push({ waiting: step, dependents })
+      dependents = []
     }
   }
   return [...links.slice(-1), ...links.slice(0, -1)]
@@ -115,7 +115,7 @@ function waiterOf(table: Table, id: number): Waiter {
  * for.
  */
 function holdingsOf(table: Table, id: number, at: number, wantedFrom: number): DeadlockHeldLock[] {
-  // A thread that waits only through a task still runs, and can take and release locks meanwhile.
+  // A thread that waits only for a task still runs, and can take and release locks meanwhile.
   const entries = entriesSeen(table, id)
   const shared = entries.delete(nodeOf(table, id)) ? sharedBy(table, id) : []
   const label = labelOf(table, id)

@@ -14,13 +14,13 @@
  *              member and starts a new search.
  *           5. Then the cycle is certain. It makes the report, gives up the wait, and releases the table
  *              lock.
- * Invariant Every edge is published before its waiter walks, so the last waiter of a cycle sees all of the
- *           cycle and misses none. A lock that changes hands without a wait can close a cycle too: an owner
- *           that sleeps on it looks again. An epoch that did not change between two readings means an
- *           unbroken wait. Between the end of the first reading and the start of the second every member
- *           waited, and a waiting owner releases nothing: there is no false report. Members that wait
- *           through a task run, but a walk reads nothing that they change meanwhile.
- * Cost      nothing until a thread is about to sleep. Then it looks at the locks that it holds. If somebody
+ * Invariant Every edge is published before its waiter walks. So the last waiter of a cycle sees the whole
+ *           cycle, and no cycle is missed. A lock that changes hands without a wait can close a cycle too: an
+ *           owner that sleeps on it searches again. An epoch that did not change between two readings means
+ *           an unbroken wait. Between the end of the first reading and the start of the second every member
+ *           waited, and a waiting owner releases nothing: there is no false report. A member that waits
+ *           only for a nested task still runs, but no walk reads the list that its thread changes.
+ * Cost      nothing until a thread is about to sleep. Then it checks the locks that it holds. If somebody
  *           waits for them, it makes one walk: a few loads for each member, one for each owner.
  */
 
@@ -56,7 +56,7 @@ export interface Search {
   isSuspected: boolean
   /** The deadlock whose victim is this owner. The published wait has then ended. */
   report: DeadlockReport | undefined
-  /** How many owners its last own search went through. */
+  /** The number of owners that this wait's last search visited; searches by suspects.ts do not count. */
   steps: number
 }
 
@@ -130,13 +130,13 @@ function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | u
 
 /**
  * Whether somebody may wait for a lock of this owner, of its parents or, for a thread, of its tasks. If not,
- * no cycle goes through this owner: one that waits for such a lock later looks for a cycle then.
+ * no cycle goes through this owner now. An owner that waits for one of these locks later searches itself.
  */
 export function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table
   const tag = tagOf(table, owner.id)
-  const lenders = new Set<number>()
-  for (let id = owner.id; id !== 0 && !lenders.has(id); id = parentOf(table, id)) lenders.add(id)
+  const holders = new Set<number>()
+  for (let id = owner.id; id !== 0 && !holders.has(id); id = parentOf(table, id)) holders.add(id)
   // A waiting task is never a recovering owner: a repair is one synchronous step.
   const most = kindOf(table, owner.id) === THREAD_SLOT ? layout.owners : 0
   for (let id = 1; id <= most; id++) {
@@ -144,11 +144,11 @@ export function isWaitedFor(table: Table, owner: Owner): boolean {
     const kind = kindIn(state)
     // Compare the thread's number too: a task that begins in another thread writes its leader later.
     if (kind === TASK_SLOT && tagIn(state) === tag && leaderOf(table, id) === owner.id) {
-      lenders.add(id)
+      holders.add(id)
     }
     if (kind === DEAD_SLOT && recovererOf(table, id) !== 0) return true
   }
-  for (const id of lenders) {
+  for (const id of holders) {
     // A reader's bit does not show who waits for it.
     if (hasShared(table, id)) return true
     // A pending writer's lock is not on its list yet.

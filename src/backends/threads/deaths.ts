@@ -3,15 +3,15 @@
  *
  * Source    POSIX robust mutexes (EOWNERDEAD, pthread_mutex_consistent). Ours: the recovering owner gets all
  *           locks in one step.
- * Steps     1. A thread notices the death (lifelines.ts): the parent; one that waits (wait.ts), only tries
- *              (holder-checks.ts) or walks the wait-for graph (deadlock.ts); one that calls `recover`
- *              (recovery.ts); or one that finds all owners in use (owner-slots.ts). It then checks all
+ * Steps     1. A thread notices the death (lifelines.ts). It is the parent, or a thread that waits for a lock
+ *              (wait.ts), calls `tryHold` (holder-checks.ts), walks the wait-for graph (deadlock.ts), calls
+ *              `recover` (recovery.ts), or finds no free owner slot (owner-slots.ts). It then checks all
  *              lifelines: the slots of every thread that has ended become DEAD.
  *           2. Sweep: it marks every lock that a dead owner holds ABANDONED, and wakes its sleepers. A lock
- *              that the owner held shared becomes free, because a reader changes nothing; so does one whose
- *              pending writer it was. A dead thread may have consumed a wake-up or owed one, for any lock. So
- *              the sweep wakes the sleepers of every published wait, of any owner. Dead slots without locks
- *              become free.
+ *              that the owner held shared loses this reader only, because a reader changes nothing. A lock
+ *              whose pending writer it was is open to all again. A dead thread may have consumed a wake-up or
+ *              owed one, for any lock. So the sweep wakes the sleepers of every published wait, of any owner.
+ *              Dead slots without locks become free.
  *           3. The next thread that requests an abandoned lock gets OwnerDiedError. With `onOwnerDied` it
  *              becomes the recovering owner instead: it writes one word in the dead thread's slot, which
  *              gives it all locks of that thread and its tasks at once. Others wait meanwhile.
@@ -42,12 +42,12 @@
  *           - A list is damaged if it names a lock that its owner does not hold, or misses a lock that
  *             someone waits for. From then on the sweep looks for that owner's locks in the whole table.
  * Time      The parent's event loop notices a death, or a thread that waits for a lock of the dead thread
- *           does, within MAX_SLEEP_MS (wait.ts). A wake-up that the dead thread owed comes as late,
- *           unless a sweep makes up for it. A sweep looks at each slot, and at each lock of the dead: some
- *           hundred nanoseconds each. If a dead owner held more than READS locks shared, the sweep reads all
- *           rows, some nanoseconds a lock.
+ *           does, within MAX_SLEEP_MS (wait.ts). A waiter to which the dead thread owed a wake-up checks
+ *           again within the same time, unless a sweep wakes it first. A sweep reads each slot, and each lock
+ *           of the dead: some hundred nanoseconds each. If a dead owner held more than READS locks shared,
+ *           the sweep reads all rows, some nanoseconds a lock.
  *
- * A thread's slots are its own, the leader, and those of its tasks, whose SLOT.thread is the leader.
+ * A thread's own slot is the leader. Its tasks have slots too, whose SLOT.thread is the leader.
  */
 
 import { recovererOf } from './abandoned.ts'

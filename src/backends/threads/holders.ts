@@ -18,13 +18,16 @@ const MAX_DESCRIBED = 10
 /** A chain of holders that wait themselves is followed to this depth. */
 const MAX_DEPTH = 5
 
-/** Since when the looks of a waiter have found the same owner as the holder. */
+/** The holder that a waiter's last check found, and since when every check has found it. */
 export interface Seen {
   readonly id: number
   readonly sinceMs: number
 }
 
-/** The owners that block a waiter: the lock's owner; its readers if it has none, or the waiter is pending. */
+/**
+ * The owners that block a waiter: the lock's owner. If there is none, or it is the waiter (a pending writer):
+ * the lock's readers.
+ */
 export function holdersOf(table: Table, lock: number, waiter: number): number[] {
   const holder = ownerIn(Atomics.load(table.words, addressOf(table, lock) >> 2))
   // A pending writer waits for the readers.

@@ -21,7 +21,7 @@ export function kernelFor(table: Table, owner: Owner): Kernel {
     last: layout.lockCount - 1,
     stripes: layout.lockCount === layout.count ? 0 : layout.lockCount,
   }
-  // JavaScriptCore compiles Atomics in line, which is as fast and saves the calls into WebAssembly.
+  // JavaScriptCore inlines Atomics, which is as fast and saves the calls into WebAssembly.
   const kernel =
     wasm === undefined || 'Bun' in globalThis
       ? atomicsKernel(words, setting)

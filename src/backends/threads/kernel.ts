@@ -5,7 +5,10 @@
  * describes what each function does, what it costs, and what its answers mean.
  */
 
-/** Answers of `lock` and `lock2` besides 0, done: the order forbids it; the (lower) lock is busy. */
+/**
+ * Answers of `lock` and `lock2`, besides 0 for success. REFUSED: the order forbids the request. BUSY: the
+ * lock is busy; for `lock2`, the lower one.
+ */
 export const REFUSED = 1
 export const BUSY = 2
 /** Answer of `lock2`: it took the lower lock, but the higher one is busy. */
@@ -15,7 +18,10 @@ export const NOT_ON_TOP = -1
 /** Answer of `lockAll` and `unlockAll`: all locks are done. */
 export const ALL_DONE = -1
 
-/** Converts a lock that is not on top of the list, and stays held, to its answer of `unlockAll`; or back. */
+/**
+ * Converts a lock number to the answer of `unlockAll` for a lock that is not on top of the list and stays
+ * held. Also converts the answer back.
+ */
 export function notOnTop(lock: number): number {
   return -2 - lock
 }

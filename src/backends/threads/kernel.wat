@@ -54,7 +54,7 @@
     (i32.store (global.get $top) (local.get $word))
     (i32.const 0))
 
-  (func $free (param $word i32) (result i32)
+  (func $release (param $word i32) (result i32)
     (if (i32.ne (i32.load (global.get $top)) (local.get $word))
       (then (return (i32.const -1))))
     (i32.store (global.get $top) (i32.load offset=4 (local.get $word)))
@@ -64,7 +64,7 @@
     (call $take (call $address (local.get $record))))
 
   (func (export "unlock") (param $record i32) (result i32)
-    (call $free (call $address (local.get $record))))
+    (call $release (call $address (local.get $record))))
 
   ;; Takes the lower lock, then the higher one; only one lock if both records share it.
   (func (export "lock2") (param $a i32) (param $b i32) (result i32)
@@ -103,7 +103,7 @@
     (local.set $low
       (select (local.get $a) (local.get $b) (i32.lt_u (local.get $a) (local.get $b))))
     (local.set $high (i32.sub (i32.add (local.get $a) (local.get $b)) (local.get $low)))
-    (if (i32.eq (local.get $a) (local.get $b)) (then (return (call $free (local.get $a)))))
+    (if (i32.eq (local.get $a) (local.get $b)) (then (return (call $release (local.get $a)))))
     (local.set $sleeps (i32.atomic.load (global.get $sleepCount)))
     (if (i32.or
           (call $isNotOnTop (local.get $low) (local.get $high))
@@ -120,7 +120,7 @@
   ;; processor's store buffer, behind earlier ones that may miss the cache, and can become visible
   ;; after the second reading of the count. A sleeper that comes in between loses its waiter bit, and
   ;; nobody wakes it. The sleeper pays for that, not this path: its first sleep outlasts the store
-  ;; buffer, and then it looks again (acquire.ts).
+  ;; buffer, and then it checks the word again (acquire.ts).
   (func (export "unlock2TotalStoreOrder") (param $a i32) (param $b i32) (result i32)
     (local $low i32) (local $high i32) (local $sleeps i32)
     (local.set $a (call $address (local.get $a)))
@@ -128,7 +128,7 @@
     (local.set $low
       (select (local.get $a) (local.get $b) (i32.lt_u (local.get $a) (local.get $b))))
     (local.set $high (i32.sub (i32.add (local.get $a) (local.get $b)) (local.get $low)))
-    (if (i32.eq (local.get $a) (local.get $b)) (then (return (call $free (local.get $a)))))
+    (if (i32.eq (local.get $a) (local.get $b)) (then (return (call $release (local.get $a)))))
     (local.set $sleeps (i32.load (global.get $sleepCount)))
     (if (i32.or
           (call $isNotOnTop (local.get $low) (local.get $high))
@@ -156,8 +156,8 @@
   (func $exchange2 (param $low i32) (param $high i32) (result i32)
     (if (call $isNotOnTop (local.get $low) (local.get $high)) (then (return (i32.const -1))))
     (i32.or
-      (call $free (local.get $high))
-      (i32.shl (call $free (local.get $low)) (i32.const 2))))
+      (call $release (local.get $high))
+      (i32.shl (call $release (local.get $low)) (i32.const 2))))
 
   ;; Takes the locks from number $lock to the last. Returns -1, or the first lock that it could not take;
   ;; the locks before that one are held.
@@ -176,7 +176,7 @@
     (local $answer i32)
     (loop $next
       (local.set $answer
-        (call $free
+        (call $release
           (i32.add (global.get $base) (i32.mul (local.get $lock) (global.get $stride)))))
       (if (local.get $answer)
         (then

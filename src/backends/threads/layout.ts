@@ -17,17 +17,17 @@
  *
  * | word                          | state                        | written by            | asleep |
  * | ----------------------------- | ---------------------------- | --------------------- | ------ |
- * | 0                             | free                         | the holder, releasing | only waiters already woken, or whose wake-up is on its way |
+ * | 0                             | free                         | the holder that releases it; a sweep after a repair | waiters whose wake-up is on its way, or whose bits were erased (acquire.ts) |
  * | owner << 4                    | held                         | the owner that takes it | nobody |
  * | owner << 4 \| WAITER          | held, someone may sleep      | a waiter, or an owner that takes it after a sleep | threads; a release wakes one |
  * | owner << 4 \| WAITER \| WAKE_ALL | held, a task or reader may sleep too | a waiting task or reader | threads and tasks; a release wakes all |
  * | any held state \| ABANDONED    | its owner died holding it    | a sweep (sweep.ts) | during a repair, anyone |
- * | SHARED                        | open to readers: those in its row hold it, if any | a reader; or a pending writer that gives up | nobody: all who wake find it open |
- * | any held state \| SHARED       | its owner is a pending writer: it waits for the readers in the row to leave | the pending writer | as above; the pending writer on the row |
+ * | SHARED                        | open to readers: those in its row hold it, if any | a reader; a pending writer that gives up; a sweep, for a dead pending writer | nobody: all who wake find it open |
+ * | any held state \| SHARED       | its owner is a pending writer: it waits for the readers in the row to leave | the pending writer | as for that held state; on the row, the pending writer |
  *
- * Only a release clears the waiter bits, and a sweep, which wakes all. An owner that takes the lock after a
- * sleep sets WAITER again, because others may still sleep. The last reader to leave does not clear SHARED:
- * the next exclusive request finds the row empty (readers.ts).
+ * Only a release, a sweep, or a pending writer that gives up clears the waiter bits. The latter two wake all
+ * sleepers. An owner that takes the lock after a sleep sets WAITER again, because others may still sleep. The
+ * last reader to leave does not clear SHARED: the next exclusive request finds the row empty (readers.ts).
  *
  * Only the holder writes the link beside the word (LINK_OFFSET).
  */
@@ -50,7 +50,7 @@ export const LINK_OFFSET = 4
 /** From a lock word to the user's bytes. */
 export const DATA_OFFSET = 8
 
-/** An unused word, and a link. */
+/** The size of an owner's node: an unused word and a link. */
 export const NODE_BYTES = 8
 /** Call stacks are published up to this many bytes of UTF-8. */
 export const STACK_BYTES = 4096
@@ -88,24 +88,31 @@ export const SLOT = {
    */
   backOff: 4,
   /**
-   * The address of the lock that the owner is about to take or release without its kernel. It is written
-   * before and stays: between the two steps the lock may carry the owner without being on its list
-   * (deaths.ts). For a dead owner also UNLISTED.
+   * The address of the lock that the owner is about to take or release without its kernel. Written before
+   * that step, and not cleared after it. In between, the lock's word may name the owner although the lock is
+   * not on the owner's list (deaths.ts). For a dead owner also UNLISTED.
    */
   intent: 8,
-  /** In how many rows, besides those in `reads`, the owner's bit may be: raised before, lowered after. */
+  /**
+   * The number of rows, besides those in `reads`, in which the owner's bit may be set. Raised before the bit
+   * is set, lowered after it is cleared.
+   */
   moreReads: 12,
-  /** The addresses of READS locks, or 0, in whose rows its bit may be: written before, cleared after. */
+  /**
+   * The addresses of READS locks, or 0, in whose rows the owner's bit may be set. Written before the bit is
+   * set, cleared after it is cleared.
+   */
   reads: 16,
   /**
-   * For a task nested in its thread: the entry of the thread's list that was held before it, see `parent`.
+   * For a task nested in its thread: when the task was requested, the entry of the thread's list that was
+   * taken first. The thread counts as the parent only while it holds that entry.
    */
   under: 60,
   /**
-   * FREE_SLOT, or the kind of owner beside the system's number of its thread (TAG_SHIFT). An owner takes the
-   * slot by compare-exchange. The owner gives back a THREAD_SLOT or TASK_SLOT itself. Otherwise the owner
-   * that notices its death makes it DEAD_SLOT, its recovering owner makes it CONSISTENT_SLOT, and a sweep gives it
-   * back.
+   * FREE_SLOT, or the kind of owner and, above it, the runtime's number of its thread (TAG_SHIFT). An owner
+   * takes the slot by compare-exchange. The owner gives back a THREAD_SLOT or TASK_SLOT itself. Otherwise the
+   * owner that notices its death makes it DEAD_SLOT, its recovering owner makes it CONSISTENT_SLOT, and a
+   * sweep gives it back.
    */
   kind: 64,
   /** For a task: the owner number of the thread it runs on. */
@@ -168,10 +175,13 @@ export const DEAD_SLOT = 3
 export const CONSISTENT_SLOT = 4
 /** The proof word of a new owner. */
 export const NOT_PROVED = 0
-/** The bits of a proof word: the parent was found to wait; a new verdict is requested; one more verdict. */
+/**
+ * The parts of a proof word. PROVED: the parent waits. WANTED: a new verdict is requested. VERDICT: the unit
+ * in which verdicts are counted.
+ */
 export const PROVED = 1
 export const WANTED = 2
 export const VERDICT = 4
 
-/** The system's number of the thread is above the kind; a process never uses it twice. */
+/** The runtime's number of the thread is above the kind (`Lifeline.tag`); a process never uses it twice. */
 export const TAG_SHIFT = 3

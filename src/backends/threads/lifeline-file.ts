@@ -1,5 +1,5 @@
 /**
- * The second means of lifelines.ts: a worker's unnamed file, which the system closes when the worker ends.
+ * The second method of lifelines.ts: a worker's unnamed file, which the system closes when the worker ends.
  */
 
 /** The parts of Node's file system that files need. */
@@ -24,7 +24,7 @@ interface FileLifeline {
   readonly made: number
 }
 
-/** The files of lifelines are shorter than this. On a file system without holes, they take that space. */
+/** The maximum length of a lifeline's file. Only a file system without sparse files uses that much space. */
 const MAX_FILE_BYTES = 2 ** 20
 /** A number far above all descriptors that a process can have. */
 const NO_DESCRIPTOR = 2 ** 31 - 1

@@ -15,12 +15,12 @@
  *           permission, no `/proc` any more) means that it is not known to have ended: a live thread that
  *           counted as dead would lose its locks.
  * Cost      a check is one or two system calls, some microseconds. A thread with thousands of waiting tasks
- *           checks each other thread some twenty times a second, not once for each task. The first method
+ *           checks every other thread some twenty times a second, not once for each task. The first method
  *           needs a descriptor for a moment, to read when the thread started; the second needs one for each
  *           worker.
  * Limits    Without the first two methods, only the third is left. It needs a parent that has loaded this
- *           file and lets its event loop run; the thread warns once. Workers made with
- *           `trackUnmanagedFds: false` lack the second: their files stay open. The main thread ends last.
+ *           file and runs its event loop; the worker warns once. Workers made with `trackUnmanagedFds: false`
+ *           lack the second: their files stay open. The main thread needs no lifeline: it ends last.
  */
 
 import { builtin } from '../../core/builtin.ts'
@@ -81,8 +81,8 @@ interface StartedWorker {
 /** The index of the start time (field 22 of `stat`) among the fields after the thread's name (field 2). */
 const START_FIELD = 19
 /**
- * A thread that was seen alive counts as alive for this long: half the time between two looks of one waiter
- * (MAX_SLEEP_MS in wait.ts). So a thread with only one wait asks the system at each look.
+ * A thread that was seen alive counts as alive for this long: half the time between two checks of one waiter
+ * (MAX_SLEEP_MS in wait.ts). So a thread with only one wait asks the system at each check.
  */
 const RECENT_MS = 50
 

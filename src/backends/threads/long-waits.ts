@@ -3,7 +3,7 @@
  * waiter. More reports follow at growing intervals, while any wait in the thread for that lock lasts too
  * long.
  *
- * Every waiter looks when it wakes, within MAX_SLEEP_MS (wait.ts). A blocked thread writes to stderr
+ * Every waiter checks this when it wakes, within MAX_SLEEP_MS (wait.ts). A blocked thread writes to stderr
  * itself: a warning of the process would appear only after the thread no longer blocks.
  *
  * Cost: nothing until a wait sleeps; then one reading of a clock and of the lock's word for each sleep.
@@ -26,7 +26,7 @@ export const LONG_WAIT_MS = 10_000
 /** Receives the report of a wait that has lasted too long. */
 export type OnLongWait = (report: LongWaitReport) => void
 
-/** Stands for the lock's number in waits for one of the table's owners. */
+/** Used instead of a lock's number for a wait for a free owner slot. */
 const NO_LOCK = -1
 
 /** A lock for which a wait in this thread lasts too long. */
@@ -99,7 +99,10 @@ export class WaitWatch {
   readonly #longWaits: LongWaits | undefined
   #isLong = false
   #seen: Seen = { id: 0, sinceMs: 0 }
-  /** This wait is not reported before then, even if it was not the lock's only long wait all the time. */
+  /**
+   * The earliest time of this wait's next report, in milliseconds since 1970. Kept here too, because
+   * `Stuck.nextMs` is forgotten whenever no long wait for the lock is counted.
+   */
   #nextMs = 0
 
   constructor(table: Table, owner: Owner, sinceMs: number, lock: number = NO_LOCK) {
@@ -111,13 +114,13 @@ export class WaitWatch {
     this.#noteHolder(sinceMs)
   }
 
-  /** The holder, and since when each look has found it. */
+  /** The holder, and since when each check has found it. */
   get seen(): Seen {
     return this.#seen
   }
 
-  /** Looks after each sleep. `mode` and `stack` are those of the wait. */
-  look(mode: LockMode, stack: () => string): void {
+  /** Checks the wait after each sleep. `mode` and `stack` are those of the wait. */
+  check(mode: LockMode, stack: () => string): void {
     const at = nowMs()
     this.#noteHolder(at)
     const waitedMs = at - this.#sinceMs
@@ -129,7 +132,7 @@ export class WaitWatch {
     }
     if (at < this.#nextMs || !longWaits.isDue(this.#lock, at)) return
     const report = this.#reportOf(mode, stack(), waitedMs)
-    // The lock was just released: if the wait goes on, the next look finds another holder.
+    // The lock was just released: if the wait goes on, the next check finds another holder.
     if (report.resource === 'lock' && report.holderCount === 0) return
     longWaits.reported(this.#lock, at, waitedMs)
     this.#nextMs = at + Math.max(waitedMs, longWaits.limitMs)

@@ -1,6 +1,6 @@
 /**
- * The releases that a thread owes: those that found the call stack exhausted. Without them, code that
- * recurses too deeply while it holds locks would leave the innermost of them held.
+ * The releases that a thread owes: those that found the call stack exhausted. If they were not made up for,
+ * code that recurses too deeply while it holds locks would leave the locks that it took last held.
  *
  * Steps     1. When a callback throws, the release of its locks is noted, by assignments only. A call would
  *              need room on the call stack, and so would an object literal with properties in V8.
@@ -8,11 +8,11 @@
  *           3. If not, it stays noted. The next release after an error runs it, and so does the next call of
  *              this thread that holds locks by a plan or finds one busy.
  * Limits    Code that V8 has optimised can lack the room to enter `releasePairAfter` (release.ts), before it
- *           notes anything. A pair at the end of the call stack then stays held. holdPair is too large for a
- *           note of its own (inlining.test.ts).
+ *           notes anything. A pair at the end of the call stack then stays held. `holdPair` cannot note the
+ *           release itself: V8 would no longer inline it (inlining.test.ts).
  * Invariant A release that follows an error begins only if the call stack has room for all of it.
- * Cost      calls that neither throw nor find a lock busy pay nothing, or one look at a field; an error costs
- *           some two microseconds more.
+ * Cost      calls that neither throw nor find a lock busy pay nothing, or one check of a field; an error
+ *           costs some two microseconds more.
  */
 
 /** A noted release. */

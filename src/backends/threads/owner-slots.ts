@@ -1,10 +1,10 @@
-/** Owner slots that run out: finds threads that have ended, gives out slots, and describes refusals. */
+/** Registers threads as owners. If no slot is free, cleans up after ended threads or names the owners. */
 
 import { elapsedMs } from '../../core/clock.ts'
 import { LockUsageError } from '../../core/errors.ts'
 import type { ThreadHolder } from '../../core/report.ts'
 import { holdersText } from '../../core/report-text.ts'
-import { isLeftBehind } from './abandoned.ts'
+import { needsRepair } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
 import { describeHolders } from './holders.ts'
 import { DEAD_SLOT, FREE_SLOT, THREAD_SLOT } from './layout.ts'
@@ -18,14 +18,14 @@ import {
   ownersIn,
   stateOf,
 } from './owners.ts'
-import { leftBehind } from './recovery.ts'
+import { locksToRepair } from './recovery.ts'
 import { releaseOwner, tryRegisterAt, tryRegisterOwner } from './register-owner.ts'
 import { describeLocks, type Table } from './table.ts'
 import { withTableLock } from './table-lock.ts'
 
 /**
- * The guest slot is used for microseconds. If it is not free after this time, a full table is refused as it
- * is.
+ * The guest slot is used for microseconds. A thread that does not get it within this time is refused without
+ * a check for ended threads.
  */
 const GUEST_WAIT_MS = 100
 /** At most this many dead threads are named. */
@@ -87,7 +87,7 @@ function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | u
 export function comesFree(table: Table, id: number): boolean {
   const kind = kindOf(table, id)
   if (kind === THREAD_SLOT) return false
-  return kind !== DEAD_SLOT || !isLeftBehind(table, id)
+  return kind !== DEAD_SLOT || !needsRepair(table, id)
 }
 
 /** The owners in use: some of them described, and a clause that names all. */
@@ -106,7 +106,7 @@ export function inUse(table: Table, owners: readonly number[]): InUse {
 
 /** Names the ended threads whose locks keep their slots in use, and says what to do; '' if there are none. */
 export function describeLeft(table: Table, owner: Owner): string {
-  const left = withTableLock(table, owner, () => leftBehind(table))
+  const left = withTableLock(table, owner, () => locksToRepair(table))
   const [first] = left
   if (first === undefined) return ''
   const each = left.map(
@@ -114,8 +114,8 @@ export function describeLeft(table: Table, owner: Owner): string {
   )
   const more = left.length > MAX_NAMED ? `; and ${left.length - MAX_NAMED} more` : ''
   return (
-    `${each.slice(0, MAX_NAMED).join('; ')}${more}: its owner slots stay in use until the data behind ` +
-    `the locks is repaired. Call recover(${first.locks[0]}), or request the lock in a thread that has opened ` +
-    'the table with onOwnerDied'
+    `${each.slice(0, MAX_NAMED).join('; ')}${more}: the owner slots of an ended thread stay in use until ` +
+    `the data behind its locks is repaired. Call recover(${first.locks[0]}), or request the lock in a thread ` +
+    'that has opened the table with onOwnerDied'
   )
 }

@@ -1,12 +1,12 @@
 /**
- * The waits of one thread's `holdAsync` calls for one of the table's owners, when all are in use.
+ * The waits of one thread's `holdAsync` calls for a free owner slot.
  *
  * Steps     1. First come, first served: a slot that this thread gives back goes to its first waiter at once.
- *           2. For slots that other threads give back, one poller looks every RETRY_MS. It also ends waits
+ *           2. For slots that other threads give back, one poller checks every RETRY_MS. It also ends waits
  *              whose time limit has passed. Every NOTICE_MS it looks for ended threads and reports long
  *              waits.
- * Cost      a look tries all slots for the first waiter and reads the time limits of the others. System calls
- *           and descriptions of owners are made once for all waiters.
+ * Cost      a check tries all slots for the first waiter and reads the time limits of the others. System
+ *           calls and descriptions of owners are made once for all waiters.
  * Limits    Between threads there is no order. A thread that always has waiters keeps its slots.
  */
 
@@ -49,19 +49,19 @@ export class OwnerQueue {
     onReleased(table, () => this.#serveFirst())
   }
 
-  /** Returns an owner if one is free and nobody waits. */
+  /** Returns an owner if a slot is free and nobody waits. */
   tryTake(): Owner | undefined {
     return this.#waiters.size === 0 ? this.#register() : undefined
   }
 
-  /** Waits for an owner, behind the calls that already wait. */
+  /** Waits for a free slot, behind the calls that already wait. */
   wait(terms: Terms): Promise<Owner> {
     return new Promise((resolve, reject) => {
       const isFirst = this.#waiters.size === 0
       const watch = new WaitWatch(this.#table, this.#thread, nowMs())
       const waiter = { terms, watch, resolve, reject }
       this.#waiters.add(waiter)
-      if (isFirst) this.#look(true)
+      if (isFirst) this.#check(true)
       else if (isLate(waiter, elapsedMs())) this.#refuseLate(waiter, this.#inUse())
       if (!this.#isPolled && this.#waiters.size > 0) void this.#poll()
     })
@@ -71,25 +71,25 @@ export class OwnerQueue {
     this.#isPolled = true
     while (this.#waiters.size > 0) {
       await pauseFor(RETRY_MS)
-      this.#look(elapsedMs() - this.#noticedMs >= NOTICE_MS)
+      this.#check(elapsedMs() - this.#noticedMs >= NOTICE_MS)
     }
     this.#isPolled = false
   }
 
-  /** Looks at all waits. If `isDue`, also checks for ended threads and for waits that last too long. */
-  #look(isDue: boolean): void {
+  /** Checks all waits. If `isDue`, also checks for ended threads and for waits that last too long. */
+  #check(isDue: boolean): void {
     try {
       if (isDue) this.#noticeEnds()
       while (this.#serveFirst());
       if (isDue) this.#refuseNever()
-      this.#lookAtEach(isDue)
+      this.#checkEach(isDue)
     } catch (error) {
       // The table is damaged.
       for (const waiter of this.#waiters) this.#refuse(waiter, error)
     }
   }
 
-  /** Gives the first waiter an owner; returns false if there is no free owner or no waiter. */
+  /** Gives the first waiter an owner; returns false if there is no free slot or no waiter. */
   #serveFirst(): boolean {
     const [waiter] = this.#waiters
     const owner = waiter && this.#register()
@@ -104,7 +104,7 @@ export class OwnerQueue {
     noticeEnds(this.#table, this.#thread)
   }
 
-  /** Refuses all waits if no owner will ever become free. */
+  /** Refuses all waits if no slot will ever become free. */
   #refuseNever(): void {
     if (this.#waiters.size === 0) return
     const owners = ownersIn(this.#table)
@@ -113,13 +113,13 @@ export class OwnerQueue {
     const left = describeLeft(this.#table, this.#thread)
     const text =
       `holdAsync of ${this.#thread.label} can never begin: ${this.#inUse().text}. A thread keeps ` +
-      'its slot until it closes the table, and each holdAsync needs a slot of its own: create the table ' +
-      'with more owners, one for each thread and each holdAsync at a time' +
+      'its slot until it closes the table, and each holdAsync needs a slot of its own. Create the table ' +
+      'with more owners: one for each thread, and one for each holdAsync that runs at the same time' +
       (left && `. ${left}`)
     for (const waiter of this.#waiters) this.#refuse(waiter, new LockUsageError(text))
   }
 
-  #lookAtEach(isDue: boolean): void {
+  #checkEach(isDue: boolean): void {
     const at = elapsedMs()
     const [first] = this.#waiters
     let used: InUse | undefined
@@ -128,7 +128,7 @@ export class OwnerQueue {
         used ??= this.#inUse()
         this.#refuseLate(waiter, used)
       } else if (isDue || waiter === first) {
-        waiter.watch.look('exclusive', () => waiter.terms.stack ?? '')
+        waiter.watch.check('exclusive', () => waiter.terms.stack ?? '')
       }
     }
   }

@@ -3,8 +3,8 @@
  *
  * An owner's slot says what kind it is and what it waits for, since when and where. It also heads the list of
  * the locks that the owner holds. Only the owner writes its slot; it takes `kind` by compare-exchange and
- * gives it back last. Other threads read a slot to find a deadlock, and then twice (deadlock.ts), and for
- * reports (holders.ts). After its thread has ended, others write it too (deaths.ts).
+ * gives it back last. Other threads read a slot for reports (holders.ts), and read it twice to find a
+ * deadlock (deadlock.ts). After its thread has ended, others write it too (deaths.ts).
  */
 
 import {
@@ -59,7 +59,7 @@ export function kindIn(state: number): number {
   return state & ((1 << TAG_SHIFT) - 1)
 }
 
-/** The system's number of the thread in a slot's state. */
+/** The runtime's number of the thread in a slot's state. */
 export function tagIn(state: number): number {
   return state >> TAG_SHIFT
 }
@@ -82,7 +82,7 @@ export function ownersIn(table: Table): number[] {
   return all.filter((id) => kindOf(table, id) !== FREE_SLOT)
 }
 
-/** The system's number of the thread that an owner belongs to. */
+/** The runtime's number of the thread that an owner belongs to. */
 export function tagOf(table: Table, id: number): number {
   return tagIn(stateOf(table, id))
 }
@@ -162,7 +162,7 @@ function proofAt(table: Table, id: number): number {
   return (slotOf(table, id) + SLOT.proof) >> 2
 }
 
-/** The entry of its thread's list that was held when a task was requested, see `SLOT.under`. */
+/** The entry of its thread's list that must be held for the thread to count as a task's parent. */
 export function underOf(table: Table, id: number): number {
   return table.words[(slotOf(table, id) + SLOT.under) >> 2] as number
 }

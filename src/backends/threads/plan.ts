@@ -47,8 +47,10 @@ export function modeIn({ shared }: LockPlan, lock: number): LockMode {
 /**
  * Makes the plan for a user's request. A lock that is requested in both modes is exclusive.
  *
- * @throws LockUsageError for anything that is not a lock number of the table. `countNow` gives the number of
- * records: code that yields the numbers may close the table meanwhile.
+ * `countNow` returns the number of records, or 0 once the table is closed. It is called for each number,
+ * because the caller's iterator may close the table.
+ *
+ * @throws LockUsageError for anything that is not a lock number of the table.
  */
 export function makePlan(
   wanted: WantedLocks,

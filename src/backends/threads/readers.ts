@@ -3,16 +3,16 @@
  * them.
  *
  * Source    visible readers beside the lock word, as in D. Dice and A. Kogan, "BRAVO" (2019): a reader
- *           announces itself, then looks; a writer announces itself, then looks. Ours: the lock word names
+ *           announces itself, then checks; a writer announces itself, then checks. Ours: the lock word names
  *           the pending writer, and the lock stays open to readers after the last one has left.
- * Steps     reader: set the own bit in the lock's row, then look at the word. If it is SHARED without an
+ * Steps     reader: set the own bit in the lock's row, then check the word. If it is SHARED without an
  *           owner, the lock is held. If it is free, make it SHARED. Otherwise clear the bit, and wait.
  *           Leaving: clear the bit; if the lock has a pending writer, wake it.
- *           writer: take a free lock as usual, without a look at the row. A SHARED lock gets a pending
+ *           writer: take a free lock as usual, without checking the row. A SHARED lock gets a pending
  *           writer: owner | SHARED. From then on no reader enters. When the row is empty, clear SHARED.
  * Invariant A shared holder has its bit in the row, and the word is SHARED, with or without a pending
  *           writer. So a lock that is free or held exclusively has no readers. A bit in its row belongs to a
- *           reader that has not looked at the word yet; it will clear the bit.
+ *           reader that has not checked the word yet; it will clear the bit.
  * Fairness  a pending writer keeps new readers out, so readers cannot starve a writer. A writer that releases
  *           the lock wakes all sleeping readers, so one turn of a writer admits all of them.
  * Cost      two atomic operations to enter, two to leave. The exclusive path pays nothing, except once
@@ -70,8 +70,8 @@ export function tryEnter(table: Table, owner: Owner, lock: number): boolean {
 }
 
 /**
- * Wakes all that sleep on a lock that is open to readers. Normally nobody does. But where the waiter bits
- * were erased (acquire.ts), the word has no room to set them again.
+ * Wakes all that sleep on a lock that is open to readers. Normally nobody does. But if waiter bits were
+ * erased (acquire.ts), a waiter cannot set them again while the word is SHARED: that state has none.
  */
 export function wakeMissed(table: Table, lock: number): void {
   Atomics.notify(table.words, addressOf(table, lock) >> 2)
@@ -116,7 +116,7 @@ export function admitWriter(table: Table, lock: number): void {
   Atomics.and(table.words, addressOf(table, lock) >> 2, ~SHARED)
 }
 
-/** Ends the pending writer's wait: the lock is open again, and all waiters are to look at it. */
+/** Ends the pending writer's wait: the lock is open again, and all waiters are to check it. */
 export function withdrawWriter(table: Table, lock: number): void {
   const at = addressOf(table, lock) >> 2
   Atomics.store(table.words, at, SHARED)

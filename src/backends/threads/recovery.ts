@@ -2,7 +2,7 @@
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
-import { isLeft, isLeftBehind, recovererIndex } from './abandoned.ts'
+import { isLeft, needsRepair, recovererIndex } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
 import { CONSISTENT_SLOT, DEAD_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
@@ -81,11 +81,11 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
 }
 
 /** The locks that ended threads left and no owner repairs, by thread. Only under the table lock. */
-export function leftBehind(table: Table): AbandonedLocks[] {
+export function locksToRepair(table: Table): AbandonedLocks[] {
   const left: AbandonedLocks[] = []
   for (let id = 1; id <= table.layout.owners; id++) {
     const isLeader = kindOf(table, id) === DEAD_SLOT && leaderOf(table, id) === id
-    if (isLeader && isLeftBehind(table, id)) left.push(describe(table, id))
+    if (isLeader && needsRepair(table, id)) left.push(describe(table, id))
   }
   return left.filter(({ locks }) => locks.length > 0)
 }
@@ -96,7 +96,7 @@ export function leftBehind(table: Table): AbandonedLocks[] {
  */
 const described = new WeakMap<Table, { readonly state: number; readonly left: AbandonedLocks }>()
 
-/** Calls {@link describe} once for all waiters that a thread's death refuses. */
+/** Describes a dead thread, once for all waiters that get OwnerDiedError because of it. */
 function describeOnce(table: Table, leader: number): AbandonedLocks {
   const known = described.get(table)
   const state = stateOf(table, leader)

@@ -3,7 +3,7 @@
  * its owner has taken a lock that it already holds, and leaves everything else to the inner kernel.
  *
  * The counts are beside the kernel, not in shared memory: no other thread needs them, and other tables pay
- * nothing. Cost: a look at the word before each operation, some ten nanoseconds a lock.
+ * nothing. Cost: a check of the word before each operation, some ten nanoseconds a lock.
  */
 
 import {

@@ -2,7 +2,7 @@
  * Registers owners in free slots, and gives the slots back.
  *
  * Cost      while slots are free, some hundred nanoseconds: the thread first tries the slots that it gave
- *           back itself, then goes on after the last slot that it found. It looks at all slots only if none
+ *           back itself, then goes on after the last slot that it found. It checks all slots only if none
  *           is free.
  */
 

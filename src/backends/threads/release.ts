@@ -3,7 +3,8 @@
  * that was taken last, and for whole plans. The callers have checked the lock numbers.
  *
  * Steps     The kernel releases; its answer says whether threads may sleep on the lock. Wake as many as the
- *           waiter bits ask for. Take a lock that is deeper in the list out of it first, then release it.
+ *           waiter bits ask for. If the lock is not the one taken last, first remove it from the owner's
+ *           list, then release it.
  * Fairness  After a release that woke others, a thread that holds nothing lets them go first now and then
  *           (thread-waiter.ts).
  */

@@ -52,8 +52,9 @@ export class Repairs {
   }
 
   /**
-   * Throws if `onOwnerDied` would wait below a lock that it repairs: a thread that holds the requested lock
-   * can wait for that one. `onOwnerDied` may take a lower lock that is free, because that needs no wait.
+   * Throws if `onOwnerDied` would wait for a lock below one that it repairs: the holder of the lower lock may
+   * itself wait for the repaired one. `onOwnerDied` may take a lower lock that is free, because that needs no
+   * wait.
    */
   refuseToWait(wanted: number): void {
     if (this.#running.length === 0 || this.#table.layout.order === 'free') return

@@ -2,8 +2,8 @@
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
  * Every call checks the numbers, turns them into lock addresses in ascending order, and lets the kernel take
- * the locks. The rest, which the kernel could not do at once, is in acquire-plan.ts. A release does the same
- * backwards, and release.ts does its rest.
+ * the locks. acquire-plan.ts takes those that the kernel could not take at once. A release takes the same
+ * steps in reverse, and release.ts does what the kernel leaves.
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
@@ -70,8 +70,8 @@ import { ThreadWaiter } from './thread-waiter.ts'
  *
  * Errors of every call that takes locks:
  *
- * - `LockUsageError`: a number is not one of this table.
- * - `LockOrderError`: the request is against the order.
+ * - `LockUsageError`: a number is not a lock number of this table.
+ * - `LockOrderError`: the request violates the order.
  * - `DeadlockError`: under order `'free'`; under any order, if a thread requests a lock that it holds, unless
  *   the table is re-entrant.
  * - `OwnerDiedError`: the lock's holder ended without releasing it.
@@ -88,7 +88,7 @@ import { ThreadWaiter } from './thread-waiter.ts'
  *
  * No wait is silent. A wait that lasts for `longWaitMs` is reported. The error of a time limit names the
  * holders, since when they have held the lock, and what they wait for themselves. A thread that takes a
- * free lock does not record when: then only the time is known for which the waiter has seen it as the
+ * free lock does not record the time. Then the error gives the time for which the waiter has seen this
  * holder.
  *
  * A free lock costs one atomic operation to take and one to release; two and two in shared mode. A wait
@@ -180,7 +180,7 @@ export class SharedLocks {
   /**
    * Opens a table in this thread, which becomes one more owner of it. Open a table once in each thread.
    *
-   * @throws LockUsageError if `handle` is not a table's, or all its owners are in use.
+   * @throws LockUsageError if `handle` is not a table's, or all owner slots are in use.
    */
   static open(handle: SharedLocksHandle, options: OpenOptions = {}): SharedLocks {
     try {
@@ -302,8 +302,8 @@ export class SharedLocks {
 
   /**
    * Like {@link hold}, but never waits. If a lock is busy (also if this thread holds it), it calls nothing,
-   * holds nothing and returns `undefined` at once. It keeps the order too. Let `fn` return a value, to
-   * distinguish the two results.
+   * holds nothing and returns `undefined` at once. A request that violates the order throws `LockOrderError`.
+   * Let `fn` return a value, to distinguish the two results.
    */
   tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
@@ -345,13 +345,15 @@ export class SharedLocks {
    * alive while it waits.
    *
    * In a re-entrant table a nested holding does not take locks again that those around it hold: it relies on
-   * them. If they do not await it and their callbacks end first, they keep all of their locks until it has
-   * ended; only their promises settle. Code outside that requests one of these locks waits that long.
+   * them. If the callback of an outer holding ends before the nested one, the outer promise settles. But the
+   * outer holding keeps all of its locks until the nested one has ended. Code outside that requests one of
+   * these locks waits that long.
    *
-   * If all owners of the table are in use, it waits for one too. It is refused (`LockUsageError`) if none can
-   * become free: all belong to threads, which keep them, or which ended and left locks that nobody has
-   * repaired. A wrong number rejects the promise, like every other error; the stacks of all errors begin at
-   * the caller.
+   * If all owner slots of the table are in use, it waits for one too. It is refused (`LockUsageError`) if
+   * none can become free: each belongs to a thread that keeps it, or to an ended thread whose locks nobody
+   * has repaired. A nested holding, or one in a thread that holds locks, is refused at once: the holdings
+   * around it may use all slots. A wrong number rejects the promise, like every other error; the stacks of
+   * all errors begin at the caller.
    */
   async holdAsync<Result>(
     wanted: WantedLocks,

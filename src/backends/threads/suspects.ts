@@ -1,14 +1,13 @@
 /**
- * The waits that may be part of a deadlock which is not proved: one search for all waits that one thread can
- * end.
+ * The waits that may be part of a deadlock that is not proved. Those of one thread's tasks share one search.
  *
  * Steps     1. A wait that suspects a deadlock joins the others of its thread. A thread that blocks has a
  *              search of its own.
  *           2. One round looks for a cycle from all of them, first along all edges, then along the proved
  *              ones. Then it asks the threads of all tasks on the paths for new proofs, and pauses.
- *           3. A cycle that two consecutive rounds find proved is certain: each of its waits stood when
- *              proofs were requested between the two. If it needs no proof, one round is enough. One of the
- *              suspects on it is the victim, and is woken to throw.
+ *           3. A cycle that two consecutive rounds find proved is certain: all of its waits existed when
+ *              proofs were requested between the two rounds. If it needs no proof, one round is enough. One
+ *              of the suspects on it is the victim, and is woken to throw.
  * Cost      a round reads each owner twice, for any number of suspects, and each task that it asks wakes
  *           and reads its stack. The pauses grow, also with the number of owners that a round reached.
  */
@@ -67,7 +66,7 @@ export class Suspects {
     this.#searches.set(search.owner.id, search)
     this.#rounds = 0
     this.#nextMs = Math.min(this.#nextMs, this.#lastMs + this.#leastPauseMs())
-    this.look()
+    this.check()
   }
 
   remove(search: Search): void {
@@ -76,7 +75,7 @@ export class Suspects {
   }
 
   /** Makes a round if one is due. */
-  look(): void {
+  check(): void {
     if (elapsedMs() < this.#nextMs) return
     const table = this.#table
     const children = childrenIn(table)
@@ -90,14 +89,14 @@ export class Suspects {
       this.#rounds++
       this.#proved = undefined
     } else if (!this.#settle(search, beginningAt(proved, search.owner.id))) {
-      this.look()
+      this.check()
       return
     }
     this.#ask(children)
   }
 
   /**
-   * Makes a suspect the victim of a cycle that is certain. Returns false if a member had ended: look again.
+   * Makes a suspect the victim of a cycle that is certain. Returns false if a member had ended: search again.
    */
   #settle(search: Search, cycle: readonly Step[]): boolean {
     const table = this.#table
@@ -162,7 +161,7 @@ export class Suspects {
   }
 
   /**
-   * Asks the threads of all tasks that the suspects may wait through to prove that their parents wait for
+   * Asks the threads of all tasks on paths from the suspects to prove that these tasks' parents wait for
    * them.
    */
   #ask(children: Children): void {
@@ -179,7 +178,7 @@ export class Suspects {
     this.#asked.clear()
     for (const child of wanted) {
       this.#asked.set(child, { epoch: epochOf(table, child), proof: wantProof(table, child) })
-      // A woken task looks whether a proof is requested. If a task does not wait, one nested in it does.
+      // A woken task checks whether a proof is requested. If a task does not wait, one nested in it does.
       const word = waitsForOf(table, child)
       if (word !== 0) Atomics.notify(table.words, word >> 2)
     }

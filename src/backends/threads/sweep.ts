@@ -118,12 +118,12 @@ export function locksLeft(table: Table, id: number): number[] {
  * Marks or releases the locks of a dead owner, and wakes their sleepers. Returns whether it is left with any.
  */
 function sweepOwner(table: Table, id: number): boolean {
-  const isSound = kindOf(table, leaderOf(table, id)) === CONSISTENT_SLOT
+  const isConsistent = kindOf(table, leaderOf(table, id)) === CONSISTENT_SLOT
   let isLeftWithAny = false
   for (const word of locksLeft(table, id)) {
     // Take it off the list first, as its owner would: the next holder writes its link.
-    if (isSound) takeOffList(table, id, word)
-    if (!sweepLock(table, word >> 2, id, isSound)) isLeftWithAny = true
+    if (isConsistent) takeOffList(table, id, word)
+    if (!sweepLock(table, word >> 2, id, isConsistent)) isLeftWithAny = true
   }
   return isLeftWithAny
 }
@@ -141,12 +141,12 @@ function takeOffList(table: Table, id: number, word: number): void {
 /**
  * Marks or releases a dead owner's lock at an index, and wakes its sleepers. Returns whether it has no owner.
  */
-function sweepLock(table: Table, at: number, id: number, isSound: boolean): boolean {
+function sweepLock(table: Table, at: number, id: number, isConsistent: boolean): boolean {
   const { words } = table
   for (;;) {
     const seen = Atomics.load(words, at)
     if (ownerIn(seen) !== id) return true
-    const swept = sweptWord(seen, isSound)
+    const swept = sweptWord(seen, isConsistent)
     if (Atomics.compareExchange(words, at, seen, swept) !== seen) continue
     Atomics.notify(words, at)
     return ownerIn(swept) === 0
@@ -163,11 +163,11 @@ function releaseSlot(table: Table, id: number, state: number): void {
 /**
  * The word of a dead owner's lock after the sweep. An owner that was a pending writer never held the lock.
  * The waiter bits go, because all sleepers are woken. A waiter that was about to sleep finds another word,
- * and looks again.
+ * and checks again.
  */
-function sweptWord(seen: number, isSound: boolean): number {
+function sweptWord(seen: number, isConsistent: boolean): number {
   if (hasPendingWriter(seen)) return SHARED
-  return isSound ? 0 : (seen & ~(WAITER | WAKE_ALL)) | ABANDONED
+  return isConsistent ? 0 : (seen & ~(WAITER | WAKE_ALL)) | ABANDONED
 }
 
 function intentIndex(table: Table, id: number): number {

@@ -40,8 +40,8 @@ function takeTableLock(table: Table, id: number): void {
 }
 
 /**
- * Whether the owner that has the table lock, by this word, has ended. Its slot cannot have gone to another
- * owner meanwhile: that takes the table lock.
+ * Whether the owner in this word has ended with the table lock. If its slot belongs to another thread now, it
+ * was a guest that died (owner-slots.ts), or no longer has the table lock: then the word has changed.
  */
 function isAbandoned(table: Table, word: number): boolean {
   const id = word & OWNER_BITS

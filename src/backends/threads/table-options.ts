@@ -24,15 +24,15 @@ export interface SharedLocksOptions extends OpenOptions {
   /**
    * `'ascending'` (default): taking a lower number while holding a higher one throws `LockOrderError`, so a
    * deadlock cannot happen. `'free'`: any order; a deadlock is detected when it closes, and one of its
-   * threads gets `DeadlockError`. A {@link SharedLocks.holdAsync} that is nested in another holding counts
-   * only if V8's async stack trace (Node, Deno, Chromium) proves that the code around it awaits it.
+   * threads gets `DeadlockError`. A deadlock through a nested {@link SharedLocks.holdAsync} is detected only
+   * if V8's async stack trace (Node, Deno, Chromium) proves that the code around the `holdAsync` awaits it.
    */
   readonly order?: LockOrder | undefined
   /**
    * Lets a thread take a lock again that it holds. The lock is free after as many releases. Default false: a
-   * second request is an error, because it mostly is a mistake. For asynchronous holdings it means those
-   * inside one another; a blocking call inside one still belongs to another owner. Costs some ten nanoseconds
-   * a lock.
+   * second request is an error, because it mostly is a mistake. A `holdAsync` can take the locks of the
+   * holdings around it again. A blocking call inside a `holdAsync` cannot: its owner is the thread. Costs
+   * some ten nanoseconds a lock.
    */
   readonly reentrant?: boolean | undefined
   /** How many threads and asynchronous holdings can have the table open at once. Default 128. */

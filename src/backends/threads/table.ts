@@ -141,7 +141,7 @@ export function isLock({ layout }: Table, address: number): boolean {
 
 /**
  * The address of an owner's node: the one entry in its list for all locks that it holds shared. It is above
- * all locks, so the kernel's order check refuses requests of such an owner, and acquire-plan.ts looks
+ * all locks, so the kernel's order check refuses requests of such an owner, and acquire-plan.ts checks
  * more closely.
  */
 export function nodeOf({ layout }: Table, id: number): number {

@@ -1,11 +1,11 @@
 /**
  * Proofs that the code around a task waits for it.
  *
- * A task proves this late, while it waits: it reads V8's async stack. There the end of each holding's
- * callback has a frame with a name of its own (core/await-chain.ts). The code that took the locks of the
- * task's thread has no such frame. It counts as waiting only if the thread's outermost code itself awaits the
- * task. That is wrong if the outermost code has started other code without awaiting it, and that code has
- * the locks.
+ * A task proves this late, while it waits: it reads V8's async stack. In it, each holding has a frame with a
+ * name of its own: a function that awaits the end of the holding's callback (core/await-chain.ts). The code
+ * that took the locks of the task's thread has no such frame. It counts as waiting only if the thread's
+ * outermost code itself awaits the task. That is wrong if the outermost code has started other code without
+ * awaiting it, and that code has the locks.
  */
 
 import { awaitInFrame, canProve, provesWaits, readAwaitChain } from '../../core/await-chain.ts'
@@ -37,8 +37,9 @@ export function proveWaits(task: Task): void {
 }
 
 /**
- * Throws if a holding requests a lock that its thread holds across its event loop, and the thread's outermost
- * code awaits the holding. If other code awaits it, that code need not be the one that holds the lock.
+ * Throws if a holding requests a lock that its thread keeps while the event loop runs, and the thread's
+ * outermost code awaits the holding. If other code awaits it, that code need not be the one that holds the
+ * lock.
  */
 export async function refuseAtRoot(
   table: Table,

@@ -6,11 +6,11 @@
  * Invariant While the queue is not empty, its first task is awake, has been woken, or sleeps on the lock's
  *           word with the waiter bits set (acquire.ts). The others need no wake-up from the lock: whether a
  *           word can be taken does not depend on which task tries, so none of them could do more than the
- *           first. They still look at the lock after MAX_SLEEP_MS. Under order 'free' the first wakes
- *           them if one of them may have to look for a deadlock again, or to prove a wait.
+ *           first. They still check the lock after MAX_SLEEP_MS. Under order 'free' the first wakes
+ *           them if one of them may have to search for a deadlock again, or to prove a wait.
  *           A queue belongs to one thread: no other thread reads or writes it.
  * Cost      a release wakes one task of each thread, which wakes one more. If it woke all of them, n tasks
- *           would look at the lock n² times.
+ *           would check the lock n² times.
  */
 
 import { SLOT } from './layout.ts'

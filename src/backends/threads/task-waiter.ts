@@ -4,7 +4,7 @@ import { elapsedMs, keepAlive, pauseFor } from '../../core/clock.ts'
 import { type Acquired, acquire, type Sleep } from './acquire.ts'
 import { FIRST_SLEEP_MS, type SleepEnd } from './wait.ts'
 
-/** Without `Atomics.waitAsync`, a task looks at a busy lock this often. */
+/** Without `Atomics.waitAsync`, a task checks a busy lock this often. */
 const POLL_MS = 1
 
 /**
@@ -39,7 +39,7 @@ async function sleep(words: Int32Array, { at, value, mostMs }: Sleep): Promise<S
   const letEnd = keepAlive()
   try {
     if ((await waiting.value) !== 'timed-out') return 'woken'
-    // The runtime measures the sleep from the event loop's last look at the clock, so it can be too short.
+    // The runtime measures the sleep from the event loop's last reading of the clock, so it can be too short.
     return elapsedMs() - beganMs < FIRST_SLEEP_MS ? 'too-short' : 'timed-out'
   } finally {
     letEnd()

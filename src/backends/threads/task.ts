@@ -29,7 +29,8 @@ export interface Task {
   /** The number of the frame that awaits its callback; 0 if there is none. */
   frame: number
   /**
-   * Whether it relies on a lock of the holdings around it: its parent keeps all of its locks until it ends.
+   * Whether it relies on a lock of the holdings around it. Its parent then keeps all of its own locks until
+   * this task ends.
    */
   relies: boolean
   /** Whether its callback has ended, or it was refused. */
@@ -105,8 +106,8 @@ function end(task: Task): void {
 }
 
 /**
- * Moves the tasks nested in a settled task to its parent, except those that rely on it: the task's owner
- * number will be used again.
+ * Moves the tasks nested in a settled task to its parent, because the settled task's owner number will be
+ * used again. Tasks that rely on its locks stay.
  */
 function handOn({ table, nested, parent }: Task): void {
   for (const task of [...nested].filter(({ relies }) => !relies)) {

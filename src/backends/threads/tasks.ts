@@ -4,13 +4,13 @@
  * Each holding is an owner of its own (a task), so that two of them in one thread exclude each other
  * and a deadlock through them is detected like any other.
  *
- * A task is nested in the holding around it, or in its thread if that holds locks across its event loop.
+ * A task is nested in the holding around it, or in its thread if that keeps locks while its event loop runs.
  * A proof that the code there waits for the task comes late: task-proof.ts.
  *
  * Invariant The locks of a task are on its own list. It takes them in ascending order, one by one, and
  *           releases them all when its callback has settled, or when it cannot get one of them. In a
  *           re-entrant table it first waits until the nested tasks that requested one of its locks again
- *           have ended; then it certainly waits for these tasks.
+ *           have ended. This wait is certain, without an await chain that shows it.
  */
 
 import { newAsyncContext } from '../../core/async-context.ts'
@@ -54,11 +54,11 @@ export class Tasks {
   }
 
   static {
-    // Await chains show by this name where our calls end.
+    // By this name, a reader of await chains recognises where our own calls end.
     Object.defineProperty(Tasks.prototype.hold, 'name', { value: REQUEST })
   }
 
-  /** Holds a plan's locks until the result of `fn` settles. Only a public method awaits it. */
+  /** Holds a plan's locks until the result of `fn` settles. A public method must await it: await-chain.ts. */
   async hold<Result>(
     plan: LockPlan,
     terms: Terms,
@@ -80,8 +80,8 @@ export class Tasks {
     // When an error is made, the caller is no longer on the call stack.
     const terms: Terms = { caller: undefined, stack, untilMs, timeoutMs }
     const outer = context?.getStore()
-    // Continue in a later step than the caller's: a blocking hold around this call has ended by then. The
-    // locks that the thread then holds, it holds across its event loop.
+    // Continue in a later step than the caller's: a blocking hold around this call has ended by then. If
+    // the thread still holds locks, it keeps them while its event loop runs.
     await undefined
     let task: Task | undefined
     let isGranted = false
@@ -104,7 +104,8 @@ export class Tasks {
   }
 
   /**
-   * Throws if the thread would block below the locks of its own tasks, under an order: that stops the tasks.
+   * Throws, under order 'ascending', if the thread would block for a lock up to the highest that its tasks
+   * hold. While it blocks, its tasks cannot end, and the lock's holder may wait for one of them.
    */
   refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
@@ -130,10 +131,12 @@ export class Tasks {
   /** Throws while asynchronous holdings of this thread run. */
   refuseIfBusy(caller: Caller): void {
     if (this.#asked === 0) return
-    throw new LockUsageError(
-      `close: ${this.#asked} holdAsync calls of ${this.#thread.label} have not ended; await them first`,
-      caller,
-    )
+    const { label } = this.#thread
+    const text =
+      this.#asked === 1
+        ? `a holdAsync of ${label} has not ended; await it first`
+        : `${this.#asked} holdAsync calls of ${label} have not ended; await them first`
+    throw new LockUsageError(`close: ${text}`, caller)
   }
 
   /**
@@ -172,22 +175,22 @@ export class Tasks {
   async #begin(outer: Task | undefined, terms: Terms, lender: Task | undefined): Promise<Task> {
     const [parent] = surrounding(this.#table, outer)
     // Decide this now: locks that the thread takes while this call waits belong to other code.
-    const acrossEventLoop = locksHeld(this.#table, this.#thread).length > 0
-    const isNested = parent !== undefined || acrossEventLoop
+    const threadHoldsLocks = locksHeld(this.#table, this.#thread).length > 0
+    const isNested = parent !== undefined || threadHoldsLocks
     const owner = isNested
-      ? this.#mustRegister(parent, acrossEventLoop)
+      ? this.#mustRegister(parent, threadHoldsLocks)
       : (this.#owners.tryTake() ?? (await this.#owners.wait(terms)))
     if (isNested) void canProve()
     const around = { outer, parent, running: this.#running }
     return beginTask({ table: this.#table, owner, ...around }, lender)
   }
 
-  /** Registers the owner of a nested holding. It cannot wait for one: those around it may have them all. */
-  #mustRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner {
-    const owner = this.#tryRegister(parent, acrossEventLoop)
+  /** Registers the owner of a nested holding. It must not wait: the holdings around it may use all slots. */
+  #mustRegister(parent: Task | undefined, threadHoldsLocks: boolean): Owner {
+    const owner = this.#tryRegister(parent, threadHoldsLocks)
     if (owner) return owner
     noticeEnds(this.#table, this.#thread)
-    const next = this.#tryRegister(parent, acrossEventLoop)
+    const next = this.#tryRegister(parent, threadHoldsLocks)
     if (next) return next
     throw new LockUsageError(
       `all ${this.#table.layout.owners} owner slots of this table are in use, and a holdAsync inside another ` +
@@ -195,12 +198,12 @@ export class Tasks {
     )
   }
 
-  #tryRegister(parent: Task | undefined, acrossEventLoop: boolean): Owner | undefined {
+  #tryRegister(parent: Task | undefined, threadHoldsLocks: boolean): Owner | undefined {
     const owner = tryRegisterOwner(this.#table, `${this.#thread.label} (task ${this.#begun + 1})`, {
       kind: TASK_SLOT,
       thread: this.#thread.id,
-      parent: parent?.owner.id ?? (acrossEventLoop ? this.#thread.id : 0),
-      under: acrossEventLoop ? firstTaken(this.#table, this.#thread) : 0,
+      parent: parent?.owner.id ?? (threadHoldsLocks ? this.#thread.id : 0),
+      under: threadHoldsLocks ? firstTaken(this.#table, this.#thread) : 0,
     })
     if (owner) this.#begun++
     return owner

@@ -20,7 +20,10 @@ import type { Owner } from './owners.ts'
 import type { Table } from './table.ts'
 import type { SleepEnd, Terms } from './wait.ts'
 
-/** Two busy locks within this time raise the contention by one; every such time without lowers it by one. */
+/**
+ * A busy lock that follows another one within this time raises the contention by one. Each period of this
+ * length without a busy lock lowers it by one.
+ */
 const CONTENTION_WINDOW_MS = 0.002
 /** A thread that meets this much contention backs off. */
 const CONTENDED = 3

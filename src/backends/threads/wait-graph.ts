@@ -18,7 +18,7 @@ import { epochOf, waitsForOf } from './published-wait.ts'
 import { hasPendingWriter, readersOf, readsAny } from './readers.ts'
 import { addressOf, isLock, nodeOf, numberOf, ownerIn, type Table } from './table.ts'
 
-/** One owner on a path, as it was read. `word` is 0 if it waits through another owner. */
+/** One owner on a path, as it was read. `word` is 0 if it waits only because the next one waits. */
 export interface Step {
   readonly id: number
   readonly word: number
@@ -123,7 +123,8 @@ function holdsStill(table: Table, id: number, entry: number): boolean {
 }
 
 /**
- * The blockers of an owner that waits for a lock: the lock's owner; or its readers, if that is the waiter.
+ * The owners that block a waiter: the lock's owner. If that is the waiter (a pending writer): the lock's
+ * readers.
  */
 function* blockersOf(table: Table, lock: number, id: number): Generator<number> {
   const word = Atomics.load(table.words, addressOf(table, lock) >> 2)

@@ -2,9 +2,9 @@
  * One wait for a lock, from its publication to its end: the part that blocking threads and non-blocking tasks
  * have in common (acquire.ts).
  *
- * A published wait stands until it is granted or given up, also through spurious wake-ups. After each
+ * A wait stays published until it is granted or given up, also during spurious wake-ups. After each
  * publication, and each time the lock has changed hands, the wait looks for a deadlock before the next sleep.
- * For one that it only suspects, it looks again after short sleeps, once for all waits of a thread
+ * For one that it only suspects, it searches again after short sleeps, once for all waits of a thread
  * (suspects.ts).
  */
 
@@ -24,16 +24,16 @@ import { addressOf, ownerIn, type Table } from './table.ts'
 import { damaged } from './table-layout.ts'
 import { timedOut } from './time-limit.ts'
 
-/** The longest sleep of a waiter; after it, the waiter looks at the lock and checks that its owner lives. */
+/** The longest sleep of a waiter; after it, the waiter checks the lock, and that its owner lives. */
 export const MAX_SLEEP_MS = 100
 /**
- * The length of a first sleep; after it the waiter checks that its waiter bits still stand (acquire.ts). A
+ * The length of a first sleep; after it the waiter checks that its waiter bits are still set (acquire.ts). A
  * store leaves a processor's buffer within microseconds, even if it misses every cache, and at the latest
  * when the system switches threads: a millisecond is far longer.
  */
 export const FIRST_SLEEP_MS = 1
-/** A wait whose time is over looks this often whether its lock is free just now: some ten microseconds. */
-const LAST_LOOKS = 2000
+/** The number of last checks of the lock when the time is over; together some ten microseconds. */
+const LAST_CHECKS = 2000
 
 /**
  * A wait that is not woken searches again once its sleeps exceed the steps of its last search divided by
@@ -79,8 +79,8 @@ export class Wait {
   #sleeps = 0
   /** Whether the last sleep ended by time. */
   #hasSleptOut = false
-  /** Whether the waiter bits stood after such a sleep, so that the present sleep may be long. */
-  #bitsStood = false
+  /** Whether the waiter bits were still set after such a sleep, so that the present sleep may be long. */
+  #trustsBits = false
 
   constructor(table: Table, owner: Owner, lock: number, mode: LockMode, terms: Terms) {
     this.#table = table
@@ -118,7 +118,7 @@ export class Wait {
     endWait(this.#table, this.#owner)
   }
 
-  /** Notes that the wait has new blockers: no search has looked for a deadlock through them. */
+  /** Notes that the wait has new blockers: no search for a deadlock has followed them. */
   change(): void {
     this.#isChecked = false
   }
@@ -127,7 +127,7 @@ export class Wait {
   refuseDeadlock(): void {
     if (!this.#mayDeadlock) return
     const search = this.#search
-    if (search.isSuspected) this.#suspects?.look()
+    if (search.isSuspected) this.#suspects?.check()
     else if (!this.#isChecked) this.#lookForDeadlock()
     if (search.report) throw new DeadlockError(search.report)
   }
@@ -149,7 +149,7 @@ export class Wait {
    * search, the less often.
    */
   slept(end: SleepEnd): void {
-    if (end !== 'woken') this.#lookAfter()
+    if (end !== 'woken') this.#checkHolders()
     if (end === 'too-short') this.distrustBits()
     this.#sleeps++
     if (end === 'woken' || this.#sleeps > this.#search.steps / STEPS_PER_SLEEP)
@@ -163,17 +163,17 @@ export class Wait {
 
   /**
    * Sets waiter bits in the word at index `at`, which was read as `seen`, and raises the sleep count. Returns
-   * how long to sleep at most on `seen | bits`; 0 if the word has changed and needs another look. acquire.ts
+   * how long to sleep at most on `seen | bits`; 0 if the word has changed and must be read again. acquire.ts
    * says when the time is short.
    */
   announce(at: number, seen: number, bits: number): number {
     const { words } = this.#table
-    const stands = (seen & bits) === bits
-    if (!stands && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) return 0
-    this.#bitsStood = stands && this.#hasSleptOut
+    const areSet = (seen & bits) === bits
+    if (!areSet && Atomics.compareExchange(words, at, seen, seen | bits) !== seen) return 0
+    this.#trustsBits = areSet && this.#hasSleptOut
     this.#hasSleptOut = false
     Atomics.add(words, HEADER.sleepCount >> 2, 1)
-    return this.#bitsStood ? MAX_SLEEP_MS : FIRST_SLEEP_MS
+    return this.#trustsBits ? MAX_SLEEP_MS : FIRST_SLEEP_MS
   }
 
   /** The time to sleep: at most `longestMs`, and within the time limit. */
@@ -185,24 +185,24 @@ export class Wait {
   }
 
   /**
-   * Throws if the time is over and the lock is not available. Looks for as long as a spin lasts, because a
-   * thread that wakes late may not have looked for long. The wait has ended when it throws. Also reports a
-   * wait that lasts long.
+   * Throws if the time is over and the lock is not available. First checks the lock LAST_CHECKS times,
+   * because a thread that wakes late may not have checked it for a long time. The wait has ended when it
+   * throws. Also reports a wait that lasts long.
    */
   refuseLate(): void {
     const { untilMs, timeoutMs, stack, caller } = this.#terms
-    this.#watch.look(this.#mode, () => stack ?? stackAt(caller))
+    this.#watch.check(this.#mode, () => stack ?? stackAt(caller))
     if (untilMs === undefined || elapsedMs() < untilMs) return
     // The last sleep was cut short, and proves nothing.
     this.#hasSleptOut = false
-    for (let look = 0; look < LAST_LOOKS; look++) if (this.#canBeHad()) return
+    for (let check = 0; check < LAST_CHECKS; check++) if (this.#canBeHad()) return
     const { seen } = this.#watch
     const error = timedOut(this.#table, this.#owner, this.#lock, seen, timeoutMs)
     this.end()
     // Pass on a wake-up that came too late for this wait. Wake all if bits that this wait has set may still
     // be erased, because other waiters rely on them.
     const at = addressOf(this.#table, this.#lock) >> 2
-    Atomics.notify(this.#table.words, at, this.#bitsStood ? 1 : Number.POSITIVE_INFINITY)
+    Atomics.notify(this.#table.words, at, this.#trustsBits ? 1 : Number.POSITIVE_INFINITY)
     throw error
   }
 
@@ -214,7 +214,7 @@ export class Wait {
   }
 
   /** Checks, after a sleep that ended by time, that the owners it waits for exist and live. */
-  #lookAfter(): void {
+  #checkHolders(): void {
     const table = this.#table
     this.#hasSleptOut = true
     const at = addressOf(table, this.#lock) >> 2
@@ -225,7 +225,7 @@ export class Wait {
     } else if (holder !== 0) {
       const isNobody = (): boolean => kindOf(table, holder) === FREE_SLOT
       if (!isNobody()) noticeEndOf(table, this.#owner, holder)
-      // Look twice: another owner may have got the slot meanwhile, and the lock too.
+      // Check twice: another owner may have got the slot meanwhile, and the lock too.
       else if (Atomics.load(table.words, at) === seen && isNobody()) {
         throw damaged(`owner ${holder} holds a lock, but does not exist`)
       }
