@@ -37,7 +37,7 @@ const refused: readonly [request: string, why: string][] = [
   ["'account:2'", "'account' is held: take all of one class in one request"],
   [
     "'customer:1'",
-    "'customer' is not above the held classes in the order: take both in one request, or 'customer' first",
+    "'customer' is not above the held classes in the order: take both in one request, or take 'customer' first",
   ],
   ["'nobody:1'", "'nobody' is not a class of the declared order"],
   ['text', 'the type of this name does not show its class: write it as `class:…`'],

@@ -96,7 +96,8 @@ export interface Backend<Request extends BackendRequest = BackendRequest> {
 }
 
 /**
- * Whether a backend answers at once: it has {@link Backend.tryAcquire}, and releases finish synchronously.
+ * Whether a backend answers at once: it has {@link Backend.tryAcquire}, and releases finish synchronously. A
+ * backend that does not is called *late*: its answers and releases may come after the call.
  */
 export function answersAtOnce(backend: Pick<Backend<never>, 'tryAcquire'>): boolean {
   return backend.tryAcquire !== undefined
@@ -118,7 +119,10 @@ export interface BackendRequest {
   readonly id: number
   /** The first node. `Backend.node` made all nodes of every request that `acquire` gets. */
   readonly plan: Plan
-  /** The nearest unfinished holder around it. For a detached request, that holder may have ended. */
+  /**
+   * The nearest holder around it that has not ended; for a detached request, that had not ended when the
+   * request was made.
+   */
   readonly parent: BackendRequest | undefined
   /** Its name in reports. */
   readonly label: string
@@ -196,8 +200,8 @@ export interface WaitEdges<Request extends BackendRequest = BackendRequest> {
   /** All holders of the locks that a request waits for. */
   hardBlockers(request: Request): Iterable<Request>
   /**
-   * Holders of the locks that a request waits for, and requests that wait before it: enough of them to reach,
-   * through others, every holder that blocks it.
+   * Leads a search to every holder that blocks a request: to the nearest requests ahead of it in its queues
+   * or, as a short cut, to holders of its locks.
    */
   softBlockers(request: Request): Iterable<Request>
   /** The nearest requests that wait behind a request: enough of them to reach all others. */
@@ -207,8 +211,9 @@ export interface WaitEdges<Request extends BackendRequest = BackendRequest> {
   /** The locks that a request waits for, each with its holders. */
   lacks(request: Request): Iterable<Lack<Request>>
   /**
-   * Moves waiting requests that are before beneficiaries in a queue to behind them, if `mayBeOvertaken`
-   * agrees. Calls that from the front of each queue. Returns the moved requests.
+   * Lets the beneficiaries overtake: in each queue, moves behind them the waiting requests ahead of them for
+   * which `mayBeOvertaken` returns true. Calls `mayBeOvertaken` from the front of each queue. Returns the
+   * moved requests.
    */
   rearrange(
     beneficiaries: Iterable<Request>,

@@ -3,9 +3,10 @@
  *
  * Source     V8's zero-cost async stack traces: from the running microtask, V8 follows each promise to the
  *            one async function, `then`, `finally` or combinator that reacts to it.
- * Steps      1. For each callback in question, one of our async functions awaits the callback's end. Its name
- *               is unique among them ({@link awaitInFrame}).
- *            2. A waiting request is resumed, and reads the stack there ({@link readAwaitChain}).
+ * Steps      1. For each holder around the request, an async function of ours awaits the end of the holder's
+ *               callback. Each such function has a name of its own ({@link awaitInFrame}).
+ *            2. The code that awaits the grant of the request is resumed, reads the stack
+ *               ({@link readAwaitChain}), and awaits again.
  *            3. A holder's callback waits for the request if its name is in that stack.
  * Invariant  A name belongs to one callback until the promise that the callback returned settles.
  * Limits     V8 stops at a promise that has two reactions or none. A pending `Promise.race` and a hand-made
@@ -16,10 +17,11 @@
 /** The result of one reading. */
 export interface AwaitChain {
   /**
-   * The frames in the chain, each with whether no combinator (`Promise.all`, `allSettled`) comes before it.
+   * The frames in the chain. The value is true if no combinator (`Promise.all`, `allSettled`) is between the
+   * request and the frame.
    */
   readonly frames: ReadonlyMap<number, boolean>
-  /** Whether the thread's outermost code is known to await the chain's last request ({@link REQUEST}). */
+  /** Whether the thread's outermost code is known to await the outermost request ({@link REQUEST}). */
   readonly isAwaitedAtRoot: boolean
   /** An error whose stack is the chain as text; `undefined` if only the frames were requested. */
   readonly error: { readonly stack?: string } | undefined
@@ -40,7 +42,7 @@ export const REQUEST: string = `lockwise request ${Math.random().toString(36).sl
 const MAX_IDLE = 1024
 /** The number of our own calls between REQUEST and the program: the public method. */
 const METHODS = 1
-/** The number of calls that a reading follows: a chain of promises that wait for each other has no end. */
+/** The maximum number of calls in one reading: promises that wait for each other in a cycle have no end. */
 const MAX_CALLS = 10_000
 /** The number of further calls for each holder around the request. */
 const MAX_CALLS_OF_HOLDER = 10
@@ -140,7 +142,7 @@ function framesIn(_error: Error, calls: readonly Call[]): Reading {
   for (const call of calls) {
     const name = call.getFunctionName() ?? ''
     if (call.getPromiseIndex?.() != null) {
-      // The first promise that fulfils settles `Promise.any`: the calls beyond it need not wait for this one.
+      // The first promise that fulfils settles `Promise.any`: calls further out may not wait for this one.
       if (name === 'any') break
       isSequential = false
     } else if (name.startsWith(PREFIX)) frames.set(Number(name.slice(PREFIX.length)), isSequential)
@@ -149,10 +151,10 @@ function framesIn(_error: Error, calls: readonly Call[]): Reading {
 }
 
 /**
- * Whether the function that made the last request awaits it directly, and is the outermost. The outermost is
- * the code of a module, or a function that the runtime awaits (a test of node:test). Otherwise the chain may
- * be one branch of several: it has a combinator, ends in a function that nothing awaits, or leads through
- * other functions.
+ * Whether the function that made the outermost request awaits it directly, and is the thread's outermost
+ * code: the code of a module, or a function that the runtime awaits (a test of node:test). Otherwise the
+ * chain may be one branch of several: it has a combinator, ends in a function that nothing awaits, or leads
+ * through other functions.
  */
 function isAwaitedAtRoot(calls: readonly Call[]): boolean {
   const last = calls.findLastIndex((call) => call.getFunctionName() === REQUEST)

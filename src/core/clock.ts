@@ -1,6 +1,6 @@
 /**
  * The runtime's own clocks and timers, captured when this file is loaded: a test runner's fake clock does not
- * affect them. Waits in shared memory use them, because no fake clock can shorten these.
+ * affect them. Waits in shared memory use these clocks, because a fake clock cannot shorten such a wait.
  */
 
 import { spareFor } from './spare-timers.ts'

@@ -117,7 +117,7 @@ export class LockNotAvailableError extends LockwiseError {
   readonly code = 'LOCK_NOT_AVAILABLE'
 }
 
-/** A lock is no longer held: its lease ran out, or its server forgot it. */
+/** A lock is no longer held: another request stole it, its lease ran out, or its server lost it. */
 export class LockLostError extends LockwiseError {
   declare readonly name: 'LockLostError'
   readonly code = 'LOCK_LOST'

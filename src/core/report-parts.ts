@@ -54,7 +54,7 @@ export interface LockHolder extends HeldLock {
 export interface RootHolder extends LockHolder {
   /** The number of the request in its manager, from 1 in the order of requests; absent for another manager's. */
   readonly id?: number
-  /** The lock that the other request waits for. It differs from `name` if requests in between want both. */
+  /** The lock that the other request waits for. It differs from `name` only if requests wait in between. */
   readonly waitsFor: RequestedLock
   /** The number of requests that hold the lock; more than 1 only if it is held shared. */
   readonly holders: number
@@ -62,7 +62,10 @@ export interface RootHolder extends LockHolder {
   readonly waiters: number
   /** Whether the other request was made in this holder's callback, or by its owner. */
   readonly isAround: boolean
-  /** A waiting nested request of this holder that other requests wait for; `null` if there is none. */
+  /**
+   * A waiting nested request of this holder that some code awaits; `null` if there is none, or if it is the
+   * blocked request itself.
+   */
   readonly nested: NestedWait | null
 }
 
@@ -100,7 +103,7 @@ export interface GuardCycleMember {
 
 /** A thread, or an asynchronous holding of one, that blocks a wait in shared memory. */
 export interface ThreadHolder {
-  /** The label it was opened with; for an asynchronous holding: its thread's label and a number. */
+  /** The label with which the thread opened the table; for an asynchronous holding, followed by a number. */
   readonly label: string
   /** The number of the thread in the table. */
   readonly thread: number
@@ -112,7 +115,8 @@ export interface ThreadHolder {
    */
   readonly heldMs?: number
   /**
-   * Whether `heldMs` was observed by the waiter: the holder may hold it for longer, or anew between checks.
+   * Whether the waiter measured `heldMs` by its checks. The holder may have held the lock for longer, or may
+   * have released and retaken it between two checks.
    */
   readonly isSeen: boolean
   /** The call stack at which an asynchronous holding requested its locks; absent if it was not kept. */
@@ -143,7 +147,7 @@ export interface ThreadWait {
 export interface AbandonedLocks {
   /** The thread's number: its owner number in the table. */
   readonly thread: number
-  /** The label it was opened with. */
+  /** The label with which it opened the table. */
   readonly label: string
   /** All locks that it held, with those of its asynchronous holdings, lowest first. */
   readonly locks: readonly number[]

@@ -50,10 +50,10 @@ export interface SlowWaitReport extends SlowRequest {
   /** The first of the requests that hold `lock`, oldest first. */
   readonly holders: readonly RootHolder[]
   /**
-   * Guards that could form a cycle with the waits and keep this request waiting. They are outside of
-   * callbacks, or have an owner that a wait does not name. The cycle is only suspected, because it is not
-   * known which task will release them. One member: a task that may wait for its own guard. Empty if there
-   * are none, or if another lock's report gave the cycle.
+   * Guards that could form a cycle with waiting requests and keep this request waiting. They were requested
+   * outside of callbacks, or have an owner that a waiting request does not name. The cycle is only suspected,
+   * because it is not known which task will release them. One member: a task that may wait for its own guard.
+   * Empty if there are none, or if another lock's report gave the cycle.
    */
   readonly guardCycle: readonly GuardCycleMember[]
   /** The other lock whose report gave the cycle, while the cycle still exists; `null` if there is none. */
@@ -118,7 +118,7 @@ export interface LongLockWaitReport extends LongWait {
   readonly waiters: number
 }
 
-/** A long wait of a `holdAsync` for a free owner of the table. Its `holders` are all owners of the table. */
+/** A long wait of a `holdAsync` for a free owner slot. Its `holders` are the first owners of the table. */
 export interface LongSlotWaitReport extends LongWait {
   readonly resource: 'owner'
 }

@@ -1,6 +1,7 @@
 /**
- * Formats reports, and the holders in them, as text: nothing else does. The text of a whole report has its
- * user-chosen names escaped; parts of sentences go through `visible()` with the sentence.
+ * Formats reports, and the holders in them, as text: nothing else does. In the text of a whole report,
+ * user-chosen names are escaped. In a part of a sentence they are not: the caller escapes the whole sentence
+ * with `visible()`.
  */
 
 import type { Report } from './report.ts'

@@ -45,7 +45,7 @@ export type Waiter =
       readonly kind: 'thread'
       /** The thread's number: its owner number in the table, from 1 in the order of opening. */
       readonly id: number
-      /** The label it was opened with. */
+      /** The label with which it opened the table. */
       readonly label: string
     }
   | {
@@ -83,8 +83,9 @@ export interface DeadlockHeldLock extends HeldLock {
 export interface DeadlockMember {
   readonly waiter: Waiter
   /**
-   * The locks that it holds, with those of the holders or threads that cannot go on before it does. A
-   * thread's locks are listed lowest first; a task's, its innermost holder's first.
+   * The locks that it holds, and the locks of every holder or thread that waits for it: an enclosing holder,
+   * or the thread of an asynchronous holding. Lock numbers are listed lowest first. For requests, the locks
+   * of the innermost holder come first.
    */
   readonly holds: readonly DeadlockHeldLock[]
   /** The lock that it waits for; the next member of the cycle holds it. */
@@ -102,11 +103,12 @@ export interface DeadlockMember {
    */
   readonly waitsAt?: string
   /**
-   * The functions that wait for this request, a line each, from the innermost to the callback that must end
-   * first. Absent if not known: the runtime does not show them, or a thread waits.
+   * The functions that wait for this request, a line each, from the innermost to the callback that holds the
+   * lock for which the previous member waits. Absent if not known: the runtime does not show them, or a
+   * thread waits.
    */
   readonly awaitChain?: string
-  /** Whether it is proved that the holder for which the previous member waits is waiting for this member. */
+  /** Whether it is proved that the holder that blocks the previous member waits for this member. */
   readonly isProved: boolean
 }
 
@@ -125,7 +127,8 @@ export interface DeadlockReport extends Versioned {
   /** The time at which it was found, in milliseconds since 1970. */
   readonly detectedAtMs: number
   /**
-   * The `id` of the waiter that is rejected so that the others can go on; without a victim, that would be.
+   * The `id` of the waiter that is rejected so that the others can go on. If `hasVictim` is false: of the
+   * waiter that would be rejected.
    */
   readonly victim: number
   /** The cycle: each member waits for the next, the last for the first. The victim is first. */
@@ -163,9 +166,9 @@ export interface PossibleDeadlockReport extends Versioned {
    */
   readonly cycle: readonly PossibleDeadlockEdge[]
   /**
-   * The number of further cycles of the same call sites and classes since their first report. For call sites
-   * that meet many classes, it counts cycles of the same call sites only. Further cycles are reported only
-   * when there are 10, 100, 1,000 and so on; 0 in the first report.
+   * The number of further cycles of the same call sites and classes since their first report. If the same
+   * call sites use many classes, cycles of the further classes are counted together. Further cycles are
+   * reported only when there are 10, 100, 1,000 and so on; 0 in the first report.
    */
   readonly similar: number
 }

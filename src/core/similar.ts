@@ -1,10 +1,10 @@
 /**
  * Counts similar reports, so that only a few of them are written.
  *
- * Reports are similar if they come from the same lines and concern the same lock classes. A name without a
- * class is a class of its own. So for the same lines only the first few kinds are distinguished, and all
- * further ones count as similar. The total number of kinds is limited too: all further reports count as
- * similar.
+ * Reports are of one kind, and similar, if they come from the same lines and concern the same lock classes. A
+ * name without `:` is a class of its own, so one line can produce any number of kinds. Therefore only the
+ * first few kinds are distinguished for the same lines. All further ones count as similar. The total number
+ * of kinds is limited too: all further ones count as similar.
  */
 
 /** The maximum number of distinguished kinds: for the same lines, and for reports of unknown lines. */
@@ -15,7 +15,7 @@ const MAX_CLASSES_LENGTH = 1000
 /** The number of reports of each kind. */
 export class SimilarReports {
   readonly #counts = new Map<string, number>()
-  /** For each set of lines: the distinguished kinds, and all other reports. */
+  /** For each set of lines: the number of distinguished kinds plus the number of reports of other kinds. */
   readonly #ofLines = new Map<string, number>()
   readonly #maxKinds: number
   #others = 0
@@ -26,7 +26,8 @@ export class SimilarReports {
 
   /**
    * Counts one more report. `lines` is `''` if they are not known. Returns the number of similar reports
-   * before it; for a kind that is not distinguished, at least the number from the same lines.
+   * before it. If too many kinds come from the same lines, this is the number of the distinguished kinds plus
+   * the number of reports of other kinds.
    */
   add(lines: string, classes: string): number {
     const kind = JSON.stringify([lines, classes.slice(0, MAX_CLASSES_LENGTH)])

@@ -116,7 +116,7 @@ export class Admission {
   }
 
   /**
-   * Whether a request that must not wait would have to. False for a late backend, where the request fails
+   * Whether a request that must not wait would have to. False for a late backend: there, the request fails
    * later.
    */
   isRefused(request: Request, caller: Caller): boolean {
@@ -141,7 +141,7 @@ export class Admission {
     }
   }
 
-  /** Whether an abort without a notification would end the wait or the grant of a request ahead of a plan. */
+  /** Whether the newest request for some name of a plan was aborted, but not given up yet. */
   #isAnyUnheard(plan: PlanNode): boolean {
     return locksIn(plan).some(({ name }) => {
       const newest = this.#backend.lock(name)?.newest
@@ -151,7 +151,8 @@ export class Admission {
 }
 
 /**
- * Whether a signal has aborted before its request began to hold, while an earlier listener of it still runs.
+ * Whether a signal has aborted before its request began to hold, and the request was not given up yet. This
+ * happens while an earlier listener of the signal runs.
  */
 function isAbortedUnheard({ state, options }: Request): boolean {
   return state !== 'holding' && options.signal !== undefined && isAborted(options.signal)

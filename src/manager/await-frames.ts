@@ -18,8 +18,9 @@ export function showAwaits(request: Request): void {
 }
 
 /**
- * Takes the promise that ends a wait or a holding, through a frame if a callback ends it. Returns it only
- * once: V8 does not follow a promise that has two reactions.
+ * Removes and returns the promise that settles when a wait or a holding ends. For a callback, returns a
+ * promise that awaits that end in a frame of its own. The next call returns `undefined`: V8 does not follow a
+ * promise that has two reactions.
  */
 export function takeEnd(request: Request): Promise<unknown> | undefined {
   const { end } = request

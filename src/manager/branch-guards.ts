@@ -1,10 +1,10 @@
 /**
- * Guards that a branch of some code may have: nobody can prove that their release waits for anything.
+ * Branch guards: guards in code that may have several branches (`Promise.all`). It is not known which branch
+ * will release such a guard, so it cannot be proved that the release waits for anything.
  *
- * Such a guard closes no proved cycle, so the detector checks it after the turn and not at each grant. Where
- * many branches take one lock in turn, most have released it by then. All requests that wait for nothing else
- * are in one cycle with the guard and with what its context awaits. So one of them represents all, until the
- * guard ends.
+ * A branch guard closes no proved cycle, so the detector checks it after the turn and not at each grant. If
+ * many branches take one lock in turn, most have released it by then. All requests that wait only for one
+ * branch guard close the same cycle. So the detector checks one in place of all, until the guard ends.
  */
 
 import { liveHolder, type Request } from './request.ts'
@@ -25,9 +25,9 @@ export class BranchGuards {
   }
 
   /**
-   * Removes from a set the branch guards, and the requests that wait only for branch guards. Replaces other
-   * guards by what their contexts await. Sets the branch guards aside; returns whether these are the first
-   * since {@link putBack}.
+   * Removes from a set the branch guards, and the requests that wait only for branch guards. Replaces each
+   * other guard by the nested requests of the code that has it. Sets the branch guards aside; returns whether
+   * these are the first since {@link putBack}.
    */
   takeFrom(requests: Set<Request>): boolean {
     const before = this.#aside.size
@@ -44,8 +44,8 @@ export class BranchGuards {
   }
 
   /**
-   * Adds to a set the requests that may be in a cycle with the guards set aside, or that the end of such a
-   * guard may have left in one. One request represents all that wait only for the same guard.
+   * Adds to a set the requests that the code with the guards set aside awaits: they may be in a cycle, even
+   * if such a guard was released meanwhile. One request represents all that wait only for the same guard.
    */
   putBack(requests: Set<Request>): void {
     this.takeFrom(requests)

@@ -76,7 +76,10 @@ export class CallSites {
     return isAfterAwait(request.keptStack)
   }
 
-  /** The functions that wait for a request, outwards to the callback that is to end a holding. */
+  /**
+   * The functions that wait for a request, one a line, outwards to the callback whose code is to end
+   * `holding`; `''` if they are not known.
+   */
   ofChain(waiting: Request, holding: Request): string {
     const { chain } = waiting.details ?? {}
     const code = codeOf(holding)

@@ -112,7 +112,7 @@ export class Callbacks {
   ): void {
     request.end = reactTo(
       value,
-      // Settled first, so that this comes before what its end grants.
+      // Settle first: the caller's reactions then run before the callbacks that the release lets begin.
       (value) => {
         if (request.guards) noteReturned(request.guards, request, value)
         if (!this.#engine.isImmediate) return this.#endThen(request, () => resolve(value))
@@ -127,7 +127,7 @@ export class Callbacks {
         return undefined
       },
     )
-    // A holder of another manager may wait for this request without knowing it.
+    // A holder of another manager may await this request: link the promises, so that await chains show it.
     if (request.around && !request.details?.resolve) {
       const details = withDetails(request)
       details.resolve = resolve

@@ -53,7 +53,7 @@ const usedUntil = new Map<number, number>()
 
 /**
  * Milliseconds since 1970, to within 10 ms plus the time for which the event loop was blocked
- * ({@link latestOf}). Cheap: the exact time costs as much as the queues of a request.
+ * ({@link latestOf}). Cheap: reading the exact time costs as much as entering a request into its queues.
  */
 export function coarseNow(): number {
   if (!isFresh) {
@@ -85,7 +85,7 @@ export function now(): number {
 
 /**
  * Calls `work` after this many milliseconds of the program's timers, which a test may have replaced.
- * Returns a function that cancels it and throws nothing. Never calls `work` beyond 2^31 − 1.
+ * Returns a function that cancels it and throws nothing. If `ms` exceeds 2^31 − 1, never calls `work`.
  */
 export function callAfter(ms: number, work: () => void): () => void {
   return schedule(ms, work, setTimeout, clearTimeout)

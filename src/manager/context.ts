@@ -46,7 +46,7 @@ export class Context<Own extends Carried, Host = unknown> {
   enter(holder: Own): void {
     if (storage === undefined) return
     const around = unended(storage.getStore())
-    // An ended holder in memory must not keep all earlier ones there.
+    // Skip ended holders: otherwise each holder would keep all earlier ones in memory.
     if (around !== undefined) around.around = unended(around.around)
     holder.around = around
     storage.enterWith(holder)
@@ -66,8 +66,8 @@ function unended(from: Carried | undefined): Carried | undefined {
 }
 
 /**
- * Turns the storage on where promises must be watched for it (Node below 24), which begins with its first
- * use.
+ * Turns the storage on. Node below 24 tracks promises for a storage, and does so only from the storage's
+ * first use.
  */
 function turnOn(): void {
   isOn = true

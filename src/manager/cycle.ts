@@ -7,7 +7,7 @@ import { isEndLikely, isEndProved, isLeftBehind, isWaitProved, waitsOf } from '.
 import { liveHolder, type Request } from './request.ts'
 import { codeOf, isDoubtful } from './wait-graph.ts'
 
-/** A waiting request, and the holding that blocks it, which cannot end before the next link's request. */
+/** A waiting request, and its blocking holding. The holding cannot end before the next link's request. */
 export interface Link {
   readonly waiting: Request
   readonly blocker: Request
@@ -19,7 +19,10 @@ export type Cycle = readonly Link[]
 /** Whether an edge of a graph leads from a holding to a waiting request. */
 export type LeadsTo = (holding: Request, waiting: Request) => boolean
 
-/** The cycle along a path whose last node leads to its first. Holdings between two holdings are left out. */
+/**
+ * The cycle along a path whose last node leads to its first. It has only the first of several holdings in a
+ * row: the one that blocks the waiting request.
+ */
 export function cycleAlong(path: readonly Request[]): Cycle {
   return path
     .map((waiting, i) => ({ waiting, blocker: path[(i + 1) % path.length] as Request }))
@@ -62,7 +65,7 @@ export function nextOf(cycle: Cycle, i: number): Link {
   return cycle[(i + 1) % cycle.length] as Link
 }
 
-/** The requests whose end, or whose change of holder, opens the cycle. */
+/** The requests whose end, or whose change of holder, breaks the cycle. */
 export function involvedIn(cycle: Cycle): Set<Request> {
   const involved = new Set<Request>()
   for (const [i, { waiting, blocker }] of cycle.entries()) {
@@ -76,8 +79,8 @@ export function involvedIn(cycle: Cycle): Set<Request> {
 }
 
 /**
- * A cycle of a graph through a request, or through one that waits inside its callback. `leadsTo` tests one
- * edge of that graph, since a holder may have thousands of others.
+ * Finds a cycle through a request, or through a request that waits inside its callback. `leadsTo` tests a
+ * single edge, without listing the thousands of others that a holder may have.
  */
 export function cycleThrough(
   request: Request,

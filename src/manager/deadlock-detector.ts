@@ -1,15 +1,15 @@
 /**
- * Finds deadlocks of nested requests: the only ones that can deadlock.
+ * Finds deadlocks. Only nested requests can deadlock.
  *
- * Steps      1. An edge can close a cycle when somebody subscribes to a nested request's promise, when a
- *               guard is granted or left to other code, and when another cycle has opened. A cheap search
- *               shows whether a cycle may have closed. A guard that a branch may have is checked after the
- *               turn (branch-guards.ts).
+ * Steps      1. An edge can close a cycle when code subscribes to a nested request's promise, when a guard is
+ *               granted or moves to the enclosing holder, and when another cycle was broken. A cheap search
+ *               shows whether a cycle may have closed. A branch guard (branch-guards.ts) is checked after
+ *               the turn.
  *            2. If so, the requests that are involved read their await chains (proof.ts), still in this turn
  *               of the event loop.
  *            3. A cycle of the proved graph is a deadlock. A cycle of the wait-for graph that is not proved
  *               is checked again after this turn, and then suspected. found-cycles.ts handles both.
- *            4. A cycle that needs a soft edge is opened by rearranging the queues (queue-rearrangement.ts):
+ *            4. A cycle that needs a soft edge is broken by rearranging the queues (queue-rearrangement.ts):
  *               at once along proved edges, after `deadlockAfterMs` along the others.
  * Cost       Nothing for a request that is not nested. For one that must wait while others wait for its
  *            holder: a search from both sides, until the shorter one is done. More only if that finds
@@ -42,7 +42,8 @@ export class DeadlockDetector {
   /** Whether likely waits count as proved. */
   readonly #isLikelyEnough: boolean
   /**
-   * The requests that may have closed a cycle in this turn. For a guard, what its context awaits may have.
+   * The requests that may have closed a cycle in this turn. A guard stands for the requests that its context
+   * awaits.
    */
   readonly #toCheck = new Set<Request>()
   /** The requests to check again after this turn. */
@@ -82,15 +83,15 @@ export class DeadlockDetector {
     if (this.#graph.isAnyInTheWay([guard])) this.#checkSoon([guard])
   }
 
-  /** Handles a request that no longer waits or holds: every cycle that it was in is open. */
+  /** Handles a request that no longer waits or holds. This breaks every cycle that it was in. */
   ended(request: Request): void {
     if (this.#rearranger.isAny) this.#rearranger.cancel(request)
     if (this.#found.isAny) this.#dropCyclesOf(request)
   }
 
   /**
-   * Handles a nested request that was left to the code around its holder. That code may wait for it through
-   * its present subscribers. Such a wait must be proved; it does not count as likely.
+   * Handles a nested request that has moved to the enclosing holder, because its own holder has ended. The
+   * enclosing code may already await it. That wait must be proved; it does not count as likely.
    */
   handedOn(nested: Request): void {
     withDetails(nested).leftBehind = 'left behind'
@@ -149,7 +150,7 @@ export class DeadlockDetector {
     for (const request of all) this.#check(request, look)
   }
 
-  /** Finds the cycle that a nested request closes. Reports it, or opens it by rearranging the queues. */
+  /** Finds the cycle that a nested request closes. Reports it, or breaks it by rearranging the queues. */
   #check(request: Request, look: Look): void {
     const holder = request.holder
     if (holder === undefined || !this.#graph.mayClose(request)) return

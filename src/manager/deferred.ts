@@ -2,7 +2,7 @@
  * Promises that are settled from outside, at the lowest cost.
  *
  * A new closure as the executor would double the cost of each promise. So all promises share one executor. It
- * stores the functions of the newest promise, from where they are taken.
+ * stores the functions of the newest promise in two variables; the code that made the promise takes them.
  *
  * All promises of requests go through the functions here. V8 inlines `Promise` and its `then` only where they
  * are constants of the same file.

@@ -51,7 +51,7 @@ type Refusal<Class, Allowed extends readonly string[], All extends readonly stri
   Class extends Highest<Allowed, All>
     ? `'${Class & string}' is held: take all of one class in one request`
     : Class extends All[number]
-      ? `'${Class}' is not above the held classes in the order: take both in one request, or '${Class}' first`
+      ? `'${Class}' is not above the held classes in the order: take both in one request, or take '${Class}' first`
       : Class extends string
         ? string extends Class
           ? 'the type of this name does not show its class: write it as `class:…`'
@@ -114,7 +114,7 @@ export type OrderedLockManager<Classes extends readonly string[]> = OrderedReque
 /**
  * A new manager whose locks are taken in a declared order: the classes of names, lowest rank first. A holder
  * may ask only for classes above those it holds. Locks of one class are taken in one request. So nested
- * requests cannot deadlock, and any other request is refused before it waits.
+ * requests cannot deadlock. A request that violates the order is refused before it waits.
  *
  * ```ts
  * const bank = defineOrder('customer', 'account')

@@ -1,7 +1,7 @@
 /**
  * The fields that only some requests need, in an object of their own, so that the others need no room for
- * them. A request that has ended drops them, with the promises and the code that waited, unless its signal
- * was read.
+ * them. A request that ends drops them, so that it keeps neither promises nor waiting code in memory. It
+ * keeps them if its signal was read.
  */
 
 import type { AwaitChain } from '../core/await-chain.ts'
@@ -18,8 +18,8 @@ export interface Details {
   resolve: Settle['resolve'] | undefined
   reject: Settle['reject'] | undefined
   /**
-   * The await chain. While the request waits: the last reading. For a guard: the reading at its grant, until
-   * the callback ends that asked for it, unless that returns it.
+   * The await chain. While the request waits: the last reading. For a guard: the reading at its grant,
+   * dropped when the callback that requested the guard ends without returning it.
    */
   chain: AwaitChain | undefined
   /** Whether the detector has asked for a reading of the chain. */
@@ -31,8 +31,8 @@ export interface Details {
   /** The number of the frame that awaits the end of its callback; 0 where there is none. */
   frame: number
   /**
-   * Whether the callback that made the request ended before it, and left behind what has awaited it so far.
-   * `'awaited since'` if somebody has subscribed to its promise after that.
+   * Whether the callback that made the request has ended before the request. Earlier subscriptions to its
+   * promise then no longer show that somebody waits. `'awaited since'` if there was a later one.
    */
   leftBehind: false | 'left behind' | 'awaited since'
   /**

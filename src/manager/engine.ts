@@ -77,7 +77,8 @@ export class Engine implements Transitions, RequestHost {
         ? this.#outcomes.of(request, caller)
         : this.#outcomes.ofNested(request, caller)
     } catch (error) {
-      // Refused (`ifAvailable`), an invalid signal, or modified promises: release all locks.
+      // The request was refused (`ifAvailable`), its signal is invalid, or the program has replaced parts of
+      // `Promise`: release all locks.
       void this.end(request)
       throw error
     }
@@ -165,7 +166,7 @@ export class Engine implements Transitions, RequestHost {
   }
 
   /**
-   * Ends a request that is nested, or has nested requests or guards. Those are left to the enclosing code.
+   * Ends a request that is nested, or has nested requests or guards. Those move to the enclosing holder.
    */
   #endNested(
     request: Request,

@@ -83,7 +83,7 @@ export class FoundCycles {
         : reportIdlyAfter(Math.min(Math.max(deadlockAfterMs, 1) * 2 ** looks, MAX_LOOK_MS), look)
   }
 
-  /** Rejects the victim of a standing cycle that is now proved. */
+  /** Checks a standing cycle: if it is proved now, rejects its victim, otherwise schedules the next check. */
   async #lookAt(standing: StandingCycle): Promise<void> {
     const { cycle, closedBy } = standing
     standing.looks++
@@ -122,7 +122,7 @@ export class FoundCycles {
   }
 
   /**
-   * Drops the cycles of a request that ends, or that is left to other code: they are open. Returns the
+   * Drops the cycles of a request that ends or changes its holder: they are broken. Returns the
    * requests that closed them, and the blockers in them.
    */
   dropCyclesOf(request: Request): {

@@ -31,8 +31,8 @@ export function positionIn(call: string): string {
 }
 
 /**
- * Reads stacks, and notes where the functions in those begin that V8 formats meanwhile. It notes nothing if
- * `Error.prepareStackTrace` cannot be replaced, as with frozen intrinsics.
+ * Calls `read`, and notes where the functions begin in each stack that V8 formats during the call. It notes
+ * nothing if `Error.prepareStackTrace` cannot be replaced, as with frozen intrinsics.
  */
 export function notingStarts<Result>(read: () => Result): Result {
   const restore = isMapped() ? undefined : noteWhileFormatting()

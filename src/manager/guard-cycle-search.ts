@@ -5,9 +5,10 @@
  * Steps  1. A waiting request leads to the holdings that block it. A holding leads to each waiting request
  *           whose task may have it (task-evidence.ts).
  *        2. The search prefers strong evidence: it finds the shortest cycle whose weakest link is as strong
- *           as possible. Among links of equal strength it first gives each guard to one waiting request, the
- *           oldest to the oldest, so that a ring of equal tasks is found whole.
- *        3. If no cycle has several requests, a request may wait for a guard of its own task.
+ *           as possible. Among links of equal strength it first assigns each guard to one waiting request,
+ *           the oldest to the oldest. So a cycle of many equal tasks is found as a whole.
+ *        3. If it finds no cycle of several requests, it checks whether a request waits for a guard of its
+ *           own task.
  *
  * These cycles are suspected, never proved. The deadlock detector finds a cycle whose every link is certain.
  *
@@ -38,7 +39,7 @@ export class GuardCycleSearch {
   readonly #roots: RootHolders
   readonly #known: Waiting
   #edges: ReadonlyMap<Request, readonly Edge[]> | undefined
-  /** The edges between requests that lead on and are led to: all cycles are there. */
+  /** The edges between requests that have incoming and outgoing edges: every cycle consists of such edges. */
   #core: ReadonlyMap<Request, readonly Edge[]> = new Map()
   #assigned: ReadonlySet<Edge> = new Set()
   #searches = 0
@@ -180,7 +181,7 @@ export class GuardCycleSearch {
     let best: Fit = FIT.possible
     for (const holding of holdings) {
       const fit = fitOf(request, holding, this.#known)
-      // A request that waits for its own guard would close a cycle with every other wait.
+      // Skip the request's blockers: if they counted as its own, every wait for one would seem to be a cycle.
       if (fit === undefined || blockers.has(holding)) continue
       fits.set(holding, fit)
       if (fit < best) best = fit

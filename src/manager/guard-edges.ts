@@ -31,7 +31,8 @@ export function coreOf(
 }
 
 /**
- * Gives each guard to at most one waiting request, and each request one guard: best fit first, then oldest.
+ * Assigns each guard to at most one waiting request, and each request at most one guard: best fit first, then
+ * oldest. Keeps all edges of a certain fit.
  */
 export function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
   const assigned = new Set<Edge>()

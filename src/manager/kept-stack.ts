@@ -18,12 +18,15 @@ export function capture(caller: Caller): { readonly stack?: string } | undefined
   }
 }
 
-/** Bun drops a caller that ended in a tail call of this library, and would find no calls at all. */
+/**
+ * Bun makes tail calls: a public method that ends in a call is no longer on the stack. `captureStackTrace`
+ * with that method as `caller` would find no calls at all.
+ */
 const isBun = 'Bun' in globalThis
 
 /**
- * The calls of this library, by name and file: those around the callback, where a stack continues beyond it,
- * and the methods whose caller JavaScriptCore has dropped from the stack.
+ * The calls of this library that can be among the program's, by name and file: those that lead to a callback,
+ * and those from a public method to here, if the stack does not begin at the caller.
  */
 const OWN_CALL =
   /\b(startAtOnce|startNested|startAfter|start|settleWithProof|call|callStolen|callWithNull|request|acquire|tryAcquire|requestInScope|acquireInScope|tryAcquireInScope)\b.*\bmanager.(engine|outcomes|callbacks|requester|lock-manager|scope)\.[cm]?[jt]s:\d/
@@ -69,7 +72,7 @@ export function linesOf(kept: { readonly stack?: string } | undefined): string {
   return kept === undefined ? '' : read(kept).lines
 }
 
-/** Whether an `await` came before the call in the innermost function that the runtime itself called. */
+/** Whether an `await` resumed the code that made the call: see {@link isResumed}. */
 export function isAfterAwait(kept: { readonly stack?: string } | undefined): boolean {
   return kept !== undefined && read(kept).isAfterAwait
 }
@@ -96,8 +99,8 @@ function linesIn(stack: unknown): string[] {
 const MAX_CALLS = 10
 
 /**
- * Whether an `await` resumed the outermost function that was not itself awaited. Then the runtime's
- * microtasks called it, and not the code of a callback or of another function.
+ * Whether an `await` resumed the code that made the call. Then the stack, from the call outwards, reaches an
+ * async call or the microtask queue before it reaches a call of this library or of Node.
  */
 function isResumed(lines: readonly string[]): boolean {
   for (const line of lines) {

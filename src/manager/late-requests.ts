@@ -1,5 +1,6 @@
 /**
- * Tracks the requests of a backend that answers late: those that wait or hold, their releases, and failures.
+ * Tracks the requests of a late backend (`answersAtOnce`): those that wait or hold, their releases, and
+ * failures.
  */
 
 import type { Backend } from '../backends/backend.ts'
@@ -8,7 +9,7 @@ import { labelText, listed, quoted, visible } from '../core/format.ts'
 import { namesIn } from '../core/plan.ts'
 import type { Request } from './request.ts'
 
-/** The requests of one manager whose backend answers late. */
+/** The requests of one manager with a late backend. */
 export class LateRequests {
   readonly #backend: Backend<Request>
   /** The requests that were not granted at once and have not ended. */

@@ -54,7 +54,8 @@ export class LockManager<Name extends string = string> implements LockRequests<N
    * Web Locks: with LockTimeoutError after `timeoutMs`; with DeadlockError for the victim of a deadlock; with
    * LockOrderError for a violation of a declared order; with LockUsageError for a list that is empty or has
    * more than 1,024 names, for a name of more than 65,536 code units, or for a generator function. An unknown
-   * option is ignored, with one warning. No lock stays held after any of these errors.
+   * option is ignored, with one warning. After any of these errors, the request holds no lock; enclosing
+   * holders keep theirs.
    *
    * Cost: a microsecond or less for a free name. The thousandth waiter costs no more than the first.
    */

@@ -1,9 +1,9 @@
 /**
  * Reports locks that requests wait for too long: one report for each stuck lock, not for each waiter.
  *
- * Each manager has one timer. A request that begins to wait arms it, unless it already fires by the time at
- * which that wait reaches its limit. When it fires, it scans the queues. A wait that has exceeded its limit
- * makes the locks of its root holders *stuck*. A stuck lock is reported
+ * Each manager has one timer. A request that begins to wait arms the timer, unless the timer already fires
+ * before the wait reaches its limit. When the timer fires, it scans the queues. A wait that has exceeded its
+ * limit makes the locks of its root holders *stuck*. A stuck lock is reported
  *
  * - when it becomes stuck;
  * - when another request holds it and has held it for longer than the limit, too; and
@@ -33,7 +33,7 @@ const WAITERS_PER_MS = 100
 
 /**
  * The longest time before the first scan, in milliseconds. Usually nothing waits any more by then, and the
- * timer no longer keeps in memory a manager that the program has dropped.
+ * timer is not armed again. So it does not keep a manager in memory that the program has dropped.
  */
 const FIRST_LOOK_MS = 1000
 

@@ -29,7 +29,7 @@ export class Losses {
     this.#giveUp = giveUp
   }
 
-  /** Has the backend grant a request that steals. Aborts the victims' signals when all victims have ended. */
+  /** Lets the backend grant a request that steals. Aborts the victims' signals when all have ended. */
   steal(caller: Caller, acquire: () => boolean): boolean {
     const victims: Request[] = []
     this.#steal = { caller, victims }

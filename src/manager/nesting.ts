@@ -32,7 +32,7 @@ export function holderInScope(
   const inner = liveHolder(current)
   if (inner === undefined || inner === scope) return scope
   const outer = liveHolder(scope)
-  // It is no longer known what was nested in a holder that has ended outside of all others.
+  // The holder has ended, and no live holder encloses it: it is no longer known what was nested in it.
   if (scope !== undefined && outer === undefined) return scope
   return [...contextsOf(inner)].includes(outer) ? inner : scope
 }

@@ -1,12 +1,13 @@
 /**
  * Reports contradictory lock orders: keeps the order graph of one manager.
  *
- * A guard belongs to the context that asked for it. If that context may have branches, nobody knows which of
- * them holds the guard. Such guards are left out.
+ * A guard belongs to the context that asked for it. If that context may have branches, it is not known which
+ * of them holds the guard. Such guards are left out.
  *
  * Cost: nothing for a request that is not nested. For a nested one: a step for each enclosing lock, at most
  * {@link MAX_LOCKS}, and the look-ups of the order graph. A request with more enclosing locks is not
- * recorded: without some of them as gates, the graph would have impossible cycles.
+ * recorded. If some of them were left out, the graph would have cycles that these locks make impossible
+ * (gates, order-cycle.ts).
  */
 
 import type { Caller } from '../core/errors.ts'

@@ -2,9 +2,9 @@
  * The promises of requests, and how they settle.
  *
  * A holding begins in its own microtask, never inside the call that requested it, and in the asynchronous
- * context of that call. It is a reaction to a promise, and its result is what the caller gets. Cost: one
- * promise and one reaction; one more promise for a request that has to wait, and one for a callback that is
- * asynchronous.
+ * context of that call. The code that begins it is a reaction to a promise; the caller gets the promise of
+ * that reaction. Cost: one promise and one reaction; one more promise for a request that has to wait, and one
+ * for a callback that is asynchronous.
  */
 
 import { readAwaitChain } from '../core/await-chain.ts'
@@ -110,7 +110,7 @@ export class Outcomes {
 
   /**
    * Begins a nested holding. Settles the caller's promise, unless the end of the holding settles it later.
-   * `isShown`: whether that promise is linked to the wait.
+   * `isShown`: whether that promise is already linked to the wait, so that await chains show the caller.
    */
   #startNested(request: Request, settle: Settle, isShown: boolean): void {
     try {
@@ -123,7 +123,8 @@ export class Outcomes {
   }
 
   /**
-   * Waits until a nested request is granted or given up. Also resumed before that, to read its await chain.
+   * Waits until a nested request is granted or given up. The detector may resume this function earlier, to
+   * read the await chain. It then waits again.
    */
   async #startAfter(first: Promise<unknown>, request: Request, settle: Settle): Promise<void> {
     for (let turn = first; ; ) {
@@ -140,7 +141,7 @@ export class Outcomes {
     const isShown = request.end === undefined
     request.end = undefined
     this.#startNested(request, settle, isShown)
-    // The caller's promise now follows this function, which must not settle it.
+    // The caller's promise is linked to this function: do not return before the holding has settled it.
     if (isShown) await takeEnd(request)
   }
 

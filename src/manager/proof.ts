@@ -6,25 +6,25 @@
  *
  * - if its frame is in the request's await chain, which is read late, when a cycle has been found;
  * - if its callback returned the request's own promise; or
- * - if both have one owner, which asserts that its code is sequential, and no callback has left the request
- *   behind.
+ * - if both have one owner, which asserts that its code is sequential, and the callback that made the request
+ *   has not ended.
  *
  * In the proved graph a holding leads directly to the waiting requests inside it, at any depth.
  *
  * The code of the context that asked for a guard releases it. If this code waits for a request, the guard's
- * end is proved to wait for it only
+ * end is proved to wait for the request only
  *
- * - if neither belongs to one of several branches: no combinator is in either await chain. The guard's chain
- *   is read when the guard is granted; and
- * - if the guard has not outlived the callback that asked for it, which may have left it to a timer, or that
- *   callback returned it.
+ * - if neither belongs to one of several branches: no combinator is in either await chain (the guard's chain
+ *   is read when the guard is granted); and
+ * - if the callback that asked for the guard still runs, or has returned the guard. Otherwise it may have
+ *   left the guard to a timer.
  */
 
 import { canProve, provesWaits } from '../core/await-chain.ts'
 import { showAwaits } from './await-frames.ts'
 import { withDetails } from './details.ts'
 import type { Request } from './request.ts'
-import { codeOf, isDoubtful, madeBesideGuard, type WaitGraph } from './wait-graph.ts'
+import { codeOf, isDoubtful, madeInContextOf, type WaitGraph } from './wait-graph.ts'
 
 /**
  * Makes each waiting nested request read its await chain. Cost: a microtask, and a few microseconds for each
@@ -81,10 +81,10 @@ export function* provedWaitsBehind(graph: WaitGraph, request: Request): Generato
 
 /**
  * The part of the wait-for graph that counts for `deadlockVictims: 'likely'`: all proved edges, and all
- * others that are not doubtful. Several branches can share one context, and nobody knows which of them is to
- * release a guard. So two kinds of edges are doubtful: from a request to a guard of its own context, and from
- * a guard whose context certainly has branches to what that context awaits. An edge to a request that was
- * left behind is also doubtful, since nobody may wait for it.
+ * others that are not doubtful. Several branches can share one context, and it is not known which of them is
+ * to release a guard. So two kinds of edges are doubtful: from a request to a guard of its own context, and
+ * from a guard whose context certainly has branches to what that context awaits. An edge to a request that
+ * has outlived the callback that made it is also doubtful, since perhaps no code waits for the request.
  */
 export function* likelyWaitsFor(graph: WaitGraph, request: Request): Generator<Request> {
   if (request.state === 'waiting') {
@@ -131,12 +131,12 @@ export function waitingInside(code: Request): Request[] {
 
 /**
  * Whether a request is proved to wait for the end of a holding that blocks it. A guard of an enclosing
- * context is no proof, since another branch may release it. The exception: the guard's owner made the
- * request, or the enclosing request that was made beside the guard.
+ * context is no proof, since another branch may release it. The exception: the request, or the enclosing
+ * request that was made in the guard's context, names the guard's owner.
  */
 export function isWaitProved(waiting: Request, blocker: Request): boolean {
-  const beside = madeBesideGuard(waiting, blocker)
-  return beside === undefined || isOfOneOwner(beside, blocker)
+  const made = madeInContextOf(waiting, blocker)
+  return made === undefined || isOfOneOwner(made, blocker)
 }
 
 /**
@@ -188,7 +188,7 @@ function isInChain(code: Request, waiting: Request): boolean {
   return provesWaits() && waiting.details?.chain?.frames.has(frameOf(code)) === true
 }
 
-/** Whether an owner vouches for a request. It does not for a request that its callback left behind. */
+/** Whether a request is awaited because it names an owner: not if it outlives the callback that made it. */
 function isOwners({ options, details }: Request): boolean {
   return options.owner !== undefined && !details?.leftBehind
 }

@@ -68,7 +68,10 @@ export class Rearranger {
     return this.#later.size > 0
   }
 
-  /** Moves the requests that wait for the holder by proved edges behind what it is proved to wait for. */
+  /**
+   * Moves the requests that wait, by proved edges, for the holder. They move behind the requests that the
+   * holder is proved to wait for.
+   */
   alongProved(request: Request, holder: Request): ReadonlySet<Request> {
     const proved = waitsOf(request).filter((waiting) => isProvedToWait(holder, waiting))
     if (proved.length === 0) return NOBODY

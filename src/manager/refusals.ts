@@ -97,7 +97,7 @@ export function againstOrder(
     const advice = holder.mode === 'shared' ? upgradeAdvice([wanted]) : reentryAdvice(wanted)
     return new LockOrderError(`${violation}: ${advice}`, caller)
   }
-  const cure = classOf(wanted) === classOf(held.name) ? '' : `, or ${quoted(wanted)} first`
+  const cure = classOf(wanted) === classOf(held.name) ? '' : `, or take ${quoted(wanted)} first`
   const other = detachable
     ? '; or, if the request is not part of what that holder does, make it with detached: true'
     : ''

@@ -55,8 +55,8 @@ export class Request implements BackendRequest, Carried {
   readonly context: { readonly host: RequestHost }
   around: Carried | undefined = undefined
   /**
-   * The holder in whose callback it was made, or the nearest enclosing one that had not ended. Looked up
-   * again at its end, so that an ended request in memory does not keep all earlier ones there.
+   * The holder in whose callback it was made, or the nearest enclosing one that had not ended. Updated when
+   * the request ends, so that an ended request keeps no earlier ones in memory.
    */
   holder: Request | undefined
   /** The function to call with the locks held. Without one, the caller gets a guard. */
@@ -78,7 +78,7 @@ export class Request implements BackendRequest, Carried {
   nested: Set<Request> | undefined = undefined
   /**
    * The promise along which await chains are read. While the request waits inside a holder, the promise
-   * settles after the wait. While the request holds, the promise settles with its callback.
+   * settles after the wait. While the request holds, the promise settles when its callback's result settles.
    */
   end: Promise<unknown> | undefined = undefined
   /** The fields that only some requests need; {@link withDetails} makes them. */
@@ -192,7 +192,10 @@ export class Request implements BackendRequest, Carried {
 /** The callback of a request that represents an owner's code. It is never called. */
 export const ownersCode: Callback = () => {}
 
-/** The nearest holder, from this one outwards, that has not ended: its end waits for this one's requests. */
+/**
+ * The nearest holder, from this one outwards, that has not ended. The requests of an ended holder belong to
+ * it.
+ */
 export function liveHolder(holder: Request | undefined): Request | undefined {
   let live = holder
   while (live !== undefined && live.state === 'ended') live = live.holder

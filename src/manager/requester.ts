@@ -177,7 +177,10 @@ export class Requester implements ScopeCalls {
     return overview(this.#backend)
   }
 
-  /** The holder that an owner's request belongs to, made in the code of the holder `around`, if any. */
+  /**
+   * The holder for a request with an owner; `undefined` without one. `around`: the holder in whose code the
+   * request is made, if there is one.
+   */
   #holderOfOwner({ owner, label }: Options, around: Request | undefined): Request | undefined {
     return owner && this.#owners.holderOf(owner, label, around)
   }
@@ -223,7 +226,7 @@ function fromCaller(error: unknown, caller: Caller): unknown {
     if (!(error instanceof Error) || !('code' in error) || error.code !== 'LOCK_USAGE') return error
     const { stack = '' } = error
     Error.captureStackTrace(error, caller)
-    // JavaScriptCore drops a caller that ended in a tail call of this library, and then finds no calls.
+    // JavaScriptCore makes tail calls: it may no longer have `caller` on the stack, and then finds no calls.
     if (!String(error.stack).includes('\n')) error.stack = stack
   } catch {
     // `Error.prepareStackTrace` belongs to the program, and may throw.

@@ -11,7 +11,7 @@ import { codeOf } from './wait-graph.ts'
 
 /** The time limit for a late backend to name the root holders. */
 const MAX_ANSWER_MS = 200
-/** The most root holders in a report: the oldest of each lock. */
+/** The maximum number of root holders in a report, of all locks: the first that the backend names. */
 const MAX_DESCRIBED = 10
 
 /** The root holders that block one manager's requests. */

@@ -1,6 +1,6 @@
 /**
- * The cycles that were reported and stand. A cycle stands until one of its requests ends, or is left to other
- * code.
+ * The cycles that were reported and stand. A cycle stands until one of its requests ends or changes its
+ * holder.
  *
  * Cost: for each cycle, an entry for each request in it; nothing if there is no cycle.
  */
@@ -17,7 +17,7 @@ export interface StandingCycle {
   readonly closedBy: Set<Request>
   /** Whether it was last reported as a deadlock, not as suspected. */
   isDeadlock: boolean
-  /** The number of checks since. */
+  /** The number of checks since it was first reported. */
   looks: number
   /** Whether it was checked when the event loop had run empty. */
   isLookedAtIdly: boolean

@@ -1,12 +1,11 @@
 /**
  * Judges whether a guard may belong to the task of a waiting request, where no callback shows it. Either both
  * are outside of all callbacks; or the guard has an owner, and the request, made in the same callback, does
- * not name it. A request that is nested deeper counts as the enclosing request that was made beside the
- * guard.
+ * not name it. If the request is nested deeper than the guard, its enclosing request in the guard's context
+ * is compared instead.
  *
  * Evidence, from the strongest: one owner; one label that no other waiting request has; call sites in one
- * function; a call stack that was not kept, or whose first differing call has its function on the other stack
- * too.
+ * function; a call stack that was not kept, or stacks that first differ in a call whose function is on both.
  *
  * Evidence against it: the request was made before the guard was handed out; different owners; different
  * labels; other call stacks (functions further out, such as a router, are shared by all tasks). One call site
@@ -28,7 +27,7 @@ export type Fit = (typeof FIT)[keyof typeof FIT]
 /** The facts about all waiting requests. */
 export interface Waiting {
   readonly callSites: CallSites
-  /** Whether only one waiting request has a label: it then names a task, not a kind of tasks. */
+  /** Whether only one waiting request has this label. The label then names one task, not a kind of task. */
   readonly isOfOneTask: (label: string) => boolean
 }
 
@@ -36,7 +35,7 @@ export interface Waiting {
 export function fitOf(request: Request, holding: Request, waiting: Waiting): Fit | undefined {
   const code = holding.isGuard ? liveHolder(holding.holder) : holding
   if (code && isNestedIn(request, code)) return holding.options.detached ? undefined : FIT.certain
-  const made = holding.isGuard ? madeBeside(request, holding) : undefined
+  const made = holding.isGuard ? madeInContext(request, holding) : undefined
   if (made === undefined) return undefined
   if (made.id <= holding.newestAtGrant) return undefined
   const [ownLabel, label] = [made.options.label, holding.options.label]
@@ -47,7 +46,7 @@ export function fitOf(request: Request, holding: Request, waiting: Waiting): Fit
   const relation = relationOf(made, holding, waiting.callSites)
   if (relation === 'unrelated') return undefined
   if (relation === 'same call site' && !waiting.callSites.isAfterAwait(made)) return undefined
-  // Then nothing is known about a callback that is outside of all others.
+  // Without call stacks, nothing shows that the callback around the request is of the guard's task.
   if (relation === 'unknown' && made !== request && code === undefined) return undefined
   return isSameTask(relation) ? FIT.function : FIT.possible
 }
@@ -65,7 +64,7 @@ export function mayBeOwnGuard(
 ): boolean {
   const fit = fitOf(request, guard, waiting)
   if (fit === undefined || fit === FIT.certain) return false
-  const relation = relationOf(madeBeside(request, guard) as Request, guard, waiting.callSites)
+  const relation = relationOf(madeInContext(request, guard) as Request, guard, waiting.callSites)
   if (relation === 'same function' || relation === 'recursion') return true
   // Functions without a name are more likely to be the same one if one callback encloses both.
   const isLikely = fit === FIT.label || (relation === 'related' && contextOf(guard) !== undefined)
@@ -75,7 +74,7 @@ export function mayBeOwnGuard(
 /**
  * The request, or the enclosing one, that was made in the context of a guard, if its task may have the guard.
  */
-function madeBeside(request: Request, guard: Request): Request | undefined {
+function madeInContext(request: Request, guard: Request): Request | undefined {
   const context = contextOf(guard)
   if (context && guard.options.owner === undefined) return undefined
   let made = request

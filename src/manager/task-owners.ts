@@ -47,7 +47,8 @@ export class Owners {
 
 /**
  * Moves an owner that waits for nothing to the holder in whose callback its next request is made: its code
- * and its guards are there now. Outside of all callbacks it stays, because the context may be lost.
+ * and its guards are there now. A request outside of all callbacks does not move the owner, because the
+ * asynchronous context may merely be lost.
  */
 function move(owner: Request, around: Request | undefined): void {
   if (around === undefined || owner.holder === around) return
@@ -69,7 +70,7 @@ export function isIdle({ isOwner, nested, guards }: Request): boolean {
   return isOwner && !nested?.size && !guards?.size
 }
 
-/** The running callback of all those that contain an owner's code: the youngest. */
+/** The innermost running callback inside a holder; if several run side by side, the youngest. */
 function innermost(holder: Request): Request {
   let inner = liveHolder(holder) as Request
   for (;;) {

@@ -6,9 +6,10 @@
  * request also waits for the requests ahead of it in its queues. Rearranging the queues removes such edges.
  *
  * Both graphs get an edge that can close a cycle only when somebody subscribes to the promise of a nested
- * request, when a guard is granted, or when a callback leaves a guard behind. The guard's release waits for
- * all that is awaited in the context that asked for it. (Rearranging a queue adds edges too;
- * queue-rearrangement.ts says why they close no cycle.)
+ * request, when a guard is granted, or when a callback ends before its guard. A guard's *context* is the code
+ * of the callback or owner that requested it; when that ends, of the enclosing one. The guard's release waits
+ * for all that its context awaits. (Rearranging a queue adds edges too; queue-rearrangement.ts says why they
+ * close no cycle.)
  */
 
 import type { WaitEdges } from '../backends/backend.ts'
@@ -40,7 +41,7 @@ export class WaitGraph {
   readonly waitsFor = (request: Request): Iterable<Request> =>
     request.state === 'waiting' ? this.edges.hardBlockers(request) : awaitedBy(request)
 
-  /** The queue graph, as far as it leads to holders. */
+  /** The queue graph, with only the edges that a search needs to reach every holder that blocks a request. */
   readonly waitsBehind = (request: Request): Iterable<Request> =>
     request.state === 'waiting' ? this.edges.softBlockers(request) : awaitedBy(request)
 
@@ -67,9 +68,9 @@ export class WaitGraph {
     const { holder, options } = request
     if (!request.isAwaited || options.detached || request.isGuard) return false
     if (holder === undefined || holder.state === 'ended') return false
-    // Usually it waits for nothing.
+    // No cycle if it waits for nothing: the usual case.
     if (request.state !== 'waiting' && !codeOf(request)?.nested?.size) return false
-    // Nothing waits for its holder either.
+    // No cycle if nothing waits for its holder.
     if (!holder.isAwaited && !this.isAnyInTheWay(holdingsOf(holder))) return false
     return this.isJoined(request, holder)
   }
@@ -93,7 +94,7 @@ export class WaitGraph {
  * Finds, from a request outwards, the request that was made in the same context as a guard that blocks it.
  * Another branch of that context may release the guard. `undefined` where there is none.
  */
-export function madeBesideGuard(request: Request, guard: Request): Request | undefined {
+export function madeInContextOf(request: Request, guard: Request): Request | undefined {
   if (request.state !== 'waiting' || !guard.isGuard) return undefined
   const context = liveHolder(guard.holder)
   let made = request
@@ -111,7 +112,7 @@ export function isDoubtful(holding: Request): boolean {
 
 /**
  * The request whose callback contains the code that is to end a holding. For a guard: the request in whose
- * callback it was asked for; `undefined` if it is detached, since nobody knows where it is released.
+ * callback it was asked for; `undefined` if it is detached, since it is not known where it is released.
  */
 export function codeOf(request: Request): Request | undefined {
   if (request.state !== 'holding') return undefined

@@ -143,7 +143,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
       // The code of an owner belongs to the callback in which it runs.
       await assert.rejects(
         bank.request('customer:7', { owner: {} }, () => 'never'),
-        /'account:1' is held by transfer .*, or 'customer:7' first$/,
+        /'account:1' is held by transfer .*, or take 'customer:7' first$/,
       )
     })
   })

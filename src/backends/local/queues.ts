@@ -7,9 +7,9 @@
  *
  * Counter     A request's `missing` is the number of its tickets that do not lead; OUTSIDE while it is in no
  *             queue: before it enters, and after it has left.
- * Invariants  In each queue, the tickets that lead come before those that do not. Among those that lead, one
- *             of a request that waits for other names may come before one of a holder: both are shared. A
- *             request is granted only if it leads all its queues. Only a few empty queues are kept.
+ * Invariants  In each queue, the tickets that lead come before those that do not. A leading ticket of a
+ *             request that still waits for other names may come before a leading ticket of a holder: both are
+ *             shared. A request is granted only if it leads all its queues. Only a few empty queues are kept.
  * Why no deadlock  Waiters are ordered by age, the same in every queue, so a waiter waits only for older
  *             waiters and for holders. (A request that waits while it *holds* can deadlock, and then others
  *             may be moved behind it: see wait-edges.ts.)

@@ -58,7 +58,7 @@ export class LocalWaitEdges<Request extends BackendRequest> implements WaitEdges
     const moving = new Set(beneficiaries)
     const passed = new Set<Request>()
     for (const ticket of waitingTickets(moving)) {
-      // Goes from the front, so that the answer for the requests before each one is already known.
+      // Goes from the front, because `mayBeOvertaken` reuses its answers for the requests ahead.
       for (let at = ticket.queue.first; at && at !== ticket; at = at.after) {
         const { request } = at
         if (isGranted(request) || moving.has(request)) continue
