@@ -66,8 +66,8 @@ export abstract class LockwiseError extends Error {
 }
 
 /**
- * The call was in a cycle of waiters, none of which could ever continue, and was chosen as its victim. It no
- * longer waits. It still holds the locks that it held before the call.
+ * The call was in a cycle of waiters, none of which could ever continue, and was chosen as its victim. The
+ * call no longer waits. Its caller still holds the locks that it held before.
  */
 export class DeadlockError extends LockwiseError {
   declare readonly name: 'DeadlockError'

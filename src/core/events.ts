@@ -24,11 +24,15 @@ export interface LockEvent {
   readonly atMs: number
   /** The number of the request: unique in its manager, and larger for younger requests. */
   readonly id: number
-  /** The number of the holder in whose callback the request was made; `undefined` outside of callbacks. */
+  /**
+   * The number of the holder in whose callback the request was made; if that holder has ended, of the nearest
+   * enclosing one (not for a detached request). 0 if this holder represents an owner; `undefined` if there is
+   * none.
+   */
   readonly parent: number | undefined
   /** The request's own label; `undefined` if it has none. */
   readonly label: string | undefined
-  /** The locks in request order, with the units of each. */
+  /** The locks in plan order, with the units of each. */
   readonly locks: readonly {
     readonly name: string
     readonly mode: LockMode

@@ -16,7 +16,10 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best
 }
 
-/** Less than 1 if one word is a prefix of the other, as `timeout` of `timeoutMs`; else the edit distance. */
+/**
+ * Less than 1 if one word is a prefix of the other, as `timeout` of `timeoutMs`; else the edit distance.
+ * `Infinity` if that distance is more than 1 and more than a third of the longer word.
+ */
 function distanceBetween(word: string, candidate: string): number {
   const [a, b] = [word.toLowerCase(), candidate.toLowerCase()]
   const [short, long] = a.length < b.length ? [a, b] : [b, a]

@@ -60,7 +60,7 @@ export interface RootHolder extends LockHolder {
   readonly holders: number
   /** The number of requests that wait for the lock. */
   readonly waiters: number
-  /** Whether the other request was made in this holder's callback, or by its owner. */
+  /** Whether the other request was made in this holder's callback, at any depth. False for a guard. */
   readonly isAround: boolean
   /**
    * A waiting nested request of this holder that some code awaits; `null` if there is none, or if it is the

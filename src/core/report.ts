@@ -1,6 +1,5 @@
 /**
- * Reports: the findings of detectors, as plain data. One function makes each kind; report-text.ts formats all
- * of them as text.
+ * Reports: the findings of detectors, as plain data. report-text.ts formats all of them as text.
  *
  * A report can be cloned, sent between threads and written as JSON unchanged. Its `kind` and `version` are
  * always present. A property is absent only if its value is not known; `null` means that there is none.

@@ -8,7 +8,7 @@ export interface LockInfo {
   readonly mode: LockMode
   /** Identifies the JavaScript realm: the same for all its requests. */
   readonly clientId: string
-  /** The request's label, or its number. */
+  /** The request's label, else that of the nearest enclosing request that has one, else its number. */
   readonly label: string
   /**
    * The time since which it has held the lock or waited for it, in milliseconds since 1970. Precise to within

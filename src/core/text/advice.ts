@@ -21,7 +21,7 @@ export function reentryAdvice(lock: LockLabel, isSuspected = false): string {
   return typeof lock === 'number' ? advice : `locks are not re-entrant; ${advice}`
 }
 
-/** The locks that a request wants exclusively while its own callback or task holds them shared. */
+/** The locks that a request wants exclusively while a holder around it holds them shared. */
 export function upgradesIn(holders: readonly RootHolder[]): LockLabel[] {
   const upgrades = holders.filter(
     ({ isAround, mode, name, waitsFor }) =>

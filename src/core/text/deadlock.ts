@@ -92,7 +92,7 @@ function holdersOf({ waiter, holds }: DeadlockMember, lock?: LockLabel): string[
   return [...byRequest.values()].slice(0, MAX_HOLDERS).map((holder) => visible(holderText(holder)))
 }
 
-/** The number of requests, of those that took a member's locks, that the text shows. */
+/** The maximum number of requests that the text shows for the locks of one member. */
 const MAX_HOLDERS = 5
 
 /**

@@ -6,8 +6,8 @@ import { upgradeAdvice, upgradesIn } from './advice.ts'
 import { blockedLabel, blockersText, guardText, keepAllHint, siteText } from './holders.ts'
 
 /**
- * Formats a wait or a holding that lasts too long as one line; as more if guards without an owner could form
- * a cycle.
+ * Formats a wait or a holding that lasts too long as one line. More lines follow if there is advice, or if
+ * guards could form a cycle.
  */
 export function slowText(report: SlowReport): string {
   if (report.state === 'holding') {
@@ -47,7 +47,7 @@ export function waitText(
   )
 }
 
-/** Several lines: guards without an owner that could form a cycle, and what to write instead. */
+/** Several lines: the guards that could form a cycle, and what to write instead. */
 export function guardCycleText(cycle: readonly GuardCycleMember[]): string {
   const [member] = cycle
   if (member && cycle.length === 1) return ownGuardText(member)
