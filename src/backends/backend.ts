@@ -120,8 +120,8 @@ export interface BackendRequest {
   /** The first node. `Backend.node` made all nodes of every request that `acquire` gets. */
   readonly plan: Plan
   /**
-   * The nearest holder around it that has not ended; for a detached request, that had not ended when the
-   * request was made.
+   * The nearest holder around it that has not ended. For a detached request: the nearest one that had not
+   * ended when the request was made.
    */
   readonly parent: BackendRequest | undefined
   /** Its name in reports. */
@@ -200,8 +200,8 @@ export interface WaitEdges<Request extends BackendRequest = BackendRequest> {
   /** All holders of the locks that a request waits for. */
   hardBlockers(request: Request): Iterable<Request>
   /**
-   * Leads a search to every holder that blocks a request: to the nearest requests ahead of it in its queues
-   * or, as a short cut, to holders of its locks.
+   * The nearest requests ahead of a request in its queues or, as a short cut, holders of its locks. A search
+   * along these edges reaches every holder that blocks the request.
    */
   softBlockers(request: Request): Iterable<Request>
   /** The nearest requests that wait behind a request: enough of them to reach all others. */
