@@ -44,8 +44,9 @@ export class BranchGuards {
   }
 
   /**
-   * Adds to a set the requests that the code with the guards set aside awaits: they may be in a cycle, even
-   * if such a guard was released meanwhile. One request represents all that wait only for the same guard.
+   * Takes back the guards that were set aside, and adds to a set the requests that their code awaits. These
+   * requests may be in a cycle, even if such a guard was released meanwhile. One request represents all that
+   * wait only for the same guard.
    */
   putBack(requests: Set<Request>): void {
     this.takeFrom(requests)

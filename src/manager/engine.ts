@@ -1,6 +1,7 @@
 /**
  * The lifecycle of a request, from its queues to its end. The engine sets `holding` and `ended`; admission.ts
- * and `Request.granted()` set `granted`. request.ts has the table of states.
+ * and `Request.granted()` set `granted`. The holders of owners are begun in task-owners.ts and ended in
+ * nesting.ts. request.ts has the table of states.
  */
 
 import { answersAtOnce, type Backend, type PlanNode } from '../backends/backend.ts'
@@ -134,7 +135,9 @@ export class Engine implements Transitions, RequestHost {
     return guard
   }
 
-  /** waiting or granted → ended, with an error. Does nothing for a request that holds or has ended. */
+  /**
+   * outside, waiting or granted → ended, with an error. Does nothing for a request that holds or has ended.
+   */
   giveUp(request: Request, reason: unknown): void {
     const { state } = request
     if (state === 'holding' || state === 'ended') return

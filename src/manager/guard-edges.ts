@@ -32,7 +32,7 @@ export function coreOf(
 
 /**
  * Assigns each guard to at most one waiting request, and each request at most one guard: best fit first, then
- * oldest. Keeps all edges of a certain fit.
+ * oldest. Keeps every edge whose fit is `FIT.certain`.
  */
 export function assign(edges: ReadonlyMap<Request, readonly Edge[]>): Set<Edge> {
   const assigned = new Set<Edge>()

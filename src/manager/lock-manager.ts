@@ -46,16 +46,16 @@ export class LockManager<Name extends string = string> implements LockRequests<N
    * Takes one or more locks, calls `callback` while they are held, and releases them when its result has
    * settled. The returned promise settles as that result does.
    *
-   * A request inside a callback is *nested*: it waits while its holder holds. Where the runtime does not know
-   * in whose callback code runs, make nested requests through the callback's second parameter.
+   * A request inside a callback is *nested*: while it waits, its holder keeps its locks. Where the runtime
+   * does not know in whose callback code runs, make nested requests through the callback's second parameter.
    *
    * Rejects with a `TypeError` or a `NotSupportedError` as Web Locks does; with the signal's reason when the
    * signal aborts; with an `AbortError` whose `cause` is a LockLostError when the locks are stolen. Beyond
    * Web Locks: with LockTimeoutError after `timeoutMs`; with DeadlockError for the victim of a deadlock; with
    * LockOrderError for a violation of a declared order; with LockUsageError for a list that is empty or has
-   * more than 1,024 names, for a name of more than 65,536 code units, or for a generator function. An unknown
-   * option is ignored, with one warning. After any of these errors, the request holds no lock; enclosing
-   * holders keep theirs.
+   * more than 1,024 names, for a name of more than 65,536 code units, or for a generator function; with a
+   * `TypeError` for a Set or another iterable that is not an array. An unknown option is ignored, with one
+   * warning. After any of these errors, the request holds no lock; enclosing holders keep theirs.
    *
    * Cost: a microsecond or less for a free name. The thousandth waiter costs no more than the first.
    */
@@ -87,7 +87,7 @@ export class LockManager<Name extends string = string> implements LockRequests<N
    *
    * Rejects as {@link request} does. Also rejects with LockNotAvailableError if `ifAvailable` is set and some
    * lock is not free; with LockUsageError for a callback, an unknown option, or names that are not a string,
-   * a lock or an array.
+   * a lock, an array or another iterable.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
   acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {
@@ -99,7 +99,8 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   /**
    * Takes one or more locks if all of them are free. Returns a guard, or `undefined`, at once.
    *
-   * @throws the errors that {@link request} rejects with for invalid arguments.
+   * @throws the errors with which {@link acquire} rejects for invalid arguments and for a violation of a
+   * declared order; LockUsageError if the backend cannot answer at once.
    */
   tryAcquire(names: Names<Name>, options?: TryAcquireOptions): Guard | undefined
   tryAcquire(names: unknown, options?: unknown, third?: unknown): Guard | undefined {

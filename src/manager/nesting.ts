@@ -1,5 +1,5 @@
 /**
- * Nesting: the requests that a holder waits for, and the holder that gets them when it ends.
+ * Nesting: the requests that are made inside a holder, and which holder gets them when that one ends.
  *
  * A holder cannot end before the requests that its code awaits. When it ends, its other unfinished nested
  * requests and its guards move to the enclosing holder.

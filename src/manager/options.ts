@@ -35,7 +35,10 @@ export interface AcquireOptions {
    * stack.
    */
   readonly warnAfterMs?: number | undefined
-  /** The name of the request in reports and in `query()`. Default: its number. */
+  /**
+   * The name of the request in reports and in `query()`. Default: the label of the nearest enclosing request
+   * that has one, else the request's number.
+   */
   readonly label?: string | undefined
   /**
    * Whether the holder does not wait for this nested request. The request then closes no deadlock, and may

@@ -20,7 +20,8 @@ import type { Request } from './request.ts'
 import { addLocks, codeOf, type HeldLock, isDoubtful, onlyLockOf } from './wait-graph.ts'
 
 /**
- * The most enclosing locks of a request, and the most guards of an enclosing context, for it to be recorded.
+ * A request is not recorded if it has more enclosing locks than this, or more guards in one enclosing
+ * context.
  */
 const MAX_LOCKS = 100
 

@@ -27,7 +27,7 @@ export interface Transitions extends HoldingEnder {
   /** granted → holding */
   begin(request: Request): void
   guardOf(request: Request): Guard
-  /** waiting or granted → ended */
+  /** outside, waiting or granted → ended */
   giveUp(request: Request, reason: unknown): void
 }
 

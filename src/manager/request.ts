@@ -1,15 +1,16 @@
 /**
  * One request, from the call to its end.
  *
- * | state     | means                                                     | next              |
- * | --------- | --------------------------------------------------------- | ----------------- |
- * | `outside` | no backend has it: it was just made, or refused          | waiting, granted, ended |
- * | `waiting` | in its queues, not first in all of them                   | granted, ended    |
- * | `granted` | first in all its queues; its callback has not begun       | holding, ended    |
- * | `holding` | its callback runs, or its guard is not released           | ended             |
- * | `ended`   | in no queue: done, given up, or its locks were stolen     |                   |
+ * | state     | means                                                     | next                    |
+ * | --------- | --------------------------------------------------------- | ----------------------- |
+ * | `outside` | no backend has it: it was just made, or refused           | waiting, granted, ended |
+ * | `waiting` | the backend has it and has not granted all its locks      | granted, outside, ended |
+ * | `granted` | has all its locks; its callback has not begun             | holding, ended          |
+ * | `holding` | its callback runs, or its guard is not released           | ended                   |
+ * | `ended`   | in no queue: done, given up, or its locks were stolen     |                         |
  *
- * Only `Engine.end()` moves a request to `ended`. The promise is settled separately.
+ * Only `Engine.end()` moves a request to `ended`; nesting.ts ends the holders of owners. The promise is
+ * settled separately.
  */
 
 import { type BackendRequest, type Loss, OUTSIDE, type PlanNode } from '../backends/backend.ts'
@@ -55,8 +56,10 @@ export class Request implements BackendRequest, Carried {
   readonly context: { readonly host: RequestHost }
   around: Carried | undefined = undefined
   /**
-   * The holder in whose callback it was made, or the nearest enclosing one that had not ended. Updated when
-   * the request ends, so that an ended request keeps no earlier ones in memory.
+   * The holder in whose callback it was made, or that represents its owner. When that holder ends, the
+   * nearest enclosing holder that has not ended replaces it (not for a detached request). It is also replaced
+   * when the request itself ends, so that an ended request keeps no earlier ones in memory. task-owners.ts
+   * moves the holders of owners.
    */
   holder: Request | undefined
   /** The function to call with the locks held. Without one, the caller gets a guard. */
@@ -72,7 +75,10 @@ export class Request implements BackendRequest, Carried {
   failure: { readonly reason: unknown; readonly kind: Failure } | undefined = undefined
   /** Removes the timers and listeners of the wait, and later those of the holding. */
   stop: (() => void) | undefined = undefined
-  /** Whether somebody waits for its promise: its holder then cannot end before it. */
+  /**
+   * Whether somebody has subscribed to its promise: probably its holder, which then cannot end before it.
+   * proof.ts finds out whether the holder waits.
+   */
   isAwaited = false
   /** The nested requests that have not ended and are not guards. */
   nested: Set<Request> | undefined = undefined
