@@ -8,8 +8,8 @@
  * - it visits a node twice: two requests would hold the same lock.
  *
  * The search is breadth-first over paths. It drops a path if another one, not longer, has reached the same
- * node with no more gates and a mode that blocks as much. So it can miss a cycle that, because of a gate or a
- * mode, must make a detour through a node which it needs again later.
+ * node with a subset of its gates and a mode that blocks as much. So it can miss a cycle that, because of a
+ * gate or a mode, must make a detour through a node which it needs again later.
  *
  * Cost: without gates and modes, each reachable edge once; with them, at most the budget. A step is a check
  * of one edge or one gate.

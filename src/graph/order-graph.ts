@@ -7,15 +7,15 @@
  * of their own, by name. order-cycle.ts defines which cycles count.
  *
  * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*; if the
- * call sites meet many classes, cycles of the same call sites are. The first similar cycle is reported, then
- * only those after which there are 10, 100, 1,000 and so on more.
+ * call sites meet many classes, cycles of the same call sites are. The first of the similar cycles is
+ * reported, then only a cycle that has exactly 10, 100, 1,000 and so on similar ones before it.
  *
  * Two nodes have one edge for each pair of modes that was seen, so that a cycle consists of real events.
  *
- * Cost: two look-ups and a check of the gates for a known pair; a search for a new one. One request makes at
- * most {@link MAX_PAIRS} look-ups and {@link MAX_STEPS} search steps. Memory: one entry for each edge, at
- * most {@link MAX_EDGES}, with names up to {@link MAX_NAME_LENGTH}. The graph does not record beyond these
- * limits.
+ * Cost: two look-ups and a check of the gates for a known pair; a search for a new one. One request checks at
+ * most {@link MAX_PAIRS} pairs, and makes at most {@link MAX_STEPS} search steps. Memory: one entry for each
+ * edge, at most {@link MAX_EDGES}, with names up to {@link MAX_NAME_LENGTH}. The graph does not record beyond
+ * these limits.
  */
 
 import { firstCall } from '../core/call-site.ts'
@@ -37,7 +37,7 @@ const MAX_PAIRS = 4096
 /** The maximum number of search steps for one request. */
 const MAX_STEPS = 100_000
 
-/** The request that adds locks; its description is computed only if needed. */
+/** The request for the wanted locks. Its label and the call stacks are computed only if needed. */
 export interface WantedBy<Held extends WantedLock<string> = WantedLock<string>> {
   label(): string
   /** The call stack of the request. */
@@ -215,7 +215,8 @@ function isAnyTooLong(locks: readonly WantedLock<string>[]): boolean {
 
 /**
  * Calls `see` for every pair that has an edge of its own, until it returns false. Returns whether it never
- * did. To locks of other classes, consecutive locks of one class and mode are one node.
+ * did. Consecutive locks of one class and mode share their edges to and from other classes, so only the first
+ * of them is visited there.
  */
 function everyPair<Held extends WantedLock<string>>(
   held: readonly Held[],
@@ -258,8 +259,8 @@ function common(names: ReadonlySet<string>, others: ReadonlySet<string>): Readon
 }
 
 /**
- * Removes the names of a class. An edge between classes concerns every held lock of its class: none is a
- * gate.
+ * Removes the names of a class. An edge to another class, from locks held exclusively, stands for all locks
+ * of its class that are held exclusively: none of them is a gate.
  */
 function ofOtherClasses(names: ReadonlySet<string>, cls: string): ReadonlySet<string> {
   return new Set([...names].filter((name) => classOf(name) !== cls))

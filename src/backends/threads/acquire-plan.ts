@@ -171,7 +171,8 @@ export class PlanAcquirer {
    * Takes one lock of a plan, however long that takes. The thread holds `taken` other locks of the plan.
    * Returns false if the thread should release the whole plan and back off.
    *
-   * @throws if the thread can never get the lock.
+   * @throws if the thread must not request the lock or wait for it, on a deadlock, when the time limit is
+   * over, or if the lock is abandoned and not repaired.
    */
   #takeOne(lock: number, plan: LockPlan, taken: number, terms: Terms): boolean {
     const mode = modeIn(plan, lock)

@@ -36,11 +36,11 @@
  *             own thread sees them when it releases the lock. Only the owner in a word can have a pending
  *             store to that word.
  *           - A spurious wake-up proves nothing about stores: the next sleep is short again.
- *           - Erased bits have three outcomes. A waiter sets them again, which starts with a short sleep; or
- *             it takes the lock with them; or it gives up and wakes the others (wait.ts). A reader cannot
- *             set them in a word that is SHARED, and wakes all when it enters. A deadlock's victim need not
- *             wake the others: the lock's owner waits too, and drained its store buffer when it published
- *             its wait.
+ *           - Erased bits have three outcomes. A waiter sets them again, and its next sleep is short; or it
+ *             takes the lock with them; or it gives up and wakes the others (wait.ts). A reader cannot set
+ *             them in a word that is SHARED, and wakes all when it enters. A deadlock's victim need not wake
+ *             the others: the lock's owner waits too, and drained its store buffer when it published its
+ *             wait.
  *           - If a task's bits are erased, threads that rely on its WAKE_ALL may oversleep, by at most
  *             MAX_SLEEP_MS: the task's thread may be busy, and check late. When the task takes the
  *             lock, it sets both bits.
@@ -148,8 +148,8 @@ export interface Acquired {
 }
 
 /**
- * Takes a lock, however long that takes. Returns false if the lock is abandoned and no owner repairs it; the
- * caller may.
+ * Takes a lock, however long that takes. Returns false if the lock is abandoned and no owner repairs it. The
+ * caller can then repair it.
  *
  * @throws DeadlockError, LockTimeoutError; LockUsageError if the table is damaged. The lock is then not
  * taken.
@@ -232,8 +232,9 @@ class Acquisition {
         wait.distrustBits()
         return
       }
-      // Wake the queued tasks. An owner that saw no waiter bits has not searched for a deadlock through these
-      // tasks, and the thread that woke this task may have requested a proof from one of them.
+      // Wake the queued tasks in two cases. If this task was woken: the thread that woke it may have
+      // requested a proof from one of them. If the waiter bits are not set: an owner that saw none has not
+      // searched for a deadlock through these tasks, so they must search.
       const mayDeadlock = table.layout.order === 'free'
       if (mayDeadlock && (this.#isWoken || (seen & bits) !== bits)) wakeQueue(table, this.#lock)
     }

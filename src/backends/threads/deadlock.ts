@@ -4,7 +4,7 @@
  * Source    the wait-for graph as PostgreSQL's lock manager walks it: detect, keep the finding as
  *           data, print later. The double reading is ours.
  * Steps     1. The waiter has published its wait (published-wait.ts) and set WAITER. If nobody waits for the
- *              locks that it or its parents hold, no cycle can go through it.
+ *              locks that it, its parents or, for a thread, its tasks hold, no cycle can go through it.
  *           2. Otherwise it walks the graph from itself. If every path back leads through a parent that need
  *              not wait for its task, the waiter only suspects a deadlock, and asks for proofs (suspects.ts).
  *           3. If it comes back to itself by certain edges, it takes the table lock, so that one cycle elects
@@ -130,7 +130,8 @@ function endedIn(table: Table, owner: Owner, steps: readonly Step[]): number | u
 
 /**
  * Whether somebody may wait for a lock of this owner, of its parents or, for a thread, of its tasks. If not,
- * no cycle goes through this owner now. An owner that waits for one of these locks later searches itself.
+ * no cycle goes through this owner now. An owner that later waits for one of these locks makes its own
+ * search.
  */
 export function isWaitedFor(table: Table, owner: Owner): boolean {
   const { words, layout } = table

@@ -5,8 +5,9 @@
  *           locks in one step.
  * Steps     1. A thread notices the death (lifelines.ts). It is the parent, or a thread that waits for a lock
  *              (wait.ts), calls `tryHold` (holder-checks.ts), walks the wait-for graph (deadlock.ts), calls
- *              `recover` (recovery.ts), or finds no free owner slot (owner-slots.ts). It then checks all
- *              lifelines: the slots of every thread that has ended become DEAD.
+ *              `recover` (recovery.ts), or finds no free owner slot (owner-slots.ts). The parent cleans up
+ *              after the thread that its event names. Any other thread then checks all lifelines. The slots
+ *              of each thread that is found to have ended become DEAD.
  *           2. Sweep: it marks every lock that a dead owner holds ABANDONED, and wakes its sleepers. A lock
  *              that the owner held shared loses this reader only, because a reader changes nothing. A lock
  *              whose pending writer it was is open to all again. A dead thread may have consumed a wake-up or

@@ -1,5 +1,5 @@
 /**
- * The interface of the uncontended path: six functions on lock numbers; none ever waits.
+ * The interface of the uncontended path: six functions, none of which ever waits.
  *
  * There are two implementations with the same behaviour: wasm-kernel.ts and atomics-kernel.ts. kernel.wat
  * describes what each function does, what it costs, and what its answers mean.

@@ -93,9 +93,10 @@
   ;;
   ;; A store could erase a waiter bit that was set after the word was read. A sleeper first sets the bit,
   ;; then raises the sleep count, then lets the system compare the word and sleep. All of these operations
-  ;; and all of ours have one order. So a sleeper whose bit was erased has raised the count between the two
-  ;; readings of it here. The caller then wakes both locks although no bit is left. If the count did
-  ;; not change, no sleeper's bit was erased.
+  ;; and all of ours have one order. A sleeper whose bit was erased set it after our first reading of the
+  ;; count. It sleeps only if the comparison still found the bit, so before our store. So it raised the
+  ;; count between the two readings. The caller then wakes both locks although no bit is left. If the count
+  ;; did not change, no sleeper's bit was erased.
   (func (export "unlock2") (param $a i32) (param $b i32) (result i32)
     (local $low i32) (local $high i32) (local $sleeps i32)
     (local.set $a (call $address (local.get $a)))

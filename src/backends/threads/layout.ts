@@ -34,7 +34,10 @@
 
 /** Someone may sleep on this lock: its release must wake one. */
 export const WAITER = 1
-/** A task or reader may sleep on this lock, and a task may not run soon: its release must wake all. */
+/**
+ * A task or reader may sleep on this lock. The lock's release must wake all: a woken task may not run soon,
+ * and readers enter together.
+ */
 export const WAKE_ALL = 2
 /** The owner died while it held this lock: the data that it guards may be half changed. */
 export const ABANDONED = 4
@@ -42,7 +45,10 @@ export const ABANDONED = 4
 export const SHARED = 8
 /** The owner's number is above the flag bits. */
 export const OWNER_SHIFT = 4
-/** The largest number of owners that fits in a word together with the guest. */
+/**
+ * The maximum number of owners. Their numbers, and the guest's after them, must fit in 16 bits of the table
+ * lock's word (table-lock.ts).
+ */
 export const MAX_OWNERS = 0xfffe
 
 /** From a lock word to its link: the address of the lock that its holder took before it, 0 for none. */
@@ -79,12 +85,16 @@ export const HEADER = {
 /** Owner slots begin here. */
 export const HEADER_BYTES = 192
 
-/** The offsets in an owner's slot. Only the owner writes the first line. */
+/**
+ * The offsets in an owner's slot. Only the owner writes the first cache line. After its thread has ended,
+ * other owners do, under the table lock.
+ */
 export const SLOT = {
   /** The head of the list of locks held: the address of the last one taken, 0 for none. */
   top: 0,
   /**
-   * Always 0. A thread that backs off sleeps on it, and a task behind others of its thread (task-queue.ts).
+   * Always 0. A thread that backs off sleeps on it. So does a task while other tasks of its thread are ahead
+   * of it in the queue for a lock (task-queue.ts).
    */
   backOff: 4,
   /**
@@ -104,8 +114,8 @@ export const SLOT = {
    */
   reads: 16,
   /**
-   * For a task nested in its thread: when the task was requested, the entry of the thread's list that was
-   * taken first. The thread counts as the parent only while it holds that entry.
+   * For a task nested in its thread: the oldest entry on the thread's list when the task was registered. The
+   * thread counts as the parent only while it holds that entry.
    */
   under: 60,
   /**
@@ -119,19 +129,22 @@ export const SLOT = {
   thread: 68,
   /**
    * For a nested task: the owner number of the task in which it is nested; or of its thread, if that held
-   * locks when the task was requested. 0 once that owner has ended.
+   * locks when the task was registered. When the outer task ends: that of the task around it, 0 for none.
    */
   parent: 72,
   /**
    * The address of the lock that the owner waits for, 0 for none. Set from before the first sleep until the
-   * lock is granted or given up, also during spurious wake-ups.
+   * lock is granted or given up, also during spurious wake-ups. A reader clears it during each try to enter.
    */
   waitsFor: 76,
   /** Raised whenever `waitsFor` changes: two equal readings mean one unbroken wait. */
   epoch: 80,
   labelBytes: 84,
   stackBytes: 88,
-  /** The kind of its thread's lifeline: none, a system thread, or which file descriptor (lifelines.ts). */
+  /**
+   * The `kind` of its thread's lifeline (lifelines.ts): NO_LIFELINE, SYSTEM_THREAD, or one more than a file
+   * descriptor.
+   */
   lifeline: 92,
   /**
    * When the wait began, or when a task that does not wait got its locks: float64, milliseconds since 1970.
@@ -146,7 +159,10 @@ export const SLOT = {
   recoverer: 232,
   /** 1 while the owner waits to hold a lock shared, else 0. */
   waitsShared: 236,
-  /** The number of the lifeline's thread; written after the lifeline, so that both are of one owner. */
+  /**
+   * The runtime's number of the thread whose lifeline this is. Written after the lifeline: if it equals the
+   * number in `kind`, the lifeline is that of the slot's present owner.
+   */
   lifelineTag: 248,
   /**
    * For a nested task: the last verdict whether its parent waits for it (PROVED), whether a new one is

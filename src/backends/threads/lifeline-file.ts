@@ -2,7 +2,7 @@
  * The second method of lifelines.ts: a worker's unnamed file, which the system closes when the worker ends.
  */
 
-/** The parts of Node's file system that files need. */
+/** The functions of `node:fs` that a lifeline's file needs. */
 export interface DescriptorSystem {
   openSync(path: string, flags: string): number
   closeSync(descriptor: number): void

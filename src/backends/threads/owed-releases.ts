@@ -1,12 +1,13 @@
 /**
- * The releases that a thread owes: those that found the call stack exhausted. If they were not made up for,
- * code that recurses too deeply while it holds locks would leave the locks that it took last held.
+ * The releases that a thread owes: those that found the call stack exhausted. Without them, the locks that
+ * too deeply recursing code took last would stay held.
  *
  * Steps     1. When a callback throws, the release of its locks is noted, by assignments only. A call would
  *              need room on the call stack, and so would an object literal with properties in V8.
  *           2. Then the release runs, with all others that are noted, if the call stack has room.
- *           3. If not, it stays noted. The next release after an error runs it, and so does the next call of
- *              this thread that holds locks by a plan or finds one busy.
+ *           3. If not, it stays noted. The next release after an error runs it. So does this thread's next
+ *              call of `hold`, `tryHold`, `holdAll`, `holdAsync` or `close`, and its next call that finds a
+ *              lock busy or whose release leaves waiters to wake.
  * Limits    Code that V8 has optimised can lack the room to enter `releasePairAfter` (release.ts), before it
  *           notes anything. A pair at the end of the call stack then stays held. `holdPair` cannot note the
  *           release itself: V8 would no longer inline it (inlining.test.ts).

@@ -74,7 +74,7 @@ function asGuest<Result>(table: Table, fn: (guest: Owner) => Result): Result | u
         releaseOwner(table, guest)
       }
     }
-    // If a dead guest has the slot, and perhaps the table lock, the next owner takes that over
+    // Give back the slot of a dead guest. If the guest had the table lock too, another owner takes that over
     // (table-lock.ts).
     const state = stateOf(table, id)
     const lifeline = lifelineOf(table, id)

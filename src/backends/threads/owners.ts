@@ -2,9 +2,10 @@
  * Owners: the threads and asynchronous holdings that can hold locks.
  *
  * An owner's slot says what kind it is and what it waits for, since when and where. It also heads the list of
- * the locks that the owner holds. Only the owner writes its slot; it takes `kind` by compare-exchange and
- * gives it back last. Other threads read a slot for reports (holders.ts), and read it twice to find a
- * deadlock (deadlock.ts). After its thread has ended, others write it too (deaths.ts).
+ * the locks that the owner holds. Only the owner writes its slot, except that any owner can request a proof
+ * there (`wantProof`). The owner takes `kind` by compare-exchange and gives it back last. Other threads read
+ * a slot for reports (holders.ts), and read it twice to find a deadlock (deadlock.ts). After its thread has
+ * ended, others write it too (deaths.ts).
  */
 
 import {

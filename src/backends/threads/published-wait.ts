@@ -54,7 +54,7 @@ export function publishHolding(table: Table, owner: Owner, stack: string): void 
   }
 }
 
-/** Withdraws the published wait: the lock was granted, or the wait given up. */
+/** Withdraws the published wait: it is granted or given up, or a reader tries to enter (acquire.ts). */
 export function endWait(table: Table, owner: Owner): void {
   endWaitOf(table, owner.id)
 }

@@ -11,10 +11,10 @@
  *           writer: take a free lock as usual, without checking the row. A SHARED lock gets a pending
  *           writer: owner | SHARED. From then on no reader enters. When the row is empty, clear SHARED.
  * Invariant A shared holder has its bit in the row, and the word is SHARED, with or without a pending
- *           writer. So a lock that is free or held exclusively has no readers. A bit in its row belongs to a
- *           reader that has not checked the word yet; it will clear the bit.
+ *           writer. So a lock that is free or held exclusively has no readers. A bit in the row of such a
+ *           lock belongs to a reader that tries to enter: it will make a free word SHARED, or clear the bit.
  * Fairness  a pending writer keeps new readers out, so readers cannot starve a writer. A writer that releases
- *           the lock wakes all sleeping readers, so one turn of a writer admits all of them.
+ *           the lock wakes all sleeping readers, so that they can enter together.
  * Cost      two atomic operations to enter, two to leave. The exclusive path pays nothing, except once
  *           for each change from readers to a writer.
  */

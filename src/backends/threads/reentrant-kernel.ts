@@ -54,7 +54,7 @@ export function reentrantKernel(
   function unlock2(a: number, b: number): number {
     const [low, high] = inOrder(lockOf(a), lockOf(b))
     if (low === high) return unlock(low)
-    // The caller then releases the two locks one by one, whatever the list looks like.
+    // After NOT_ON_TOP, the caller releases the locks one by one, wherever they are in the list.
     if (!isHeld(low) || !isHeld(high)) return NOT_ON_TOP
     if (again.has(low) !== again.has(high)) return NOT_ON_TOP
     if (!again.has(low)) return inner.unlock2(low, high)

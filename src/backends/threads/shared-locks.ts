@@ -253,8 +253,9 @@ export class SharedLocks {
    * Takes locks `a` and `b`, the lower number first in any case, calls `fn(...args)`, releases them and
    * returns what `fn` returned. Blocks the thread while a lock is busy.
    *
-   * This is the hot path. A function that stays the same, with its arguments, costs no more than calls
-   * written by hand; a new closure for every call costs a third more.
+   * This is the hot path. Pass the same function each time, and what it needs as `args`: that costs no more
+   * than {@link lockPair} and {@link unlockPair} around the code. A new closure for every call costs a third
+   * more.
    */
   holdPair<Args extends unknown[], Result>(
     a: number,
@@ -301,9 +302,10 @@ export class SharedLocks {
   }
 
   /**
-   * Like {@link hold}, but never waits. If a lock is busy (also if this thread holds it), it calls nothing,
-   * holds nothing and returns `undefined` at once. A request that violates the order throws `LockOrderError`.
-   * Let `fn` return a value, to distinguish the two results.
+   * Like {@link hold}, but never waits. If a lock is busy, it does not call `fn`, holds nothing and returns
+   * `undefined` at once. A lock that this thread holds counts as busy, except where a re-entrant table lets
+   * the thread take it again. A request that violates the order throws `LockOrderError`. Let `fn` return a
+   * value, to distinguish the two results.
    */
   tryHold<Result>(wanted: WantedLocks, fn: () => Settled<Result>): Result | undefined {
     const plan = this.#plan(wanted, this.tryHold)
@@ -340,9 +342,9 @@ export class SharedLocks {
   /**
    * Takes locks without ever blocking the thread: for threads that must keep an event loop running, above all
    * the main thread. Calls `fn` when all are held, and releases them when the result of `fn` settles. Every
-   * such holding is an owner of its own: two of them in one thread exclude each other. A nested one is
-   * checked against the order of those around it, if the runtime has `AsyncLocalStorage`. Keeps the process
-   * alive while it waits.
+   * such holding is an owner of its own: two of them in one thread exclude each other. If the runtime has
+   * `AsyncLocalStorage`, the order is also checked between the locks of a nested holding and those of the
+   * holdings around it. Keeps the process alive while it waits.
    *
    * In a re-entrant table a nested holding does not take locks again that those around it hold: it relies on
    * them. If the callback of an outer holding ends before the nested one, the outer promise settles. But the

@@ -128,7 +128,7 @@ function sweepOwner(table: Table, id: number): boolean {
   return isLeftWithAny
 }
 
-/** Makes a lock a dead owner's intent, and takes it off the owner's list if it was taken last. */
+/** Records a lock as its dead owner's intent, and takes it off that owner's list if it was taken last. */
 function takeOffList(table: Table, id: number, word: number): void {
   const { words } = table
   const intent = intentIndex(table, id)
@@ -139,7 +139,8 @@ function takeOffList(table: Table, id: number, word: number): void {
 }
 
 /**
- * Marks or releases a dead owner's lock at an index, and wakes its sleepers. Returns whether it has no owner.
+ * Marks or releases a dead owner's lock at an index, and wakes its sleepers. Returns whether the lock no
+ * longer carries that owner.
  */
 function sweepLock(table: Table, at: number, id: number, isConsistent: boolean): boolean {
   const { words } = table

@@ -40,8 +40,9 @@ function takeTableLock(table: Table, id: number): void {
 }
 
 /**
- * Whether the owner in this word has ended with the table lock. If its slot belongs to another thread now, it
- * was a guest that died (owner-slots.ts), or no longer has the table lock: then the word has changed.
+ * Whether the owner in this word ended while it had the table lock. If its slot is free or belongs to another
+ * thread now, the owner was a guest that died (owner-slots.ts), or it has released the table lock. In the
+ * second case the word has changed, and the caller's compare-exchange fails.
  */
 function isAbandoned(table: Table, word: number): boolean {
   const id = word & OWNER_BITS

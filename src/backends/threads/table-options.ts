@@ -17,8 +17,8 @@ export interface SharedLocksOptions extends OpenOptions {
   readonly recordBytes?: number | undefined
   /**
    * Shares this many locks among all records (record `i` has lock `i % stripes`). Default: a lock for
-   * every record. 64 to 1,024 stripes keep memory constant and make {@link SharedLocks.holdAll} cheap;
-   * 1 is a global lock.
+   * every record. With 64 to 1,024 stripes, the memory for locks does not grow with the number of records,
+   * and {@link SharedLocks.holdAll} is cheap; 1 is a global lock.
    */
   readonly stripes?: number | undefined
   /**

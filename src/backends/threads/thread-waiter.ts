@@ -8,8 +8,8 @@
  *           2. Spin, then park: acquire.ts.
  * Fairness  A woken waiter needs some 50 µs to run, and can find the lock taken again. So a thread that
  *           repeatedly wakes others backs off itself, once in FAIR_MS, when it holds nothing (eventual
- *           fairness, as in Rust's parking_lot). This sleep is bounded, and a thread that has backed off
- *           restarts its count, so none backs off twice for one lock.
+ *           fairness, as in Rust's parking_lot). This sleep is bounded. A thread that has backed off counts
+ *           contention from 0 again, so it does not back off at the next busy lock.
  */
 
 import { elapsedMs } from '../../core/clock.ts'

@@ -2,10 +2,10 @@
  * One wait for a lock, from its publication to its end: the part that blocking threads and non-blocking tasks
  * have in common (acquire.ts).
  *
- * A wait stays published until it is granted or given up, also during spurious wake-ups. After each
- * publication, and each time the lock has changed hands, the wait looks for a deadlock before the next sleep.
- * For one that it only suspects, it searches again after short sleeps, once for all waits of a thread
- * (suspects.ts).
+ * A wait stays published until it is granted or given up, also during spurious wake-ups. A reader withdraws
+ * it during each try to enter (acquire.ts). After each publication, and each time the lock has changed hands,
+ * the wait looks for a deadlock before the next sleep. For one that it only suspects, it searches again after
+ * short sleeps, once for all waits of a thread (suspects.ts).
  */
 
 import { elapsedMs, nowMs } from '../../core/clock.ts'
@@ -109,7 +109,10 @@ export class Wait {
     })
   }
 
-  /** Ends the wait: it is granted or given up. A second call changes nothing. */
+  /**
+   * Withdraws the published wait: it is granted or given up, or a reader tries to enter. A second call
+   * changes nothing.
+   */
   end(): void {
     if (!this.#isPublished) return
     this.#isPublished = false
