@@ -113,7 +113,7 @@ export class OrderGraph {
   record<Held extends WantedLock<string>>(
     held: readonly Held[],
     wanted: readonly WantedLock<string>[],
-    wisher: WantedBy<Held>,
+    request: WantedBy<Held>,
   ): PossibleDeadlockReport[] {
     const reports: PossibleDeadlockReport[] = []
     const exclusive = exclusiveNames(held)
@@ -141,9 +141,9 @@ export class OrderGraph {
           wanted: isInside ? to.name : toClass,
           heldAs: from.name,
           wantedAs: to.name,
-          label: wisher.label(),
-          ...wisher.heldAt(from),
-          ...wisher.wantedAt(),
+          label: request.label(),
+          ...request.heldAt(from),
+          ...request.wantedAt(),
           gates: isInside || from.mode === 'shared' ? exclusive : gatesBeside(fromClass),
           heldShared: from.mode === 'shared',
           wantedShared: to.mode === 'shared',
