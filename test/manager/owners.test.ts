@@ -54,6 +54,26 @@ describe('an owner', { timeout: 30_000 }, () => {
     await locks.request('a', () => {})
   })
 
+  it('is named in the error if its parallel tasks request one lock', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const owner = {}
+    const guard = await locks.acquire('a', { owner, label: 'first' })
+    const error = await locks.acquire('a', { owner, label: 'second' }).catch((error) => error)
+    assert.ok(error instanceof DeadlockError)
+    assert.match(
+      error.message,
+      /second asks for 'a', which another request with its owner holds \(first, .*; tasks that run in parallel need an owner each$/,
+    )
+    const text = deadlockText(error.report)
+    assert.match(
+      text,
+      /^Deadlock: a request waits for a lock that another request with its owner holds/,
+    )
+    assert.match(text, /What to change: .*; tasks that run in parallel need an owner each\.$/)
+    assert.equal(error.report.cycle[0]?.sharesOwner, true)
+    guard.release()
+  })
+
   it('is only suspected if it makes a second request while one waits', async () => {
     const { locks, kinds } = watched()
     const [one, two] = [{}, {}]

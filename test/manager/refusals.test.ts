@@ -189,7 +189,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
       })
       const error = await deadlock.catch((error: unknown) => error)
       assert.ok(error instanceof DeadlockError)
-      assert.match(error.message, /GET-SESSION asks for lock auth, .*\(SIGN-IN, exclusively for/)
+      assert.match(error.message, /GET-SESSION asks for 'auth', .*\(SIGN-IN, exclusively for/)
       const [held] = error.report.cycle[0]?.holds ?? []
       assert.deepEqual(
         [held?.name, held?.label, held?.mode, held?.units],

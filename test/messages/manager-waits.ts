@@ -210,6 +210,13 @@ export async function provokeDeadlocks(): Promise<void> {
   await own.request('a', () => askUnproved(own, 'a'))
   const ownLikely = printing('the same with likely victims', { deadlockVictims: 'likely' })
   await provoke('a callback that probably waits for its own lock, with likely victims', () =>
+  const owned = printing('two parallel tasks with one owner')
+  const owner = {}
+  const first = await owned.acquire('a', { owner, label: 'step 1' })
+  await provoke("acquire('a', { owner }) while another task with this owner holds it", () =>
+    owned.acquire('a', { owner, label: 'step 2' }),
+  )
+  first.release()
     ownLikely.request('a', { label: 'task' }, async () => {
       const asked = ownLikely.request('a', () => {})
       asked.catch(() => {})
