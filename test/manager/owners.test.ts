@@ -95,7 +95,10 @@ describe('an owner', { timeout: 30_000 }, () => {
     const bank = defineOrder('customer', 'account')
     const owner = {}
     const guard = await bank.acquire('account:1', { owner })
-    await assert.rejects(bank.acquire('customer:7', { owner }), LockOrderError)
+    await assert.rejects(bank.acquire('customer:7', { owner }), {
+      code: 'LOCK_ORDER',
+      message: /or 'customer:7' first; tasks that run in parallel need an owner each$/,
+    })
     await bank.request('customer:7', { owner: {} }, () => {})
     guard.release()
     ;(await bank.acquire('customer:7', { owner })).release()

@@ -81,7 +81,7 @@ function rootText(holder: RootHolder, isNumbered: boolean): string {
   const { label, id, isAround, holders, waiters, nested } = holder
   const number = isNumbered && id !== undefined ? `request ${id}, ` : ''
   const parts = [number + heldHow(holder)]
-  if (isAround) parts.push('the blocked request was made inside this holder')
+  if (isAround) parts.push('the blocked request was made inside this holder, or with its owner')
   if (holders > 1) parts.push(`${holders} requests hold it`)
   if (waiters > 0)
     parts.push(waiters === 1 ? '1 request waits for it' : `${waiters} requests wait for it`)
