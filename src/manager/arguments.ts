@@ -13,7 +13,7 @@ import type { LockMode } from '../core/modes.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { locksIn, type Plan } from '../core/plan.ts'
 import type { Lock } from './lock.ts'
-import type { RequestOptions } from './options.ts'
+import type { RequestOptions, TryAcquireOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'
 import { warnOfUnknown } from './unknown-options.ts'
 import { type Call, toText } from './wanted.ts'
@@ -45,7 +45,24 @@ export const DEFAULTS: Options = {
   owner: undefined,
 }
 
-const OPTION_NAMES = new OptionNames(Object.keys(DEFAULTS))
+const NAMES = Object.keys(DEFAULTS) as (keyof Options)[]
+const TRY_NAMES: readonly (keyof TryAcquireOptions)[] = [
+  'mode',
+  'warnAfterMs',
+  'label',
+  'detached',
+  'owner',
+]
+
+/** The option names of each call. All know all names, but offer only those that they take. */
+const OPTION_NAMES: Readonly<Record<Call, OptionNames>> = {
+  request: new OptionNames(NAMES),
+  acquire: new OptionNames(
+    NAMES,
+    NAMES.filter((name) => name !== 'steal'),
+  ),
+  tryAcquire: new OptionNames(NAMES, TRY_NAMES),
+}
 
 /** The function that the caller wants to run with the lock. */
 export type Callback = (lock: Lock | null, scope: unknown) => unknown
@@ -63,7 +80,7 @@ function readOptions(options: NonNullable<unknown>, call: Call, names: unknown):
   }
   if (call !== 'request') {
     mustBeNoCallback(options, call)
-    OPTION_NAMES.mustKnow(options, call)
+    OPTION_NAMES[call].mustKnow(options, call)
   }
   // Web IDL reads a dictionary's members once each, in the order of their names.
   const given = options as RequestOptions
@@ -71,8 +88,8 @@ function readOptions(options: NonNullable<unknown>, call: Call, names: unknown):
   const mode = toMode(given.mode)
   const signal = toSignal(given.signal)
   const steal = Boolean(given.steal)
-  if (steal && call !== 'request') throw new LockUsageError(`${call}: only request() can steal`)
-  if (call === 'request') warnOfUnknown(options, OPTION_NAMES)
+  if (steal && call !== 'request') throw mustNotSteal(call)
+  if (call === 'request') warnOfUnknown(options, OPTION_NAMES.request)
   return {
     mode,
     ifAvailable,
@@ -179,6 +196,12 @@ function isController(value: unknown): boolean {
   } catch {
     return false
   }
+}
+
+function mustNotSteal(call: Call): LockUsageError {
+  return new LockUsageError(
+    `${call}: only request() can steal: use request(names, { steal: true }, callback)`,
+  )
 }
 
 function generatorCallback(): LockUsageError {
