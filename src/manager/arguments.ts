@@ -75,7 +75,7 @@ export function toOptions(options: unknown, call: Call, names?: unknown): Option
 function readOptions(options: NonNullable<unknown>, call: Call, names: unknown): Options {
   if (typeof options !== 'object' && typeof options !== 'function') {
     throw webTypeError(
-      `${call}: expected options, not ${show(options)}${listAdvice(options, call, names)}`,
+      `${call}: expected an object with options, not ${show(options)}${listAdvice(options, call, names)}`,
     )
   }
   if (call !== 'request') {
@@ -110,22 +110,30 @@ export function mustBePossible(plan: Plan, options: Options, supports: Supports)
 
 function checkPossible(plan: Plan, options: Options, supports: Supports): void {
   if (!supports.shared && locksIn(plan).some(({ mode }) => mode === 'shared')) {
-    throw notSupported("this backend has no shared locks: ask in mode 'exclusive'")
+    throw notSupported("this backend has no shared locks: ask for them in mode 'exclusive'")
   }
   const { steal, ifAvailable, signal, owner, detached } = options
-  if (steal && !supports.steal) throw notSupported('this backend cannot steal locks')
-  if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
+  if (steal && !supports.steal)
+    throw notSupported('this backend cannot steal locks: leave out steal')
+  if (steal && ifAvailable) throw excluded('steal', 'ifAvailable')
   if (steal && locksIn(plan).some(({ mode }) => mode === 'shared')) {
-    throw notSupported("steal is possible in mode 'exclusive' only")
+    throw notSupported(
+      "steal is possible only in mode 'exclusive': ask for no lock in mode 'shared'",
+    )
   }
-  if (signal && steal) throw notSupported('signal and steal exclude each other')
-  if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
+  if (signal && steal) throw excluded('signal', 'steal')
+  if (signal && ifAvailable) throw excluded('signal', 'ifAvailable')
   if (owner !== undefined && detached) {
     throw new LockUsageError(
-      'owner and detached exclude each other: an owner waits for its requests, and nothing waits for a detached one',
+      'owner and detached exclude each other: an owner waits for its requests, and nothing waits for a ' +
+        'detached one. Use only one of them',
     )
   }
   if (signal && isAborted(signal)) throw reasonOf(signal)
+}
+
+function excluded(one: string, other: string): DOMException {
+  return notSupported(`${one} and ${other} exclude each other: use only one of them`)
 }
 
 /** Returns a callback; throws the error of Web Locks for a value that is not one. */
@@ -190,18 +198,18 @@ function listAdvice(options: unknown, call: Call, names: unknown): string {
   return `: to take several locks at once, write ${call}(${list}${call === 'request' ? ', callback' : ''})`
 }
 
+function mustNotSteal(call: Call): LockUsageError {
+  return new LockUsageError(
+    `${call}: only request() can steal: use request(names, { steal: true }, callback)`,
+  )
+}
+
 function isController(value: unknown): boolean {
   try {
     return value instanceof AbortController
   } catch {
     return false
   }
-}
-
-function mustNotSteal(call: Call): LockUsageError {
-  return new LockUsageError(
-    `${call}: only request() can steal: use request(names, { steal: true }, callback)`,
-  )
 }
 
 function generatorCallback(): LockUsageError {

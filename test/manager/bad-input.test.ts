@@ -168,7 +168,8 @@ describe('bad input', { timeout: 60_000 }, () => {
       code: 'LOCK_USAGE',
       message,
     })
-    const refused = "request: expected options, not 'b': to take several locks at once, write "
+    const refused =
+      "request: expected an object with options, not 'b': to take several locks at once, write "
     await assert.rejects(request('a', 'b', no), expected(`${refused}request(['a', 'b'], callback)`))
     await assert.rejects(
       request(['a', 'x'], 'b', no),
@@ -177,10 +178,13 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(
       acquire('a', 'b'),
       expected(
-        "acquire: expected options, not 'b': to take several locks at once, write acquire(['a', 'b'])",
+        "acquire: expected an object with options, not 'b': to take several locks at once, write acquire(['a', 'b'])",
       ),
     )
-    await assert.rejects(request('a', 5, no), expected('request: expected options, not 5'))
+    await assert.rejects(
+      request('a', 5, no),
+      expected('request: expected an object with options, not 5'),
+    )
   })
 
   it('such as an unknown mode of a lock in a list is refused', async () => {
@@ -498,7 +502,10 @@ describe('bad input', { timeout: 60_000 }, () => {
       })
     }
     assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
-    assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event 'bogus', only deadlock/)
+    assert.throws(
+      () => locks.on('bogus' as 'slow', () => {}),
+      /no event 'bogus': use one of deadlock/,
+    )
   })
 
   it('such as a callback that never settles delays no abort and no steal', async () => {
