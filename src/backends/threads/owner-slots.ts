@@ -47,8 +47,8 @@ export function registerThread(table: Table, label: string | undefined): Owner {
   const next = tryRegisterOwner(table, label, is)
   if (next) return next
   throw new LockUsageError(
-    `all ${table.layout.owners} owner slots of this table are in use: close() it in threads that have finished, ` +
-      `or create it with more owners${left ? `. ${left}` : ''}`,
+    `open: ${inUse(table, ownersIn(table)).text}. Call close() in threads that no longer use the table, or ` +
+      `create it with more owners${left ? `. ${left}` : ''}`,
   )
 }
 
@@ -114,8 +114,8 @@ export function describeLeft(table: Table, owner: Owner): string {
   )
   const more = left.length > MAX_NAMED ? `; and ${left.length - MAX_NAMED} more` : ''
   return (
-    `${each.slice(0, MAX_NAMED).join('; ')}${more}: its owner slots stay in use until the data behind ` +
-    `the locks is repaired. Call recover(${first.locks[0]}), or request the lock in a thread that has opened ` +
-    'the table with onOwnerDied'
+    `${each.slice(0, MAX_NAMED).join('; ')}${more}: the owner slots stay in use until the data behind ` +
+    `the locks is repaired. Call recover(${first.locks[0]}) if it is consistent; if not, request the lock in a ` +
+    'thread that has opened the table with onOwnerDied'
   )
 }

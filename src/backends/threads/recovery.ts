@@ -71,9 +71,10 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
   noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)), hasEnded)
   if (!isLeft(table, Atomics.load(table.words, at))) {
     const holder = ownerIn(Atomics.load(table.words, at))
-    const held = holder === 0 ? '' : `: ${labelOf(table, holder)} holds it`
+    const held = holder === 0 ? '' : `, but held by ${labelOf(table, holder)}`
     throw new LockUsageError(
-      `recover: lock ${lock}${stripesText(table)} is not abandoned${held}`,
+      `recover: lock ${lock}${stripesText(table)} is not abandoned${held}: call recover only for a lock that ` +
+        'an OwnerDiedError names, and once for all locks that the ended thread left',
       caller,
     )
   }

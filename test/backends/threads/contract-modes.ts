@@ -398,6 +398,6 @@ export function describeTimeouts(create: Create): void {
       const options = { timeoutMs: timeoutMs as number }
       assert.throws(() => locks.hold([1], options, assert.fail), /timeoutMs must be a number/)
     }
-    assert.throws(() => locks.hold([1], 5 as never, assert.fail), /options as an object/)
+    assert.throws(() => locks.hold([1], 5 as never, assert.fail), /expected an object with options/)
   })
 }
