@@ -227,10 +227,14 @@ function badTransfer(from: unknown, to: unknown, amount: unknown, count: number)
     if (Number.isInteger(account) && (account as number) >= 0 && (account as number) < count)
       continue
     return new LockUsageError(
-      `there is no account ${String(account)}: accounts are numbered from 0 to ${count - 1}`,
+      `there is no account ${String(account)}: an account must be a whole number from 0 to ${count - 1}`,
     )
   }
-  if (from === to) return new LockUsageError(`a transfer from account ${from} to itself`)
+  if (from === to) {
+    return new LockUsageError(
+      `a transfer from account ${from} to itself: the payee must be another account`,
+    )
+  }
   return new LockUsageError(
     `a transfer must be a whole number of minor units from 0 to ${Number.MAX_SAFE_INTEGER}, ` +
       `not ${String(amount)}`,

@@ -170,7 +170,9 @@ function isStrategy(name: unknown): name is StrategyName {
 function mustHaveOneSource({ generate, orders }: CheckedRun): void {
   if ((generate === undefined) !== (orders === undefined)) return
   const found = generate === undefined ? 'neither' : 'both'
-  throw new LockUsageError(`a run takes either generate or orders, not ${found}`)
+  throw new LockUsageError(
+    `a run needs either generate or orders, but ${found} ${found === 'both' ? 'were' : 'was'} given`,
+  )
 }
 
 function mustBeForTasks(checked: CheckedRun): void {

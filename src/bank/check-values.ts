@@ -13,13 +13,13 @@ export type Options = Readonly<Record<string, unknown>>
 /** Reads all options once; refuses unknown names. */
 export function optionsOf(call: string, options: unknown, known: object): Options {
   if (typeof options !== 'object' || options === null) {
-    throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`)
+    throw new LockUsageError(`${call}: expected an object with options, not ${show(options)}`)
   }
   const given: Options = { ...options }
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(known, name)) continue
     const names = Object.keys(known).join(', ')
-    throw new LockUsageError(`${call} has no option ${show(name)}: its options are ${names}`)
+    throw new LockUsageError(`${call}: there is no option ${show(name)}: use one of ${names}`)
   }
   return given
 }

@@ -46,7 +46,7 @@ export function checkGenerate(generate: unknown): {
 /** Checks the orders. Returns the same arrays, because the outcomes are written there. */
 export function checkOrders(orders: unknown, accounts: number, onTasks: boolean): Orders {
   if (typeof orders !== 'object' || orders === null) {
-    throw refused('orders', 'what allocateOrders gives', orders)
+    throw refused('orders', 'an object that allocateOrders(count) made', orders)
   }
   const { from, to, amounts, outcomes } = orders as Partial<Orders>
   const isTyped =
@@ -55,10 +55,14 @@ export function checkOrders(orders: unknown, accounts: number, onTasks: boolean)
     amounts instanceof Float64Array &&
     outcomes instanceof Uint8Array
   if (!isTyped || new Set([from, to, amounts, outcomes].map(({ length }) => length)).size > 1) {
-    throw refused('orders', 'four arrays of one length, as allocateOrders gives them', orders)
+    throw new LockUsageError(
+      'orders must have four arrays of one length: make them with allocateOrders(count)',
+    )
   }
   if (!onTasks && ![from, to, amounts, outcomes].every(isShared)) {
-    throw refused('orders', 'in shared memory, where allocateOrders puts them', orders)
+    throw new LockUsageError(
+      'orders must be in shared memory, which all threads see: make them with allocateOrders(count)',
+    )
   }
   for (let i = 0; i < from.length; i++) {
     const [payer, payee] = [from[i] as number, to[i] as number]

@@ -1,9 +1,21 @@
 /** Converts money between decimal text, for people, and whole cents, for the bank. */
 
-/** Thrown for a text that is no amount. The message is the end of a sentence: `expected …`. */
+import { visible } from '../explain/index.ts'
+
+/** Thrown for a text that is no amount. */
 export class AmountError extends Error {
   override readonly name = 'AmountError'
+  /** The kind of text that was expected, for messages that show the text themselves. */
+  readonly expected: string
+
+  constructor(expected: string, text: string) {
+    super(`expected ${expected}, not "${visible(String(text).slice(0, MAX_SHOWN))}"`)
+    this.expected = expected
+  }
 }
+
+/** The number of UTF-16 code units of a text that a message shows. */
+const MAX_SHOWN = 40
 
 const PLAIN = /^0*(\d*)(?:\.(\d*))?$/
 const MAX_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
@@ -16,12 +28,16 @@ const MAX_CENTS = BigInt(Number.MAX_SAFE_INTEGER)
  */
 export function parseCents(text: string): number {
   const match = /\d/.test(text) ? PLAIN.exec(text) : null
-  if (!match) throw new AmountError('a plain amount such as 245.20')
+  if (!match) throw new AmountError('a plain amount such as 245.20', text)
   const [, whole = '', fraction = ''] = match
-  if (/[1-9]/.test(fraction.slice(2))) throw new AmountError('an amount with at most two decimals')
+  if (/[1-9]/.test(fraction.slice(2))) {
+    throw new AmountError('an amount with at most two decimals', text)
+  }
   const cents =
     whole.length > 16 ? MAX_CENTS + 1n : BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
-  if (cents > MAX_CENTS) throw new AmountError(`an amount up to ${formatCents(Number(MAX_CENTS))}`)
+  if (cents > MAX_CENTS) {
+    throw new AmountError(`an amount up to ${formatCents(Number(MAX_CENTS))}`, text)
+  }
   return Number(cents)
 }
 

@@ -85,5 +85,7 @@ export const tour: readonly StrategyName[] = ['unlocked', 'global', 'unordered',
  */
 export function strategyNamed(name: StrategyName): Strategy {
   if (Object.hasOwn(STRATEGIES, name)) return STRATEGIES[name]
-  throw new LockUsageError(`there is no strategy ${String(name)}: use ${strategyNames.join(', ')}`)
+  throw new LockUsageError(
+    `there is no strategy '${String(name)}': use one of ${strategyNames.join(', ')}`,
+  )
 }

@@ -107,22 +107,22 @@ export function addRunOptions(command: Command): Command {
 /** Checks `--out`. Returns the path for the balances; `undefined` without the option. */
 export function checkOut({ out }: BankFlags, { files }: Workload): string | undefined {
   if (out === undefined) return undefined
-  if (!files) throw new InputError('--out goes with --accounts-file and --transfers-file')
+  if (!files) throw new InputError('--out needs --accounts-file and --transfers-file')
   return checkOutput(out, [files.accountsFile, files.transfersFile])
 }
 
 /** Refuses more stripes than accounts. */
 export function checkStripes({ strategy, stripes = 0 }: BankFlags, { balances }: Workload): void {
   if (strategy !== 'striped' || stripes <= balances.length) return
-  throw new InputError(`--stripes: expected at most one for each of ${balances.length} accounts`)
+  throw new InputError(
+    `--stripes: expected at most ${balances.length}, one for each account, not ${stripes}`,
+  )
 }
 
 /** Refuses `--no-pause` for tasks, which always wait. */
 export function checkPause({ pause, on }: BankFlags): void {
   if (pause || on === 'threads') return
-  throw new InputError(
-    '--no-pause goes with --on threads: tasks always wait between debit and credit',
-  )
+  throw new InputError('--no-pause needs --on threads: tasks always wait between debit and credit')
 }
 
 /** Makes a parser for a whole number in a range. */

@@ -77,7 +77,9 @@ export function readWorkload(flags: WorkloadFlags): Workload {
   }
   for (const option of ['accounts', 'transfers', 'seed'] as const) {
     if (flags[option] === undefined) continue
-    throw new InputError(`--${option} does not go with --accounts-file and --transfers-file`)
+    throw new InputError(
+      `--${option} cannot be combined with --accounts-file and --transfers-file: leave it out`,
+    )
   }
   const accounts = readAccounts(accountsFile)
   const orders = readOrders(transfersFile, accounts.names)

@@ -27,6 +27,9 @@ export interface OrdersFile {
 /** The maximum total of all accounts, in cents. */
 const MAX_TOTAL = Number.MAX_SAFE_INTEGER
 
+/** The number of UTF-16 code units of a field that a message shows. */
+const MAX_SHOWN = 60
+
 /** Reads `account,balance`. */
 export function readAccounts(file: string): AccountsFile {
   const names: string[] = []
@@ -37,14 +40,18 @@ export function readAccounts(file: string): AccountsFile {
     if (name === '') throw fault(file, line, 'account', 'the name of an account', name)
     const before = lineOf.get(name)
     if (before !== undefined) {
-      throw fault(file, line, 'account', `an account that line ${before} does not have`, name)
+      throw new InputError(
+        `${cell(file, line, 'account')}: expected each account once, but "${brief(name)}" is already on line ${before}`,
+      )
     }
     lineOf.set(name, line)
     const balance = cents(file, line, 'balance', text)
     total += balance
     if (total > MAX_TOTAL) {
-      const most = `opening balances of at most ${formatCents(MAX_TOTAL)} together`
-      throw fault(file, line, 'balance', most, text)
+      throw new InputError(
+        `${cell(file, line, 'balance')}: expected opening balances of at most ${formatCents(MAX_TOTAL)} ` +
+          `together, but "${brief(text)}" exceeds that`,
+      )
     }
     names.push(name)
     balances.push(balance)
@@ -90,7 +97,7 @@ function cents(file: string, line: number, column: string, text: string): number
   try {
     return parseCents(text)
   } catch (error) {
-    if (error instanceof AmountError) throw fault(file, line, column, error.message, text)
+    if (error instanceof AmountError) throw fault(file, line, column, error.expected, text)
     throw error
   }
 }
@@ -114,8 +121,7 @@ function readRows(
     if (record.length !== names.length) {
       const column = names[record.length] ?? names.at(-1)
       throw new InputError(
-        `${visible(file)}, line ${line}, column "${visible(column ?? '')}": expected ` +
-          `${names.length} fields, found ${record.length}`,
+        `${cell(file, line, visible(column ?? ''))}: expected ${names.length} fields, found ${record.length}`,
       )
     }
     visit(
@@ -141,7 +147,8 @@ function indexesOf(
     const index = header.indexOf(column)
     if (index !== header.lastIndexOf(column)) {
       throw new InputError(
-        `${visible(file)}, line ${line}, column "${column}": expected one column of this name`,
+        `${cell(file, line, column)}: expected one column of this name, found ` +
+          `${header.filter((name) => name === column).length}`,
       )
     }
     if (index >= 0) return index
@@ -189,7 +196,16 @@ function fault(
   found: string,
 ): InputError {
   return new InputError(
-    `${visible(file)}, line ${line}, column "${column}": expected ${expected}, ` +
-      `found "${visible(found.slice(0, 60))}"`,
+    `${cell(file, line, column)}: expected ${expected}, found "${brief(found)}"`,
   )
+}
+
+/** The position of a field, at the beginning of a message. */
+function cell(file: string, line: number, column: string): string {
+  return `${visible(file)}, line ${line}, column "${column}"`
+}
+
+/** The beginning of a field's text. */
+function brief(text: string): string {
+  return visible(text.slice(0, MAX_SHOWN))
 }

@@ -26,12 +26,14 @@ import { InputError } from './errors.ts'
 export function checkOutput(file: string, inputs: readonly string[]): string {
   const name = visible(file)
   if (file === '' || /[/\\]$/.test(file)) {
-    throw new InputError(`--out ${name}: expected the name of a file`)
+    throw new InputError(`--out: expected the name of a file, found "${name}"`)
   }
   const present = statOf(file, name)
   if (present?.isDirectory())
-    throw new InputError(`--out ${name}: expected a file, this is a folder`)
-  if (present && !present.isFile()) throw new InputError(`--out ${name}: expected an ordinary file`)
+    throw new InputError(`--out ${name}: expected a file, but this is a folder`)
+  if (present && !present.isFile()) {
+    throw new InputError(`--out ${name}: expected an ordinary file, not a device, pipe or socket`)
+  }
   for (const input of inputs) {
     const other = statOf(input, name)
     if (present && other && present.dev === other.dev && present.ino === other.ino) {
@@ -41,7 +43,9 @@ export function checkOutput(file: string, inputs: readonly string[]): string {
   const target = present ? realpathSync(file) : file
   const folder = dirname(target)
   if (!statOf(folder, name)?.isDirectory()) {
-    throw new InputError(`--out ${name}: there is no folder ${visible(folder)}`)
+    throw new InputError(
+      `--out ${name}: there is no folder ${visible(folder)}: make it first, or use another`,
+    )
   }
   return target
 }
@@ -52,7 +56,9 @@ function statOf(file: string, name: string): Stats | undefined {
     return statSync(file, { throwIfNoEntry: false })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new InputError(`--out ${name}: expected a path that can be followed (${code})`)
+    throw new InputError(
+      `--out ${name}: expected a path that can be followed, but the system says ${code}`,
+    )
   }
 }
 
@@ -82,7 +88,9 @@ export function writeBalances(
   } catch (error) {
     remove(temporary)
     const { code } = error as NodeJS.ErrnoException
-    throw new InputError(`--out ${visible(file)}: nothing was written, the system says ${code}`)
+    throw new InputError(
+      `--out ${visible(file)}: nothing was written, because the system says ${code}: use another file or folder`,
+    )
   }
 }
 

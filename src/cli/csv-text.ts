@@ -59,11 +59,14 @@ export function lineCounter(bytes: Buffer): (offset: number) => number {
 function readBytes(file: string): Buffer {
   const stats = attempt(file, () => statSync(file))
   // A terminal or a device has no end.
-  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw unreadable(file, 'a device')
+  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw notCsv(file, 'this is a device')
   // A pipe has no size before it is read.
   const bytes = stats.size > MAX_FILE_BYTES ? undefined : attempt(file, () => readFileSync(file))
   if (bytes === undefined || bytes.length > MAX_FILE_BYTES) {
-    throw new InputError(`${visible(file)}: expected at most ${MAX_FILE_BYTES >> 20} MiB`)
+    const size = Math.ceil((bytes?.length ?? stats.size) / 2 ** 20)
+    throw new InputError(
+      `${visible(file)}: expected at most ${MAX_FILE_BYTES >> 20} MiB, found ${size} MiB`,
+    )
   }
   return bytes
 }
@@ -84,5 +87,9 @@ function unreadable(file: string, code: string | undefined): InputError {
       : code === 'EISDIR'
         ? 'this is a folder'
         : `it cannot be read (${code})`
+  return notCsv(file, reason)
+}
+
+function notCsv(file: string, reason: string): InputError {
   return new InputError(`${visible(file)}: expected a CSV file, but ${reason}`)
 }

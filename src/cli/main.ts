@@ -13,7 +13,9 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return
     if (stream === process.stdout) {
-      process.stderr.write(`lockwise: the output could not be written: ${error.code}\n`)
+      process.stderr.write(
+        `lockwise: the output could not be written, because the system says ${error.code}: write it elsewhere\n`,
+      )
     }
     process.exit(EXIT.badInput)
   })
@@ -56,8 +58,14 @@ function report(error: unknown): number {
         .replace(/^error: /, '')
         .replaceAll('\n', ' '),
     )
-    process.stderr.write(`lockwise: ${message}\n`)
+    process.stderr.write(`lockwise: ${message}${helpFor(message)}\n`)
     return EXIT.badInput
   }
   throw error
+}
+
+/** Where to look for an unknown word, if commander does not suggest another. */
+function helpFor(message: string): string {
+  const [, what] = /^unknown (command|option) '[^']*'$/.exec(message) ?? []
+  return what === undefined ? '' : `: --help lists the ${what}s`
 }

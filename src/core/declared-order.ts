@@ -23,16 +23,19 @@ export class DeclaredOrder {
       throw new LockUsageError(`a declared order must be an array of classes, not ${show(given)}`)
     }
     const classes = [...given]
-    if (classes.length === 0) throw new LockUsageError('a declared order needs at least one class')
+    if (classes.length === 0)
+      throw new LockUsageError('a declared order is empty: it needs at least one class')
     const ranks = new Map<string, number>()
     for (const [rank, cls] of classes.entries()) {
       if (typeof cls !== 'string' || cls.includes(':')) {
         throw new LockUsageError(
-          `a class of a declared order is the part of a name before its ':', not ${show(cls)}`,
+          `a class of a declared order must be the part of a name before its ':', not ${show(cls)}`,
         )
       }
       if (ranks.has(cls)) {
-        throw new LockUsageError(`${show(cls)} occurs twice in the declared order`)
+        throw new LockUsageError(
+          `${show(cls)} occurs twice in the declared order: name each class once`,
+        )
       }
       ranks.set(cls, rank)
     }
@@ -56,7 +59,8 @@ export class DeclaredOrder {
     const rank = this.#ranks.get(classOf(name))
     if (rank !== undefined) return rank
     throw new LockUsageError(
-      `the class of ${quoted(name)} is not in the declared order (${this.text})`,
+      `the class of ${quoted(name)} is not in the declared order (${this.text}): add it there, or use a manager ` +
+        'without that order',
     )
   }
 

@@ -5,12 +5,13 @@ import { nearest } from './nearest.ts'
 
 /** The option names that a call accepts. */
 export class OptionNames {
-  readonly #names: readonly string[]
+  readonly #offered: readonly string[]
   /** The same names, for fast lookup. */
   readonly #known: Readonly<Record<string, true>>
 
-  constructor(names: readonly string[]) {
-    this.#names = names
+  /** `offered`: the names that messages suggest, if the call does not take all that it knows. */
+  constructor(names: readonly string[], offered: readonly string[] = names) {
+    this.#offered = offered
     this.#known = Object.assign(
       Object.create(null),
       Object.fromEntries(names.map((name) => [name, true])),
@@ -32,8 +33,9 @@ export class OptionNames {
 
   /** "there is no option 'timeout': did you mean 'timeoutMs'?" */
   textFor(unknown: string): string {
-    const meant = nearest(unknown, this.#names)
-    const hint = meant === undefined ? `only ${this.#names.join(', ')}` : `did you mean '${meant}'?`
+    const meant = nearest(unknown, this.#offered)
+    const hint =
+      meant === undefined ? `use one of ${this.#offered.join(', ')}` : `did you mean '${meant}'?`
     return `there is no option '${unknown.slice(0, SHOWN_LENGTH)}': ${hint}`
   }
 

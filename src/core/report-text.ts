@@ -10,7 +10,13 @@ import { longWaitText } from './text/long-wait.ts'
 import { possibleDeadlockText } from './text/possible-deadlock.ts'
 import { leakedText, slowText } from './text/slow.ts'
 
-export { reentryAdvice, upgradeAdvice, upgradesIn } from './text/advice.ts'
+export {
+  OWNERS_ADVICE,
+  reenteredIn,
+  reentryAdvice,
+  upgradeAdvice,
+  upgradesIn,
+} from './text/advice.ts'
 export { deadlockText, type TextOptions } from './text/deadlock.ts'
 export { deadlockMessage } from './text/deadlock-message.ts'
 export { blockedLabel, blockersText, heldHow, keepAllHint, siteText } from './text/holders.ts'

@@ -109,6 +109,11 @@ export interface DeadlockMember {
   readonly awaitChain?: string
   /** Whether it is proved that the holder that blocks the previous member waits for this member. */
   readonly isProved: boolean
+  /**
+   * Whether the request that waits has the same `owner` as the holder for which the previous member waits:
+   * both count as one task. Absent if not known: threads have no such owners.
+   */
+  readonly sharesOwner?: boolean
 }
 
 /** A real deadlock: a cycle in the wait-for graph. */

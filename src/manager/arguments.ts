@@ -13,7 +13,7 @@ import type { LockMode } from '../core/modes.ts'
 import { OptionNames } from '../core/option-names.ts'
 import { locksIn, type Plan } from '../core/plan.ts'
 import type { Lock } from './lock.ts'
-import type { RequestOptions } from './options.ts'
+import type { RequestOptions, TryAcquireOptions } from './options.ts'
 import { isAborted, isSignal, reasonOf } from './signals.ts'
 import { warnOfUnknown } from './unknown-options.ts'
 import { type Call, toText } from './wanted.ts'
@@ -45,7 +45,24 @@ export const DEFAULTS: Options = {
   owner: undefined,
 }
 
-const OPTION_NAMES = new OptionNames(Object.keys(DEFAULTS))
+const NAMES = Object.keys(DEFAULTS) as (keyof Options)[]
+const TRY_NAMES: readonly (keyof TryAcquireOptions)[] = [
+  'mode',
+  'warnAfterMs',
+  'label',
+  'detached',
+  'owner',
+]
+
+/** The option names of each call. All know all names, but offer only those that they take. */
+const OPTION_NAMES: Readonly<Record<Call, OptionNames>> = {
+  request: new OptionNames(NAMES),
+  acquire: new OptionNames(
+    NAMES,
+    NAMES.filter((name) => name !== 'steal'),
+  ),
+  tryAcquire: new OptionNames(NAMES, TRY_NAMES),
+}
 
 /** The function that the caller wants to run with the lock. */
 export type Callback = (lock: Lock | null, scope: unknown) => unknown
@@ -58,12 +75,12 @@ export function toOptions(options: unknown, call: Call, names?: unknown): Option
 function readOptions(options: NonNullable<unknown>, call: Call, names: unknown): Options {
   if (typeof options !== 'object' && typeof options !== 'function') {
     throw webTypeError(
-      `${call}: expected options, not ${show(options)}${listAdvice(options, call, names)}`,
+      `${call}: expected an object with options, not ${show(options)}${listAdvice(options, call, names)}`,
     )
   }
   if (call !== 'request') {
     mustBeNoCallback(options, call)
-    OPTION_NAMES.mustKnow(options, call)
+    OPTION_NAMES[call].mustKnow(options, call)
   }
   // Web IDL reads a dictionary's members once each, in the order of their names.
   const given = options as RequestOptions
@@ -71,8 +88,8 @@ function readOptions(options: NonNullable<unknown>, call: Call, names: unknown):
   const mode = toMode(given.mode)
   const signal = toSignal(given.signal)
   const steal = Boolean(given.steal)
-  if (steal && call !== 'request') throw new LockUsageError(`${call}: only request() can steal`)
-  if (call === 'request') warnOfUnknown(options, OPTION_NAMES)
+  if (steal && call !== 'request') throw mustNotSteal(call)
+  if (call === 'request') warnOfUnknown(options, OPTION_NAMES.request)
   return {
     mode,
     ifAvailable,
@@ -93,22 +110,30 @@ export function mustBePossible(plan: Plan, options: Options, supports: Supports)
 
 function checkPossible(plan: Plan, options: Options, supports: Supports): void {
   if (!supports.shared && locksIn(plan).some(({ mode }) => mode === 'shared')) {
-    throw notSupported("this backend has no shared locks: ask in mode 'exclusive'")
+    throw notSupported("this backend has no shared locks: ask for them in mode 'exclusive'")
   }
   const { steal, ifAvailable, signal, owner, detached } = options
-  if (steal && !supports.steal) throw notSupported('this backend cannot steal locks')
-  if (steal && ifAvailable) throw notSupported('steal and ifAvailable exclude each other')
+  if (steal && !supports.steal)
+    throw notSupported('this backend cannot steal locks: leave out steal')
+  if (steal && ifAvailable) throw excluded('steal', 'ifAvailable')
   if (steal && locksIn(plan).some(({ mode }) => mode === 'shared')) {
-    throw notSupported("steal is possible in mode 'exclusive' only")
+    throw notSupported(
+      "steal is possible only in mode 'exclusive': ask for no lock in mode 'shared'",
+    )
   }
-  if (signal && steal) throw notSupported('signal and steal exclude each other')
-  if (signal && ifAvailable) throw notSupported('signal and ifAvailable exclude each other')
+  if (signal && steal) throw excluded('signal', 'steal')
+  if (signal && ifAvailable) throw excluded('signal', 'ifAvailable')
   if (owner !== undefined && detached) {
     throw new LockUsageError(
-      'owner and detached exclude each other: an owner waits for its requests, and nothing waits for a detached one',
+      'owner and detached exclude each other: an owner waits for its requests, and nothing waits for a ' +
+        'detached one. Use only one of them',
     )
   }
   if (signal && isAborted(signal)) throw reasonOf(signal)
+}
+
+function excluded(one: string, other: string): DOMException {
+  return notSupported(`${one} and ${other} exclude each other: use only one of them`)
 }
 
 /** Returns a callback; throws the error of Web Locks for a value that is not one. */
@@ -171,6 +196,12 @@ function listAdvice(options: unknown, call: Call, names: unknown): string {
   const first = typeof names === 'string' ? show(names) : '…'
   const list = `[${first}, ${show(options)}]`
   return `: to take several locks at once, write ${call}(${list}${call === 'request' ? ', callback' : ''})`
+}
+
+function mustNotSteal(call: Call): LockUsageError {
+  return new LockUsageError(
+    `${call}: only request() can steal: use request(names, { steal: true }, callback)`,
+  )
 }
 
 function isController(value: unknown): boolean {

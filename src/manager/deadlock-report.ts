@@ -5,6 +5,7 @@ import type { CallSites } from './call-sites.ts'
 import { now } from './clock.ts'
 import { type Cycle, isProved, nextOf, victimOf } from './cycle.ts'
 import { isEndProved } from './proof.ts'
+import type { Request } from './request.ts'
 import { describeHolder } from './root-holders.ts'
 import { locksOf, type WaitGraph } from './wait-graph.ts'
 
@@ -46,6 +47,7 @@ export function reportOf(
       ...(waitsAt !== '' && { waitsAt }),
       ...(awaitChain !== '' && { awaitChain }),
       isProved: isEndProved(before.blocker, waiting),
+      sharesOwner: sharesOwner(before.blocker, waiting),
     }
   })
   return {
@@ -58,4 +60,9 @@ export function reportOf(
     victim: victim.id,
     cycle: members,
   }
+}
+
+function sharesOwner(holder: Request, waiting: Request): boolean {
+  const { owner } = waiting.options
+  return owner !== undefined && owner === holder.options.owner
 }

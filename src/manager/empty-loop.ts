@@ -131,5 +131,6 @@ function textOf(lines: readonly string[], count: number): string {
   return [
     `The event loop has run empty while ${wait} for locks: nothing will ever grant ${them}.`,
     ...lines.map((line) => `  ${line}`),
+    'What to do: release the guards that hold these locks, and let the callbacks that hold them end.',
   ].join('\n')
 }

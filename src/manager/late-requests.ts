@@ -74,7 +74,8 @@ function warnOfLeaving(request: Request, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error)
   emitWarning(
     visible(
-      `${labelText(request.label)}: the backend has failed to release ${names}: ${reason}. They may stay held.`,
+      `${labelText(request.label)}: the backend has failed to release ${names}: ${reason}. They may stay ` +
+        "held: look at the backend's store, and release them there.",
     ),
   )
 }

@@ -140,12 +140,15 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   ): () => void {
     if (!KINDS.includes(kind)) {
       throw new LockUsageError(
-        `on: there is no event ${show(kind)}, only ${KINDS.join(', ')}`,
+        `on: there is no event ${show(kind)}: use one of ${KINDS.join(', ')}`,
         this.on,
       )
     }
     if (typeof listener !== 'function') {
-      throw new LockUsageError(`on: expected a function to call with the reports`, this.on)
+      throw new LockUsageError(
+        `on: expected a function to call with the reports, not ${show(listener)}: write on('${kind}', listener)`,
+        this.on,
+      )
     }
     return this.#reports.listeners.add(kind, listener)
   }

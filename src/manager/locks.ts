@@ -35,7 +35,8 @@ function sharedLocks(): LockManager {
     emitWarning(
       visible(
         `globalThis[${String(key)}] is not a lock manager that this copy of lockwise can use: this copy has ` +
-          'its own locks and does not share those of another installed copy',
+          'its own locks and does not share those of another installed copy. Install one version only, and ' +
+          'set that property nowhere else',
       ),
     )
   }

@@ -82,7 +82,7 @@ export function toRequesterOptions(
   defaultBackend: () => Backend<Request>,
 ): CheckedOptions {
   if (typeof options !== 'object' || options === null) {
-    throw new LockUsageError(`LockManager: expected options, not ${show(options)}`)
+    throw new LockUsageError(`LockManager: expected an object with options, not ${show(options)}`)
   }
   OPTION_NAMES.mustKnow(options, 'LockManager')
   const { trackOrder = true, callSites = 'sampled', deadlockVictims = 'proved' } = options
@@ -117,5 +117,7 @@ function toBackend(backend: Backend): Backend<Request> {
   if (typeof backend === 'object' && backend !== null && 'acquire' in backend) {
     return backend as unknown as Backend<Request>
   }
-  throw new LockUsageError(`backend must be a backend of this library, not ${show(backend)}`)
+  throw new LockUsageError(
+    `backend must be an object that a backend of this library has made, not ${show(backend)}`,
+  )
 }

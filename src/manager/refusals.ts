@@ -19,6 +19,8 @@ import {
   blockersText,
   heldHow,
   keepAllHint,
+  OWNERS_ADVICE,
+  reenteredIn,
   reentryAdvice,
   upgradeAdvice,
   upgradesIn,
@@ -37,7 +39,7 @@ export function notAvailable(
 ): LockNotAvailableError {
   return new LockNotAvailableError(
     `acquire with ifAvailable: ${shown(request.plan)} could not be granted at once: ` +
-      blockersText(holders, request),
+      `${blockersText(holders, request)}. Try again later, or leave out ifAvailable to wait`,
     caller,
   )
 }
@@ -50,20 +52,28 @@ export function timedOut(
   callSites: CallSites,
   caller: Caller | undefined,
 ): LockTimeoutError {
-  const upgrades = upgradesIn(holders)
-  const advice = upgrades.length > 0 ? `. What to change: ${upgradeAdvice(upgrades)}` : ''
   const label = blockedLabel(request, holders)
   // A request without a label of its own is named only if a holder has the label that it inherits.
   const isNamed = request.options.label !== undefined || label !== labelText(request.label)
   const blockers = holders.length > 0 ? `: ${blockersText(holders, request)}` : ''
   const error = new LockTimeoutError(
     `${shown(request.plan)} could not be granted${isNamed ? ` to ${label}` : ''} within ${timeoutMs} ms` +
-      `${blockers}${advice}${keepAllHint(holders)}`,
+      `${blockers}. ${timeoutAdvice(holders)}${keepAllHint(holders)}`,
     caller,
   )
   const calls = callSites.of(request)
   if (calls !== '') error.stack = stackBeginningAt(error, calls)
   return error
+}
+
+/** Advice after a timeout: on a wait for the own task, or for another one. */
+function timeoutAdvice(holders: readonly RootHolder[]): string {
+  const upgrades = upgradesIn(holders)
+  if (upgrades.length > 0) return `What to change: ${upgradeAdvice(upgrades)}`
+  const reentered = reenteredIn(holders)
+  return reentered === undefined
+    ? 'Try again, set a longer timeoutMs, or let the holder release sooner'
+    : `What to change: ${reentryAdvice(reentered, { isSuspected: true })}`
 }
 
 /**
@@ -77,30 +87,32 @@ export function endOf(request: Request, timeoutMs: number): number {
   return due - at === 1 ? due : at
 }
 
-/**
- * The error for a request that violates the declared order. `detachable`: whether the caller could use
- * `detached: true`, for work that is not part of the callback.
- */
+/** The error for a request that violates the declared order. `owner`: the owner of the request, if any. */
 export function againstOrder(
   order: DeclaredOrder,
   wanted: string,
   held: HeldLock,
   callSites: CallSites,
-  detachable: boolean,
+  owner: object | undefined,
   caller: Caller,
 ): LockOrderError {
   const holder = describeHolder(held, held.by, callSites, now())
+  const sharesOwner = owner !== undefined && owner === held.by.options.owner
   const violation =
     `${quoted(wanted)} was requested while ${quoted(held.name)} is held by ${labelText(holder.label)} ` +
     `(${heldHow(holder)})`
   if (wanted === held.name) {
-    const advice = holder.mode === 'shared' ? upgradeAdvice([wanted]) : reentryAdvice(wanted)
+    const advice =
+      holder.mode === 'shared' ? upgradeAdvice([wanted]) : reentryAdvice(wanted, { sharesOwner })
     return new LockOrderError(`${violation}: ${advice}`, caller)
   }
   const cure = classOf(wanted) === classOf(held.name) ? '' : `, or take ${quoted(wanted)} first`
-  const other = detachable
-    ? '; or, if the request is not part of what that holder does, make it with detached: true'
-    : ''
+  // An owner waits for its requests: none can be detached.
+  const other = sharesOwner
+    ? `; ${OWNERS_ADVICE}`
+    : owner === undefined
+      ? '; or, if the request is not part of what that holder does, make it with detached: true'
+      : ''
   return new LockOrderError(
     `${violation}, against the declared order (${order.text}): take both in one request${cure}${other}`,
     caller,
@@ -131,13 +143,13 @@ export function stolen(
   } else if (thief.callSite !== undefined) by += ` (${thief.callSite})`
   const error = new DOMException(
     visible(
-      `request: ${by} has stolen ${taken} from ${victim.label}${taken === locks ? '' : `, which has lost ${locks}`}`,
+      `request: ${by} has stolen ${taken} from ${victim.label}${taken === locks ? '' : `, which has lost ${locks}`}. ` +
+        stopAdvice(victim),
     ),
     'AbortError',
   )
   const lost = new LockLostError(
-    `${victim.label}${callSite(victimAt)} has lost ${locks}, stolen by ${by}: its code continues ` +
-      'without the lock, unless it stops when lock.signal aborts',
+    `${victim.label}${callSite(victimAt)} has lost ${locks}, stolen by ${by}. ${stopAdvice(victim)}`,
     caller,
   )
   // Not set by the constructor's options: browsers take them for a name.
@@ -157,12 +169,17 @@ export function stolen(
 export function goneFrom(request: Request, cause: Error, callSites: CallSites): LockLostError {
   const calls = callSites.of(request)
   const error = new LockLostError(
-    `${request.label}${callSite(calls)} has lost ${shown(request.plan)}: ${cause.message}; its code continues ` +
-      'without the lock, unless it stops when lock.signal aborts',
+    `${request.label}${callSite(calls)} has lost ${shown(request.plan)}: ${cause.message}. ${stopAdvice(request)}`,
   )
   error.cause = cause
   if (calls !== '') error.stack = stackBeginningAt(error, calls)
   return error
+}
+
+/** Advice for code that goes on after its locks were lost. */
+function stopAdvice({ isGuard }: Request): string {
+  const [code, signal] = isGuard ? ['the code of the guard', 'guard'] : ['its callback', 'lock']
+  return `The locks no longer protect ${code}: let it stop when ${signal}.signal aborts`
 }
 
 function shown(plan: Plan): string {

@@ -7,6 +7,7 @@
 import type { Backend } from '../backends/backend.ts'
 import type { DeclaredOrder } from '../core/declared-order.ts'
 import { type Caller, LockUsageError } from '../core/errors.ts'
+import { labelText, quoted } from '../core/format.ts'
 import { namesIn, type Plan } from '../core/plan.ts'
 import type { LockManagerSnapshot } from '../core/snapshot.ts'
 import {
@@ -159,7 +160,7 @@ export class Requester implements ScopeCalls {
       if (newest === undefined) continue
       const does = newest.state === 'waiting' ? 'waits for' : 'holds'
       throw new LockUsageError(
-        `close: ${newest.label} still ${does} '${name}'; release all locks first`,
+        `close: ${labelText(newest.label)} still ${does} ${quoted(name)}; release all locks first`,
         caller,
       )
     }
@@ -206,8 +207,8 @@ export class Requester implements ScopeCalls {
     const [lowest = 0] = ranks
     for (const held of locksOf(holder)) {
       if (lowest > order.rankOf(held.name)) continue
-      const detachable = options.owner === undefined
-      throw againstOrder(order, wanted[0] ?? '', held, this.#options.callSites, detachable, caller)
+      const { callSites } = this.#options
+      throw againstOrder(order, wanted[0] ?? '', held, callSites, options.owner, caller)
     }
   }
 }

@@ -85,7 +85,7 @@ export function toPlan(
 }
 
 function toNode(name: string, mode: LockMode, maker: NodeMaker): PlanNode {
-  if (name.charCodeAt(0) === 45) throw reservedName()
+  if (name.charCodeAt(0) === 45) throw reservedName(name)
   if (name.length > MAX_NAME_LENGTH) throw tooLong(name)
   return maker.node(name, mode)
 }
@@ -106,7 +106,7 @@ function toWanted(value: unknown): WantedLock<string> | undefined {
 /** Converts a value to a string as Web IDL does. */
 export function toText(value: unknown, what: 'name' | 'mode'): string {
   if (typeof value === 'symbol') {
-    throw webTypeError(`a ${what} cannot be a symbol: ${show(value)}`)
+    throw webTypeError(`a ${what} must be a string, not ${show(value)}`)
   }
   return `${value}`
 }
@@ -143,7 +143,7 @@ function iterableAdvice(names: object): string {
 function wrongCount(count: number): LockUsageError {
   return new LockUsageError(
     count === 0
-      ? 'the list of names is empty'
+      ? 'the list of names is empty: name at least one lock'
       : `one request can take at most ${MAX_NAMES} locks, not ${count}: ` +
           'use one lock for many things instead',
   )
@@ -169,6 +169,6 @@ function tooLong(name: string): LockUsageError {
   )
 }
 
-function reservedName(): DOMException {
-  return notSupported("names that begin with '-' are reserved")
+function reservedName(name: string): DOMException {
+  return notSupported(`names that begin with '-' are reserved: use another name than ${show(name)}`)
 }

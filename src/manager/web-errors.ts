@@ -9,5 +9,5 @@ export function webTypeError(message: string): TypeError {
 
 /** The exception of Web Locks for a request that is not supported. */
 export function notSupported(message: string): DOMException {
-  return new DOMException(message, 'NotSupportedError')
+  return new DOMException(visible(message), 'NotSupportedError')
 }

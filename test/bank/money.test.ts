@@ -44,6 +44,14 @@ describe('parsing amounts', () => {
       assert.throws(() => parseCents(text), AmountError))
   }
 
+  it('shows the expected and the given text in its error', () => {
+    assert.throws(() => parseCents('1e5\n'), {
+      message: 'expected a plain amount such as 245.20, not "1e5\\u000a"',
+      expected: 'a plain amount such as 245.20',
+    })
+    assert.throws(() => parseCents(undefined as never), AmountError)
+  })
+
   it('reads formatted amounts back', () => {
     fc.assert(fc.property(fc.maxSafeNat(), (cents) => parseCents(formatCents(cents)) === cents))
     assert.equal(formatCents(-5), '-0.05')

@@ -69,7 +69,10 @@ it('a deadlock error lists holders and locks, and carries the report', () => {
   const error = new DeadlockError(report)
   assert.equal(error.code, 'LOCK_DEADLOCK')
   assert.equal(error.report, report)
-  assert.match(error.message, /b holds 4, waits for 3; a holds 3, waits for 4/)
+  assert.match(
+    error.message,
+    /b holds lock 4 and waits for lock 3; a holds lock 3 and waits for lock 4/,
+  )
 })
 
 it('a deadlock error of one member advises what to change, and names the holder of the lock', () => {
@@ -80,13 +83,17 @@ it('a deadlock error of one member advises what to change, and names the holder 
     waitsFor: wanted('a'),
   }
   assert.match(
-    new DeadlockError({ ...report, cycle: [own] }).message,
-    /b asks for lock a, which it holds itself, and would wait forever\. What to change: locks are not re-entrant; do not ask for 'a' again while holding it$/,
+    new DeadlockError({ ...report, between: 'tasks', cycle: [own] }).message,
+    /b asks for 'a', which it holds itself, and would wait forever\. What to change: locks are not re-entrant; do not ask for 'a' again while holding it$/,
+  )
+  assert.match(
+    new DeadlockError({ ...report, between: 'threads', cycle: [own] }).message,
+    /b asks for 'a', which another holding of its thread holds, and would wait forever/,
   )
   const unsure = { ...own, isProved: false, holds: [holder('a', 'outer', { heldMs: 5 })] }
   assert.match(
     new DeadlockError({ ...report, confidence: 'suspected', cycle: [unsure] }).message,
-    /b asks for lock a, which its enclosing request holds \(outer, exclusively for 5 ms\)/,
+    /b asks for 'a', which its enclosing request holds \(outer, exclusively for 5 ms\)/,
   )
 })
 

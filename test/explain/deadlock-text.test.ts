@@ -53,7 +53,7 @@ it('a deadlock text shows locks with names of their own in no call', () => {
   const named = relabelLocks(crossed, (lock) => `account ${lock}`)
   assert.match(
     deadlockText(named),
-    /take account 3 and account 4 in one request, hold or holdPair, which/,
+    /take 'account 3' and 'account 4' in one request, hold or holdPair, which/,
   )
 })
 
@@ -76,7 +76,7 @@ it('a deadlock text names the request that took a lock where its label differs f
     },
   ]
   const text = deadlockText({ ...crossed, between: 'tasks', cycle })
-  assert.match(text, /has waited for 12\.3 ms for auth \(held by SIGN-IN\)/)
+  assert.match(text, /has waited for 12\.3 ms for 'auth' \(held by SIGN-IN\)/)
   assert.match(
     text,
     /SIGN-IN \(holds 'auth' exclusively for 1500 ms, requested at main \(bank\.js:3:4\)\)/,
@@ -105,7 +105,7 @@ it('a deadlock text says in which request a suspected member was started', () =>
   assert.match(text, /^Suspected deadlock: a task may wait for a lock that it holds itself/)
   assert.match(
     text,
-    /bg +was started inside outer, which holds a, and has waited for 12\.3 ms for a \(held by outer\)/,
+    /bg +was started inside outer, which holds 'a', and has waited for 12\.3 ms for 'a' \(held by outer\)/,
   )
   assert.doesNotMatch(text, /bg +holds|do not ask/)
   assert.match(
@@ -119,7 +119,7 @@ it('a deadlock text says in which request a suspected member was started', () =>
   const inherited = textOf({ ...bg, waiter: waiter('outer'), holds: [own] })
   assert.match(
     inherited,
-    /outer +holds a; a request that was made inside it has waited for 12\.3 ms for a/,
+    /outer +holds 'a'; a request that was made inside it has waited for 12\.3 ms for 'a'/,
   )
 })
 

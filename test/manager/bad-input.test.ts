@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
-import { Guard, LockManager, LockUsageError } from '../../src/index.ts'
+import { type AcquireOptions, Guard, LockManager, LockUsageError } from '../../src/index.ts'
 import { holder, no, pause, settle, state } from './tools.ts'
 
 const locks = new LockManager()
@@ -82,9 +82,8 @@ describe('bad input', { timeout: 60_000 }, () => {
     }
     await refuses(['a', no], /cquire: takes no callback .* did you mean request\(\)\?/)
     await refuses(['a', {}, no], /did you mean request\(\)\?/)
-    await refuses(['a', { timeout: 5 }], /there is no option 'timeout': did you mean 'timeoutMs'\?/)
-    await refuses(['a', { ifAvailble: true }], /did you mean 'ifAvailable'\?/)
-    await refuses(['a', { bogus: true }], /no option 'bogus': only mode, ifAvailable, .*, owner$/)
+    await refuses(['a', { labels: 5 }], /there is no option 'labels': did you mean 'label'\?/)
+    await refuses(['a', { bogus: true }], /no option 'bogus': use one of mode, .*, owner$/)
     await refuses(['a', { steal: true }], /only request\(\) can steal/)
     for (const [names, shown] of [
       [7, '7'],
@@ -97,6 +96,37 @@ describe('bad input', { timeout: 60_000 }, () => {
     ] as const) {
       await refuses([names], new RegExp(`expected a name, .* or an array of them, not ${shown}`))
     }
+  })
+
+  it('such as an unknown option is answered with options that the call takes', async () => {
+    const textFor = async (call: 'acquire' | 'tryAcquire', options: object): Promise<string> => {
+      try {
+        await locks[call]('a', options as AcquireOptions)
+      } catch (error) {
+        return (error as Error).message
+      }
+      return 'not refused'
+    }
+    for (const [unknown, known] of [
+      ['timout', 'timeoutMs'],
+      ['ifAvailble', 'ifAvailable'],
+      ['singal', 'signal'],
+    ] as const) {
+      const options = { [unknown]: undefined }
+      assert.equal(
+        await textFor('acquire', options),
+        `acquire: there is no option '${unknown}': did you mean '${known}'?`,
+      )
+      assert.equal(
+        await textFor('tryAcquire', options),
+        `tryAcquire: there is no option '${unknown}': use one of mode, warnAfterMs, label, detached, owner`,
+      )
+    }
+    assert.equal(
+      await textFor('acquire', { stael: true }),
+      "acquire: there is no option 'stael': use one of mode, ifAvailable, signal, timeoutMs, warnAfterMs, label, " +
+        'detached, owner',
+    )
   })
 
   it('such as a set, or another iterable, as names gets advice to spread it', async () => {
@@ -138,7 +168,8 @@ describe('bad input', { timeout: 60_000 }, () => {
       code: 'LOCK_USAGE',
       message,
     })
-    const refused = "request: expected options, not 'b': to take several locks at once, write "
+    const refused =
+      "request: expected an object with options, not 'b': to take several locks at once, write "
     await assert.rejects(request('a', 'b', no), expected(`${refused}request(['a', 'b'], callback)`))
     await assert.rejects(
       request(['a', 'x'], 'b', no),
@@ -147,10 +178,13 @@ describe('bad input', { timeout: 60_000 }, () => {
     await assert.rejects(
       acquire('a', 'b'),
       expected(
-        "acquire: expected options, not 'b': to take several locks at once, write acquire(['a', 'b'])",
+        "acquire: expected an object with options, not 'b': to take several locks at once, write acquire(['a', 'b'])",
       ),
     )
-    await assert.rejects(request('a', 5, no), expected('request: expected options, not 5'))
+    await assert.rejects(
+      request('a', 5, no),
+      expected('request: expected an object with options, not 5'),
+    )
   })
 
   it('such as an unknown mode of a lock in a list is refused', async () => {
@@ -468,7 +502,10 @@ describe('bad input', { timeout: 60_000 }, () => {
       })
     }
     assert.throws(() => locks.on('slow', 3 as never), LockUsageError)
-    assert.throws(() => locks.on('bogus' as 'slow', () => {}), /no event 'bogus', only deadlock/)
+    assert.throws(
+      () => locks.on('bogus' as 'slow', () => {}),
+      /no event 'bogus': use one of deadlock/,
+    )
   })
 
   it('such as a callback that never settles delays no abort and no steal', async () => {

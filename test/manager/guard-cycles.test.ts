@@ -98,7 +98,7 @@ describe('guards without an owner', { timeout: 20_000 }, () => {
     )
     assert.match(
       text,
-      /What to write instead: one acquire\(\['a', 'b'\]\).*acquire\(names, \{ owner \}\)/,
+      /What to change: take the locks in one acquire\(\['a', 'b'\]\).*acquire\(names, \{ owner \}\)/,
     )
   })
 

@@ -103,7 +103,7 @@ describe('a declared order', { timeout: 60_000 }, () => {
       [[Object.create(null)], /before its ':', not an object$/],
       [[throwing], /before its ':', not an object$/],
       [[`${long}:`], /before its ':', not 'x{40}…'$/],
-      [[long, long], /^'x{40}…' occurs twice in the declared order$/],
+      [[long, long], /^'x{40}…' occurs twice in the declared order: name each class once$/],
     ]
     for (const [order, message] of cases) {
       assert.throws(

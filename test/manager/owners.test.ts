@@ -54,6 +54,26 @@ describe('an owner', { timeout: 30_000 }, () => {
     await locks.request('a', () => {})
   })
 
+  it('is named in the error if its parallel tasks request one lock', async () => {
+    const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
+    const owner = {}
+    const guard = await locks.acquire('a', { owner, label: 'first' })
+    const error = await locks.acquire('a', { owner, label: 'second' }).catch((error) => error)
+    assert.ok(error instanceof DeadlockError)
+    assert.match(
+      error.message,
+      /second asks for 'a', which another request with its owner holds \(first, .*; tasks that run in parallel need an owner each$/,
+    )
+    const text = deadlockText(error.report)
+    assert.match(
+      text,
+      /^Deadlock: a request waits for a lock that another request with its owner holds/,
+    )
+    assert.match(text, /What to change: .*; tasks that run in parallel need an owner each\.$/)
+    assert.equal(error.report.cycle[0]?.sharesOwner, true)
+    guard.release()
+  })
+
   it('is only suspected if it makes a second request while one waits', async () => {
     const { locks, kinds } = watched()
     const [one, two] = [{}, {}]
@@ -75,7 +95,10 @@ describe('an owner', { timeout: 30_000 }, () => {
     const bank = defineOrder('customer', 'account')
     const owner = {}
     const guard = await bank.acquire('account:1', { owner })
-    await assert.rejects(bank.acquire('customer:7', { owner }), LockOrderError)
+    await assert.rejects(bank.acquire('customer:7', { owner }), {
+      code: 'LOCK_ORDER',
+      message: /or 'customer:7' first; tasks that run in parallel need an owner each$/,
+    })
     await bank.request('customer:7', { owner: {} }, () => {})
     guard.release()
     ;(await bank.acquire('customer:7', { owner })).release()

@@ -31,7 +31,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     const message = await messageOf(locks.request('db', { timeoutMs: 1 }, () => {}))
     assert.match(
       message,
-      /^'db' could not be granted within 1 ms: 'db' is held by HOLDER \(exclusively for \d+ ms, requested at .*refusals\.test.*; 3 requests wait for it\)$/,
+      /^'db' could not be granted within 1 ms: 'db' is held by HOLDER \(exclusively for \d+ ms, requested at .*refusals\.test.*; 3 requests wait for it\)\. Try again, set a longer timeoutMs, or let the holder release sooner$/,
     )
     end.open()
     await Promise.all(all)
@@ -104,7 +104,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
     const guard = await locks.acquire('a', { label: 'first' })
     assert.match(
       await messageOf(locks.acquire('a', { ifAvailable: true })),
-      /^acquire with ifAvailable: 'a' could not be granted at once: 'a' is held by first \(exclusively for \d+ ms, requested at [^;]*\)$/,
+      /^acquire with ifAvailable: 'a' could not be granted at once: 'a' is held by first \(exclusively for \d+ ms, requested at [^;]*\)\. Try again later, or leave out ifAvailable to wait$/,
     )
     guard.release()
   })
@@ -118,6 +118,15 @@ describe('a refusal', { timeout: 20_000 }, () => {
     assert.match(
       await messageOf(upgrade),
       /the blocked request was made inside this holder.*What to change: ask for 'a' in mode 'exclusive' from the start/,
+    )
+  })
+
+  it('of a request that waits for its own holder advises not to request the lock again', async () => {
+    const locks = new LockManager()
+    const again = locks.request('a', () => locks.request('a', { timeoutMs: 1 }, () => {}))
+    assert.match(
+      await messageOf(again),
+      /What to change: locks are not re-entrant; code that holds 'a' must not wait for another request for it$/,
     )
   })
 
@@ -189,7 +198,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
       })
       const error = await deadlock.catch((error: unknown) => error)
       assert.ok(error instanceof DeadlockError)
-      assert.match(error.message, /GET-SESSION asks for lock auth, .*\(SIGN-IN, exclusively for/)
+      assert.match(error.message, /GET-SESSION asks for 'auth', .*\(SIGN-IN, exclusively for/)
       const [held] = error.report.cycle[0]?.holds ?? []
       assert.deepEqual(
         [held?.name, held?.label, held?.mode, held?.units],

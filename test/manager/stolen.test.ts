@@ -57,7 +57,7 @@ describe('a stolen lock', { timeout: 60_000 }, () => {
     const done = locks.request(['a', 'b'], { label: 'VICTIM' }, () => end.opened)
     await settle()
     await steal(locks, 'a')
-    await assert.rejects(done, /THIEF.* has stolen 'a' from VICTIM, which has lost 'a', 'b'$/)
+    await assert.rejects(done, /THIEF.* has stolen 'a' from VICTIM, which has lost 'a', 'b'\. /)
     end.open()
   })
 

@@ -17,6 +17,8 @@ export async function provokeWrongCalls(): Promise<void> {
     () => locks.acquire('a', { timeout: 5 } as never),
     () => locks.acquire('a', { priority: 5 } as never),
     () => locks.acquire('a', { steal: true } as never),
+    () => locks.acquire('a', { stael: true } as never),
+    () => locks.tryAcquire('a', { timout: 5 } as never),
     () => locks.request('a', { mode: 'read' as never }, work),
     () => locks.request('a', { mode: Symbol('read') as never }, work),
     () => locks.request('a', { signal: new AbortController() as never }, work),

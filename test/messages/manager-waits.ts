@@ -85,6 +85,12 @@ export async function provokeRefusals(): Promise<void> {
       await locks.acquire('a', { timeoutMs: 5 })
     }),
   )
+  const patient = new LockManager({ callSites: 'always' })
+  await provoke("acquire('a', { timeoutMs }) inside an exclusive holder of it", () =>
+    patient.request('a', { label }, async () => {
+      await patient.acquire('a', { timeoutMs: 5 })
+    }),
+  )
   const nesting = await holder(locks, 'x', { label: 'slow holder' })
   const nested = holder(locks, 'y', { label }).then(async (outer) => {
     const inner = outer.inside.request('x', () => {})
@@ -122,6 +128,12 @@ async function provokeOrder(): Promise<void> {
     mode: 'shared',
   })
   await inside('a lower class with an owner', 'account:1', 'customer:1', { owner: {} })
+  const owner = {}
+  const guard = await locks.acquire('account:1', { owner })
+  await provoke('a lower class with the owner of a guard', () =>
+    locks.acquire('customer:1', { owner }),
+  )
+  guard.release()
 }
 
 /** Holders that lose their locks. */
@@ -198,6 +210,13 @@ export async function provokeDeadlocks(): Promise<void> {
   await provoke('a callback asks for its own lock again', () =>
     again.request('a', async () => await again.request('a', () => {})),
   )
+  const owned = printing('two parallel tasks with one owner')
+  const owner = {}
+  const first = await owned.acquire('a', { owner, label: 'step 1' })
+  await provoke("acquire('a', { owner }) while another task with this owner holds it", () =>
+    owned.acquire('a', { owner, label: 'step 2' }),
+  )
+  first.release()
   const sampled = printing('two tasks, where call sites are not kept', { callSites: 'never' })
   await cross(sampled, ['a', 'b'], ask)
   const suspected = printing('two tasks whose waits are not proved')

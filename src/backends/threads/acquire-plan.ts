@@ -183,7 +183,7 @@ export class PlanAcquirer {
       const seen = this.#wordOf(lock)
       if (takeAtOnce(this.#table, this.#owner, lock, mode, seen)) return true
       if (this.#repairs.repairIfLeft(lock, seen)) continue
-      if (!mayBlock) throw mustNotBlock()
+      if (!mayBlock) throw mustNotBlock(this.#table, this.#owner, lock)
       this.#repairs.refuseToWait(lock)
       this.#tasks.refuseToBlock(lock)
       refuseOwnThread(this.#table, this.#owner, lock, seen)

@@ -59,10 +59,18 @@ export function mustBeFunction(fn: unknown, caller: Caller): void {
     if (isGenerator(fn)) throw generatorCallback(caller)
     return
   }
+  const { name } = caller
+  const usage = USAGES[name] ?? `${name}(locks, fn) or ${name}(locks, options, fn)`
   throw new LockUsageError(
-    `expected a function to call with the locks held, not ${show(fn)}`,
+    `${name}: expected a function to call with the locks held, not ${show(fn)}: write ${usage}`,
     caller,
   )
+}
+
+/** The usage of calls that have no options. */
+const USAGES: Readonly<Record<string, string>> = {
+  holdAll: 'holdAll(fn)',
+  tryHold: 'tryHold(locks, fn)',
 }
 
 function generatorCallback(caller: Caller): LockUsageError {
@@ -75,5 +83,14 @@ function generatorCallback(caller: Caller): LockUsageError {
 
 export function mustBeObject(call: string, options: unknown, caller?: Caller): void {
   if (typeof options === 'object' && options !== null) return
-  throw new LockUsageError(`${call} takes its options as an object, not ${show(options)}`, caller)
+  throw new LockUsageError(
+    `${call}: expected an object with options, such as ${EXAMPLES[call] ?? '{ timeoutMs: 500 }'}, not ${show(options)}`,
+    caller,
+  )
+}
+
+/** Options of calls that hold no locks. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  create: '{ count: 64 }',
+  open: "{ label: 'teller 3' }",
 }

@@ -218,7 +218,7 @@ function warned(lifeline: Lifeline, reason: string): Lifeline {
   writeWarning(
     'lockwise/threads: other threads cannot see whether this one has ended: ' +
       `${reason}. If it ends while it holds locks, threads that block for them wait until the thread ` +
-      'that started it runs its event loop, and may wait forever',
+      'that started it runs its event loop, and may wait forever: in that thread, take locks with holdAsync',
   )
   return lifeline
 }

@@ -47,8 +47,8 @@ export function registerThread(table: Table, label: string | undefined): Owner {
   const next = tryRegisterOwner(table, label, is)
   if (next) return next
   throw new LockUsageError(
-    `all ${table.layout.owners} owner slots of this table are in use: close() it in threads that have finished, ` +
-      `or create it with more owners${left ? `. ${left}` : ''}`,
+    `open: ${inUse(table, ownersIn(table)).text}. Call close() in threads that no longer use the table, or ` +
+      `create it with more owners${left ? `. ${left}` : ''}`,
   )
 }
 
@@ -115,7 +115,7 @@ export function describeLeft(table: Table, owner: Owner): string {
   const more = left.length > MAX_NAMED ? `; and ${left.length - MAX_NAMED} more` : ''
   return (
     `${each.slice(0, MAX_NAMED).join('; ')}${more}: the owner slots of an ended thread stay in use until ` +
-    `the data behind its locks is repaired. Call recover(${first.locks[0]}), or request the lock in a thread ` +
-    'that has opened the table with onOwnerDied'
+    `the data behind its locks is repaired. Call recover(${first.locks[0]}) if it is consistent; if not, ` +
+    'request the lock in a thread that has opened the table with onOwnerDied'
   )
 }

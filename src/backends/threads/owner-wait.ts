@@ -136,7 +136,7 @@ export class OwnerQueue {
   #refuseLate(waiter: Waiter, { text, holders }: InUse): void {
     const message =
       `holdAsync of ${this.#thread.label} could not begin within ${waiter.terms.timeoutMs} ms: ` +
-      `${text}. Create the table with more owners, or hold locks for a shorter time`
+      `${text}. Create the table with more owners, set a longer timeoutMs, or hold locks for a shorter time`
     this.#refuse(waiter, new LockTimeoutError(message, undefined, holders))
   }
 

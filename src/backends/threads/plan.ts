@@ -80,7 +80,7 @@ function listOf(wanted: unknown, caller: Caller): Iterable<unknown> {
     if ('name' in wanted && 'mode' in wanted) return [wanted]
   }
   throw new LockUsageError(
-    `expected a lock number or an array of them, not ${show(wanted)}`,
+    `${caller.name}: expected a lock number, shared(number), or an array of them, not ${show(wanted)}`,
     caller,
   )
 }
@@ -122,7 +122,7 @@ export function isPair(a: number, b: number, count: number): boolean {
 export function badIndex(index: unknown, count: number, caller: Caller): LockUsageError {
   return new LockUsageError(
     count === 0
-      ? 'this thread has closed this table'
+      ? 'this thread has closed this table: open its handle again, or close it after the last call'
       : `a lock number must be a whole number from 0 to ${count - 1}, not ${show(index)}${sharedHint(index)}`,
     caller,
   )

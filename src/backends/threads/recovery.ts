@@ -2,7 +2,7 @@
 
 import { type Caller, LockUsageError, OwnerDiedError } from '../../core/errors.ts'
 import type { AbandonedLocks } from '../../core/report.ts'
-import { isLeft, needsRepair, recovererIndex } from './abandoned.ts'
+import { isLeft, needsRepair, recovererIn, recovererIndex } from './abandoned.ts'
 import { noticeEndOf } from './deaths.ts'
 import { CONSISTENT_SLOT, DEAD_SLOT } from './layout.ts'
 import { hasEnded } from './lifelines.ts'
@@ -69,11 +69,21 @@ export function inherit(
 export function recover(table: Table, owner: Owner, lock: number, caller: Caller): void {
   const at = addressOf(table, lock) >> 2
   noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)), hasEnded)
-  if (!isLeft(table, Atomics.load(table.words, at))) {
-    const holder = ownerIn(Atomics.load(table.words, at))
-    const held = holder === 0 ? '' : `: ${labelOf(table, holder)} holds it`
+  const word = Atomics.load(table.words, at)
+  if (!isLeft(table, word)) {
+    const recoverer = recovererIn(table, word)
+    if (recoverer !== 0) {
+      throw new LockUsageError(
+        `recover: ${labelOf(table, recoverer)} already repairs lock ${lock}${stripesText(table)}, which ` +
+          `${labelOf(table, ownerIn(word))} left: wait for the lock instead`,
+        caller,
+      )
+    }
+    const holder = ownerIn(word)
+    const held = holder === 0 ? '' : `, but held by ${labelOf(table, holder)}`
     throw new LockUsageError(
-      `recover: lock ${lock}${stripesText(table)} is not abandoned${held}`,
+      `recover: lock ${lock}${stripesText(table)} is not abandoned${held}: call recover only for a lock that ` +
+        'an OwnerDiedError names, and once for all locks that the ended thread left',
       caller,
     )
   }

@@ -1,11 +1,13 @@
 /** Errors for requests that cannot be granted and locks that cannot be released, with what to do instead. */
 
 import { type Caller, DeadlockError, LockOrderError, LockUsageError } from '../../core/errors.ts'
+import { holdersText } from '../../core/report-text.ts'
 import { recovererIn } from './abandoned.ts'
 import { stackAt } from './caller-stack.ts'
 import { describeSelfDeadlock } from './deadlock-report.ts'
 import { holdsFrom, locksHeld } from './held-list.ts'
-import { FREE_SLOT, SHARED } from './layout.ts'
+import { describeHolders, holdersOf } from './holders.ts'
+import { FREE_SLOT, SHARED, TASK_SLOT } from './layout.ts'
 import { ownLifeline } from './lifelines.ts'
 import { kindOf, labelOf, leaderOf, type Owner, tagOf } from './owners.ts'
 import type { LockPlan } from './plan.ts'
@@ -30,7 +32,7 @@ export function refuse(
   terms: Terms,
 ): void {
   const isReader = owner.shared.size > 0 && owner.shared.has(lock)
-  if (isReader && !plan.shared.has(lock)) throw upgrade(owner, lock)
+  if (isReader && !plan.shared.has(lock)) throw upgrade(table, owner, lock)
   if (isReader || holdsExclusively(table, owner, lock)) {
     const stack = terms.stack ?? stackAt(terms.caller)
     throw new DeadlockError(describeSelfDeadlock(table, owner, lock, isReader, stack))
@@ -51,11 +53,11 @@ export function refuseBelow(
   }
 }
 
-function upgrade(owner: Owner, lock: number): LockUsageError {
+function upgrade(table: Table, owner: Owner, lock: number): LockUsageError {
   return new LockUsageError(
-    `${owner.label} holds lock ${lock} shared and requests it exclusively: it would wait for itself, and ` +
-      'two such threads would wait for each other. Request it exclusively from the start, or release it ' +
-      'first and read the data again',
+    `${owner.label} holds lock ${lock}${stripesText(table)} shared and requests it exclusively: the request ` +
+      `would wait forever for the shared holding of ${owner.label} itself to end. Request the lock ` +
+      'exclusively from the start; or release it first, request it exclusively, and then read the data again',
   )
 }
 
@@ -67,10 +69,11 @@ function orderError(
 ): LockOrderError {
   const held = locksHeld(table, owner)
   const all = [...new Set([...locks.slice(0, 9), ...held.slice(-3)])].sort((a, b) => a - b)
+  const call = kindOf(table, owner.id) === TASK_SLOT ? 'holdAsync' : 'hold'
   return new LockOrderError(
     `${owner.label} requested lock ${wanted} while it holds ${describeLocks(held)}: ` +
       `this table takes locks in ascending order only${stripesText(table)}. Take them all in one request, ` +
-      `such as hold([${all.join(', ')}], …), or create the table with order: 'free'`,
+      `such as ${call}([${all.join(', ')}], …), or create the table with order: 'free'`,
   )
 }
 
@@ -104,7 +107,8 @@ export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: n
 }
 
 /**
- * The error for a release of locks that the owner does not hold. `isTasks`: a task of its thread holds one.
+ * The error for a release of locks that the owner does not hold in this mode. `isTasks`: a task of its thread
+ * holds one. `caller`: the public method, if known; one that does not unlock has released after its callback.
  */
 export function notHeld(
   table: Table,
@@ -113,33 +117,47 @@ export function notHeld(
   isTasks: boolean,
   caller: Caller | undefined,
 ): LockUsageError {
-  const call = caller?.name.startsWith('unlock') ? caller.name : 'unlock'
-  const [lock] = locks as readonly [number]
-  const other = owner.shared.has(lock)
-    ? 'shared'
-    : holdsExclusively(table, owner, lock)
-      ? 'exclusively'
-      : ''
-  if (other !== '' && locks.length === 1) {
+  const call = caller?.name || 'hold'
+  const stripes = stripesText(table)
+  if (!call.startsWith('unlock')) {
     return new LockUsageError(
-      `${call}: ${owner.label} holds lock ${lock} ${other}${stripesText(table)}: release it with ` +
-        (other === 'shared' ? 'unlockShared' : 'unlock'),
+      `${call}: ${owner.label} does not hold ${describeLocks(locks)}${stripes} any more, because its callback ` +
+        `has unlocked what ${call} took: do not unlock there, as ${call} releases its locks itself`,
       caller,
     )
   }
-  const held = locksHeld(table, owner)
+  const [lock] = locks as readonly [number]
+  const [held, other] = owner.shared.has(lock)
+    ? ['shared, not exclusively', 'unlockShared']
+    : holdsExclusively(table, owner, lock)
+      ? ['exclusively, not shared', 'unlock']
+      : []
+  if (held !== undefined && locks.length === 1) {
+    return new LockUsageError(
+      `${call}: ${owner.label} holds lock ${lock}${stripes} ${held}: release it with ${other}(${lock}), ` +
+        'unless a hold took it, which releases it itself',
+      caller,
+    )
+  }
+  const own = locksHeld(table, owner)
   const reason = isTasks
-    ? 'a holdAsync of this thread took it, and releases it itself'
-    : `it holds ${held.length > 0 ? describeLocks(held) : 'nothing'}`
+    ? 'a holdAsync of this thread took it. Do not unlock it: that holdAsync releases it when its callback ends'
+    : `it holds ${own.length > 0 ? describeLocks(own) : 'nothing'}. Unlock a lock once, in the thread that took it`
   return new LockUsageError(
-    `${call}: ${owner.label} does not hold ${describeLocks(locks)}${stripesText(table)}; ${reason}`,
+    `${call}: ${owner.label} does not hold ${describeLocks(locks)}${stripes}; ${reason}`,
     caller,
   )
 }
 
-/** The error for a thread that would have to block, but must not. */
-export function mustNotBlock(): LockUsageError {
+/** The error for a thread that would have to block for a lock, but must not. */
+export function mustNotBlock(table: Table, owner: Owner, lock: number): LockUsageError {
+  const ids = holdersOf(table, lock, owner.id)
+  const held =
+    ids.length === 0
+      ? ''
+      : `, held by ${holdersText(describeHolders(table, lock, ids), ids.length)}`
   return new LockUsageError(
-    'this thread must not block, like the main thread of a browser: use holdAsync',
+    `${owner.label} would block for lock ${lock}${stripesText(table)}${held}. This thread must not block, like ` +
+      `the main thread of a browser: use holdAsync([${lock}], …)`,
   )
 }

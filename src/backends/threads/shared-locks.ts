@@ -458,7 +458,8 @@ export class SharedLocks {
     const held = locksHeld(this.#table, this.#owner)
     if (held.length > 0) {
       throw new LockUsageError(
-        `close: ${this.label} still holds ${describeLocks(held)}; unlock first`,
+        `close: ${this.label} still holds ${describeLocks(held)}: close the table after all locks are ` +
+          'released, and not in the callback of a hold',
         this.close,
       )
     }

@@ -148,13 +148,17 @@ export function readHeader(words: Int32Array): Layout {
 /** The error for a table whose memory contradicts itself. */
 export function damaged(what: string): LockUsageError {
   return new LockUsageError(
-    `this lock table is damaged (${what}): something else wrote to its memory. Make a new one`,
+    `this lock table is damaged (${what}): other code has overwritten its memory. Create a new table, and ` +
+      'write to it only through view(), outside of the lock words',
   )
 }
 
 /** The error for memory that is not a table's. */
 export function noTable(): LockUsageError {
-  return new LockUsageError('this memory holds no lock table of this version of lockwise')
+  return new LockUsageError(
+    'open: this memory holds no lock table of this version of lockwise: pass the handle of a table that ' +
+      'SharedLocks.create made, with the same version of lockwise in every thread',
+  )
 }
 
 /** Throws unless `value` is a whole number from `least` to `most`. */

@@ -69,13 +69,13 @@ export function openTable(handle: SharedLocksHandle): Table {
       return viewExisting(sharedBufferOf(memory), memory)
     }
     throw new LockUsageError(
-      "open got a table's handle without the memory: shared memory reaches the threads of one process " +
+      "open: the table's handle has arrived without the memory: shared memory reaches the threads of one process " +
         'only. Pass locks.handle to a Worker, as workerData or by postMessage, not to another process ' +
         '(child_process, cluster), and not as JSON',
     )
   }
   throw new LockUsageError(
-    "open takes a table's handle (locks.handle), as workerData or postMessage delivered it",
+    "open: expected a table's handle (locks.handle), as workerData or postMessage delivered it",
   )
 }
 
@@ -167,7 +167,7 @@ export function viewRecords<View>(table: Table, View: RecordView<View>, caller: 
   const bytes = View?.BYTES_PER_ELEMENT
   if (typeof View !== 'function' || !(bytes <= DATA_OFFSET)) {
     throw new LockUsageError(
-      'view takes the constructor of a typed array, such as Float64Array',
+      'view: expected the constructor of a typed array, such as Float64Array',
       caller,
     )
   }

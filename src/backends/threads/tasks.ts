@@ -18,18 +18,20 @@ import { canProve, REQUEST } from '../../core/await-chain.ts'
 import { stackBeginningAt } from '../../core/call-site.ts'
 import { type Caller, LockOrderError, LockUsageError, LockwiseError } from '../../core/errors.ts'
 import type { LockMode } from '../../core/modes.ts'
+import { holdersText } from '../../core/report-text.ts'
 import { stackAt } from './caller-stack.ts'
 import { firstTaken, locksHeld } from './held-list.ts'
+import { describeHolders } from './holders.ts'
 import { TASK_SLOT } from './layout.ts'
-import { noticeEnds } from './owner-slots.ts'
+import { inUse, noticeEnds } from './owner-slots.ts'
 import { OwnerQueue } from './owner-wait.ts'
-import type { Owner } from './owners.ts'
+import { type Owner, ownersIn } from './owners.ts'
 import { type LockPlan, modeIn } from './plan.ts'
 import { publishHolding } from './published-wait.ts'
 import { holdsExclusively, refuse, refuseBelow } from './refusals.ts'
 import { tryRegisterOwner } from './register-owner.ts'
 import type { Repairs } from './running-repairs.ts'
-import type { Table } from './table.ts'
+import { stripesText, type Table } from './table.ts'
 import { beginTask, lends, settle, surrounding, type Task } from './task.ts'
 import { inFrame, proveWaits, refuseAtRoot } from './task-proof.ts'
 import { takeForTask } from './task-waiter.ts'
@@ -109,15 +111,21 @@ export class Tasks {
    */
   refuseToBlock(wanted: number): void {
     if (this.#running.size === 0 || this.#table.layout.order === 'free') return
-    const held = [...this.#running].flatMap((task) => locksHeld(this.#table, task.owner))
-    const highest = highestOf(held)
+    const table = this.#table
+    const held = [...this.#running].map(({ owner }) => ({ owner, locks: locksHeld(table, owner) }))
+    const highest = highestOf(held.flatMap(({ locks }) => locks))
     if (wanted > highest) return
-    const advice = held.includes(wanted)
-      ? `code inside that holdAsync holds lock ${wanted} already; other code must wait for it with holdAsync`
-      : `take both in one holdAsync([${wanted}, ${highest}], …), or wait with holdAsync in code that holds no lock`
+    const isSame = held.some(({ locks }) => locks.includes(wanted))
+    const lock = isSame ? wanted : highest
+    const ids = held.filter(({ locks }) => locks.includes(lock)).map(({ owner }) => owner.id)
+    const holders = holdersText(describeHolders(table, lock, ids), ids.length)
+    const advice = isSame
+      ? `In the callback of that holdAsync, do not request the lock again; elsewhere, wait with holdAsync([${lock}], …)`
+      : `Take both in one holdAsync([${wanted}, ${lock}], …), or wait with holdAsync in code that holds no lock`
     throw new LockOrderError(
-      `${this.#thread.label} would block for lock ${wanted} while a holdAsync of its own holds lock ` +
-        `${held.includes(wanted) ? wanted : highest}, and that holdAsync could not end meanwhile: ${advice}`,
+      `${this.#thread.label} would block for lock ${wanted}${stripesText(table)}` +
+        `${isSame ? ', ' : ` while lock ${lock} is `}held by ${holders}, a holdAsync of the same thread, which ` +
+        `cannot end while the thread is blocked. ${advice}`,
     )
   }
 
@@ -132,11 +140,12 @@ export class Tasks {
   refuseIfBusy(caller: Caller): void {
     if (this.#asked === 0) return
     const { label } = this.#thread
-    const text =
+    throw new LockUsageError(
       this.#asked === 1
-        ? `a holdAsync of ${label} has not ended; await it first`
-        : `${this.#asked} holdAsync calls of ${label} have not ended; await them first`
-    throw new LockUsageError(`close: ${text}`, caller)
+        ? `close: a holdAsync of ${label} has not ended; await it first`
+        : `close: ${this.#asked} holdAsync calls of ${label} have not ended; await them first`,
+      caller,
+    )
   }
 
   /**
@@ -193,8 +202,10 @@ export class Tasks {
     const next = this.#tryRegister(parent, threadHoldsLocks)
     if (next) return next
     throw new LockUsageError(
-      `all ${this.#table.layout.owners} owner slots of this table are in use, and a holdAsync inside another ` +
-        'holding cannot wait for one: create the table with more owners',
+      `holdAsync of ${this.#thread.label} cannot begin inside another holding: ` +
+        `${inUse(this.#table, ownersIn(this.#table)).text}. It does not wait for a slot, because the holdings ` +
+        'around it may have them all: create the table with more owners, one for each thread and one for each ' +
+        'holdAsync that runs at the same time; or take all locks in the outer call',
     )
   }
 

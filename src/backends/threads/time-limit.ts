@@ -31,8 +31,8 @@ export function timedOut(
     isLong && isBlocked && isMainThread() ? `. Also, ${blockedText(holders, true)}` : ''
   return new LockTimeoutError(
     `${owner.label} did not get its locks within ${timeoutMs} ms: its last wait was for lock ` +
-      `${lock}${stripesText(table)}${held}. This call holds none of its locks: try again, allow more time, or ` +
-      'hold locks for a shorter time' +
+      `${lock}${stripesText(table)}${held}. This call holds none of its locks: try again, set a longer ` +
+      'timeoutMs, or hold locks for a shorter time' +
       blocked.replace(/\.$/, ''),
     undefined,
     holders,

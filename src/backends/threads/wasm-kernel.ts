@@ -27,7 +27,10 @@ export function hasWebAssembly(): boolean {
 
 /** The error if the memory for a table is not available. */
 export function noMemoryFor(bytes: number): LockUsageError {
-  return new LockUsageError(`the system has no shared memory left for a table of ${bytes} bytes`)
+  return new LockUsageError(
+    `the system has no shared memory left for a table of ${bytes} bytes: create a smaller one (count, ` +
+      'recordBytes, owners), or drop tables that nothing uses any more',
+  )
 }
 
 /** The kernel of one owner. */

@@ -1,6 +1,6 @@
 /** Formats a deadlock as one sentence: the message of its error. */
 
-import { labelText } from '../format.ts'
+import { labelText, quoted } from '../format.ts'
 import type { LockLabel } from '../names.ts'
 import type { DeadlockMember, DeadlockReport } from '../report.ts'
 import { reentryAdvice, upgradeAdvice, upgradedIn } from './advice.ts'
@@ -15,12 +15,14 @@ export function deadlockMessage(report: DeadlockReport): string {
   const [first] = cycle
   const upgrades = upgradedIn(report)
   if (first && cycle.length === 1) {
-    const lock = first.waitsFor.name
-    const holder = first.isProved ? 'which it holds itself' : 'which its enclosing request holds'
+    const { isProved, sharesOwner, waiter, waitsFor } = first
+    const lock = waitsFor.name
     const advice =
-      upgrades.length > 0 ? upgradeAdvice(upgrades) : reentryAdvice(lock, !first.isProved)
+      upgrades.length > 0
+        ? upgradeAdvice(upgrades)
+        : reentryAdvice(lock, { isSuspected: !isProved, sharesOwner })
     return (
-      `deadlock: ${labelText(first.waiter.label)} asks for lock ${lock}, ${holder}` +
+      `deadlock: ${labelText(waiter.label)} asks for ${quoted(lock)}, which ${holderOf(report, first)}` +
       `${heldAs(first, lock)}, and would wait forever. What to change: ${advice}`
     )
   }
@@ -30,7 +32,7 @@ export function deadlockMessage(report: DeadlockReport): string {
     .map((member, i) => {
       const { holds, waitsFor } = member
       const held = heldAs(member, cycle.at(i - 1)?.waitsFor.name)
-      return `${labels[i]} holds ${namesText(holds)}${held}, waits for ${waitsFor.name}`
+      return `${labels[i]} holds ${namesText(holds)}${held} and waits for ${quoted(waitsFor.name)}`
     })
     .join('; ')
   const others = cycle.length > MAX_SHOWN ? `; and ${cycle.length - MAX_SHOWN} more` : ''
@@ -41,6 +43,16 @@ export function deadlockMessage(report: DeadlockReport): string {
   return `deadlock of ${cycle.length}: ${shown}${others}. ${advice}; error.report has the call stacks.`
 }
 
+/** The holder of the lock that the only member of a cycle waits for, with its verb. */
+function holderOf({ between }: DeadlockReport, member: DeadlockMember): string {
+  const { isProved, sharesOwner, waiter, waitsFor, holds } = member
+  if (sharesOwner) return 'another request with its owner holds'
+  if (!isProved) return 'its enclosing request holds'
+  const held = holds.find(({ name }) => name === waitsFor.name)
+  const isOther = between === 'threads' && held !== undefined && held.label !== waiter.label
+  return isOther ? 'another holding of its thread holds' : 'it holds itself'
+}
+
 /** The request that took a lock for a member; `''` if the time of the grant is not known. */
 function heldAs({ holds }: DeadlockMember, lock: LockLabel | undefined): string {
   const held = holds.find(({ name }) => name === lock)
@@ -49,7 +61,7 @@ function heldAs({ holds }: DeadlockMember, lock: LockLabel | undefined): string 
 
 function namesText(locks: DeadlockMember['holds']): string {
   if (locks.length === 0) return 'nothing'
-  const names = locks.map(({ name }) => name)
+  const names = locks.map(({ name }) => quoted(name))
   return names.length > MAX_SHOWN
     ? `${names.slice(0, MAX_SHOWN - 1).join(', ')}, … (${names.length} in all)`
     : names.join(', ')

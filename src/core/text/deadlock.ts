@@ -1,6 +1,6 @@
 /** Formats a deadlock report as several lines: a summary, each wait, and what to change. */
 
-import { labelText, duration as longDuration, visible } from '../format.ts'
+import { labelText, duration as longDuration, quoted, visible } from '../format.ts'
 import type { LockLabel } from '../names.ts'
 import type {
   DeadlockHeldLock,
@@ -149,11 +149,10 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
   const wanted = nameText(cycle[i]?.waitsFor.name ?? '')
   return (
     `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
-    `not proved that the holder of ${lock} waits for the request for ${wanted}. If a timer, a promise ` +
-    'that nobody awaits, or another branch made that request, this is no deadlock: mark it detached: true. ' +
-    'If the holder does wait, await the request directly and attach nothing else to its promise (a .catch() ' +
-    'beside the await hides it), or pass an owner. Code with an owner makes one request after another, or ' +
-    'one for all locks.'
+    `not proved that the holder of ${lock} waits for the request for ${wanted}. If a timer or another branch ` +
+    'made that request, or nobody awaits its promise, this is no deadlock: mark it detached: true. If the ' +
+    'holder does wait, await the request directly and attach nothing else to its promise (a .catch() beside ' +
+    'the await hides it); or pass an owner, if its code awaits each request before it makes the next.'
   )
 }
 
@@ -163,7 +162,10 @@ function heading({ cycle, between, confidence }: DeadlockReport): string {
   const isSuspected = confidence === 'suspected'
   const what = isSuspected ? 'Suspected deadlock' : 'Deadlock'
   if (cycle.length === 1) {
-    return `${what}: a ${one} ${isSuspected ? 'may wait' : 'waits'} for a lock that it holds itself.`
+    const waits = isSuspected ? 'may wait' : 'waits'
+    return cycle[0]?.sharesOwner
+      ? `${what}: a request ${waits} for a lock that another request with its owner holds.`
+      : `${what}: a ${one} ${waits} for a lock that it holds itself.`
   }
   const outlook = between === 'tasks' ? '' : '; none of them can continue'
   return `${what}: ${cycle.length} ${many} wait for each other in a cycle${outlook}.`
@@ -175,10 +177,12 @@ function advice(report: DeadlockReport): string {
   if (upgrades.length > 0) return `${visible(upgradeAdvice(upgrades))}.`
   const names = [...new Set(cycle.map(({ waitsFor }) => waitsFor.name))].sort(ascending)
   if (names.length === 1) {
-    return `${visible(reentryAdvice(names[0] as LockLabel, confidence === 'suspected'))}.`
+    const isSuspected = confidence === 'suspected'
+    const sharesOwner = cycle.length === 1 && cycle[0]?.sharesOwner
+    return `${visible(reentryAdvice(names[0] as LockLabel, { isSuspected, sharesOwner }))}.`
   }
   if (between === 'tasks') {
-    const list = names.map((name) => `'${visible(String(name))}'`).join(', ')
+    const list = names.map(nameText).join(', ')
     return `take them in one request: request([${list}], …); or in the same order everywhere.`
   }
   const call = cycle.some(({ waiter }) => waiter.kind === 'task') ? 'holdAsync' : 'hold'
@@ -205,7 +209,7 @@ function lockText({ name, mode }: RequestedLock): string {
 }
 
 function nameText(name: LockLabel): string {
-  return typeof name === 'number' ? `lock ${name}` : visible(name)
+  return visible(quoted(name))
 }
 
 /** A list with "and" before the last element. */

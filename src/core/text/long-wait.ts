@@ -51,23 +51,29 @@ function callsText(what: string, stack: string | undefined): string[] {
 function adviceFor(report: LongWaitReport): string {
   const { resource, thread, isBlocked, isMainThread, holders } = report
   if (resource === 'owner') {
-    return 'What to do: create the table with more owners, one for each thread and each holdAsync at a time.'
+    return (
+      'What to do: create the table with more owners, one for each thread, ' +
+      'and one for each holdAsync that runs at the same time.'
+    )
   }
-  let advice = 'look at what the holder does meanwhile; timeoutMs limits a wait.'
-  if (isBlocked) advice = blockedText(holders, isMainThread)
-  else if (holders.some((holder) => holder.thread === thread)) {
-    advice = 'this thread holds the lock itself, and has to release it first.'
-  }
+  const own = holders.find((holder) => holder.thread === thread)
+  const advice = isBlocked
+    ? blockedText(holders, isMainThread)
+    : own
+      ? `code of this same thread holds the lock (${labelText(own.label)}): it must release it without waiting for this call.`
+      : `look at what ${holderName(holders)} does while it holds the lock; timeoutMs limits a wait.`
   return `What to do: ${advice} longWaitMs sets when this is reported.`
+}
+
+function holderName([holder]: readonly ThreadHolder[]): string {
+  return holder ? labelText(holder.label) : 'the holder'
 }
 
 /** A warning for a thread that blocks: its event loop does not run, and a holder can need it. */
 export function blockedText(holders: readonly ThreadHolder[], isMainThread: boolean): string {
   const whose = isMainThread ? "the main thread's event loop" : "this thread's event loop"
-  const [holder] = holders
-  const needs = holder ? `${holder.label} needs it` : 'the holder needs it'
   return (
-    `this call blocks ${whose}. If ${needs} (for a message, to start a worker, for output), ` +
+    `this call blocks ${whose}. If ${holderName(holders)} needs it (for a message, to start a worker, for output), ` +
     'neither continues: use holdAsync here.'
   )
 }
@@ -112,9 +118,9 @@ function waitText({ waiter, waitsFor, waitedMs, waitsAt, holders }: ThreadWait):
 }
 
 const WAITERS = {
-  itself: 'and waits itself',
-  'its thread': 'and its thread waits',
-  inside: 'and a holdAsync inside it waits',
+  itself: 'and has itself waited',
+  'its thread': 'and its thread has waited',
+  inside: 'and a holdAsync inside it has waited',
 } as const
 
 function modeText({ mode }: { readonly mode: LockMode }): string {

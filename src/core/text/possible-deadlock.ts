@@ -15,7 +15,7 @@ export function possibleDeadlockText({ cycle, similar }: PossibleDeadlockReport)
       held === heldAs && wanted === wantedAs ? '' : ` ('${heldAs}', then '${wantedAs}')`
     lines.push(visible(`  ${label}: '${held}', then '${wanted}' while holding it${example}`))
     lines.push(...callLines('held at', edge.heldAt))
-    if (edge.similarHeldAt) lines.push(...callLines('like', edge.similarHeldAt))
+    if (edge.similarHeldAt) lines.push(...callLines('perhaps', edge.similarHeldAt))
     lines.push(...callLines('wanted at', edge.wantedAt))
   }
   const names = cycle

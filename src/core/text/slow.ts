@@ -1,20 +1,24 @@
 /** Formats reports of what lasts too long: waits, holdings, and guards that were not released. */
 
 import { duration, labelText, listed, quoted, visible } from '../format.ts'
-import type { GuardCycleMember, LeakedReport, SlowReport, SlowWaitReport } from '../report.ts'
+import type {
+  GuardCycleMember,
+  LeakedReport,
+  RootHolder,
+  SlowReport,
+  SlowWaitReport,
+} from '../report.ts'
 import { upgradeAdvice, upgradesIn } from './advice.ts'
 import { blockedLabel, blockersText, guardText, keepAllHint, siteText } from './holders.ts'
 
-/**
- * Formats a wait or a holding that lasts too long as one line. More lines follow if there is advice, or if
- * guards could form a cycle.
- */
+/** Formats a holding that lasts too long as one line; a wait as several: what blocks it, and what to do. */
 export function slowText(report: SlowReport): string {
   if (report.state === 'holding') {
     const { label, names, lastsMs } = report
     const list = listed(names.map(quoted))
     return visible(
-      `${labelText(label)} has held ${list} for ${duration(lastsMs)}${siteText(report)}`,
+      `${labelText(label)} has held ${list} for ${duration(lastsMs)}${siteText(report)}. What to do: look at ` +
+        'what it does meanwhile, or release sooner; warnAfterMs sets when this is reported.',
     )
   }
   const { waiters, lock, holders, guardCycle, guardCycleReportedFor: reportedFor } = report
@@ -29,7 +33,17 @@ export function slowText(report: SlowReport): string {
   if (reportedFor !== null) {
     lines.push(visible(`Suspected deadlock: see the report for ${quoted(reportedFor)}.`))
   }
+  if (lines.length === 1) lines.push(waitAdvice(holders))
   return lines.join('\n')
+}
+
+/** Advice on a wait for which no deadlock is suspected. */
+function waitAdvice([holder]: readonly RootHolder[]): string {
+  const who = holder ? visible(labelText(holder.label)) : 'the holder'
+  return (
+    `What to do: look at what ${who} does while it holds the lock; timeoutMs limits a wait. longWaitMs and ` +
+    'warnAfterMs set when this is reported.'
+  )
 }
 
 /** One line: a waiting request, since when it waits, its call site, and its root holders. */
@@ -53,16 +67,16 @@ export function guardCycleText(cycle: readonly GuardCycleMember[]): string {
   if (member && cycle.length === 1) return ownGuardText(member)
   const names = [...new Set(cycle.map(({ waitsFor }) => quoted(waitsFor.name)))].sort()
   const lines = [
-    'Suspected deadlock: these requests may wait for one another. It is not known which task will release a',
-    'guard that has no owner:',
+    `Suspected deadlock: these ${cycle.length} requests may wait in a cycle, each for a guard that the task of the ` +
+      'next one may hold. It is not proved, because no callback or owner shows which task releases a guard:',
     ...cycle.map((member) => {
       const { label, waitsFor, waitedMs, mayHold, isCertain, ...site } = member
       const wait = `${quoted(waitsFor.name)} for ${duration(waitedMs)}${siteInBrackets(site)}`
       const task = isCertain ? 'its task holds' : 'its task may hold'
       return `  ${labelText(label)} has waited for ${wait}; ${task} ${guardText(mayHold)}${ownerText(member)}`
     }),
-    `What to write instead: one acquire([${names.join(', ')}]) for all of them; or ` +
-      'acquire(names, { owner }), with one object as the owner for each task.',
+    `What to change: take the locks in one acquire([${names.join(', ')}]); or give all calls of a task the same ` +
+      'owner, acquire(names, { owner }): then a deadlock is proved, and one request is rejected.',
   ]
   return lines.map(visible).join('\n')
 }
@@ -75,12 +89,12 @@ function ownGuardText(member: GuardCycleMember): string {
     `Suspected deadlock: ${labelText(label)} may wait for a guard of its own task:`,
     `  it has waited for ${lock} for ${duration(waitedMs)}${siteInBrackets(site)}`,
     `  its task may hold ${guardText(mayHold)}${ownerText(member)}`,
-    `What to write instead: ${
+    `What to change: ${
       mayHold.mode === 'shared'
         ? upgradeAdvice([waitsFor.name])
         : `locks are not re-entrant: release the guard before the task asks for ${lock} again, or do not ` +
           'ask for it again'
-    }; with acquire(names, { owner }) such a wait is rejected.`,
+    }; with one owner for all calls of the task, acquire(names, { owner }), such a wait is rejected.`,
   ]
     .map(visible)
     .join('\n')

@@ -250,7 +250,7 @@ function describeMisuse(create: Create): void {
         /does not hold lock 1 \(its 8 records share 4 locks: .*\); it holds nothing/,
       ],
       [() => locks.unlockPair(1, 2), /^unlockPair: me does not hold locks 1 and 2/],
-      [() => locks.recover(5), /lock 1 \(.*i % 4\) is not abandoned$/],
+      [() => locks.recover(5), /lock 1 \(.*i % 4\) is not abandoned: call recover only for/],
       [() => locks.hold(1, { timeout: 5 } as object, refuse), /hold: .* did you mean 'timeoutMs'/],
       [() => locks.lock(shared(1) as never), /lockShared\(1\) or hold\(\[shared\(1\)\]/],
       [() => locks.holdPair(1, -1, refuse), /not -1/],
@@ -366,7 +366,7 @@ function describeMisuse(create: Create): void {
     const locks = create()
     assert.throws(() => locks.hold([3, 5, 7], () => locks.unlock(5)), {
       ...usage,
-      message: /does not hold lock 5/,
+      message: /^hold: .* does not hold lock 5 any more, because its callback has unlocked/,
     })
     assert.throws(() => locks.holdPair(3, 5, () => locks.unlock(5)), usage)
     assert.throws(() => locks.holdPair(3, 5, () => locks.unlock(3)), usage)

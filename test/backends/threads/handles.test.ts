@@ -45,5 +45,5 @@ it('a handle after JSON.parse() is refused with an error that says so', () => {
   const { handle } = SharedLocks.create({ count: 2 })
   const copy = JSON.parse(JSON.stringify(handle))
   assert.throws(() => SharedLocks.open(copy), { code: 'LOCK_USAGE', message: /not as JSON/ })
-  assert.throws(() => SharedLocks.open({} as never), { message: /takes a table's handle/ })
+  assert.throws(() => SharedLocks.open({} as never), { message: /expected a table's handle/ })
 })

@@ -250,7 +250,7 @@ function describeErrors(create: Create): void {
   for (const reentrant of [false, true]) {
     it(`say which locks were released inside holdAll (re-entrant: ${reentrant})`, () => {
       const locks = create({ reentrant, label: 'me' })
-      const message = /unlock: me does not hold locks 0, 2 and 7/
+      const message = /holdAll: me does not hold locks 0, 2 and 7 any more/
       const fn = (): void => {
         for (const lock of [2, 7, 0]) locks.unlock(lock)
       }

@@ -11,6 +11,7 @@ import {
   type OpenOptions,
   SharedLocks,
 } from '../../../src/backends/threads/index.ts'
+import { longWaitText } from '../../../src/core/report-text.ts'
 import { runNode } from '../../spawn.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
@@ -136,7 +137,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         ({ message, holders, toJSON }: LockTimeoutError) => {
           assert.match(
             message,
-            /lock 1, held by main \(task 2, thread 1, holds it for \d+ ms, requested at .*silent-waits.*, and a holdAsync inside it waits for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1, thread 1/,
+            /lock 1, held by main \(task 2, thread 1, holds it for \d+ ms, requested at .*silent-waits.*, and a holdAsync inside it has waited for lock 2 for \d+ ms at .*silent-waits.*, held by main \(task 1, thread 1/,
           )
           const [holder] = holders ?? []
           assert.match(holder?.heldAt ?? '', /silent-waits/)
@@ -152,6 +153,10 @@ for (const memory of ['wasm', 'buffer'] as const) {
         report.resource === 'lock' && report.waitsFor.name === 1
       const report = reports.find(isForLock1) ?? assert.fail()
       assert.equal(report.holders[0]?.waits?.waitsFor.name, 2)
+      assert.match(
+        longWaitText(report),
+        /What to do: code of this same thread holds the lock \(main \(task 2\)\): it must release it without/,
+      )
     })
 
     it('name the readers in the way, with their ages', async () => {
