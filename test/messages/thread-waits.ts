@@ -163,6 +163,7 @@ export async function provokeDeaths(): Promise<void> {
     await provoke(how, () => own.hold([2], () => {}))
   }
   await repairing('an asynchronous onOwnerDied', async () => {})
+  await repairing('recover(2) in the onOwnerDied that repairs lock 2', (own) => own.recover(2))
   await repairing('onOwnerDied requests the lock that it repairs', (own) => own.lock(2))
   await repairing('onOwnerDied closes the table', (own) => own.close())
   const below: SharedLocks = create({ onOwnerDied: () => below.lock(4) })

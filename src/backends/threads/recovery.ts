@@ -70,24 +70,26 @@ export function recover(table: Table, owner: Owner, lock: number, caller: Caller
   const at = addressOf(table, lock) >> 2
   noticeEndOf(table, owner, ownerIn(Atomics.load(table.words, at)), hasEnded)
   const word = Atomics.load(table.words, at)
-  if (!isLeft(table, word)) {
-    const recoverer = recovererIn(table, word)
-    if (recoverer !== 0) {
-      throw new LockUsageError(
-        `recover: ${labelOf(table, recoverer)} already repairs lock ${lock}${stripesText(table)}, which ` +
-          `${labelOf(table, ownerIn(word))} left: wait for the lock instead`,
-        caller,
-      )
-    }
-    const holder = ownerIn(word)
-    const held = holder === 0 ? '' : `, but held by ${labelOf(table, holder)}`
-    throw new LockUsageError(
-      `recover: lock ${lock}${stripesText(table)} is not abandoned${held}: call recover only for a lock that ` +
-        'an OwnerDiedError names, and once for all locks that the ended thread left',
+  if (!isLeft(table, word)) throw notAbandoned(table, lock, word, caller)
+  inherit(table, owner, lock, () => {})
+}
+
+function notAbandoned(table: Table, lock: number, word: number, caller: Caller): LockUsageError {
+  const [holder, recoverer] = [ownerIn(word), recovererIn(table, word)]
+  const which = `lock ${lock}${stripesText(table)}`
+  if (recoverer !== 0) {
+    return new LockUsageError(
+      `recover: ${labelOf(table, recoverer)} already repairs ${which}, which ${labelOf(table, holder)} left: ` +
+        'the lock becomes free when that repair ends',
       caller,
     )
   }
-  inherit(table, owner, lock, () => {})
+  const held = holder === 0 ? '' : `, but held by ${labelOf(table, holder)}`
+  return new LockUsageError(
+    `recover: ${which} is not abandoned${held}: call recover only for a lock that an OwnerDiedError names, ` +
+      'and once for all locks that the ended thread left',
+    caller,
+  )
 }
 
 /** The locks that ended threads left and no owner repairs, by thread. Only under the table lock. */

@@ -182,6 +182,25 @@ function describeAbandoned(create: Create): void {
     assert.throws(() => locks.recover(5), usage)
     locks.hold([2, 5], () => {})
   })
+
+  it('says who repairs a lock that recover() is called for', async () => {
+    let refused: unknown
+    const locks = create({
+      onOwnerDied: () => {
+        try {
+          locks.recover(5)
+        } catch (error) {
+          refused = error
+        }
+      },
+    })
+    await endHolding(locks, 5)
+    locks.hold([5], () => {})
+    assert.match(
+      String(refused),
+      /recover: thread \d+ already repairs lock 5, which the dead one left: the lock becomes free when that repair ends$/,
+    )
+  })
 }
 
 function describeRepair(create: Create): void {
