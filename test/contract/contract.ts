@@ -11,7 +11,7 @@ import {
   type SlowReport,
   shared,
 } from '../../src/index.ts'
-import { until } from '../manager/tools.ts'
+import { until } from '../waiting.ts'
 
 /** A backend to test. */
 export interface Tested {

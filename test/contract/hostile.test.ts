@@ -7,7 +7,8 @@ import { describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { BackendHost, BackendRequest } from '../../src/backends/backend.ts'
 import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
-import { until, warningsOf } from '../manager/tools.ts'
+import { warningsOf } from '../manager/tools.ts'
+import { until } from '../waiting.ts'
 import { ToyBackend } from './toy-backend.ts'
 
 /** Returns a manager whose backend has some of its members replaced, and holds a lock. */

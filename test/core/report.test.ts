@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type LongWaitReport, SharedLocks } from '../../src/backends/threads/index.ts'
 import { DeadlockError, LockManager, type Report, type SlowReport } from '../../src/index.ts'
-import { gate, holder, pause, rounds, settle, until, watched } from '../manager/tools.ts'
+import { holder, pause, watched } from '../manager/tools.ts'
+import { gate, rounds, settle, until } from '../waiting.ts'
 import { mustBePlain } from './reports.ts'
 
 describe('a report of plain data with its kind and version', { timeout: 20_000 }, () => {

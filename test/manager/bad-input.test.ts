@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { Guard, LockManager, LockUsageError } from '../../src/index.ts'
-import { holder, no, pause, settle, state } from './tools.ts'
+import { settle } from '../waiting.ts'
+import { holder, no, pause, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager } from '../../src/index.ts'
-import { gate, pause, rounds, settle, state, watched } from './tools.ts'
+import { gate, rounds, settle } from '../waiting.ts'
+import { pause, state, watched } from './tools.ts'
 
 /** Holds `b`, and requests `a` once that is held. */
 function holdsBWantsA(locks: LockManager, held: Promise<void>): Promise<string> {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import { DeadlockError, LockManager, LockTimeoutError } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
-import { holder, pause, settle } from './tools.ts'
+import { settle } from '../waiting.ts'
+import { holder, pause } from './tools.ts'
 
 describe('a manager under a test’s own timers', { timeout: 10_000 }, () => {
   afterEach(() => mock.timers.reset())

@@ -11,9 +11,10 @@ import {
   type Scope,
   shared,
 } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { withFakeClock } from './fake-clock.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, holder, locksInTheWay, pause, settle, state, watched } from './tools.ts'
+import { holder, locksInTheWay, pause, state, watched } from './tools.ts'
 
 /**
  * Two tasks that nest two locks in opposite order. Each requests its second lock after both hold their first.

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { type Guard, LockManager, LockTimeoutError, type SlowReport } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
-import { gate, pause, settle, waitIn, watched } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { pause, waitIn, watched } from './tools.ts'
 
 const real = { ...runtime }
 

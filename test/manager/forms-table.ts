@@ -5,7 +5,8 @@
 
 import { LockManager } from '../../src/index.ts'
 import { FORMS, type FormTools, ignore, newLimit, type Verdict } from '../programs/forms.ts'
-import { gate, holder, pause, settle } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { holder, pause } from './tools.ts'
 
 /** A form as a row of the table. */
 export interface Row {

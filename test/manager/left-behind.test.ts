@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { LockManager } from '../../src/index.ts'
+import { rounds } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { pause, rounds, watched } from './tools.ts'
+import { pause, watched } from './tools.ts'
 
 /** A callback that holds `first`, and requests `second` after some milliseconds. */
 function nest(

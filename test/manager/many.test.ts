@@ -9,7 +9,8 @@ import {
   LockTimeoutError,
   shared,
 } from '../../src/index.ts'
-import { holder, pause, settle, state, waitIn } from './tools.ts'
+import { settle } from '../waiting.ts'
+import { holder, pause, state, waitIn } from './tools.ts'
 
 describe('a request for many names', { timeout: 60_000 }, () => {
   it('takes each once, in order, exclusively if it was requested in both modes', async () => {

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, type Lock, LockManager } from '../../src/index.ts'
+import { gate } from '../waiting.ts'
 import { collectGarbage } from './garbage.ts'
-import { gate, pause, startOneAnother } from './tools.ts'
+import { pause, startOneAnother } from './tools.ts'
 
 /**
  * Bytes in use after all garbage was collected. The minimum of several readings, because compilers also

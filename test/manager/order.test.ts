@@ -14,8 +14,9 @@ import {
   shared,
   type WantedLock,
 } from '../../src/index.ts'
+import { settle } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { holder, pause, settle } from './tools.ts'
+import { holder, pause } from './tools.ts'
 
 /** The possible deadlocks that a program causes. */
 async function seen(

@@ -10,8 +10,9 @@ import {
   LockManager,
   LockOrderError,
 } from '../../src/index.ts'
+import { gate, settle, until } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, pause, settle, state, until, watched } from './tools.ts'
+import { pause, state, watched } from './tools.ts'
 
 /** Two tasks that take two locks by guards, in opposite order. */
 function oppositeGuards(locks: LockManager): Promise<string>[] {

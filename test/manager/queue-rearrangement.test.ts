@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, LockManager, shared } from '../../src/index.ts'
-import { gate, holder, pause, settle, startOneAnother, watched } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { holder, pause, startOneAnother, watched } from './tools.ts'
 
 const likely = { deadlockVictims: 'likely' } as const
 

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager, LockNotAvailableError } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { runAlone } from './child.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, settle } from './tools.ts'
 
 /** The message with which a promise is rejected. */
 async function messageOf(promise: Promise<unknown>): Promise<string> {

@@ -1,7 +1,7 @@
 /** Helpers that the tests of the manager share. */
 
 import assert from 'node:assert/strict'
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import {
   type DeadlockHeldLock,
   type DeadlockMember,
@@ -12,16 +12,7 @@ import {
   type SlowReport,
   type SlowWaitReport,
 } from '../../src/index.ts'
-
-/** Lets all pending work run. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 3; i++) await setImmediate()
-}
-
-/** Lets the event loop run ten times, timers included: a victim is rejected after one. */
-export async function rounds(): Promise<void> {
-  for (let i = 0; i < 10; i++) await pause(1)
-}
+import { gate, settle } from '../waiting.ts'
 
 /** A manager, the deadlocks that it reports, and the kinds of these reports, in order. */
 export function watched(options: ConstructorParameters<typeof LockManager>[0] = {}): {
@@ -61,20 +52,6 @@ export const no = (): never => assert.fail('called')
 /** Waits some milliseconds. */
 export function pause(ms: number): Promise<void> {
   return setTimeout(ms)
-}
-
-/** Waits until a condition holds. The test's own time limit ends it. */
-export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await pause(1)
-}
-
-/** A promise, and a function that resolves it. */
-export function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = (): void => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open: () => open() }
 }
 
 /** A request that is granted and ends when the test says so. */

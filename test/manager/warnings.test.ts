@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { gate, holder, pause, warningsOf } from './tools.ts'
+import { gate } from '../waiting.ts'
+import { holder, pause, warningsOf } from './tools.ts'
 
 describe('a manager without listeners', { timeout: 10_000 }, () => {
   it('warns of a slow wait', async () => {

@@ -16,7 +16,8 @@ import {
   type LockManagerOptions,
 } from '../../src/index.ts'
 import { ToyBackend } from '../contract/toy-backend.ts'
-import { gate, holder, pause, settle } from '../manager/tools.ts'
+import { holder, pause } from '../manager/tools.ts'
+import { gate, settle } from '../waiting.ts'
 import { print, provoke, provokeAlone, provokeWarnings } from './blocks.ts'
 
 const FAST: LockManagerOptions = { deadlockAfterMs: 0, callSites: 'always' }

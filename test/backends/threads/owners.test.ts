@@ -10,8 +10,8 @@ import {
   type SharedLocksOptions,
   shared,
 } from '../../../src/backends/threads/index.ts'
-import { gate } from '../../manager/tools.ts'
 import { runNode } from '../../spawn.ts'
+import { gate } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
 import { busyLocks, endHolding, flagIsSet, newFlags, startThread } from './threads.ts'
 
