@@ -85,6 +85,36 @@ export async function holder(
   return { ...(given as Pick<Holder, 'lock' | 'inside'>), done, end }
 }
 
+/** A holder of one lock that requests another one when the test says so. */
+export interface Crossing {
+  /** Resolves when it has the first lock. */
+  readonly held: Promise<void>
+  /** Makes it request the second lock; resolves when it has. */
+  ask(): Promise<void>
+  /** The result of the second request, which the callback awaits: `crossed`. */
+  readonly done: Promise<string>
+}
+
+/** Requests `first`, and inside its callback `second` as soon as `ask` is called. */
+export function crossing(
+  locks: Pick<LockManager, 'request'>,
+  first: string,
+  second: string,
+): Crossing {
+  const [held, start, asked] = [gate(), gate(), gate()]
+  const done = locks.request(first, async () => {
+    held.open()
+    await start.opened
+    asked.open()
+    return await locks.request(second, () => 'crossed')
+  })
+  const ask = (): Promise<void> => {
+    start.open()
+    return asked.opened
+  }
+  return { held: held.opened, ask, done }
+}
+
 /** Makes `count` requests for some names in turn. Each makes the next, and does not await it. */
 export async function startOneAnother(
   locks: LockManager,
