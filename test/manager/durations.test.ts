@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { type Guard, LockManager, LockTimeoutError, type SlowReport } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
 import { gate, settle } from '../waiting.ts'
-import { pause, waitIn, watched } from './tools.ts'
+import { forgetTime } from './fake-clock.ts'
+import { waitIn, watched } from './tools.ts'
 
 const real = { ...runtime }
 
@@ -20,8 +21,7 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
   })
   afterEach(async () => {
     Object.assign(runtime, real)
-    // Lets the coarse clock read the time again.
-    await pause(30)
+    await forgetTime()
   })
 
   it('end at the time of a long wait’s report', async () => {

@@ -146,7 +146,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
         await Promise.all([stolen.catch(keep), locks.request('a', { steal: true }, () => {})])
         granted = await locks.request('o', async () => {
           const inner = await locks.acquire('a')
-          setTimeout(() => inner.release(), 5)
+          void settle().then(() => inner.release())
           return await locks.request('a', () => 'granted')
         })
       } finally {
