@@ -132,10 +132,13 @@ describe('a request for many names', { timeout: 60_000 }, () => {
       (await holder(locks, 'a', { mode: 'shared' })).end,
       (await holder(locks, 'a', { mode: 'shared' })).end,
     ]
-    const waits = locks.request('a', { timeoutMs: 40, warnAfterMs: 5 }, () => 'never')
-    await assert.rejects(waits, /'a' is held by request 1 \(.*\), request 2 \(/)
+    const late = locks.request('a', { timeoutMs: 1 }, () => 'never')
+    await assert.rejects(late, /'a' is held by request 1 \(.*\), request 2 \(/)
+    const waits = locks.request('a', { warnAfterMs: 1 }, () => 'granted')
+    await until(() => slow.length > 0)
     assert.deepEqual(slow, [['request 1', 'request 2']])
     for (const end of ends) await end()
+    assert.equal(await waits, 'granted')
   })
 
   it('leaves no entry for a name that no request holds or waits for', async () => {
