@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Backend } from '../../src/backends/backend.ts'
 import {
   type DeadlockReport,
@@ -11,7 +10,7 @@ import {
   type SlowReport,
   shared,
 } from '../../src/index.ts'
-import { until } from '../manager/tools.ts'
+import { meeting, rounds, turn, until } from '../waiting.ts'
 
 /** A backend to test. */
 export interface Tested {
@@ -49,7 +48,7 @@ export function contractOf({ name, make }: Tested): void {
       await assert.rejects(locks.request('a', now), /now/)
       await assert.rejects(
         locks.request('a', async () => {
-          await pause(1)
+          await turn()
           throw new Error('later')
         }),
         /later/,
@@ -60,7 +59,7 @@ export function contractOf({ name, make }: Tested): void {
     it('has released the locks when the promise of a request settles', async () => {
       const locks = manager()
       for (let i = 0; i < 5; i++) {
-        await locks.request(['a', 'b'], () => pause(1))
+        await locks.request(['a', 'b'], () => turn())
         const isFree = await locks.request(
           ['a', 'b'],
           { ifAvailable: true },
@@ -78,7 +77,7 @@ export function contractOf({ name, make }: Tested): void {
         locks.request('a', async () => {
           assert.equal(++holders, 1)
           order.push(i)
-          await pause(1)
+          await turn()
           holders--
         })
       await Promise.all([0, 1, 2, 3, 4].map(one))
@@ -94,7 +93,7 @@ export function contractOf({ name, make }: Tested): void {
             assert.ok(!inside.has(each), `${each} has two holders`)
             inside.add(each)
           }
-          await pause(1)
+          await turn()
           for (const each of lock?.names ?? []) inside.delete(each)
         })
       const lists = [['a', 'b'], ['b', 'a'], ['b', 'c'], ['c', 'a'], ['a', 'b', 'c'], ['c']]
@@ -120,9 +119,9 @@ export function contractOf({ name, make }: Tested): void {
         const second = await locks.acquire(shared('a'))
         const order: string[] = []
         const exclusive = locks.request('a', () => order.push('exclusive'))
-        await pause(5)
+        await untilPending(locks, 'a', 1)
         const late = locks.request(shared('a'), () => order.push('shared'))
-        await pause(5)
+        await untilPending(locks, 'a', 2)
         assert.deepEqual(order, [])
         first.release()
         second.release()
@@ -186,7 +185,7 @@ export function contractOf({ name, make }: Tested): void {
       const locks = manager()
       const guard = await locks.acquire('a', { label: 'the holder' })
       const between = locks.request(['a', 'b'], { label: 'between' }, () => {})
-      await pause(20)
+      await untilPending(locks, 'a', 1)
       const last = locks.request('b', { timeoutMs: 30 }, () => {})
       await assert.rejects(last, { code: 'LOCK_TIMEOUT', message: /the holder/ })
       await guard[Symbol.asyncDispose]()
@@ -216,18 +215,20 @@ export function contractOf({ name, make }: Tested): void {
 
     it('rejects a waiting request when its signal aborts, at every moment of the wait', async () => {
       const locks = manager()
-      for (let moment = 0; moment < 12; moment++) {
-        const guard = await locks.acquire('a')
-        const controller = new AbortController()
-        const late = locks.request('a', { signal: controller.signal }, () => 'granted')
-        const released = pause(moment / 2).then(() => guard[Symbol.asyncDispose]())
-        await pause(2)
-        controller.abort(new Error('no more'))
-        const ending = await late.catch((error: Error) => error.message)
-        assert.ok(ending === 'granted' || ending === 'no more', ending)
-        await released
-        // If a grant was on its way, its lock has been released.
-        await locks.request('a', { timeoutMs: 1000 }, () => {})
+      for (const releaseAt of [0, 1, 2, 3, 4, 5]) {
+        for (const abortAt of [0, 1, 2, 3, 4, 5]) {
+          const guard = await locks.acquire('a')
+          const controller = new AbortController()
+          const late = locks.request('a', { signal: controller.signal }, () => 'granted')
+          const released = rounds(releaseAt).then(() => guard[Symbol.asyncDispose]())
+          await rounds(abortAt)
+          controller.abort(new Error('no more'))
+          const ending = await late.catch((error: Error) => error.message)
+          assert.ok(ending === 'granted' || ending === 'no more', ending)
+          await released
+          // If a grant was on its way, its lock has been released.
+          await locks.request('a', { timeoutMs: 1000 }, () => {})
+        }
       }
       await isIdle(locks)
     })
@@ -274,7 +275,7 @@ export function contractOf({ name, make }: Tested): void {
       const locks = manager()
       const guard = await locks.acquire(['a', 'b'], { label: 'the holder' })
       const waiting = locks.request('b', { label: 'the waiter' }, () => {})
-      await pause(20)
+      await untilPending(locks, 'b', 1)
       const { held, pending } = await locks.query()
       assert.deepEqual(
         held.map(({ name, label }) => [name, label]),
@@ -313,9 +314,10 @@ export function contractOf({ name, make }: Tested): void {
       const locks = manager({ deadlockAfterMs: 20 })
       const reports: DeadlockReport[] = []
       locks.on('deadlock', (report) => reports.push(report))
+      const meet = meeting(2)
       const nest = (first: string, second: string): Promise<string> =>
         locks.request(first, { label: `${first}, then ${second}` }, async () => {
-          await pause(20)
+          await meet()
           return await locks.request(second, () => 'both')
         })
       const endings = await Promise.allSettled([nest('a', 'b'), nest('b', 'a')])
@@ -332,7 +334,7 @@ export function contractOf({ name, make }: Tested): void {
       const waiting: Promise<unknown>[] = []
       await locks.request('a', async () => {
         waiting.push(locks.request(['a', 'b'], { detached: true }, () => {}))
-        await pause(20)
+        await untilPending(locks, 'a', 1)
         await locks.request('b', { timeoutMs: 5000 }, () => {})
       })
       await Promise.all(waiting)
@@ -346,7 +348,7 @@ export function contractOf({ name, make }: Tested): void {
       guard.release()
       await locks.close()
       const early = manager()
-      const asked = early.request('a', () => pause(1))
+      const asked = early.request('a', () => turn())
       await assert.rejects(early.close(), { code: 'LOCK_USAGE' })
       await asked
       await early.close()
@@ -369,7 +371,7 @@ export function contractOf({ name, make }: Tested): void {
               if (lock === null) return
               const before = wanted.map((each) => counts.get(each) as number)
               expected += wanted.length
-              await pause(0)
+              await turn()
               for (const [j, each] of wanted.entries()) counts.set(each, (before[j] as number) + 1)
             })
             .catch((error) => assert.equal(error.code, 'LOCK_TIMEOUT'))
@@ -383,6 +385,14 @@ export function contractOf({ name, make }: Tested): void {
       await isIdle(locks)
       await locks.close()
     })
+  })
+}
+
+/** Waits until this many requests for a lock wait in the backend. */
+function untilPending(locks: LockManager, name: string, count: number): Promise<void> {
+  return until(async () => {
+    const { pending } = await locks.query()
+    return pending.filter((wanted) => wanted.name === name).length === count
   })
 }
 

@@ -4,10 +4,10 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { BackendHost, BackendRequest } from '../../src/backends/backend.ts'
 import { LockManager, type LockManagerOptions, type SlowReport } from '../../src/index.ts'
-import { until, warningsOf } from '../manager/tools.ts'
+import { warningsOf } from '../manager/tools.ts'
+import { rounds, settle, until } from '../waiting.ts'
 import { ToyBackend } from './toy-backend.ts'
 
 /** Returns a manager whose backend has some of its members replaced, and holds a lock. */
@@ -94,12 +94,13 @@ describe('a backend that fails', { timeout: 20_000 }, () => {
       throw new Error('not connected')
     }
     await warningsOf(async () => {
-      const { locks } = await managerOf({ cancel })
+      const { toy, locks } = await managerOf({ cancel })
       await assert.rejects(locks.acquire('a', { timeoutMs: 10 }), { code: 'LOCK_TIMEOUT' })
       const controller = new AbortController()
       const { signal } = controller
       const waits = [locks.acquire('a', { signal }), locks.acquire('a', { signal })]
-      await pause(5)
+      // The request whose time was over is still in the store.
+      await until(() => toy.lock('a').waiting === 3)
       controller.abort(new Error('no more'))
       for (const wait of waits) await assert.rejects(wait, /no more/)
     })
@@ -132,7 +133,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     await guard[Symbol.asyncDispose]()
     assert.equal(await locks.request('a', { ifAvailable: true }, (lock) => lock), null)
     const waiting = locks.acquire('a')
-    await pause(10)
+    await until(() => toy.lock('a').waiting === 1)
     toy.failWaiting('a', new Error('forgotten'))
     await assert.rejects(waiting, /forgotten/)
     await end()
@@ -151,7 +152,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     const locks = new LockManager({ backend: toy })
     const guard = await locks.acquire('a')
     const waiting = locks.request('a', () => 'granted')
-    await pause(10)
+    await until(() => toy.lock('a').waiting === 1)
     const [request] = toy.lock('a').waiters()
     assert.equal(await host?.prove(request as BackendRequest), false)
     await guard[Symbol.asyncDispose]()
@@ -166,7 +167,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
       isCalled = true
     })
     await assert.rejects(waiting, { code: 'LOCK_TIMEOUT' })
-    await pause(5)
+    await rounds()
     assert.equal(isCalled, false)
     await end()
   })
@@ -174,7 +175,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
   it('may lose a grant that has not arrived', async () => {
     const { toy, locks, end } = await managerOf({})
     const waiting = locks.request('a', () => 'granted')
-    await pause(10)
+    await until(() => toy.lock('a').waiting === 1)
     const [request] = toy.lock('a').waiters()
     request?.lost({ kind: 'gone', error: new Error('the connection is gone') })
     await assert.rejects(waiting, { code: 'LOCK_LOST' })
@@ -187,7 +188,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
     const lost = locks.request('b', { label: 'victim' }, async (lock) => {
       for (const holder of toy.lock('b').holders()) holder.lost({ kind: 'stolen', by })
       assert.equal(lock.held, false)
-      await pause(1)
+      await settle()
     })
     await assert.rejects(lost, (error: DOMException) => {
       assert.equal(error.name, 'AbortError')
@@ -202,7 +203,7 @@ describe('a backend that answers late', { timeout: 20_000 }, () => {
   it('learns the manager’s own time limit', async () => {
     const { toy, locks, end } = await managerOf({}, { timeoutMs: 5000 })
     const waiting = locks.request('a', () => {})
-    await pause(10)
+    await until(() => toy.lock('a').waiting === 1)
     const [request] = toy.lock('a').waiters()
     assert.equal(request?.timeoutMs, 5000)
     await end()

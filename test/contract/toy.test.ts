@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { after, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Backend } from '../../src/backends/backend.ts'
 import { LockManager } from '../../src/index.ts'
+import { settle, until } from '../waiting.ts'
 import { contractOf } from './contract.ts'
 import { ToyBackend } from './toy-backend.ts'
 
@@ -21,7 +21,7 @@ it('a request learns that it has lost its lock', async () => {
       reason = lock.signal.reason
     })
     toy.lose('a', new Error('the connection is gone'))
-    await pause(5)
+    await settle()
     assert.equal(lock.held, false)
   })
   await assert.rejects(lost, (error: Error) => {
@@ -39,8 +39,10 @@ it('a waiting request is rejected with the error of its store', async () => {
   const guard = await locks.acquire('a')
   const waiting = locks.acquire('a')
   const error = new Error('the store forgets who waits')
-  setTimeout(() => toy.failWaiting('a', error), 5)
-  await assert.rejects(waiting, error)
+  const rejected = assert.rejects(waiting, error)
+  await until(() => toy.lock('a').waiting === 1)
+  toy.failWaiting('a', error)
+  await rejected
   await guard[Symbol.asyncDispose]()
 })
 

@@ -3,8 +3,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type LongWaitReport, SharedLocks } from '../../src/backends/threads/index.ts'
-import { DeadlockError, LockManager, type Report, type SlowReport } from '../../src/index.ts'
-import { gate, holder, pause, rounds, settle, until, watched } from '../manager/tools.ts'
+import {
+  DeadlockError,
+  LockManager,
+  type Report,
+  type SlowReport,
+  type SlowWaitReport,
+} from '../../src/index.ts'
+import { holder, watched } from '../manager/tools.ts'
+import { gate, rounds, settle, until } from '../waiting.ts'
 import { mustBePlain } from './reports.ts'
 
 describe('a report of plain data with its kind and version', { timeout: 20_000 }, () => {
@@ -82,7 +89,8 @@ describe('a report of plain data with its kind and version', { timeout: 20_000 }
   it('describes a holding and a wait that last too long', async () => {
     const locks = new LockManager({ longWaitMs: 5, trackOrder: false })
     const reports: SlowReport[] = []
-    const states = (): Set<string> => new Set(reports.map(({ state }) => state))
+    const isAnyWait = (is: (report: SlowWaitReport) => boolean): boolean =>
+      reports.some((one) => one.state === 'waiting' && is(one))
     locks.on('slow', (report) => reports.push(report))
     const { end } = await holder(locks, 'b')
     const outer = locks.request('a', { warnAfterMs: 5 }, () => locks.request('b', () => {}))
@@ -91,15 +99,14 @@ describe('a report of plain data with its kind and version', { timeout: 20_000 }
       locks.request('a', () => {}),
       locks.acquire('c', { label: 'task' }).then((second) => second.release()),
     ]
-    await until(() => states().size === 2)
-    await pause(20)
+    await until(() => reports.some(({ state }) => state === 'holding'))
+    await until(() => isAnyWait(({ guardCycle }) => guardCycle.length > 0))
+    await until(() => isAnyWait(({ holders: [first] }) => !!first?.nested))
     guard.release()
     await end()
     await Promise.all([outer, ...waits])
     assert.deepEqual([...new Set(reports.map(({ kind }) => kind))], ['slow'])
     for (const report of reports) mustBePlain(report)
-    assert.ok(reports.some((one) => one.state === 'waiting' && one.guardCycle.length > 0))
-    assert.ok(reports.some((one) => one.state === 'waiting' && one.holders[0]?.nested))
   })
 
   it('describes a wait for a lock in shared memory, and one for an owner', async () => {

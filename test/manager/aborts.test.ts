@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager } from '../../src/index.ts'
-import { holder, no, settle, state } from './tools.ts'
+import { settle } from '../waiting.ts'
+import { holder, no, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
 

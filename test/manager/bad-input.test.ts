@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { type AcquireOptions, Guard, LockManager, LockUsageError } from '../../src/index.ts'
-import { holder, no, pause, settle, state } from './tools.ts'
+import { afterTimers, gate, rounds, settle, until } from '../waiting.ts'
+import { holder, no, state } from './tools.ts'
 
 const locks = new LockManager()
 const request = locks.request.bind(locks) as (...args: unknown[]) => Promise<unknown>
@@ -311,7 +312,8 @@ describe('bad input', { timeout: 60_000 }, () => {
   })
 
   it('such as a `clearTimeout` that throws does no harm', async () => {
-    const manager = new LockManager({ deadlockAfterMs: 40, trackOrder: false })
+    const deadlockAfterMs = 5
+    const manager = new LockManager({ deadlockAfterMs, trackOrder: false })
     const { clearTimeout } = globalThis
     const [one, two] = [new AbortController(), new AbortController()]
     const { end } = await holder(manager, 'a')
@@ -320,7 +322,8 @@ describe('bad input', { timeout: 60_000 }, () => {
       const inC = manager.request('c', async (_c, inside) => {
         await settle()
         await inside.request('b', { signal: two.signal }, no).catch(() => {})
-        await pause(60)
+        // The timer of the deadlock that was, if it was not cancelled.
+        await afterTimers(deadlockAfterMs)
       })
       await inB.request('c', () => 'victim of none')
       await inC
@@ -423,7 +426,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 31]) {
       const guard = manager.tryAcquire('a')
       const waiting = manager.request('a', { timeoutMs }, () => 'granted')
-      await pause(5)
+      await rounds()
       guard?.release()
       assert.equal(await waiting, 'granted')
     }
@@ -607,8 +610,11 @@ describe('bad input', { timeout: 60_000 }, () => {
     own.on('slow', () => {})
     const steps: string[] = []
     const stop = own.on('slow', ({ state: how, names }) => steps.push(`${how} ${names}`))
-    const end = own.request('a', { warnAfterMs: 5 }, () => new Promise((r) => setTimeout(r, 30)))
+    const over = gate()
+    const end = own.request('a', { warnAfterMs: 5 }, () => over.opened)
     const waits = own.request('a', { warnAfterMs: 5 }, () => 'done')
+    await until(() => steps.length === 2)
+    over.open()
     assert.equal(await waits, 'done')
     await end
     stop()

@@ -3,15 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager } from '../../src/index.ts'
-import { gate, pause, rounds, settle, state, watched } from './tools.ts'
-
-/** Holds `b`, and requests `a` once that is held. */
-function holdsBWantsA(locks: LockManager, held: Promise<void>): Promise<string> {
-  return locks.request('b', async () => {
-    await held
-    return await locks.request('a', () => 'other')
-  })
-}
+import { gate, rounds, settle } from '../waiting.ts'
+import { withFakeClock } from './fake-clock.ts'
+import { crossing, state, watched } from './tools.ts'
 
 /** Holds a guard of `a` until `release` resolves. */
 async function holdsA(locks: LockManager, held: () => void, release: Promise<void>): Promise<void> {
@@ -95,24 +89,25 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
     assert.deepEqual(kinds, ['suspected', 'deadlock'])
   })
 
-  it('is not rejected if its holder has stopped waiting before the victim is due', async () => {
-    const { locks, kinds } = watched({ deadlockAfterMs: 50 })
-    const [lost, end] = [gate(), gate()]
-    let nested: Promise<string> | undefined
-    const holder = locks.request('a', async () => {
-      nested = locks.request('a', () => 'granted')
-      await Promise.race([nested, lost.opened])
-      await end.opened
-    })
-    await settle()
-    assert.deepEqual(kinds, ['deadlock'])
-    lost.open()
-    await pause(80)
-    assert.deepEqual(kinds, ['deadlock', 'suspected'])
-    end.open()
-    await holder
-    assert.equal(await nested, 'granted')
-  })
+  it('is not rejected if its holder has stopped waiting before the victim is due', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: 50 })
+      const [lost, end] = [gate(), gate()]
+      let nested: Promise<string> | undefined
+      const holder = locks.request('a', async () => {
+        nested = locks.request('a', () => 'granted')
+        await Promise.race([nested, lost.opened])
+        await end.opened
+      })
+      await settle()
+      assert.deepEqual(kinds, ['deadlock'])
+      lost.open()
+      await tick(60)
+      assert.deepEqual(kinds, ['deadlock', 'suspected'])
+      end.open()
+      await holder
+      assert.equal(await nested, 'granted')
+    }))
 
   it('is rejected if its holder returned its promise, whatever else waits for the promise', async () => {
     const { locks } = watched()
@@ -284,8 +279,10 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
         'a',
         async () => await locks.request('a', { signal: controller.signal }, () => {}),
       )
-      setTimeout(() => controller.abort('over'), 30)
-      const reason = await result.catch((error: unknown) => error)
+      const ended = result.catch((error: unknown) => error)
+      await rounds()
+      controller.abort('over')
+      const reason = await ended
       Object.defineProperty(Error, 'stackTraceLimit', limit)
       assert.equal(reason, 'over')
       assert.deepEqual(kinds, ['suspected'])
@@ -296,33 +293,34 @@ describe('a request in a cycle', { timeout: 30_000 }, () => {
 
   it('is suspected, not rejected, if a combinator’s branch holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
-    const [held, release] = [gate(), gate()]
-    const other = holdsBWantsA(locks, held.opened)
+    const release = gate()
+    const other = crossing(locks, 'b', 'a')
     const task = locks.request('task', async () => {
       const waits = async (): Promise<string> => await locks.request('b', () => 'task')
-      const [, value] = await Promise.all([holdsA(locks, held.open, release.opened), waits()])
+      const [, value] = await Promise.all([holdsA(locks, other.ask, release.opened), waits()])
       return value
     })
     await rounds()
     assert.deepEqual(kinds, ['suspected'])
     release.open()
-    assert.deepEqual(await Promise.all([other, task]), ['other', 'task'])
+    assert.deepEqual(await Promise.all([other.done, task]), ['crossed', 'task'])
   })
 
   it('is suspected, not rejected, if code that no code awaits holds the guard that closes it', async () => {
     const { locks, kinds } = watched()
     const [held, release] = [gate(), gate()]
-    const other = holdsBWantsA(locks, held.opened)
+    const other = crossing(locks, 'b', 'a')
     const task = locks.request('task', async () => {
       await settle()
       void holdsA(locks, held.open, release.opened)
       await held.opened
+      await other.ask()
       return await locks.request('b', () => 'task')
     })
     await rounds()
     assert.deepEqual(kinds, ['suspected'])
     release.open()
-    assert.deepEqual(await Promise.all([other, task]), ['other', 'task'])
+    assert.deepEqual(await Promise.all([other.done, task]), ['crossed', 'task'])
   })
 })
 
@@ -331,49 +329,53 @@ describe('a wait queue', { timeout: 30_000 }, () => {
     ['at once where the holder is proved to wait', true],
     ['after deadlockAfterMs where it is not', false],
   ] as const) {
-    it(`is rearranged ${how}`, async () => {
-      const { locks } = watched({ deadlockAfterMs: 100 })
-      const steps: string[] = []
-      const end = gate()
-      let both: Promise<unknown> | undefined
-      const nest = async (): Promise<unknown> =>
-        await locks.request('b', () => steps.push('nested'))
-      const holder = locks.request('a', async () => {
-        both = locks.request(['a', 'b'], { detached: true }, () => steps.push('both'))
-        await settle()
-        if (isProved) await nest()
-        else void nest()
-        await end.opened
-      })
-      for (let i = 0; i < 4; i++) await settle()
-      assert.deepEqual(steps, isProved ? ['nested'] : [])
-      await pause(150)
-      assert.deepEqual(steps, ['nested'])
-      end.open()
-      await Promise.all([holder, both])
-    })
+    it(`is rearranged ${how}`, () =>
+      withFakeClock(async (tick) => {
+        const { locks } = watched({ deadlockAfterMs: 100 })
+        const steps: string[] = []
+        const end = gate()
+        let both: Promise<unknown> | undefined
+        const nest = async (): Promise<unknown> =>
+          await locks.request('b', () => steps.push('nested'))
+        const holder = locks.request('a', async () => {
+          both = locks.request(['a', 'b'], { detached: true }, () => steps.push('both'))
+          await settle()
+          if (isProved) await nest()
+          else void nest()
+          await end.opened
+        })
+        for (let i = 0; i < 4; i++) await settle()
+        assert.deepEqual(steps, isProved ? ['nested'] : [])
+        await tick(110)
+        assert.deepEqual(steps, ['nested'])
+        end.open()
+        await Promise.all([holder, both])
+      }))
   }
 
-  it('is rearranged with deadlockAfterMs: Infinity too', async () => {
-    const { locks, kinds } = watched({ deadlockAfterMs: Number.POSITIVE_INFINITY })
-    const [queued, end] = [gate(), gate()]
-    const holder = locks.request('a', { mode: 'shared' }, async () => {
-      await queued.opened
-      const nested = locks.request('a', { mode: 'shared' }, () => {})
-      // Two reactions hide whether the holder waits for it.
-      nested.catch(() => {})
-      void nested.then(() => {})
-      await nested
-      await end.opened
-    })
-    await settle()
-    const writer = locks.request('a', () => 'written')
-    queued.open()
-    await pause(1200)
-    assert.deepEqual(await state(locks), { held: ['a'], pending: ['a'] })
-    assert.equal((await locks.query()).held.length, 1)
-    end.open()
-    assert.deepEqual(await Promise.all([holder, writer]), [undefined, 'written'])
-    assert.deepEqual(kinds, [])
-  })
+  it('is rearranged with deadlockAfterMs: Infinity too', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: Number.POSITIVE_INFINITY })
+      const [queued, end] = [gate(), gate()]
+      const holder = locks.request('a', { mode: 'shared' }, async () => {
+        await queued.opened
+        const nested = locks.request('a', { mode: 'shared' }, () => {})
+        // Two reactions hide whether the holder waits for it.
+        nested.catch(() => {})
+        void nested.then(() => {})
+        await nested
+        await end.opened
+      })
+      await settle()
+      const writer = locks.request('a', () => 'written')
+      queued.open()
+      await settle()
+      assert.deepEqual(await state(locks), { held: ['a'], pending: ['a', 'a'] })
+      await tick(1010)
+      assert.deepEqual(await state(locks), { held: ['a'], pending: ['a'] })
+      assert.equal((await locks.query()).held.length, 1)
+      end.open()
+      assert.deepEqual(await Promise.all([holder, writer]), [undefined, 'written'])
+      assert.deepEqual(kinds, [])
+    }))
 })

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import { DeadlockError, LockManager, LockTimeoutError } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
-import { holder, pause, settle } from './tools.ts'
+import { settle } from '../waiting.ts'
+import { forgetTime } from './fake-clock.ts'
+import { holder } from './tools.ts'
 
 describe('a manager under a test’s own timers', { timeout: 10_000 }, () => {
   afterEach(() => mock.timers.reset())
@@ -41,7 +43,7 @@ describe('a manager under a test’s own timers', { timeout: 10_000 }, () => {
     const locks = new LockManager()
     await locks.request('a', () => {})
     mock.timers.reset()
-    await pause(50)
+    await forgetTime()
     const { end } = await holder(locks, 'a')
     const { held } = await locks.query()
     assert.ok(Date.now() - (held[0]?.since ?? 0) < 5000)
@@ -58,8 +60,7 @@ it('the age of a wait or holding excludes an earlier block of the event loop', a
     setTimeout: (work: () => void, ms: number) => (ms === 10 ? timers.push(work) : {}),
   })
   try {
-    // Lets the time that earlier tests have read expire.
-    await pause(20)
+    await forgetTime()
     const locks = new LockManager()
     await locks.request('warm-up', () => {})
     // The program computes for this long, and then takes a lock in the same turn of the event loop.

@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LockManager, LockOrderError, type Scope } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, settle, watched } from './tools.ts'
+import { watched } from './tools.ts'
 
 describe('the context of a holder', () => {
   it('is not that of the requesting code or of other code, even for the first request', async () => {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { DeadlockReport } from '../../src/index.ts'
 import { mustBePlain } from '../core/reports.ts'
-import { gate, settle, watched } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { watched } from './tools.ts'
 
 describe('the report of a deadlock between requests', { timeout: 20_000 }, () => {
   /** Two holders that each request another lock of the other, and a third one that shares the first lock. */

@@ -11,24 +11,24 @@ import {
   type Scope,
   shared,
 } from '../../src/index.ts'
+import { gate, meeting, rounds, settle } from '../waiting.ts'
 import { withFakeClock } from './fake-clock.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, holder, locksInTheWay, pause, settle, state, watched } from './tools.ts'
+import { holder, locksInTheWay, state, watched } from './tools.ts'
 
 /**
  * Two tasks that nest two locks in opposite order. Each requests its second lock after both hold their first.
  */
 function opposite(locks: LockManager): Promise<PromiseSettledResult<string>[]> {
-  const [one, two] = [gate(), gate()]
-  const task = (label: string, first: string, second: string, own = one, other = two) =>
+  const meet = meeting(2)
+  const task = (label: string, first: string, second: string) =>
     locks.request(first, { label }, async () => {
-      own.open()
-      await other.opened
+      await meet()
       return locks.request(second, () => `${label} done`)
     })
   return Promise.allSettled([
     task('transfer 1', 'account:a', 'account:b'),
-    task('transfer 2', 'account:b', 'account:a', two, one),
+    task('transfer 2', 'account:b', 'account:a'),
   ])
 }
 
@@ -124,12 +124,10 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
 
   itIfProved('is found through shared holders', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const both = gate()
-    let inside = 0
+    const meet = meeting(2)
     const upgrade = (): Promise<string> =>
       locks.request('a', { mode: 'shared' }, async () => {
-        if (++inside === 2) both.open()
-        await both.opened
+        await meet()
         return locks.request('a', () => 'upgraded')
       })
     const results = await Promise.allSettled([upgrade(), upgrade()])
@@ -139,13 +137,11 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
 
   itIfProved('is found in a cycle of five, and the other four go on', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const all = gate()
-    let inside = 0
+    const meet = meeting(5)
     const results = await Promise.allSettled(
       Array.from({ length: 5 }, (_, i) =>
         locks.request(`${i}`, async () => {
-          if (++inside === 5) all.open()
-          await all.opened
+          await meet()
           return locks.request(`${(i + 1) % 5}`, () => i)
         }),
       ),
@@ -248,7 +244,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
       assert.match(inspect(caught), /pending/)
       detached = locks.request('a', { detached: true }, () => steps.push('detached'))
       void detached.then(() => steps.push('detached settled'))
-      await pause(20)
+      await rounds()
       steps.push('holder')
     })
     await detached
@@ -317,13 +313,14 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
 
   itIfProved('rearranges the wait queue once it is no longer suspected', async () => {
     const locks = new LockManager({ deadlockAfterMs: Number.POSITIVE_INFINITY, trackOrder: false })
-    locks.on('suspected', () => {})
+    const reported = gate()
+    locks.on('suspected', reported.open)
     const steps: string[] = []
     let both: Promise<unknown> | undefined
     await locks.request('a', async () => {
       const guard = await locks.acquire('b')
       both = locks.request(['a', 'b'], { detached: true }, () => steps.push('both'))
-      setTimeout(() => guard.release(), 20)
+      void reported.opened.then(() => guard.release())
       await locks.request('b', () => steps.push('nested'))
     })
     await both
@@ -369,13 +366,11 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
 
   itIfProved('is found if tasks hold guards', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
-    const both = gate()
-    let inside = 0
+    const meet = meeting(2)
     const task = (own: string, first: string, second: string): Promise<string> =>
       locks.request(own, async () => {
         using _one = await locks.acquire(first)
-        if (++inside === 2) both.open()
-        await both.opened
+        await meet()
         using _two = await locks.acquire(second)
         return own
       })
@@ -463,51 +458,62 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     )
   })
 
-  it('has no victim if branches have started since it was reported', async () => {
-    const { locks, kinds } = watched({ deadlockAfterMs: 60, deadlockVictims: 'likely' })
-    const b = await holder(locks, 'b')
-    await locks.request('c', async (_lock, inside) => {
-      const guard = await inside.acquire('a')
-      const waits = inside.request('b', () => 'b')
-      void waits.then(() => {})
-      const crosses = b.inside.request('a', () => 'a')
-      void crosses.then(b.end)
-      await settle()
-      const branch = inside.request('d', () => pause(100))
-      void branch.then(() => guard.release())
-      assert.deepEqual(await Promise.all([waits, crosses]), ['b', 'a'])
-    })
-    await b.done
-    assert.deepEqual(kinds, ['deadlock', 'suspected'])
-  })
-
-  it('is over when the waiting code ends', async () => {
-    const locks = new LockManager({
-      deadlockAfterMs: 60,
-      trackOrder: false,
-      deadlockVictims: 'likely',
-    })
-    let deadlocks = 0
-    locks.on('deadlock', () => deadlocks++)
-    const b = await holder(locks, 'b')
-    let crosses: Promise<string> | undefined
-    await locks.request('outer', async (_lock, outer) => {
-      const guard = await outer.request('inner', async (_inner, inside) => {
-        const held = await inside.acquire('a')
-        // Awaited, but not by the callback.
-        void inside.request('b', () => {}).then(() => {})
-        crosses = b.inside.request('a', () => 'a')
+  it('has no victim if branches have started since it was reported', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: 60, deadlockVictims: 'likely' })
+      const b = await holder(locks, 'b')
+      const end = gate()
+      const outer = locks.request('c', async (_lock, inside) => {
+        const guard = await inside.acquire('a')
+        const waits = inside.request('b', () => 'b')
+        void waits.then(() => {})
+        const crosses = b.inside.request('a', () => 'a')
         void crosses.then(b.end)
         await settle()
-        return held
+        const branch = inside.request('d', () => end.opened)
+        void branch.then(() => guard.release())
+        assert.deepEqual(await Promise.all([waits, crosses]), ['b', 'a'])
       })
-      await pause(120)
-      guard.release()
-    })
-    assert.equal(await crosses, 'a')
-    await b.done
-    assert.equal(deadlocks, 1)
-  })
+      await settle()
+      await settle()
+      assert.deepEqual(kinds, ['deadlock'])
+      await tick(70)
+      assert.deepEqual(kinds, ['deadlock', 'suspected'])
+      end.open()
+      await outer
+      await b.done
+      assert.deepEqual(kinds, ['deadlock', 'suspected'])
+    }))
+
+  it('is over when the waiting code ends', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: 60, deadlockVictims: 'likely' })
+      const b = await holder(locks, 'b')
+      const end = gate()
+      let crosses: Promise<string> | undefined
+      const outermost = locks.request('outer', async (_lock, outer) => {
+        const guard = await outer.request('inner', async (_inner, inside) => {
+          const held = await inside.acquire('a')
+          // Awaited, but not by the callback.
+          void inside.request('b', () => {}).then(() => {})
+          crosses = b.inside.request('a', () => 'a')
+          void crosses.then(b.end)
+          await settle()
+          return held
+        })
+        await end.opened
+        guard.release()
+      })
+      await settle()
+      assert.deepEqual(kinds, ['deadlock'])
+      await settle()
+      await tick(120)
+      end.open()
+      await outermost
+      assert.equal(await crosses, 'a')
+      await b.done
+      assert.equal(kinds.filter((kind) => kind === 'deadlock').length, 1)
+    }))
 
   it('is not seen through a detached guard, which any code may release', async () => {
     const locks = new LockManager({ deadlockAfterMs: 0, trackOrder: false })
@@ -516,7 +522,7 @@ describe('a deadlock of nested requests', { timeout: 60_000 }, () => {
     const steps: string[] = []
     await locks.request('a', async () => {
       const guard = await locks.acquire('b', { detached: true })
-      setTimeout(() => guard.release(), 20)
+      void rounds().then(() => guard.release())
       await locks.request('b', () => steps.push('released elsewhere'))
     })
     assert.deepEqual(steps, ['released elsewhere'])

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { type Guard, LockManager, LockTimeoutError, type SlowReport } from '../../src/index.ts'
 import { runtime } from '../../src/manager/clock.ts'
-import { gate, pause, settle, waitIn, watched } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { forgetTime } from './fake-clock.ts'
+import { waitIn, watched } from './tools.ts'
 
 const real = { ...runtime }
 
@@ -19,8 +21,7 @@ describe('the durations of one report', { timeout: 20_000 }, () => {
   })
   afterEach(async () => {
     Object.assign(runtime, real)
-    // Lets the coarse clock read the time again.
-    await pause(30)
+    await forgetTime()
   })
 
   it('end at the time of a long wait’s report', async () => {

@@ -55,9 +55,10 @@ describe('an empty event loop', { timeout: 60_000 }, () => {
       const locks = new lockwise.LockManager({ deadlockAfterMs: Infinity })
       for (const kind of ['suspected', 'deadlock'])
         locks.on(kind, ({ hasVictim }) => console.log(kind, hasVictim))
+      const reported = new Promise((resolve) => locks.on('suspected', resolve))
       const work = (own, other) => locks.request(own, async () => {
         const wanted = locks.request(other, () => {}).then(() => {})
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await reported
         await wanted
       }).catch((error) => console.log(error.name))
       work('a', 'b')
@@ -79,11 +80,13 @@ describe('an empty event loop', { timeout: 60_000 }, () => {
     const { stderr, stdout } = runAlone(`
       const { LockManager } = lockwise
       const locks = new LockManager({ deadlockAfterMs: 20 })
+      // This timer is set after that of the first check, which has the same length.
+      const checked = new Promise((resolve) => locks.on('suspected', () => setTimeout(resolve, 20)))
       locks.on('suspected', () => console.log('suspected'))
       await locks.request('a', async () => {
         await null
         const started = (async () => await locks.request('a', () => {}))()
-        await new Promise((resolve) => setTimeout(resolve, 25))
+        await checked
         await started
       }).catch((error) => console.log(error.code))`)
     assert.equal(stdout, 'suspected\nLOCK_DEADLOCK\n')
@@ -124,7 +127,7 @@ describe('an empty event loop', { timeout: 60_000 }, () => {
     const { stderr, stdout } = runAlone(`
       const { LockManager } = lockwise
       const never = () => new Promise(() => {})
-      const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+      const afterTimers = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
       const contend = async (end) => {
         const locks = new LockManager({ longWaitMs: Infinity })
         const first = locks.request('a', { label: 'H' }, end)
@@ -134,13 +137,15 @@ describe('an empty event loop', { timeout: 60_000 }, () => {
       }
       const dropped = new WeakRef(await contend(() => {}))
       const again = await contend(() => {})
+      // The first check of each manager is a second after its first wait: FIRST_LOOK_MS in empty-loop.ts.
+      const checked = afterTimers(1000)
       contend(never)
-      for (let i = 0; i < 500 && dropped.deref(); i++) {
-        await pause(10)
+      while (dropped.deref()) {
+        await afterTimers(10)
         gc()
       }
       console.log(dropped.deref())
-      await pause(500)
+      await checked
       void again.request('b', { label: 'I' }, never)
       void again.request('b', { label: 'v' }, () => {})`)
     assert.equal(stdout, 'undefined\n')

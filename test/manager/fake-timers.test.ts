@@ -13,7 +13,7 @@ function run(order: 'before' | 'after', work: string): { stdout: string; stderr:
   const install = `
     const { default: FakeTimers } = await import(${JSON.stringify(fakeTimers)})
     const real = { setTimeout, now: Date.now }
-    const pause = (ms) => new Promise((resolve) => real.setTimeout(resolve, ms))
+    const turn = () => new Promise((resolve) => real.setTimeout(resolve, 1))
     // Everything that it can fake, performance, nextTick and queueMicrotask too.
     const toFake = Object.keys(FakeTimers.timers)
     const clock = FakeTimers.install({ toFake, now: 0 })
@@ -49,13 +49,18 @@ for (const order of ['before', 'after'] as const) {
       const { stderr } = run(
         order,
         `const locks = new LockManager({ longWaitMs: 20 })
-        void locks.request('a', { label: 'holds', warnAfterMs: 20 }, () => pause(200))
+        const warnings = []
+        process.on('warning', (warning) => warnings.push(warning))
+        let end
+        const held = new Promise((resolve) => { end = resolve })
+        void locks.request('a', { label: 'holds', warnAfterMs: 20 }, () => held)
         const waits = locks.request('a', { label: 'waits' }, () => {})
         await (async () => { await locks.acquire('b', { label: 'leaks' }) })()
-        for (let i = 0; i < 20; i++) {
-          await pause(20)
+        while (warnings.length < 3) {
+          await turn()
           gc()
         }
+        end()
         await waits`,
       )
       assert.match(
@@ -73,7 +78,7 @@ for (const order of ['before', 'after'] as const) {
         const kinds = new Set()
         for (const kind of ['slow', 'deadlock']) locks.on(kind, () => kinds.add(kind))
         void locks.request('a', () => locks.request('a', () => {}))
-        await pause(200)
+        while (kinds.size < 2) await turn()
         console.log([...kinds].sort().join())
         process.exit()`,
       )
@@ -89,7 +94,7 @@ describe('a manager under mock timers of node:test that are enabled before lockw
     const program = `
       import { mock } from 'node:test'
       const real = { setTimeout, now: Date.now }
-      const pause = (ms) => new Promise((resolve) => real.setTimeout(resolve, ms))
+      const turn = () => new Promise((resolve) => real.setTimeout(resolve, 1))
       mock.timers.enable(${apis})
       const { LockManager } = await import(${JSON.stringify(lockwise)})
       ${work}`
@@ -125,10 +130,11 @@ describe('a manager under mock timers of node:test that are enabled before lockw
       void locks.request('a', () => locks.request('a', () => {}))
       const late = locks.request('a', { timeoutMs: 10 }, () => {})
       late.catch((error) => kinds.add(error.name))
-      await pause(200)
+      // By then, timeoutMs has passed on the real clock.
+      while (kinds.size < 2) await turn()
       console.log([...kinds].sort().join())
       mock.timers.tick(10)
-      await pause(1)
+      while (kinds.size < 3) await turn()
       console.log([...kinds].sort().join())
       process.exit()`,
     )

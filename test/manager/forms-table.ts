@@ -5,7 +5,8 @@
 
 import { LockManager } from '../../src/index.ts'
 import { FORMS, type FormTools, ignore, newLimit, type Verdict } from '../programs/forms.ts'
-import { gate, holder, pause, settle } from './tools.ts'
+import { gate, rounds, settle } from '../waiting.ts'
+import { holder } from './tools.ts'
 
 /** A form as a row of the table. */
 export interface Row {
@@ -168,9 +169,9 @@ export async function verdictOf(row: Row, closedBy: 'row' | 'other'): Promise<Ve
   const { end: first } = await holder(locks, closedBy === 'row' ? 'a' : 'b')
   const starts = closedBy === 'row' ? [startRow, startOther] : [startOther, startRow]
   const both = starts.map((start) => start())
-  await looks()
+  await rounds()
   await first()
-  await looks()
+  await rounds()
   over.open()
   controller.abort()
   await Promise.allSettled(both)
@@ -182,11 +183,4 @@ export async function verdictsOfAll(): Promise<Record<string, Verdict>> {
   const verdicts: Record<string, Verdict> = {}
   for (const row of ROWS) verdicts[row.name] = await verdictOf(row, 'other')
   return verdicts
-}
-
-/** Lets the detector run: it does so in the following turns, and by timers that are due before the end. */
-async function looks(): Promise<void> {
-  await settle()
-  await pause(10)
-  await settle()
 }

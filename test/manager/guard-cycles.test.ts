@@ -5,9 +5,10 @@ import { describe, it } from 'node:test'
 import { guardCycleText } from '../../src/core/report-text.ts'
 import { slowText } from '../../src/explain/index.ts'
 import { type Guard, LockManager, type SlowWaitReport } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { runAlone } from './child.ts'
 import { withFakeClock } from './fake-clock.ts'
-import { gate, holder, settle, waitIn } from './tools.ts'
+import { holder, waitIn } from './tools.ts'
 
 /** The first report of a long wait after `work`, which returns the guards to release. */
 async function reportAfter(

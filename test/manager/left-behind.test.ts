@@ -5,62 +5,53 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { LockManager } from '../../src/index.ts'
+import type { Guard } from '../../src/index.ts'
+import { gate, rounds, settle } from '../waiting.ts'
+import { withFakeClock } from './fake-clock.ts'
 import { itIfProved } from './if-proved.ts'
-import { pause, rounds, watched } from './tools.ts'
-
-/** A callback that holds `first`, and requests `second` after some milliseconds. */
-function nest(
-  locks: LockManager,
-  first: string,
-  second: string,
-  signal?: AbortSignal,
-): Promise<unknown> {
-  return locks.request(first, async () => {
-    await pause(20)
-    return await locks.request(second, { signal }, () => 'opposite')
-  })
-}
+import { crossing, watched } from './tools.ts'
 
 describe('a guard that a callback has left behind', { timeout: 30_000 }, () => {
-  itIfProved('does not prove that the code around waits, as a timer may release it', async () => {
-    const { locks, kinds } = watched({ deadlockAfterMs: 20 })
-    const one = locks.request('O', async () => {
-      await locks.request('I', async () => {
-        const guard = await locks.acquire('G')
-        setTimeout(() => guard.release(), 120)
+  itIfProved('does not prove that the code around waits, as a timer may release it', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: 20 })
+      const other = crossing(locks, 'B', 'G')
+      let left: Guard | undefined
+      const one = locks.request('O', async () => {
+        await locks.request('I', async () => {
+          left = await locks.acquire('G')
+        })
+        await other.ask()
+        return await locks.request('B', () => 'one')
       })
-      await pause(20)
-      return await locks.request('B', () => 'one')
-    })
-    const other = locks.request('B', async () => {
-      await pause(10)
-      return await locks.request('G', () => 'other')
-    })
-    assert.deepEqual(await Promise.all([one, other]), ['one', 'other'])
-    assert.deepEqual(kinds, ['suspected'])
-  })
+      await settle()
+      assert.deepEqual(kinds, ['suspected'])
+      // Several checks, the first after deadlockAfterMs.
+      for (let i = 0; i < 10; i++) await tick(20)
+      assert.deepEqual(kinds, ['suspected'])
+      left?.release()
+      assert.deepEqual(await Promise.all([one, other.done]), ['one', 'crossed'])
+      assert.deepEqual(kinds, ['suspected'])
+    }),
+  )
 
   itIfProved('is proved if the callback returned it to the code around', async () => {
     const { locks, kinds } = watched()
+    const other = crossing(locks, 'B', 'G')
     const one = locks.request('O', async () => {
       const guard = await locks.request('I', async () => {
         const inner = await locks.acquire('G')
-        await pause(1)
+        await settle()
         return inner
       })
       try {
-        await pause(20)
+        await other.ask()
         return await locks.request('B', () => 'one')
       } finally {
         guard.release()
       }
     })
-    const other = locks.request('B', async () => {
-      await pause(10)
-      return await locks.request('G', () => 'other')
-    })
-    const results = await Promise.allSettled([one, other])
+    const results = await Promise.allSettled([one, other.done])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.deepEqual(kinds, ['deadlock'])
   })
@@ -68,20 +59,17 @@ describe('a guard that a callback has left behind', { timeout: 30_000 }, () => {
   itIfProved('is proved for an owner, whose code has all its guards', async () => {
     const { locks, kinds } = watched()
     const owner = {}
+    const other = crossing(locks, 'B', 'G')
     const one = async (): Promise<unknown> => {
       const guard = await locks.request('I', { owner }, async () => locks.acquire('G', { owner }))
       try {
-        await pause(20)
+        await other.ask()
         return await locks.request('B', { owner }, () => 'one')
       } finally {
         guard.release()
       }
     }
-    const other = locks.request('B', async () => {
-      await pause(10)
-      return await locks.request('G', () => 'other')
-    })
-    const results = await Promise.allSettled([one(), other])
+    const results = await Promise.allSettled([one(), other.done])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.deepEqual(kinds, ['deadlock'])
   })
@@ -91,6 +79,7 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
   for (const deadlockVictims of ['proved', 'likely'] as const) {
     itIfProved(`is proved if the code around awaits it (victims: ${deadlockVictims})`, async () => {
       const { locks, kinds } = watched({ deadlockVictims })
+      const other = crossing(locks, 'b', 'a')
       const one = locks.request('a', async () => {
         const results: Promise<number>[] = []
         await locks.request('list', async () => {
@@ -98,7 +87,9 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
         })
         return await Promise.all(results)
       })
-      const results = await Promise.allSettled([one, nest(locks, 'b', 'a')])
+      await settle()
+      await other.ask()
+      const results = await Promise.allSettled([one, other.done])
       assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
       assert.deepEqual(kinds, ['deadlock'])
     })
@@ -106,31 +97,41 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
 
   it('is suspected if nothing shows that it is awaited, also with likely victims', async () => {
     const { locks, kinds } = watched({ deadlockVictims: 'likely' })
-    const abort = new AbortController()
+    const other = crossing(locks, 'b', 'a')
+    const end = gate()
     const one = locks.request('a', async () => {
       await locks.request('list', () => {
         void locks.request('b', () => {}).then(() => {})
       })
-      await pause(60)
+      await end.opened
     })
-    const other = nest(locks, 'b', 'a', abort.signal)
-    await pause(50)
+    await settle()
+    await other.ask()
+    await rounds()
     assert.deepEqual(kinds, ['suspected'])
-    await Promise.all([one, other])
+    end.open()
+    await Promise.all([one, other.done])
   })
 
   it('is a likely victim again after a new subscription to its promise', async () => {
     const { locks, kinds } = watched({ deadlockVictims: 'likely' })
+    const other = crossing(locks, 'b', 'a')
+    const later = gate()
     let left: Promise<unknown> | undefined
     const one = locks.request('a', async () => {
       await locks.request('list', () => {
         left = locks.request('b', () => {})
         left.then(() => {}).catch(() => {})
       })
-      await pause(40)
+      await later.opened
       await left
     })
-    const results = await Promise.allSettled([one, nest(locks, 'b', 'a')])
+    await settle()
+    await other.ask()
+    await rounds()
+    assert.deepEqual(kinds, ['suspected'])
+    later.open()
+    const results = await Promise.allSettled([one, other.done])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.equal(kinds.at(-1), 'deadlock')
   })
@@ -139,10 +140,8 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
     const { locks, kinds } = watched()
     const owner = {}
     const guard = await locks.acquire('a', { owner })
-    const other = locks.request('b', async () => {
-      await pause(10)
-      return await locks.request('a', () => 'other')
-    })
+    const other = crossing(locks, 'b', 'a')
+    await other.held
     await locks.request('x', { owner }, () => {
       locks
         .request('b', { owner }, () => {})
@@ -151,10 +150,10 @@ describe('a request that a callback has left behind', { timeout: 30_000 }, () =>
           () => {},
         )
     })
-    await pause(30)
+    await other.ask()
     await rounds()
     assert.deepEqual(kinds, ['suspected'])
     guard.release()
-    assert.equal(await other, 'other')
+    assert.equal(await other.done, 'crossed')
   })
 })

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { slowText } from '../../src/explain/index.ts'
 import { LockManager, type LockManagerOptions, type SlowWaitReport } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { withFakeClock } from './fake-clock.ts'
-import { gate, holder, settle } from './tools.ts'
+import { holder } from './tools.ts'
 
 /** A manager, the reports of its waits, and the names in them. */
 function observeWaits(options: LockManagerOptions = {}): {

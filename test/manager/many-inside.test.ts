@@ -4,8 +4,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { LockManager } from '../../src/index.ts'
+import { gate, rounds, settle } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, rounds, settle, watched } from './tools.ts'
+import { watched } from './tools.ts'
 
 const COUNT = 200
 

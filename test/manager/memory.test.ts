@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, type Lock, LockManager } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { collectGarbage } from './garbage.ts'
-import { gate, pause, startOneAnother } from './tools.ts'
+import { startOneAnother } from './tools.ts'
 
 /**
  * Bytes in use after all garbage was collected. The minimum of several readings, because compilers also
@@ -13,7 +14,7 @@ import { gate, pause, startOneAnother } from './tools.ts'
 async function heapUsed(): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < 6; i++) {
-    await pause(10)
+    await settle()
     collectGarbage()
     least = Math.min(least, process.memoryUsage().heapUsed)
   }
@@ -94,7 +95,7 @@ describe('memory', { timeout: 300_000 }, () => {
         const first = locks.request('a', { signal }, () => {})
         await Promise.all([first, locks.request('a', { signal }, () => {})])
         // Signals that follow others are cleared away only between turns.
-        if (i % 100 === 0) await pause(0)
+        if (i % 100 === 0) await settle()
       }
     },
     'ten thousand steals from holders that listen to their signal': async (locks) => {

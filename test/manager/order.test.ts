@@ -14,8 +14,9 @@ import {
   shared,
   type WantedLock,
 } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { holder, pause, settle } from './tools.ts'
+import { holder } from './tools.ts'
 
 /** The possible deadlocks that a program causes. */
 async function seen(
@@ -325,14 +326,27 @@ describe('a recorded order', { timeout: 60_000 }, () => {
 
   itIfProved('omits the guards of the branches of a context', async () => {
     const reports = await seen(async (locks) => {
-      const use = async (name: string, afterMs: number): Promise<void> => {
-        await pause(afterMs)
+      const use = async (
+        name: string,
+        begin: Promise<void>,
+        held: () => void,
+        end: Promise<void>,
+      ): Promise<void> => {
+        await begin
         const guard = await locks.acquire(name)
-        await pause(20)
+        held()
+        await end
         guard.release()
       }
-      await locks.request('outer', () => Promise.all([use('a', 0), use('b', 10)]))
-      await locks.request('another', () => Promise.all([use('b', 0), use('a', 10)]))
+      const both = (first: string, second: string): Promise<unknown> => {
+        const [one, two] = [gate(), gate()]
+        return Promise.all([
+          use(first, settle(), one.open, two.opened),
+          use(second, one.opened, two.open, two.opened),
+        ])
+      }
+      await locks.request('outer', () => both('a', 'b'))
+      await locks.request('another', () => both('b', 'a'))
     })
     assert.deepEqual(reports, [])
   })

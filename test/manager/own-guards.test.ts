@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, LockManager } from '../../src/index.ts'
+import { rounds, settle } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { rounds, settle, watched } from './tools.ts'
+import { watched } from './tools.ts'
 
 /** Forms of requesting `c` in a callback that has a guard of it. */
 const FORMS: Readonly<Record<string, (locks: LockManager) => Promise<unknown>>> = {

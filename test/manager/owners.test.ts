@@ -10,25 +10,25 @@ import {
   LockManager,
   LockOrderError,
 } from '../../src/index.ts'
+import { gate, meeting, rounds, settle, until } from '../waiting.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, pause, settle, state, until, watched } from './tools.ts'
+import { crossing, state, watched } from './tools.ts'
 
 /** Two tasks that take two locks by guards, in opposite order. */
 function oppositeGuards(locks: LockManager): Promise<string>[] {
-  const [one, two] = [gate(), gate()]
-  const task = async (first: string, second: string, own = one, other = two): Promise<string> => {
+  const meet = meeting(2)
+  const task = async (first: string, second: string): Promise<string> => {
     const owner = {}
     const guard = await locks.acquire(first, { owner, label: `${first}, then ${second}` })
     try {
-      own.open()
-      await other.opened
+      await meet()
       ;(await locks.acquire(second, { owner })).release()
       return 'done'
     } finally {
       guard.release()
     }
   }
-  return [task('a', 'b'), task('b', 'a', two, one)]
+  return [task('a', 'b'), task('b', 'a')]
 }
 
 describe('an owner', { timeout: 30_000 }, () => {
@@ -85,7 +85,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     const other = locks.acquire('a', { owner: two })
     const all = Promise.all([waits, closes, other])
     await until(() => kinds.length > 0)
-    await pause(20)
+    await rounds()
     assert.deepEqual(kinds, ['suspected'])
     for (const guard of [a, b, c]) guard.release()
     for (const guard of await all) guard.release()
@@ -198,16 +198,14 @@ describe('an owner', { timeout: 30_000 }, () => {
     const owner = {}
     const busy = await locks.acquire('busy')
     assert.equal(locks.tryAcquire('busy', { owner }), undefined)
-    const results = await Promise.allSettled([
-      locks.request('a', async () => {
-        await pause(10)
-        await locks.request('b', { owner }, () => {})
-      }),
-      locks.request('b', async () => {
-        await pause(20)
-        await locks.request('a', () => {})
-      }),
-    ])
+    const other = crossing(locks, 'b', 'a')
+    const first = locks.request('a', async () => {
+      await other.held
+      await locks.request('b', { owner }, () => {})
+    })
+    await settle()
+    await other.ask()
+    const results = await Promise.allSettled([first, other.done])
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     assert.deepEqual(kinds, ['deadlock'])
     busy.release()
@@ -219,33 +217,26 @@ describe('an owner', { timeout: 30_000 }, () => {
       const { locks, kinds } = watched()
       const owner = {}
       const guard = await locks.acquire('config', { owner })
-      const results = await Promise.allSettled([
-        locks.request('a', async () => {
-          await pause(10)
-          return await locks.request('b', { owner }, () => {})
-        }),
-        locks.request('b', async () => {
-          await pause(20)
-          return await locks.request('a', () => {})
-        }),
-      ])
+      const opposite = crossing(locks, 'b', 'a')
+      const first = locks.request('a', async () => {
+        await opposite.held
+        return await locks.request('b', { owner }, () => {})
+      })
+      await settle()
+      await opposite.ask()
+      const results = await Promise.allSettled([first, opposite.done])
       assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
       assert.deepEqual(kinds, ['deadlock'])
       // Here the cycle leads through the owner's guard: `other` waits for it, and the owner waits for
       // `other`.
-      const [held, asked] = [gate(), gate()]
-      const other = locks.request('b', async () => {
-        held.open()
-        await asked.opened
-        return await locks.request('config', () => 'other')
-      })
+      const other = crossing(locks, 'b', 'config')
       const inside = locks.request('a', async () => {
-        await held.opened
+        await other.held
         const waits = locks.request('b', { owner }, () => 'inside')
-        asked.open()
+        void other.ask()
         return await waits
       })
-      const again = await Promise.allSettled([other, inside])
+      const again = await Promise.allSettled([other.done, inside])
       assert.deepEqual(again.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
       assert.deepEqual(kinds, ['deadlock', 'deadlock'])
       guard.release()
@@ -262,10 +253,10 @@ describe('an owner', { timeout: 30_000 }, () => {
       await locks.request('b', { owner }, () => {})
       await end.opened
     })
-    await pause(5)
+    await settle()
     // The first callback does not wait for this.
     const second = locks.request('c', () => locks.request('a', { owner }, () => 'second'))
-    await pause(20)
+    await rounds()
     end.open()
     await first
     assert.equal(await second, 'second')

@@ -6,7 +6,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, LockManager, shared } from '../../src/index.ts'
-import { gate, holder, pause, settle, startOneAnother, watched } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { withFakeClock } from './fake-clock.ts'
+import { holder, startOneAnother, watched } from './tools.ts'
 
 const likely = { deadlockVictims: 'likely' } as const
 
@@ -56,29 +58,31 @@ describe('a nested request', { timeout: 20_000 }, () => {
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   })
 
-  it('is suspected if a guard of its context is in the way', async () => {
-    const { locks, kinds } = watched({ deadlockAfterMs: 1000, ...likely })
-    const x = await holder(locks, 'x')
-    const y = await holder(locks, 'y')
-    const h = await holder(locks, 'h')
-    const guard = h.inside.acquire('x')
-    const wantsX = y.inside.request('x', { timeoutMs: 200 }, () => {})
-    wantsX.catch(() => {})
-    const wantsY = h.inside.request('y', { timeoutMs: 200 }, () => {})
-    wantsY.catch(() => {})
-    await settle()
-    assert.deepEqual(kinds, [])
-    void wantsX.then(() => {})
-    void wantsY.then(() => {}).catch(() => {})
-    void x.end()
-    const held = (await guard) as Guard
-    await settle()
-    assert.deepEqual(kinds, ['suspected'])
-    held.release()
-    await Promise.allSettled([wantsX, wantsY])
-    void y.end()
-    void h.end()
-  })
+  it('is suspected if a guard of its context is in the way', () =>
+    withFakeClock(async (tick) => {
+      const { locks, kinds } = watched({ deadlockAfterMs: 1000, ...likely })
+      const x = await holder(locks, 'x')
+      const y = await holder(locks, 'y')
+      const h = await holder(locks, 'h')
+      const guard = h.inside.acquire('x')
+      const wantsX = y.inside.request('x', { timeoutMs: 200 }, () => {})
+      wantsX.catch(() => {})
+      const wantsY = h.inside.request('y', { timeoutMs: 200 }, () => {})
+      wantsY.catch(() => {})
+      await settle()
+      assert.deepEqual(kinds, [])
+      void wantsX.then(() => {})
+      void wantsY.then(() => {}).catch(() => {})
+      void x.end()
+      const held = (await guard) as Guard
+      await settle()
+      assert.deepEqual(kinds, ['suspected'])
+      held.release()
+      await tick(210)
+      await Promise.allSettled([wantsX, wantsY])
+      void y.end()
+      void h.end()
+    }))
 
   it('overtakes when the cycle in which it was found opens in the meantime', async () => {
     const { locks, kinds } = watched({ deadlockAfterMs: Number.POSITIVE_INFINITY, ...likely })
@@ -105,34 +109,31 @@ describe('a nested request', { timeout: 20_000 }, () => {
     void a.end()
   })
 
-  it('overtakes in turn with others that may overtake from the same moment on', async () => {
-    const locks = new LockManager({
-      deadlockAfterMs: Number.POSITIVE_INFINITY,
-      trackOrder: false,
-      ...likely,
-    })
-    locks.on('deadlock', () => {})
-    locks.on('suspected', () => {})
-    const d = await holder(locks, 'd')
-    const steps: string[] = []
-    const both = d.inside.request(['a', 'd'], { timeoutMs: 100 }, () => {})
-    const late = both.then(
-      () => {},
-      () => steps.push('late'),
-    )
-    const guard = d.inside.acquire('a')
-    void guard.then(() => {})
-    await settle()
-    const first = d.inside.request('a', () => steps.push('first'))
-    const second = d.inside.request('a', () => steps.push('second'))
-    // Awaited in the reverse order.
-    const done = [second.then(() => {}), first.then(() => {})]
-    await settle()
-    ;(await guard).release()
-    await Promise.all([...done, late])
-    assert.deepEqual(steps, ['first', 'second', 'late'])
-    void d.end()
-  })
+  it('overtakes in turn with others that may overtake from the same moment on', () =>
+    withFakeClock(async (tick) => {
+      const { locks } = watched({ deadlockAfterMs: Number.POSITIVE_INFINITY, ...likely })
+      const d = await holder(locks, 'd')
+      const steps: string[] = []
+      const both = d.inside.request(['a', 'd'], { timeoutMs: 100 }, () => {})
+      const late = both.then(
+        () => {},
+        () => steps.push('late'),
+      )
+      const guard = d.inside.acquire('a')
+      void guard.then(() => {})
+      await settle()
+      const first = d.inside.request('a', () => steps.push('first'))
+      const second = d.inside.request('a', () => steps.push('second'))
+      // Awaited in the reverse order.
+      const done = [second.then(() => {}), first.then(() => {})]
+      await settle()
+      ;(await guard).release()
+      await Promise.all(done)
+      await tick(110)
+      await late
+      assert.deepEqual(steps, ['first', 'second', 'late'])
+      void d.end()
+    }))
 
   it('has constant cost if each starts the next, and keeps no earlier ones', async () => {
     const locks = new LockManager()
@@ -142,26 +143,35 @@ describe('a nested request', { timeout: 20_000 }, () => {
 })
 
 describe('the victim of a deadlock', { timeout: 20_000 }, () => {
-  it('is that of the current cycle, not of an earlier one', async () => {
-    const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
-    const victims: string[] = []
-    locks.on('deadlock', ({ cycle }) => victims.push(cycle[0]?.waiter.label ?? ''))
-    const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]
-    const controller = new AbortController()
-    const y = b.inside.request('a', { signal: controller.signal, label: 'y' }, () => {})
-    void y.then(
-      () => {},
-      () => {},
-    )
-    const x = a.inside.request('b', { label: 'x' }, () => 'x')
-    void x.then(a.end)
-    await settle()
-    controller.abort()
-    await pause(75)
-    const again = b.inside.request('a', { label: 'y again' }, () => {})
-    await assert.rejects(again, { name: 'DeadlockError' })
-    void b.end()
-    assert.equal(await x, 'x')
-    assert.deepEqual(victims, ['x', 'y again'])
-  })
+  it('is that of the current cycle, not of an earlier one', () =>
+    withFakeClock(async (tick) => {
+      const locks = new LockManager({ deadlockAfterMs: 150, trackOrder: false, ...likely })
+      const victims: string[] = []
+      locks.on('deadlock', ({ cycle }) => victims.push(cycle[0]?.waiter.label ?? ''))
+      const [a, b] = [await holder(locks, 'a'), await holder(locks, 'b')]
+      const controller = new AbortController()
+      const y = b.inside.request('a', { signal: controller.signal, label: 'y' }, () => {})
+      void y.then(
+        () => {},
+        () => {},
+      )
+      const x = a.inside.request('b', { label: 'x' }, () => 'x')
+      void x.then(a.end)
+      await settle()
+      controller.abort()
+      await tick(75)
+      let isOver = false
+      const again = b.inside.request('a', { label: 'y again' }, () => {})
+      const rejected = assert.rejects(again, { name: 'DeadlockError' }).then(() => {
+        isOver = true
+      })
+      // The victim of the earlier cycle would be due in between.
+      await tick(145)
+      assert.equal(isOver, false)
+      await tick(10)
+      await rejected
+      void b.end()
+      assert.equal(await x, 'x')
+      assert.deepEqual(victims, ['x', 'y again'])
+    }))
 })

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { DeadlockError, LockManager, LockNotAvailableError } from '../../src/index.ts'
+import { gate, settle } from '../waiting.ts'
 import { runAlone } from './child.ts'
 import { itIfProved } from './if-proved.ts'
-import { gate, settle } from './tools.ts'
 
 /** The message with which a promise is rejected. */
 async function messageOf(promise: Promise<unknown>): Promise<string> {
@@ -155,7 +155,7 @@ describe('a refusal', { timeout: 20_000 }, () => {
         await Promise.all([stolen.catch(keep), locks.request('a', { steal: true }, () => {})])
         granted = await locks.request('o', async () => {
           const inner = await locks.acquire('a')
-          setTimeout(() => inner.release(), 5)
+          void settle().then(() => inner.release())
           return await locks.request('a', () => 'granted')
         })
       } finally {

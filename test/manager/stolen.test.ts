@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, type Lock, LockLostError, LockManager } from '../../src/index.ts'
-import { gate, settle, state } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { state } from './tools.ts'
 
 /** A holder, and the arguments of its callback. */
 async function victimOf(

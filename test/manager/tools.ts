@@ -1,7 +1,7 @@
 /** Helpers that the tests of the manager share. */
 
 import assert from 'node:assert/strict'
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import {
   type DeadlockHeldLock,
   type DeadlockMember,
@@ -12,16 +12,7 @@ import {
   type SlowReport,
   type SlowWaitReport,
 } from '../../src/index.ts'
-
-/** Lets all pending work run. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 3; i++) await setImmediate()
-}
-
-/** Lets the event loop run ten times, timers included: a victim is rejected after one. */
-export async function rounds(): Promise<void> {
-  for (let i = 0; i < 10; i++) await pause(1)
-}
+import { gate, settle } from '../waiting.ts'
 
 /** A manager, the deadlocks that it reports, and the kinds of these reports, in order. */
 export function watched(options: ConstructorParameters<typeof LockManager>[0] = {}): {
@@ -63,20 +54,6 @@ export function pause(ms: number): Promise<void> {
   return setTimeout(ms)
 }
 
-/** Waits until a condition holds. The test's own time limit ends it. */
-export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await pause(1)
-}
-
-/** A promise, and a function that resolves it. */
-export function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = (): void => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open: () => open() }
-}
-
 /** A request that is granted and ends when the test says so. */
 export interface Holder {
   /** The arguments of its callback. */
@@ -106,6 +83,36 @@ export async function holder(
     return done
   }
   return { ...(given as Pick<Holder, 'lock' | 'inside'>), done, end }
+}
+
+/** A holder of one lock that requests another one when the test says so. */
+export interface Crossing {
+  /** Resolves when it has the first lock. */
+  readonly held: Promise<void>
+  /** Makes it request the second lock; resolves when it has. */
+  ask(): Promise<void>
+  /** The result of the second request, which the callback awaits: `crossed`. */
+  readonly done: Promise<string>
+}
+
+/** Requests `first`, and inside its callback `second` as soon as `ask` is called. */
+export function crossing(
+  locks: Pick<LockManager, 'request'>,
+  first: string,
+  second: string,
+): Crossing {
+  const [held, start, asked] = [gate(), gate(), gate()]
+  const done = locks.request(first, async () => {
+    held.open()
+    await start.opened
+    asked.open()
+    return await locks.request(second, () => 'crossed')
+  })
+  const ask = (): Promise<void> => {
+    start.open()
+    return asked.opened
+  }
+  return { held: held.opened, ask, done }
 }
 
 /** Makes `count` requests for some names in turn. Each makes the next, and does not await it. */

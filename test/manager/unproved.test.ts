@@ -6,21 +6,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { canProve } from '../../src/core/await-chain.ts'
 import { DeadlockError, LockManager } from '../../src/index.ts'
+import { meeting, rounds, settle } from '../waiting.ts'
 import { ROWS, verdictOf } from './forms-table.ts'
-import { gate, rounds, settle, state, watched } from './tools.ts'
+import { state, watched } from './tools.ts'
 
 /** Starts code that ends in a deadlock. `signal` aborts the requests that wait in it. */
 type Start = (locks: LockManager, signal: AbortSignal) => Promise<unknown>[]
-
-/** Returns a function for `count` tasks to call. Its promises resolve when the last one has called it. */
-function meeting(count: number): () => Promise<void> {
-  const all = gate()
-  let missing = count
-  return () => {
-    if (--missing === 0) all.open()
-    return all.opened
-  }
-}
 
 const UNPROVED: Readonly<Record<string, Start>> = {
   'nested requests in opposite order': (locks, signal) => {

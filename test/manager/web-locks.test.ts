@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Lock, LockManager } from '../../src/index.ts'
-import { gate, holder, no, settle, state } from './tools.ts'
+import { gate, settle } from '../waiting.ts'
+import { holder, no, state } from './tools.ts'
 
 const free = { held: [], pending: [] }
 

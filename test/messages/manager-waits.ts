@@ -1,8 +1,6 @@
 /** Provokes the errors and reports of waits in the lock manager. */
 
 import { once } from 'node:events'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import {
   deadlockText,
   leakedText,
@@ -16,7 +14,9 @@ import {
   type LockManagerOptions,
 } from '../../src/index.ts'
 import { ToyBackend } from '../contract/toy-backend.ts'
-import { gate, holder, pause, settle } from '../manager/tools.ts'
+import { collectUntil } from '../manager/garbage.ts'
+import { holder } from '../manager/tools.ts'
+import { afterTimers, meeting, rounds, settle } from '../waiting.ts'
 import { print, provoke, provokeAlone, provokeWarnings } from './blocks.ts'
 
 const FAST: LockManagerOptions = { deadlockAfterMs: 0, callSites: 'always' }
@@ -46,7 +46,7 @@ function printing(how: string, options: LockManagerOptions = {}): LockManager {
 /** Resolves after the next report of a kind, and what may follow it at once. */
 function reported(locks: LockManager, kind: keyof LockEvents): Promise<void> {
   return new Promise((resolve) => {
-    locks.on(kind, () => void pause(20).then(resolve))
+    locks.on(kind, () => void rounds().then(resolve))
   })
 }
 
@@ -94,7 +94,7 @@ export async function provokeRefusals(): Promise<void> {
   const nesting = await holder(locks, 'x', { label: 'slow holder' })
   const nested = holder(locks, 'y', { label }).then(async (outer) => {
     const inner = outer.inside.request('x', () => {})
-    await pause(5)
+    await settle()
     await provoke("acquire('y', { timeoutMs }) whose holder waits inside", () =>
       locks.acquire('y', { timeoutMs: 5 }),
     )
@@ -148,14 +148,14 @@ async function provokeLosses(): Promise<void> {
   await provoke('request(…) whose lock the backend loses', () =>
     remote.request('a', { label: 'victim' }, async () => {
       toy.lose('a', new Error('the lease has expired'))
-      await pause(1)
+      await settle()
     }),
   )
   await provoke('request(…) whose lock a client elsewhere steals', () =>
     remote.request('c', { label: 'victim' }, async () => {
       const by = { label: 'thief elsewhere', since: 0, callSite: 'main (other.js:1:2)' }
       for (const one of toy.lock('c').holders()) one.lost({ kind: 'stolen', by })
-      await pause(1)
+      await settle()
     }),
   )
   const release = (): Promise<never> => Promise.reject(new Error('connection reset'))
@@ -170,13 +170,11 @@ async function cross(
   ask: (locks: LockManager, name: string) => Promise<unknown>,
   mode: 'exclusive' | 'shared' = 'exclusive',
 ): Promise<void> {
-  const all = gate()
-  let missing = names.length
+  const meet = meeting(names.length)
   const results = await Promise.allSettled(
     names.map((name, i) =>
       locks.request(mode === 'shared' ? 'a' : name, { mode, label: `task ${i + 1}` }, async () => {
-        if (--missing === 0) all.open()
-        await all.opened
+        await meet()
         await ask(locks, mode === 'shared' ? 'a' : (names[(i + 1) % names.length] as string))
       }),
     ),
@@ -300,7 +298,10 @@ export async function provokeSlow(): Promise<void> {
     'ten guards of one line outlast warnAfterMs, without a listener',
     async () => {
       const locks = new LockManager({ callSites: 'always' })
-      for (let i = 0; i < 10; i++) await locks.request('a', { warnAfterMs: 1 }, () => pause(8))
+      const warnAfterMs = 1
+      // A timer of the same length that is set later fires later.
+      const hold = (): Promise<void> => afterTimers(warnAfterMs)
+      for (let i = 0; i < 10; i++) await locks.request('a', { warnAfterMs }, hold)
     },
   )
 }
@@ -327,7 +328,7 @@ async function provokeGuardCycles(): Promise<void> {
     const task = async (first: string, second: string): Promise<void> => {
       const owner = {}
       const guard = await locks.acquire(first, owners[0] ? { owner } : {})
-      await pause(10)
+      await settle()
       const signal = untilReported(locks, 'slow')
       await askAndRelease(locks, second, owners[1] ? { owner, signal } : { signal })
       guard.release()
@@ -356,8 +357,6 @@ async function provokeGuardCycles(): Promise<void> {
 
 /** A guard that is dropped without `release()`. */
 async function provokeLeak(): Promise<void> {
-  setFlagsFromString('--expose-gc')
-  const collectGarbage = runInNewContext('gc') as () => void
   let isReported = false
   const locks = printing('a guard is garbage-collected without release()')
   locks.on('leaked', () => {
@@ -368,10 +367,7 @@ async function provokeLeak(): Promise<void> {
   }
   await leak()
   void locks.request('b', () => {})
-  for (let i = 0; i < 500 && !isReported; i++) {
-    await pause(10)
-    collectGarbage()
-  }
+  await collectUntil(() => isReported)
   await locks.request(['a', 'b'], { steal: true }, () => {})
 }
 

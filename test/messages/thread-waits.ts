@@ -1,13 +1,16 @@
 /** Provokes the errors and reports of waits between threads. */
 
 import { once } from 'node:events'
+import { waitersOf } from '../../src/backends/threads/holders.ts'
 import {
   type DeadlockError,
   type OpenOptions,
   SharedLocks,
   shared,
 } from '../../src/backends/threads/index.ts'
+import { openTable } from '../../src/backends/threads/table.ts'
 import { deadlockText } from '../../src/explain/index.ts'
+import { holdTooLong } from '../backends/threads/blocked-main.ts'
 import { setFlag } from '../backends/threads/programs.ts'
 import {
   endHolding,
@@ -15,8 +18,9 @@ import {
   inThread,
   newFlags,
   startThread,
+  untilWaiting,
 } from '../backends/threads/threads.ts'
-import { pause } from '../manager/tools.ts'
+import { gate, meeting } from '../waiting.ts'
 import { print, provoke, provokeAlone, provokeWarnings } from './blocks.ts'
 
 function create(options: OpenOptions & { order?: 'free'; owners?: number } = {}): SharedLocks {
@@ -64,7 +68,7 @@ export async function provokeTimeouts(): Promise<void> {
     const asks = inThread(free, 'holdThenAsk', { flags, held: 1, wanted: 2 }, 'teller 2')
     await flagIsSet(flags, 0)
     setFlag(flags, 1, 1)
-    await pause(100)
+    await untilWaiting(free, 2)
     await provoke('hold([1], { timeoutMs: 20 }) while its holder waits for lock 2', () =>
       free.hold([1], { timeoutMs: 20 }, () => {}),
     )
@@ -79,11 +83,13 @@ async function provokeOwners(): Promise<void> {
     create({ owners: 1 }).holdAsync([1], () => {}),
   )
   const locks = create({ owners: 2 })
-  const holding = locks.holdAsync([1], () => pause(300))
+  const { opened, open } = gate()
+  const holding = locks.holdAsync([1], () => opened)
   await provoke(
     'holdAsync([2], { timeoutMs: 20 }) while another holdAsync has the last owner',
     () => locks.holdAsync([2], { timeoutMs: 20 }, () => {}),
   )
+  open()
   await holding
   await provoke('holdAsync([3]) inside a holdAsync that has the last owner', () =>
     locks.holdAsync([1], () => locks.holdAsync([3], () => {})),
@@ -112,13 +118,14 @@ export async function provokeThreadDeadlocks(): Promise<void> {
   const locks = create({ order: 'free' })
   await report('two threads take locks 1 and 2 in opposite orders', async () => {
     const flags = newFlags()
+    const table = openTable(locks.handle)
     const other = inThread(locks, 'holdThenAsk', { flags, held: 2, wanted: 1 }, 'teller 1')
     await flagIsSet(flags, 0)
     try {
       locks.hold([1], () => {
         setFlag(flags, 1, 1)
         // The other thread waits by then, so this one closes the cycle.
-        Atomics.wait(flags, 3, 0, 200)
+        while (waitersOf(table, 1) === 0) Atomics.wait(flags, 3, 0, 1)
         locks.hold([2], () => {})
       })
     } finally {
@@ -129,9 +136,10 @@ export async function provokeThreadDeadlocks(): Promise<void> {
     locks.holdAsync([1], () => locks.lock(1)),
   )
   await report('two tasks take locks 1 and 2 in opposite orders', async () => {
+    const meet = meeting(2)
     const cross = (first: number, second: number): Promise<void> =>
       locks.holdAsync([first], async () => {
-        await pause(10)
+        await meet()
         await locks.holdAsync([second], () => {})
       })
     const ends = await Promise.allSettled([cross(1, 2), cross(2, 1)])
@@ -210,21 +218,13 @@ export async function provokeLongWaits(): Promise<void> {
       // The time limit.
     }
   })
-  const worker = `
-    const { workerData, parentPort } = process.getBuiltinModule('node:worker_threads')
-    import(workerData.entry).then(({ SharedLocks }) => {
-      const locks = SharedLocks.open(workerData.handle, { label: 'teller 1' })
-      locks.lock(1)
-      parentPort.postMessage('held')
-      setTimeout(() => { locks.unlock(1); locks.close() }, 400)
-    })`
-  const entry = JSON.stringify(new URL('../../src/backends/threads/index.js', import.meta.url).href)
+  const longWaitMs = 20
+  const worker = holdTooLong('teller 1', longWaitMs)
   provokeAlone(
     'the main thread blocks longer than longWaitMs',
     `const { Worker } = process.getBuiltinModule('node:worker_threads')
-    const locks = threads.SharedLocks.create({ count: 4, label: 'main', longWaitMs: 20 })
-    const workerData = { entry: ${entry}, handle: locks.handle }
-    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, workerData })
+    const locks = threads.SharedLocks.create({ count: 4, label: 'main', longWaitMs: ${longWaitMs} })
+    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, workerData: locks.handle })
     await new Promise((resolve) => worker.once('message', resolve))
     locks.hold(1, () => {})`,
   )

@@ -10,12 +10,12 @@
 import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import { LockManager, type LockManagerSnapshot, type Scope } from '../../src/index.ts'
+import type { MockedTimers } from '../mocked-timers.ts'
 import { Asked, type Demand, type Outcome } from './asked.ts'
 import { Code, pick } from './code.ts'
 import { Follower, Seen } from './follow.ts'
 import { Model } from './model.ts'
 import type { Program, Step } from './program.ts'
-import type { MockedTimers } from './quiet.ts'
 import { Real } from './real.ts'
 import { Reports } from './reports.ts'
 import type { Tally } from './tally.ts'
@@ -146,7 +146,7 @@ class Run {
   async #pass(): Promise<void> {
     for (let ms = 0; ms < 2; ms++) {
       this.#clock.now++
-      this.#timers.tick()
+      this.#timers.advance(1)
       await this.#adopt()
     }
   }

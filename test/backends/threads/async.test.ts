@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { outputOfNode } from '../../spawn.ts'
+import { gate, meeting, rounds, until } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags } from './threads.ts'
+import { flagIsSet, inThread, newFlags, untilWaiting } from './threads.ts'
 
 for (const memory of ['wasm', 'buffer'] as const) {
   const create = (order: 'ascending' | 'free' = 'ascending', owners = 128): SharedLocks =>
@@ -19,7 +19,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const steps: string[] = []
       const first = locks.holdAsync([3, 1], async () => {
         steps.push('first begins')
-        await pause(20)
+        await untilWaiting(locks, 1)
         steps.push('first ends')
         return 'result'
       })
@@ -62,9 +62,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       let ticks = 0
       const ticking = setInterval(() => ticks++, 1)
       const waiting = locks.holdAsync([1, 2], () => ticks)
-      await pause(60)
+      await untilWaiting(locks, 2)
+      const before = ticks
+      await until(() => ticks > before + 10)
       setFlag(flags, 1, 1)
-      assert.ok((await waiting) > 10)
+      assert.ok((await waiting) > before + 10)
       clearInterval(ticking)
       await holding
     })
@@ -72,16 +74,18 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('wakes threads and tasks that wait for a lock of a task', async () => {
       const locks = create()
       const flags = newFlags()
-      let end = (): void => undefined
-      const holding = locks.holdAsync([4], () => new Promise<void>((resolve) => (end = resolve)))
-      await pause(5)
-      const thread = inThread(locks, 'takeAndMeasure', { flags, indices: [4] })
+      const [begun, end] = [gate(), gate()]
+      const holding = locks.holdAsync([4], () => {
+        begun.open()
+        return end.opened
+      })
+      await begun.opened
+      const thread = inThread(locks, 'askFor', { flags, indices: [4] })
       const task = locks.holdAsync([4], () => 'task')
-      await flagIsSet(flags, 0)
-      await pause(30)
-      end()
+      await untilWaiting(locks, 4, 2)
+      end.open()
       assert.equal(await task, 'task')
-      assert.ok((await thread).ms > 10)
+      assert.equal(await thread, 'held')
       await holding
     })
 
@@ -96,10 +100,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
         })
       })
       // Calls side by side are independent of each other.
-      await Promise.all([
-        locks.holdAsync([6], () => pause(5)),
-        locks.holdAsync([2], () => pause(5)),
-      ])
+      const meet = meeting(2)
+      await Promise.all([locks.holdAsync([6], meet), locks.holdAsync([2], meet)])
     })
 
     it('waits for a lock that other code of its thread holds', async () => {
@@ -113,7 +115,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const waits = (async () => {
           await locks.holdAsync([2], { timeoutMs: 5000 }, () => order.push('held'))
         })()
-        await pause(5)
+        await untilWaiting(locks, 2)
         order.push('released')
         leave()
         await waits
@@ -158,11 +160,16 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('refuses a thread that holds locks when no owner is left to wait for', async () => {
       const locks = create('free', 2)
-      const holding = locks.holdAsync([1], () => pause(30))
-      await pause(5)
+      const [begun, end] = [gate(), gate()]
+      const holding = locks.holdAsync([1], () => {
+        begun.open()
+        return end.opened
+      })
+      await begun.opened
       locks.lock(2)
       await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_USAGE' })
       locks.unlock(2)
+      end.open()
       await holding
     })
 
@@ -196,9 +203,10 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('finds a deadlock of two tasks, and rejects one of them', async () => {
       const locks = create('free')
+      const meet = meeting(2)
       const cross = async (first: number, second: number): Promise<string> =>
         locks.holdAsync([first], async () => {
-          await pause(10)
+          await meet()
           return locks.holdAsync([second], () => 'completed')
         })
       const [a, b] = await Promise.allSettled([cross(1, 2), cross(2, 1)])
@@ -244,13 +252,16 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('waits for a free owner, and starts only with one', async () => {
       const locks = create('ascending', 3)
+      const meet = meeting(2)
       let running = 0
       const most = await Promise.all(
         Array.from({ length: 6 }, (_, i) =>
           locks.holdAsync([i], async () => {
             running++
             const seen = running
-            await pause(10)
+            // The first two run together.
+            if (i < 2) await meet()
+            await rounds()
             running--
             return seen
           }),
@@ -261,10 +272,15 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('keeps its locks when close() is called', async () => {
       const locks = create()
-      const holding = locks.holdAsync([1], () => pause(20))
+      const [begun, end] = [gate(), gate()]
+      const holding = locks.holdAsync([1], () => {
+        begun.open()
+        return end.opened
+      })
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
-      await pause(5)
+      await begun.opened
       assert.throws(() => locks.close(), { code: 'LOCK_USAGE', message: /holdAsync/ })
+      end.open()
       await holding
       locks.close()
       await assert.rejects(locks.holdAsync([1], assert.fail), { code: 'LOCK_USAGE' })

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
-import { gate } from '../../manager/tools.ts'
+import { gate } from '../../waiting.ts'
 import { flagIsSet, newFlags, startThread } from './threads.ts'
 
 /** Checks that the error of a call begins in `askedHere` with its name and message. */

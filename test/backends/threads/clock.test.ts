@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import FakeTimers, { type Clock } from '@sinonjs/fake-timers'
 import { LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { runNode } from '../../spawn.ts'
+import { gate } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
@@ -47,12 +48,12 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('an asynchronous wait for an owner of the table ends', async () => {
       const waiting = locks.holdAsync([2], () => locks.holdAsync([3], { timeoutMs: 5 }, () => 1))
       await assert.rejects(waiting, { code: 'LOCK_USAGE' })
-      let end = (): void => undefined
-      const task = locks.holdAsync([2], () => new Promise<void>((resolve) => (end = resolve)))
+      const { opened, open } = gate()
+      const task = locks.holdAsync([2], () => opened)
       const late = locks.holdAsync([3], { timeoutMs: 30 }, assert.fail)
       await assert.rejects(late, LockTimeoutError)
       const next = locks.holdAsync([3], () => 'held')
-      end()
+      open()
       assert.equal(await next, 'held')
       await task
     })

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   exclusive,
@@ -13,8 +12,9 @@ import {
   type SharedLocksOptions,
   shared,
 } from '../../../src/backends/threads/index.ts'
+import { meeting, until } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+import { flagIsSet, inThread, newFlags, startThread, untilWaiting } from './threads.ts'
 
 type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
 
@@ -164,7 +164,7 @@ export function describeShared(create: Create): void {
       inThread(locks, 'readTogether', { flags, index: 3, readers: 3 }),
     )
     locks.lock(3)
-    await pause(50)
+    await untilWaiting(locks, 3, readers.length)
     locks.unlock(3)
     assert.deepEqual(await Promise.all(readers), [3, 3, 3])
   })
@@ -172,10 +172,11 @@ export function describeShared(create: Create): void {
   it('holds shared without blocking', async () => {
     const locks = create()
     const order: string[] = []
+    const meet = meeting(2)
     const reader = (name: string): Promise<void> =>
       locks.holdAsync([shared(3)], async () => {
         order.push(`${name} in`)
-        await pause(20)
+        await meet()
         order.push(`${name} out`)
       })
     await Promise.all([
@@ -223,10 +224,10 @@ export function describeShared(create: Create): void {
     answer.catch(() => {})
     await flagIsSet(flags, 0)
     assert.equal(modes(locks), '...s....')
-    const waiting = inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] })
-    await pause(30)
+    const waiting = inThread(locks, 'askFor', { flags: newFlags(), indices: [3] })
+    await untilWaiting(locks, 3)
     await worker.terminate()
-    await waiting
+    assert.equal(await waiting, 'held')
     assert.equal(modes(locks), '........')
   })
 
@@ -236,9 +237,7 @@ export function describeShared(create: Create): void {
     const { worker, answer } = startThread(locks, 'askFor', { flags: newFlags(), indices: [3] })
     answer.catch(() => {})
     const other = SharedLocks.open(locks.handle)
-    while (other.tryHold([shared(3)], () => true)) {
-      await pause(1)
-    }
+    await until(() => other.tryHold([shared(3)], () => true) === undefined)
     await worker.terminate()
     other.lockShared(3)
     other.unlockShared(3)

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import {
   type DeadlockError,
   LockUsageError,
@@ -12,7 +11,7 @@ import {
 } from '../../../src/backends/threads/index.ts'
 import { describeReentrant, describeShared, describeTimeouts } from './contract-modes.ts'
 import { setFlag } from './programs.ts'
-import { busyLocks, flagIsSet, inThread, newFlags } from './threads.ts'
+import { busyLocks, flagIsSet, inThread, newFlags, untilAsleep, untilWaiting } from './threads.ts'
 
 type Memory = NonNullable<SharedLocksOptions['memory']>
 
@@ -511,15 +510,15 @@ function describeThreads(create: Create): void {
     const holding = inThread(locks, 'holdUntilFlag', { flags: holder, indices: [2, 5] })
     await flagIsSet(holder, 0)
     const waiting = inThread(locks, 'takeAndMeasure', { flags: waiter, indices: [1, 5, 6] })
-    await flagIsSet(waiter, 0)
-    await pause(50)
+    // It has slept once, and goes to sleep again.
+    await untilAsleep(locks, 2)
     // The waiter holds lock 1 by now, but not lock 6, which comes after the busy one.
     assert.deepEqual(busyLocks(locks), [1, 2, 5])
     setFlag(holder, 1, 1)
     const { ms, sleeps } = await waiting
     await holding
-    assert.ok(ms > 30, `waited ${ms} ms`)
-    assert.ok(sleeps >= 1 && sleeps < 10, `slept ${sleeps} times in one wait`)
+    // A sleep is short at first, and long later.
+    assert.ok(sleeps >= 1 && sleeps < 5 + ms / 50, `slept ${sleeps} times in ${ms} ms`)
     assert.deepEqual(busyLocks(locks), [])
   })
 
@@ -529,10 +528,10 @@ function describeThreads(create: Create): void {
     const holding = inThread(locks, 'holdUntilFlag', { flags: holder, indices: [3] })
     await flagIsSet(holder, 0)
     const waiting = Array.from({ length: 6 }, () =>
-      inThread(locks, 'takeAndMeasure', { flags: newFlags(), indices: [3] }),
+      inThread(locks, 'askFor', { flags: newFlags(), indices: [3] }),
     )
     const tasks = Array.from({ length: 6 }, (_, i) => locks.holdAsync([3], async () => i))
-    await pause(300)
+    await untilWaiting(locks, 3, waiting.length + tasks.length)
     setFlag(holder, 1, 1)
     await Promise.all([holding, ...waiting])
     assert.deepEqual(await Promise.all(tasks), [0, 1, 2, 3, 4, 5])

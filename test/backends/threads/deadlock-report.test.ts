@@ -2,16 +2,17 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { DeadlockError, SharedLocks, shared } from '../../../src/backends/threads/index.ts'
 import { mustBePlain } from '../../core/reports.ts'
+import { meeting } from '../../waiting.ts'
 
 /** The report of two asynchronous holders that each request the other's lock inside. */
 async function crossed(wanted: readonly [number, number]): Promise<DeadlockError['report']> {
   const locks = SharedLocks.create({ count: 4, order: 'free', label: 'main' })
+  const meet = meeting(2)
   const nest = (first: number, second: number): Promise<unknown> =>
     locks.holdAsync([shared(first)], async () => {
-      await pause(10)
+      await meet()
       return await locks.holdAsync([second], () => 'held')
     })
   const [a, b] = wanted
@@ -41,7 +42,7 @@ it('a deadlock of asynchronous holdings names each by its own number and its thr
 it('a deadlock report has the age and call stack of a lock of an enclosing holding', async () => {
   const report = await crossed([1, 2])
   mustBePlain(report)
-  for (const [i, { waiter, holds, waitsAt = '' }] of report.cycle.entries()) {
+  for (const [i, { waiter, holds, waitedMs, waitsAt = '' }] of report.cycle.entries()) {
     const [held, ...others] = holds
     assert.deepEqual(others, [])
     assert.deepEqual(
@@ -50,7 +51,7 @@ it('a deadlock report has the age and call stack of a lock of an enclosing holdi
     )
     assert.notEqual(held?.label, waiter.label)
     assert.match(held?.label ?? '', /^main \(task \d\)$/)
-    assert.ok((held?.heldMs ?? -1) >= 5 && (held?.sinceMs ?? 0) > 0)
+    assert.ok((held?.heldMs ?? -1) >= waitedMs && (held?.sinceMs ?? 0) > 0)
     assert.match(held?.heldAt ?? '', /deadlock-report\.test/)
     assert.match(held?.callSite ?? '', /^nest .*deadlock-report\.test/)
     assert.match(waitsAt, /deadlock-report\.test/)

@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { type DeadlockReport, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags } from './threads.ts'
+import { flagIsSet, inThread, newFlags, untilWaiting } from './threads.ts'
 
 for (const memory of ['wasm', 'buffer'] as const) {
   describe(`deadlocks between threads (${memory})`, { timeout: 120_000 }, () => {
@@ -62,10 +61,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await flagIsSet(end, 0)
       const chain: Promise<unknown>[] = [last]
       for (let first = 4; first >= 0; first--) {
-        const flags = newFlags()
-        chain.push(inThread(locks, 'takeAndMeasure', { flags, indices: [first, first + 1] }))
-        await flagIsSet(flags, 0)
-        await pause(10)
+        chain.push(inThread(locks, 'askFor', { flags: newFlags(), indices: [first, first + 1] }))
+        await untilWaiting(locks, first + 1)
       }
       setFlag(end, 1, 1)
       await Promise.all(chain)

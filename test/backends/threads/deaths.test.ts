@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import {
   type AbandonedLocks,
   type LockTimeoutError,
@@ -11,7 +10,15 @@ import {
   type SharedLocksOptions,
 } from '../../../src/backends/threads/index.ts'
 import { setFlag } from './programs.ts'
-import { endHolding, flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+import {
+  endHolding,
+  flagIsSet,
+  inThread,
+  newFlags,
+  startThread,
+  untilAsleep,
+  untilWaiting,
+} from './threads.ts'
 
 const died = { name: 'OwnerDiedError', code: 'LOCK_OWNER_DIED' }
 const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
@@ -33,7 +40,7 @@ type Create = (options?: Partial<SharedLocksOptions>) => SharedLocks
 
 function describeTries(create: Create): void {
   /** Blocks the event loop, so that no `exit` event reports the end. */
-  const pause = (ms: number): unknown =>
+  const block = (ms: number): unknown =>
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
   it('is noticed by a thread that only tries, where the lock was held shared', async () => {
@@ -45,7 +52,7 @@ function describeTries(create: Create): void {
     let isHeld: true | undefined
     for (let i = 0; i < 500 && !isHeld; i++) {
       isHeld = locks.tryHold([3], () => true)
-      pause(10)
+      block(10)
     }
     assert.equal(isHeld, true)
     await Promise.all([ended, assert.rejects(answer)])
@@ -63,7 +70,7 @@ function describeTries(create: Create): void {
         locks.tryHold([0], assert.fail)
         locks.tryHold([1], assert.fail)
         // Longer than the result of a check is reused.
-        pause(120)
+        block(120)
       }
     }, died)
     setFlag(first, 1, 1)
@@ -394,8 +401,8 @@ function describeWaiting(create: Create): void {
       const flags = newFlags()
       locks.lock(3)
       const { worker, answer } = startThread(locks, 'askFor', { flags, indices: [1, 3] })
-      await flagIsSet(flags, 0)
-      await pause(5 + 10 * i)
+      await untilWaiting(locks, 3)
+      await untilAsleep(locks, i)
       await Promise.all([worker.terminate(), assert.rejects(answer)])
       locks.unlock(3)
       locks.lock(3)
@@ -411,10 +418,9 @@ function describeWaiting(create: Create): void {
       const [first, second] = [newFlags(), newFlags()]
       locks.lock(3)
       const dies = startThread(locks, 'askFor', { flags: first, indices: [3] })
-      await flagIsSet(first, 0)
+      await untilWaiting(locks, 3)
       const stays = startThread(locks, 'askFor', { flags: second, indices: [3] })
-      await flagIsSet(second, 0)
-      await pause(5)
+      await untilWaiting(locks, 3, 2)
       locks.unlock(3)
       await Promise.all([dies.worker.terminate(), dies.answer.catch(() => {})])
       const answer = await stays.answer

@@ -3,18 +3,26 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { describe, it, type TestContext } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { type LockTimeoutError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { type Owner, ownersIn } from '../../../src/backends/threads/owners.ts'
 import { releaseOwner, tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { createTable } from '../../../src/backends/threads/table.ts'
-import { gate, settle } from '../../manager/tools.ts'
+import { afterTimers, gate, settle, until } from '../../waiting.ts'
 import { countOperations, operationsOf } from './operations.ts'
 import { setFlag } from './programs.ts'
 import { flagIsSet, inThread, newFlags } from './threads.ts'
 
 const OWNERS = 20
+/** The poller looks for a free owner this often: RETRY_MS in owner-wait.ts. */
+const RETRY_MS = 10
+/** After this many looks of the poller, one has checked for ended threads: NOTICE_MS in owner-wait.ts. */
+const LOOKS = 12
+
+/** Waits until the poller has looked this often. Its timers have the length of these, and are set before them. */
+async function polls(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await afterTimers(RETRY_MS)
+}
 
 /**
  * Returns a table in which asynchronous holders have all owners except the thread's, until `open` is called.
@@ -44,6 +52,19 @@ function countLookups(test: TestContext): () => number {
   return () => stat.callCount() + fstat.callCount()
 }
 
+/** Counts the sleeps of tasks that end by time. */
+function countSleepsOut(test: TestContext): () => number {
+  const { waitAsync } = Atomics
+  let count = 0
+  const counting = (words: Int32Array, at: number, value: number, ms?: number): unknown => {
+    const sleep = waitAsync(words, at, value, ms)
+    if (sleep.async) void sleep.value.then((end) => end === 'timed-out' && count++)
+    return sleep
+  }
+  test.mock.method(Atomics, 'waitAsync', counting as typeof waitAsync)
+  return () => count
+}
+
 describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
   it('get the owners that this thread gives back at once, in the order of the calls', async (test) => {
     const { locks, open, holdings } = await newFullTable(test, 3)
@@ -67,14 +88,12 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
 
   it('check the owners together, not each by itself', async (test) => {
     const { locks, open, holdings } = await newFullTable(test)
-    const begun = performance.now()
     const stop = countOperations()
     const waiting = Array.from({ length: 400 }, () => locks.holdAsync(OWNERS, () => {}))
-    await pause(150)
+    await polls(LOOKS)
     const operations = stop()
-    const rounds = (performance.now() - begun) / 10 + 2
-    // Each round checks all owners a few times.
-    assert.ok(operations < rounds * OWNERS * 20, `${operations} operations in ${rounds} rounds`)
+    // Each look checks all owners a few times.
+    assert.ok(operations < (LOOKS + 2) * OWNERS * 20, `${operations} operations`)
     open()
     await Promise.all([...waiting, holdings])
   })
@@ -91,8 +110,8 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     await settle()
     const lookups = countLookups(test)
     const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
-    await pause(150)
-    assert.ok(lookups() < 20, `${lookups()} lookups`)
+    await polls(LOOKS)
+    assert.ok(lookups() < waiting.length / 2, `${lookups()} lookups`)
     open()
     setFlag(flags, 1, 1)
     await Promise.all([...waiting, holding, other])
@@ -103,7 +122,7 @@ describe('holdAsync calls that wait for an owner', { timeout: 60_000 }, () => {
     const waiting = locks.holdAsync(2, () => 'held')
     await settle()
     locks.lock(3)
-    await pause(40)
+    await polls(4)
     locks.unlock(3)
     open()
     assert.equal(await waiting, 'held')
@@ -136,9 +155,11 @@ it('tasks that wait for one lock ask the system about its holder once for all of
   const holder = inThread(locks, 'holdUntilFlag', { flags, indices: [1] })
   await flagIsSet(flags, 0)
   const lookups = countLookups(test)
+  const sleeps = countSleepsOut(test)
   const waiting = Array.from({ length: 200 }, () => locks.holdAsync(1, () => {}))
-  await pause(250)
-  assert.ok(lookups() < 40, `${lookups()} lookups`)
+  // Each looks at the holder after a sleep that ended by time.
+  await until(() => sleeps() >= 2 * waiting.length)
+  assert.ok(lookups() < waiting.length / 2, `${lookups()} lookups`)
   setFlag(flags, 1, 1)
   await Promise.all([...waiting, holder])
 })

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   type LockOrder,
@@ -10,10 +9,10 @@ import {
   type SharedLocksOptions,
   shared,
 } from '../../../src/backends/threads/index.ts'
-import { gate } from '../../manager/tools.ts'
 import { runNode } from '../../spawn.ts'
+import { gate } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
-import { busyLocks, endHolding, flagIsSet, newFlags, startThread } from './threads.ts'
+import { busyLocks, endHolding, flagIsSet, newFlags, startThread, untilWaiting } from './threads.ts'
 
 const usage = { name: 'LockUsageError', code: 'LOCK_USAGE' }
 
@@ -38,13 +37,15 @@ function describeNested(create: Create, order: LockOrder): void {
   it(`keep the locks that they rely on (${order})`, async () => {
     const locks = create({ reentrant: true, order })
     const { opened, open } = gate()
+    const begun = gate()
     let nested: Promise<number[]> | undefined
     await locks.holdAsync([0, shared(2), 3], async () => {
       nested = locks.holdAsync([0, shared(2), 5], async () => {
+        begun.open()
         await opened
         return busyLocks(locks)
       })
-      await pause(5)
+      await begun.opened
     })
     assert.deepEqual(busyLocks(locks), [0, 2, 3, 5])
     open()
@@ -56,18 +57,21 @@ function describeNested(create: Create, order: LockOrder): void {
   it(`keep them through holdings in between, and lend them to their own nested ones (${order})`, async () => {
     const locks = create({ reentrant: true, order })
     const { opened, open } = gate()
+    const begun = gate()
+    let between: Promise<void> | undefined
     let innermost: Promise<string> | undefined
     await locks.holdAsync([1], async () => {
-      void locks.holdAsync([4], async () => {
+      between = locks.holdAsync([4], async () => {
         innermost = locks.holdAsync([1], async () => {
+          begun.open()
           await opened
           return await locks.holdAsync([1], () => locks.holdAsync([6], () => 'held'))
         })
-        await pause(5)
+        await begun.opened
       })
-      await pause(5)
+      await begun.opened
     })
-    await pause(20)
+    await between
     assert.ok(busyLocks(locks).includes(1))
     open()
     assert.equal(await innermost, 'held')
@@ -76,21 +80,22 @@ function describeNested(create: Create, order: LockOrder): void {
 
   it(`are not joined by requests made after the holding around them has ended (${order})`, async () => {
     const locks = create({ reentrant: true, order })
-    const [inner, late] = [gate(), gate()]
+    const [begun, inner, late] = [gate(), gate(), gate()]
     let nested: Promise<void> | undefined
     let after: Promise<boolean> | undefined
     let isInside = false
     await locks.holdAsync([0], async () => {
       nested = locks.holdAsync([0], async () => {
         isInside = true
+        begun.open()
         await inner.opened
         isInside = false
       })
       after = late.opened.then(() => locks.holdAsync([0], () => isInside))
-      await pause(5)
+      await begun.opened
     })
     late.open()
-    await pause(20)
+    await untilWaiting(locks, 0)
     inner.open()
     assert.equal(await after, false)
     await nested
@@ -99,10 +104,14 @@ function describeNested(create: Create, order: LockOrder): void {
   it(`need nothing of the holding around them, and keep nothing (${order})`, async () => {
     const locks = create({ reentrant: true, order })
     const { opened, open } = gate()
+    const begun = gate()
     let nested: Promise<void> | undefined
     await locks.holdAsync([0], async () => {
-      nested = locks.holdAsync([5], () => opened)
-      await pause(5)
+      nested = locks.holdAsync([5], () => {
+        begun.open()
+        return opened
+      })
+      await begun.opened
     })
     assert.deepEqual(busyLocks(locks), [5])
     open()
@@ -113,13 +122,15 @@ function describeNested(create: Create, order: LockOrder): void {
     it('follow the order of all locks that they keep', async () => {
       const locks = create({ reentrant: true })
       const { opened, open } = gate()
+      const begun = gate()
       let nested: Promise<unknown> | undefined
       await locks.holdAsync([1, 4], async () => {
         nested = locks.holdAsync([1], async () => {
+          begun.open()
           await opened
           await assert.rejects(locks.holdAsync([3], assert.fail), { code: 'LOCK_ORDER' })
         })
-        await pause(5)
+        await begun.opened
       })
       open()
       await nested
@@ -130,17 +141,19 @@ function describeNested(create: Create, order: LockOrder): void {
   it('detect a deadlock through a holding whose locks they keep', async () => {
     const locks = create({ reentrant: true, order })
     const { opened, open } = gate()
+    const begun = gate()
     let nested: Promise<unknown> | undefined
     await locks.holdAsync([0], async () => {
       nested = locks.holdAsync([0], async () => {
+        begun.open()
         await opened
         return await locks.holdAsync([1], () => 'held')
       })
-      await pause(5)
+      await begun.opened
     })
     const other = locks.holdAsync([1], async () => {
       open()
-      await pause(5)
+      await untilWaiting(locks, 1)
       return await locks.holdAsync([0], () => 'held')
     })
     const ends = await Promise.allSettled([nested, other])

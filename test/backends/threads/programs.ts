@@ -1,12 +1,12 @@
 /** The programs of the tests' other threads: functions that threads.ts runs by name. */
 
-import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeadlockError,
   type DeadlockReport,
   SharedLocks,
   shared,
 } from '../../../src/backends/threads/index.ts'
+import { until } from '../../waiting.ts'
 
 /** Adds 1 to elements of a view. The result is right only if no other thread does so at the same time. */
 function increment(view: Float64Array, stride: number, records: readonly number[]): void {
@@ -176,7 +176,7 @@ const programs = {
     locks.lock(held)
     try {
       const nested = locks.holdAsync([wanted], () => 'held')
-      while (Atomics.load(flags, 0) === 0) await pause(1)
+      await until(() => Atomics.load(flags, 0) !== 0)
       setFlag(flags, 1, 1)
       waitWhile(flags, 2, 0)
       return await nested

@@ -13,28 +13,24 @@ import {
 } from '../../../src/backends/threads/index.ts'
 import { longWaitText } from '../../../src/core/report-text.ts'
 import { runNode } from '../../spawn.ts'
+import { gate, until } from '../../waiting.ts'
+import { holdTooLong } from './blocked-main.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+import { flagIsSet, inThread, newFlags, startThread, untilWaiting } from './threads.ts'
 
 const entry = JSON.stringify(
   new URL('../../../src/backends/threads/index.js', import.meta.url).href,
 )
 
-/** Runs a program with a worker that holds lock 1, and messages its parent before it releases the lock. */
+/** Runs a program with a worker that holds lock 1 until the main thread has waited for longWaitMs. */
 function runBlocked(memory: string, work: string, args: readonly string[] = []): string {
-  const worker = `
-    const { workerData, parentPort } = await import('node:worker_threads')
-    import(${entry}).then(({ SharedLocks }) => {
-      const locks = SharedLocks.open(workerData, { label: 'asker' })
-      locks.lock(1)
-      parentPort.postMessage('please')
-      setTimeout(() => { locks.unlock(1); locks.close() }, 1000)
-    })`
+  const longWaitMs = 150
+  const worker = holdTooLong('asker', longWaitMs)
   const program = `
     import { Worker } from 'node:worker_threads'
     import { SharedLocks } from ${entry}
     const locks = SharedLocks.create(
-      { count: 4, memory: '${memory}', label: 'main', longWaitMs: 150 })
+      { count: 4, memory: '${memory}', label: 'main', longWaitMs: ${longWaitMs} })
     const worker = new Worker(${JSON.stringify(worker)}, { eval: true, workerData: locks.handle })
     await new Promise((resolve) => worker.once('message', resolve))
     ${work}`
@@ -53,13 +49,16 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('never report the time of an earlier holding', async () => {
       const locks = create()
       await locks.holdAsync(1, () => {})
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      const ended = performance.now()
+      await until(() => performance.now() - ended > 5)
+      const begun = performance.now()
       const first = locks.holdAsync(1, () => {})
       const second = locks.holdAsync(1, { timeoutMs: 0 }, assert.fail)
       await assert.rejects(second, ({ holders }: LockTimeoutError) => {
         const [holder] = holders ?? []
         const { heldMs = 0 } = holder as { readonly heldMs?: number }
-        assert.ok(heldMs < 250, `${heldMs} ms`)
+        const mostMs = performance.now() - begun
+        assert.ok(heldMs <= mostMs, `${heldMs} ms, and began at most ${mostMs} ms ago`)
         return true
       })
       await first
@@ -93,7 +92,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [1] }, 'holder')
       await flagIsSet(flags, 0)
       const waiting = Array.from({ length: 5 }, () => locks.holdAsync(1, () => {}))
-      while (reports.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+      await until(() => reports.length >= 2)
       setFlag(flags, 1, 1)
       await Promise.all([holding, ...waiting])
       const [first, second] = reports as [LongWaitReport, LongWaitReport]
@@ -128,10 +127,10 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('name the lock that the holder itself waits for, with its call stack', async () => {
       const reports: LongWaitReport[] = []
       const locks = create({ longWaitMs: 0, onLongWait: (report) => reports.push(report) })
-      let end = (): void => undefined
-      const root = locks.holdAsync(2, () => new Promise<void>((resolve) => (end = resolve)))
+      const { opened, open } = gate()
+      const root = locks.holdAsync(2, () => opened)
       const middle = locks.holdAsync(1, () => locks.holdAsync(2, () => {}))
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await untilWaiting(locks, 2)
       await assert.rejects(
         locks.holdAsync(1, { timeoutMs: 30 }, assert.fail),
         ({ message, holders, toJSON }: LockTimeoutError) => {
@@ -147,7 +146,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           return true
         },
       )
-      end()
+      open()
       await Promise.all([root, middle])
       const isForLock1 = (report: LongWaitReport): boolean =>
         report.resource === 'lock' && report.waitsFor.name === 1
@@ -224,14 +223,16 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('is reported while it waits, and names the owners’ threads when it gives up', async () => {
       const reports: LongWaitReport[] = []
       const locks = create({ longWaitMs: 10, onLongWait: (report) => reports.push(report) }, 2)
-      let end = (): void => undefined
-      const task = locks.holdAsync(1, () => new Promise<void>((resolve) => (end = resolve)))
-      await assert.rejects(locks.holdAsync(2, { timeoutMs: 60 }, assert.fail), {
+      const { opened, open } = gate()
+      const task = locks.holdAsync(1, () => opened)
+      const waits = locks.holdAsync(2, () => {})
+      await until(() => reports.length > 0)
+      await assert.rejects(locks.holdAsync(2, { timeoutMs: 1 }, assert.fail), {
         code: 'LOCK_TIMEOUT',
-        message: /could not begin within 60 ms: all 2 .*main \(task 1, thread 1/,
+        message: /could not begin within 1 ms: all 2 .*main \(task 1, thread 1/,
       })
-      end()
-      await task
+      open()
+      await Promise.all([task, waits])
       const [{ resource, holderCount, waitsAt = '' } = assert.fail()] = reports
       assert.deepEqual([resource, holderCount], ['owner', 2])
       assert.match(waitsAt, /silent-waits/)

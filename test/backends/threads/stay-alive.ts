@@ -7,6 +7,7 @@ import { flagIsSet, newFlags } from './threads.ts'
 const memory = process.argv[2] as 'wasm' | 'buffer'
 const locks = SharedLocks.create({ count: 2, memory })
 const flags = newFlags()
+// In this real time, the process would end if the wait did not keep it alive.
 const data = { flags, indices: [1], ms: 200 }
 const workerData = { handle: locks.handle, program: 'holdForAWhile', data }
 const worker = new Worker(new URL('./threads.js', import.meta.url), { workerData })

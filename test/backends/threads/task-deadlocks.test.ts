@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { type DeadlockError, SharedLocks } from '../../../src/backends/threads/index.ts'
 import { LINK_OFFSET, SLOT, TASK_SLOT } from '../../../src/backends/threads/layout.ts'
 import { hasEnded } from '../../../src/backends/threads/lifelines.ts'
@@ -19,10 +18,20 @@ import {
 import { waitsForOf } from '../../../src/backends/threads/published-wait.ts'
 import { tryRegisterOwner } from '../../../src/backends/threads/register-owner.ts'
 import { addressOf, nodeOf, openTable } from '../../../src/backends/threads/table.ts'
+import { gate, settle } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags, startThread } from './threads.ts'
+import { flagIsSet, inThread, newFlags, startThread, untilAsleep, untilWaiting } from './threads.ts'
 
 const [A, B, C] = [0, 1, 2]
+/** When two waiters have gone to sleep this often, each has looked for a deadlock several times. */
+const SLEEPS = 8
+
+/** Waits until the owners that wait for A and for B have looked for a deadlock. */
+async function untilSearched(locks: SharedLocks): Promise<void> {
+  await untilWaiting(locks, A)
+  await untilWaiting(locks, B)
+  await untilAsleep(locks, SLEEPS)
+}
 
 for (const memory of ['wasm', 'buffer'] as const) {
   const create = (reentrant = false): SharedLocks =>
@@ -74,7 +83,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       ['awaits it', async (nested) => await nested],
       ['returns it', (nested) => nested],
       ['awaits an async function that does', async (nested) => (async () => await nested)()],
-      ['awaits it beside another promise', (nested) => Promise.all([nested, pause(1)])],
+      ['awaits it beside another promise', (nested) => Promise.all([nested, settle()])],
     ]
     for (const [form, wait] of forms) {
       it(`are found if the callback around ${form}`, async () => {
@@ -123,7 +132,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
           return 'held'
         })
         ready()
-        await pause(150)
+        await untilSearched(locks)
         return await between
       })
       assert.deepEqual([await outer.catch(code), await answer].sort(), ['LOCK_DEADLOCK', 'held'])
@@ -131,18 +140,24 @@ for (const memory of ['wasm', 'buffer'] as const) {
 
     it('are not reported if the code around waited for the nested holding once, and has gone on', async () => {
       const locks = create()
+      const [goOn, wait, end] = [gate(), gate(), gate()]
       let ask: Promise<string> | undefined
       const first = locks.holdAsync([A], async () => {
         const nested = locks.holdAsync([B], { timeoutMs: 5000 }, () => 'held')
-        await Promise.race([nested, pause(50)])
-        await pause(200)
+        await Promise.race([nested, goOn.opened])
+        await wait.opened
+        await second
         return nested
       })
       const second = locks.holdAsync([B], async () => {
         ask = locks.holdAsync([A], { timeoutMs: 5000 }, () => 'held')
-        await pause(100)
-        await Promise.race([ask, pause(50)])
+        await wait.opened
+        await Promise.race([ask, end.opened])
       })
+      for (const next of [goOn, wait, end]) {
+        await untilSearched(locks)
+        next.open()
+      }
       await second
       assert.deepEqual([await first, await ask], ['held', 'held'])
     })
@@ -155,7 +170,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         side = locks.holdAsync([B], () => 'done')
         side.catch(() => {})
         ready()
-        await pause(150)
+        await untilSearched(locks)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -170,7 +185,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await locks.holdAsync([A], async () => {
         for (let i = 0; i < tasks; i++) side.push(locks.holdAsync([B], () => 'done'))
         ready()
-        await pause(300)
+        await untilWaiting(locks, B, tasks)
+        await untilSearched(locks)
       })
       const wakeUps = notify.mock.callCount()
       notify.mock.restore()
@@ -188,7 +204,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
         side = locks.holdAsync([C], async () => await locks.holdAsync([B], () => 'done'))
         side.catch(() => {})
         ready()
-        await pause(150)
+        await untilSearched(locks)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -201,11 +217,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       await locks.holdAsync([C], async () => {
         side = locks.holdAsync([B], () => 'done')
         side.catch(() => {})
-        await pause(5)
+        await untilWaiting(locks, B)
       })
       await locks.holdAsync([A], async () => {
         ready()
-        await pause(150)
+        await untilSearched(locks)
       })
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -229,7 +245,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       const side = locks.holdAsync([B], () => 'done')
       side.catch(() => {})
       ready()
-      await pause(150)
+      await untilSearched(locks)
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await side, 'done')
@@ -258,18 +274,21 @@ for (const memory of ['wasm', 'buffer'] as const) {
         const how = isAwaited ? 'with Promise.all' : 'by nobody at first'
         it(`are not reported if other code holds the thread’s lock, and ${form} (${how})`, async () => {
           const locks = create()
+          const isSearched = gate()
           const { ready, answer } = await crossing(locks)
           const holder: Branch = async () => {
             locks.lock(A)
             ready()
-            await pause(150)
+            await untilSearched(locks)
+            isSearched.open()
+            await untilSearched(locks)
             locks.unlock(A)
             return 'released'
           }
           const other: Branch = async () => await locks.holdAsync([B], () => 'done')
           const both = begin(holder, other)
           for (const branch of both) branch.catch(() => {})
-          if (!isAwaited) await pause(120)
+          if (!isAwaited) await isSearched.opened
           assert.deepEqual((await Promise.all(both)).sort(), ['done', 'released'])
           assert.equal(await answer, 'held')
         })
@@ -282,8 +301,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       locks.lock(B)
       const flags = newFlags()
       const answer = inThread(locks, 'holdAcrossEventLoop', { flags, held: A, wanted: B })
-      const isWaiting = (id: number): boolean => waitsForOf(table, id) !== 0
-      while (!ownersIn(table).some(isWaiting)) await pause(1)
+      await untilWaiting(locks, B)
       setFlag(flags, 0, 1)
       await flagIsSet(flags, 1)
       // This is what a reader sees in the middle of a change: a link to a lock that was released, and on to
@@ -295,7 +313,7 @@ for (const memory of ['wasm', 'buffer'] as const) {
       table.words[(addressOf(table, C) + LINK_OFFSET) >> 2] = nodeOf(table, locks.thread)
       const ask = (): void => locks.hold([A], { timeoutMs: 20 }, () => {})
       assert.throws(ask, { code: 'LOCK_TIMEOUT' })
-      assert.ok(!isWaiting(locks.thread))
+      assert.equal(waitsForOf(table, locks.thread), 0)
       table.words[top] = before
       setFlag(flags, 2, 1)
       locks.unlock(B)
@@ -343,11 +361,11 @@ for (const memory of ['wasm', 'buffer'] as const) {
       locks.lock(C)
       const side = locks.holdAsync([B], () => 'done')
       const awaited = (async () => await side)()
-      await pause(5)
+      await untilWaiting(locks, B)
       locks.unlock(C)
       locks.lock(A)
       ready()
-      await pause(150)
+      await untilSearched(locks)
       locks.unlock(A)
       assert.equal(await answer, 'held')
       assert.equal(await awaited, 'done')
@@ -356,7 +374,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
     it('are found when a lock with a sleeping waiter has changed hands without a wait', async () => {
       let victims = 0
       // A deadlock exists if this thread takes A again before the worker, which sleeps on it, is awake.
-      for (let round = 0; round < 20; round++) {
+      for (let round = 0; round < 20 || victims === 0; round++) {
+        assert.ok(round < 1000)
         const locks = create(true)
         locks.lock(C)
         locks.lock(A)
@@ -365,7 +384,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
           .holdAsync([B], () => 'held')
           .catch((error: DeadlockError) => error.code)
         ready()
-        await pause(20)
+        await untilWaiting(locks, A)
+        await untilAsleep(locks, 2)
         locks.unlock(A)
         const isTaken = locks.tryHold([A], () => {
           locks.lock(A)
@@ -376,7 +396,6 @@ for (const memory of ['wasm', 'buffer'] as const) {
         locks.unlock(C)
         if ([own, await answer].includes('LOCK_DEADLOCK')) victims++
       }
-      assert.ok(victims > 0)
     })
   })
 }

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { SharedLocks, shared } from '../../../src/backends/threads/index.ts'
+import { gate, settle, until } from '../../waiting.ts'
 import { setFlag } from './programs.ts'
-import { flagIsSet, inThread, newFlags } from './threads.ts'
+import { flagIsSet, inThread, newFlags, untilWaiting } from './threads.ts'
 
 type WaitAsync = NonNullable<typeof Atomics.waitAsync>
 
@@ -67,7 +67,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
     await flagIsSet(flags, 0)
     const late = ended(locks.holdAsync([0], { timeoutMs: 20 }, assert.fail))
-    const behind = locks.holdAsync([0], () => pause(5))
+    const behind = locks.holdAsync([0], () => settle())
     const lateToo = ended(locks.holdAsync([0], { timeoutMs: 30 }, assert.fail))
     const last = locks.holdAsync([0], () => 'last')
     assert.deepEqual(await Promise.all([late, lateToo]), ['LOCK_TIMEOUT', 'LOCK_TIMEOUT'])
@@ -79,20 +79,28 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
 
   it('enter together as readers, and let writers in', async () => {
     const locks = create()
+    const flags = newFlags()
+    const holding = inThread(locks, 'holdUntilFlag', { flags, indices: [0] })
+    await flagIsSet(flags, 0)
     const [readers, writers] = [new Set<number>(), new Set<number>()]
-    let most = 0
+    const together = gate()
     const hold = (i: number): Promise<void> => {
-      const [held, lock] = i % 4 === 0 ? [writers, 0] : [readers, shared(0)]
+      const isWriter = i % 4 === 3
+      const [held, lock] = isWriter ? [writers, 0] : [readers, shared(0)]
       return locks.holdAsync([lock], async () => {
         held.add(i)
-        most = Math.max(most, readers.size)
         assert.ok(writers.size === 0 || (writers.size === 1 && readers.size === 0))
-        await pause(1)
+        if (readers.size > 1) together.open()
+        if (!isWriter) await together.opened
+        await settle()
         held.delete(i)
       })
     }
-    await Promise.all(Array.from({ length: 40 }, (_, i) => hold(i)))
-    assert.ok(most > 1)
+    const all = Array.from({ length: 40 }, (_, i) => hold(i))
+    // The first three in the queue are readers.
+    await untilWaiting(locks, 0, all.length)
+    setFlag(flags, 1, 1)
+    await Promise.all([holding, ...all])
   })
 
   it('share the lock with threads that want it too', async () => {
@@ -100,7 +108,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     const flags = newFlags()
     const asks = Array.from({ length: 3 }, () => inThread(locks, 'askFor', { flags, indices: [0] }))
     for (let i = 0; i < 50; i++) {
-      await Promise.all(Array.from({ length: 5 }, () => locks.holdAsync([0], () => pause(0))))
+      await Promise.all(Array.from({ length: 5 }, () => locks.holdAsync([0], () => settle())))
     }
     assert.deepEqual(await Promise.all(asks), ['held', 'held', 'held'])
   })
@@ -111,7 +119,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     const dies = inThread(locks, 'endHolding', { flags, indices: [0], how: 'exit' })
     await flagIsSet(flags, 0)
     const waiting = Array.from({ length: 5 }, () => ended(locks.holdAsync([0], assert.fail)))
-    await pause(10)
+    await untilWaiting(locks, 0, waiting.length)
     setFlag(flags, 1, 1)
     await assert.rejects(dies)
     assert.deepEqual([...new Set(await Promise.all(waiting))], ['LOCK_OWNER_DIED'])
@@ -125,7 +133,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     const others: Promise<unknown>[] = []
     const outer = locks.holdAsync([0], async () => {
       others.push(locks.holdAsync([1], () => {}))
-      await pause(10)
+      await untilWaiting(locks, 1)
       const nested = locks.holdAsync([1], () => {})
       others.push(locks.holdAsync([1], () => {}))
       setFlag(flags, 1, 1)
@@ -148,7 +156,7 @@ describe('tasks that wait for one lock', { timeout: 20_000, skip: !waitAsync }, 
     }) as WaitAsync
     Object.assign(Atomics, { waitAsync: early })
     const waiting = locks.holdAsync([0], () => 'held')
-    while (lengths.length < 2) await pause(1)
+    await until(() => lengths.length >= 2)
     setFlag(flags, 1, 1)
     assert.equal(await waiting, 'held')
     assert.deepEqual(lengths.slice(0, 2), [1, 1])

@@ -2,9 +2,12 @@
 
 import { rejects } from 'node:assert/strict'
 import { extname } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { waitersOf } from '../../../src/backends/threads/holders.ts'
 import { SharedLocks } from '../../../src/backends/threads/index.ts'
+import { HEADER } from '../../../src/backends/threads/layout.ts'
+import { openTable } from '../../../src/backends/threads/table.ts'
+import { until } from '../../waiting.ts'
 import { type Programs, programs } from './programs.ts'
 
 /** The memory through which the threads of a test synchronize. */
@@ -42,8 +45,25 @@ export function startThread<Name extends keyof Programs>(
 }
 
 /** Waits, without blocking the event loop, until a flag is set. */
-export async function flagIsSet(flags: Int32Array, word: number): Promise<void> {
-  while (Atomics.load(flags, word) === 0) await pause(1)
+export function flagIsSet(flags: Int32Array, word: number): Promise<void> {
+  return until(() => Atomics.load(flags, word) !== 0)
+}
+
+/** Waits, without blocking the event loop, until at least this many owners wait for a lock. */
+export function untilWaiting(locks: SharedLocks, lock: number, count = 1): Promise<void> {
+  const table = openTable(locks.handle)
+  return until(() => waitersOf(table, lock) >= count)
+}
+
+/**
+ * Waits, without blocking the event loop, until owners have gone to sleep this often from now on. Each looks
+ * for a deadlock before it does. Tasks of one thread behind another one for the same lock do not count.
+ */
+export function untilAsleep(locks: SharedLocks, times: number): Promise<void> {
+  const { words } = openTable(locks.handle)
+  const sleeps = (): number => Atomics.load(words, HEADER.sleepCount >> 2)
+  const before = sleeps()
+  return until(() => sleeps() - before >= times)
 }
 
 /** Starts a thread, and ends it while it holds these locks; it does not close the table. */
