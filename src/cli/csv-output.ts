@@ -26,7 +26,7 @@ import { InputError } from './errors.ts'
 export function checkOutput(file: string, inputs: readonly string[]): string {
   const name = visible(file)
   if (file === '' || /[/\\]$/.test(file)) {
-    throw new InputError(`--out: expected the name of a file, found "${name}"`)
+    throw new InputError(`--out needs the name of a file, found "${name}"`)
   }
   const present = statOf(file, name)
   if (present?.isDirectory())
