@@ -1,7 +1,6 @@
 /** Helpers that the tests of the manager share. */
 
 import assert from 'node:assert/strict'
-import { setTimeout } from 'node:timers/promises'
 import {
   type DeadlockHeldLock,
   type DeadlockMember,
@@ -48,11 +47,6 @@ export function locksInTheWay(cycle: readonly DeadlockMember[]): DeadlockHeldLoc
 
 /** A callback that must not be called. */
 export const no = (): never => assert.fail('called')
-
-/** Waits some milliseconds. */
-export function pause(ms: number): Promise<void> {
-  return setTimeout(ms)
-}
 
 /** A request that is granted and ends when the test says so. */
 export interface Holder {

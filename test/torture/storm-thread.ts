@@ -1,12 +1,12 @@
 /** One thread of storm.ts, and the groups of each round, which all threads compute from the same seed. */
 
-import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import {
   DeadlockError,
   SharedLocks,
   type SharedLocksHandle,
 } from '../../src/backends/threads/index.ts'
+import { meeting, rounds, settle, until } from '../waiting.ts'
 
 /**
  * The start data of a thread. `flags` holds two words for each group: the parties that hold, and the victims.
@@ -90,17 +90,19 @@ class StormThread {
 
   async round(round: number): Promise<void> {
     const { seed, groups, threads, thread } = this.#data
-    const own: Promise<unknown>[] = []
+    const parties: ((held: () => void) => Promise<void>)[] = []
     let blocks: (() => void) | undefined
     for (const group of groupsOf(seed, round, groups, threads)) {
-      for (const [i, party] of group.parties.entries()) {
-        if (party.thread !== thread) continue
-        if (party.kind === 'blocks') blocks = () => this.#block(group, i)
-        else own.push(this.#party(group, i, party.kind))
+      for (const [i, { kind, thread: at }] of group.parties.entries()) {
+        if (at !== thread) continue
+        if (kind === 'blocks') blocks = () => this.#block(group, i)
+        else parties.push((held) => this.#party(group, i, kind, held))
       }
     }
-    // By then all other parties of this thread hold their locks.
-    await pause(2)
+    const meet = meeting(parties.length + 1)
+    const own = parties.map((party) => party(() => void meet()))
+    // All other parties of this thread hold their locks before it blocks.
+    await meet()
     blocks?.()
     await Promise.all(own)
   }
@@ -124,7 +126,7 @@ class StormThread {
     })
   }
 
-  async #party(group: Group, i: number, kind: Kind): Promise<void> {
+  async #party(group: Group, i: number, kind: Kind, held: () => void): Promise<void> {
     const locks = this.#locks
     let left: Promise<void> | undefined
     const ask = (): Promise<void> => locks.holdAsync([this.#lockOf(group, i + 1)], () => {})
@@ -133,17 +135,18 @@ class StormThread {
     const counted = (error: unknown): void => this.#count(group, error)
     try {
       await locks.holdAsync([this.#lockOf(group, i)], async () => {
+        held()
         await this.#allHold(group)
         if (kind === 'awaits') await ask()
         else if (kind === 'returns') return ask()
         else if (kind === 'helper') await (async () => await ask())()
         else if (kind === 'deep') await askDeep()
-        else if (kind === 'all') await Promise.all([ask(), pause(1)])
+        else if (kind === 'all') await Promise.all([ask(), settle()])
         else if (kind === 'catches') await ask().catch(counted)
         else {
           left = (kind === 'leaves' ? ask() : askDeep()).catch(counted)
-          // A deadlock search finds this holder busy, not waiting.
-          await pause(15)
+          // Meanwhile deadlock searches find this holder busy, not waiting.
+          await rounds()
         }
       })
     } catch (error) {
@@ -158,7 +161,7 @@ class StormThread {
     const at = 2 * group.number
     Atomics.add(flags, at, 1)
     Atomics.notify(flags, at)
-    while (Atomics.load(flags, at) < group.parties.length) await pause(1)
+    await until(() => Atomics.load(flags, at) >= group.parties.length)
   }
 
   #count(group: Group, error: unknown): void {
