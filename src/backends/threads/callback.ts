@@ -24,8 +24,9 @@ export function settled<Result>(result: Settled<Result>): Result {
 }
 
 /**
- * Takes locks, calls the function of a blocking call, and releases the locks. If both throw, throws the
- * function's error. If `take` returns false, calls nothing and returns `undefined`.
+ * Takes locks, calls the function of a blocking call, and releases the locks. If the function and the
+ * release both throw, throws the function's error. If `take` returns false, calls nothing and returns
+ * `undefined`.
  *
  * Calls `take` and `release` at the same stack depth. `take` needs at least as much of the call stack, so a
  * call stack that is too short makes `take` fail, not `release`.

@@ -80,7 +80,8 @@ function isHeldBy(table: Table, address: number, id: number): boolean {
 }
 
 /**
- * The entries of an owner's list: locks, and the node for all locks held shared. Only for the owner's thread.
+ * The entries of an owner's list: locks, and the node for all locks held shared. Only for the owner's thread;
+ * for a dead owner, only under the table lock.
  */
 function* entriesOf(table: Table, id: number): Generator<number> {
   const { words, layout } = table

@@ -8,7 +8,8 @@
 ;;          unlock: pop from the list, then one exchange -> 0. The bits that it returns beyond `me` are
 ;;          the waiter bits; the caller wakes the waiters.
 ;; Invariant a lock is on its owner's list exactly while its word carries the owner, except inside
-;;          these functions. Nothing here waits, allocates or traps; the caller checks the numbers.
+;;          these functions, and in other code that has published an intent (deaths.ts). Nothing here
+;;          waits, allocates or traps; the caller checks the numbers.
 ;; Cost     one atomic read-modify-write to take a lock, one to release it; two stores release a pair
 ;;          (see `unlock2`).
 ;;

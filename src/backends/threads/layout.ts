@@ -109,8 +109,8 @@ export const SLOT = {
    */
   moreReads: 12,
   /**
-   * The addresses of READS locks, or 0, in whose rows the owner's bit may be set. Written before the bit is
-   * set, cleared after it is cleared.
+   * READS words: each is 0, or the address of a lock in whose row the owner's bit may be set. Written before
+   * the bit is set, cleared after it is cleared.
    */
   reads: 16,
   /**

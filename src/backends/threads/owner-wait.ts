@@ -3,8 +3,8 @@
  *
  * Steps     1. First come, first served: a slot that this thread gives back goes to its first waiter at once.
  *           2. For slots that other threads give back, one poller checks every RETRY_MS. It also ends waits
- *              whose time limit has passed. Every NOTICE_MS it looks for ended threads and reports long
- *              waits.
+ *              whose time limit has passed. Every NOTICE_MS it looks for ended threads and for waits that
+ *              last too long. It checks the first waiter's wait each time.
  * Cost      a check tries all slots for the first waiter and reads the time limits of the others. System
  *           calls and descriptions of owners are made once for all waiters.
  * Limits    Between threads there is no order. A thread that always has waiters keeps its slots.

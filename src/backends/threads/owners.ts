@@ -3,9 +3,9 @@
  *
  * An owner's slot says what kind it is and what it waits for, since when and where. It also heads the list of
  * the locks that the owner holds. Only the owner writes its slot, except that any owner can request a proof
- * there (`wantProof`). The owner takes `kind` by compare-exchange and gives it back last. Other threads read
- * a slot for reports (holders.ts), and read it twice to find a deadlock (deadlock.ts). After its thread has
- * ended, others write it too (deaths.ts).
+ * there (`wantProof`). The owner takes the slot by a compare-exchange of `kind`; its last write there gives
+ * the slot back. Other threads read a slot for reports (holders.ts), and read it twice to find a deadlock
+ * (deadlock.ts). After its thread has ended, others write it too (deaths.ts).
  */
 
 import {
@@ -25,7 +25,7 @@ import { damaged } from './table-layout.ts'
 
 /** One owner, as its thread sees it. */
 export interface Owner {
-  /** From 1 up, in the order of opening; free numbers are used again. */
+  /** The number of its slot, from 1 up; used again when the slot is free. */
   readonly id: number
   /** The lock word of a lock that it holds and nobody waits for. */
   readonly me: number

@@ -184,7 +184,7 @@ function moreReadsIndex(table: Table, id: number): number {
   return (slotOf(table, id) + SLOT.moreReads) >> 2
 }
 
-/** Adds an entered lock to the owner's list and to this thread's set. */
+/** Adds an entered lock to the owner's list and to `owner.shared`. */
 function addShared(table: Table, owner: Owner, lock: number): void {
   const node = nodeOf(table, owner.id)
   if (owner.shared.size > 0) removeHeld(table, owner, node)

@@ -108,7 +108,8 @@ export function refuseRepaired(table: Table, owner: Owner, lock: number, seen: n
 
 /**
  * The error for a release of locks that the owner does not hold in this mode. `isTasks`: a task of its thread
- * holds one. `caller`: the public method, if known; one that does not unlock has released after its callback.
+ * holds one. `caller`: the public method, if known. If it is not one that unlocks, it released its own locks
+ * after its callback.
  */
 export function notHeld(
   table: Table,

@@ -25,7 +25,10 @@ import { type Children, type Counts, childrenIn, edgesOf, type Step, walk } from
 /** The pause after the first round; later ones are longer, up to the longest sleep of a wait. */
 const FIRST_PAUSE_MS = 1
 const MAX_DOUBLINGS = 7
-/** A round costs some 30 microseconds for each owner: so it takes about a tenth of the time at most. */
+/**
+ * The pause lasts at least a millisecond for every OWNERS_PER_MS owners that the last round reached. A
+ * round costs some 30 microseconds for each owner, so rounds take about a tenth of the time at most.
+ */
 const OWNERS_PER_MS = 4
 
 /** The epoch of a task's wait, and its proof word, when a proof was requested. */

@@ -21,7 +21,7 @@ export type LockOrder = 'ascending' | 'free'
 
 /** The default number of owners that a table has room for. */
 const DEFAULT_OWNERS = 128
-/** A record of this many bytes fills a cache line on current processors. */
+/** A record of this many bytes fills a cache line on most current processors. */
 const LINE_BYTES = 64
 const MAGIC = 0x6c6f636b
 const VERSION = 7

@@ -92,7 +92,7 @@ function sharedBufferOf(memory: WasmMemory): SharedArrayBuffer {
 function viewExisting(buffer: SharedArrayBuffer, wasm: WasmMemory | undefined): Table {
   const words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
   const layout = readHeader(words)
-  // Views of a length that no table has would throw.
+  // Such a buffer is no table's, and `viewTable` could throw: its length need not be a multiple of 8.
   if (buffer.byteLength % PAGE_BYTES !== 0) throw noTable()
   return viewTable(layout, buffer, wasm)
 }
@@ -141,8 +141,8 @@ export function isLock({ layout }: Table, address: number): boolean {
 
 /**
  * The address of an owner's node: the one entry in its list for all locks that it holds shared. It is above
- * all locks, so the kernel's order check refuses requests of such an owner, and acquire-plan.ts checks
- * more closely.
+ * all locks. While it is the head of the list, the kernel's order check therefore refuses every request, and
+ * refusals.ts checks more closely.
  */
 export function nodeOf({ layout }: Table, id: number): number {
   return layout.nodesBase + (id - 1) * NODE_BYTES
