@@ -6,9 +6,10 @@
  * so that one run over a few locks covers all of them. The locks of a class that nests in itself form a graph
  * of their own, by name. order-cycle.ts defines which cycles count.
  *
- * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*; if the
- * call sites meet many classes, cycles of the same call sites are. The first of the similar cycles is
- * reported, then only a cycle that has exactly 10, 100, 1,000 and so on similar ones before it.
+ * A cycle is reported once. Cycles whose edges have the same call sites and classes are *similar*. If the
+ * same call sites have shown many sets of classes, cycles with any further set count as similar too
+ * (core/similar.ts). The first of the similar cycles is reported, then only a cycle that has exactly 10, 100,
+ * 1,000 and so on similar ones before it.
  *
  * Two nodes have one edge for each pair of modes that was seen, so that a cycle consists of real events.
  *
