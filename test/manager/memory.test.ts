@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Guard, type Lock, LockManager } from '../../src/index.ts'
-import { gate, settle } from '../waiting.ts'
+import { afterTimers, gate, settle } from '../waiting.ts'
 import { collectGarbage } from './garbage.ts'
 import { startOneAnother } from './tools.ts'
 
@@ -57,6 +57,8 @@ describe('memory', { timeout: 300_000 }, () => {
         await locks.request('a', () => {})
         await first
       }
+      // A manager in which a request has waited is kept until its first looks, a second later.
+      await afterTimers(1000)
     },
     'a hundred thousand waiters': async (locks) => {
       const end = gate()

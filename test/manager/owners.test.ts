@@ -97,7 +97,7 @@ describe('an owner', { timeout: 30_000 }, () => {
     const guard = await bank.acquire('account:1', { owner })
     await assert.rejects(bank.acquire('customer:7', { owner }), {
       code: 'LOCK_ORDER',
-      message: /or 'customer:7' first; tasks that run in parallel need an owner each$/,
+      message: /or take 'customer:7' first; tasks that run in parallel need an owner each$/,
     })
     await bank.request('customer:7', { owner: {} }, () => {})
     guard.release()

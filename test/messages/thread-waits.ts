@@ -117,20 +117,8 @@ export async function provokeThreadDeadlocks(): Promise<void> {
   }
   const locks = create({ order: 'free' })
   await report('two threads take locks 1 and 2 in opposite orders', async () => {
-    const flags = newFlags()
-    const table = openTable(locks.handle)
-    const other = inThread(locks, 'holdThenAsk', { flags, held: 2, wanted: 1 }, 'teller 1')
-    await flagIsSet(flags, 0)
-    try {
-      locks.hold([1], () => {
-        setFlag(flags, 1, 1)
-        // The other thread waits by then, so this one closes the cycle.
-        while (waitersOf(table, 1) === 0) Atomics.wait(flags, 3, 0, 1)
-        locks.hold([2], () => {})
-      })
-    } finally {
-      await other
-    }
+    // Each thread can be the victim, whichever sees the whole cycle: repeat until it is this one.
+    for (let i = 0; i < 50; i++) await takeInOppositeOrders(locks)
   })
   await report('a thread blocks for a lock of its own holdAsync', () =>
     locks.holdAsync([1], () => locks.lock(1)),
@@ -258,4 +246,21 @@ export function provokeNoLifeline(): void {
     setup:
       'console.error(); globalThis.process = undefined; globalThis.WorkerGlobalScope = class {}',
   })
+}
+
+/** Takes locks 1 and 2, while another thread takes 2 and 1. Throws if this thread is the victim. */
+async function takeInOppositeOrders(locks: SharedLocks): Promise<void> {
+  const flags = newFlags()
+  const table = openTable(locks.handle)
+  const other = inThread(locks, 'holdThenAsk', { flags, held: 2, wanted: 1 }, 'teller 1')
+  await flagIsSet(flags, 0)
+  try {
+    locks.hold([1], () => {
+      setFlag(flags, 1, 1)
+      while (waitersOf(table, 1) === 0) Atomics.wait(flags, 3, 0, 1)
+      locks.hold([2], () => {})
+    })
+  } finally {
+    await other
+  }
 }

@@ -80,7 +80,7 @@ function notAbandoned(table: Table, lock: number, word: number, caller: Caller):
   if (recoverer !== 0) {
     return new LockUsageError(
       `recover: ${labelOf(table, recoverer)} already repairs ${which}, which ${labelOf(table, holder)} left: ` +
-        'the lock becomes free when that repair ends',
+        'do not call recover for it; the lock becomes free when that repair ends',
       caller,
     )
   }

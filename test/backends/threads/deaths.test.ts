@@ -205,7 +205,7 @@ function describeAbandoned(create: Create): void {
     locks.hold([5], () => {})
     assert.match(
       String(refused),
-      /recover: thread \d+ already repairs lock 5, which the dead one left: the lock becomes free when that repair ends$/,
+      /recover: thread \d+ already repairs lock 5, which the dead one left: do not call recover for it; the lock becomes free when that repair ends$/,
     )
   })
 }
