@@ -211,9 +211,9 @@ export interface WaitEdges<Request extends BackendRequest = BackendRequest> {
   /** The locks that a request waits for, each with its holders. */
   lacks(request: Request): Iterable<Lack<Request>>
   /**
-   * Lets the beneficiaries overtake: in each queue, moves behind them the waiting requests ahead of them for
-   * which `mayBeOvertaken` returns true. Calls `mayBeOvertaken` from the front of each queue. Returns the
-   * moved requests.
+   * Lets the beneficiaries overtake. In each queue, a waiting request ahead of a beneficiary moves behind it
+   * if `mayBeOvertaken` returns true. Calls `mayBeOvertaken` from the front of each queue. Returns the moved
+   * requests.
    */
   rearrange(
     beneficiaries: Iterable<Request>,

@@ -47,7 +47,7 @@ export interface SlowWaitReport extends SlowRequest {
   readonly lock: LockLabel
   /** The number of requests that wait for `lock`. */
   readonly waiters: number
-  /** The first of the requests that hold `lock`, oldest first. */
+  /** The root holders that block the request at `lock`, at most ten, in the order of the backend. */
   readonly holders: readonly RootHolder[]
   /**
    * Guards that could form a cycle with waiting requests and keep this request waiting. They were requested

@@ -13,7 +13,7 @@ import { codeOf, type WaitGraph } from './wait-graph.ts'
 /** The branch guards of one manager. */
 export class BranchGuards {
   readonly #graph: WaitGraph
-  /** Whether a guard can close a cycle that is more than suspected. False for the guards in this class. */
+  /** Whether a guard can close a cycle that is more than suspected. False for branch guards. */
   readonly #canClose: (guard: Request) => boolean
 
   /** The guards to check after the turn. */

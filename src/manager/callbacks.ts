@@ -91,7 +91,7 @@ export class Callbacks {
   ): Promise<unknown> | undefined {
     const nested = request.nested && (TrackedPromise.subscribe(thenable) as Request | undefined)
     if (nested && nested.state !== 'ended') withDetails(nested).returnedBy = request
-    // First, because it can throw.
+    // Before the code below changes the request, because this can throw.
     const value = promiseOf(thenable)
     if (settle) {
       this.#endAfter(request, value, settle.resolve, settle.reject)

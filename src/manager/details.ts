@@ -36,7 +36,7 @@ export interface Details {
    */
   leftBehind: false | 'left behind' | 'awaited since'
   /**
-   * Aborts the signal of its lock or guard when the locks are stolen. Made when that signal is first read.
+   * Aborts the signal of its lock or guard when the locks are lost. Made when that signal is first read.
    */
   lost: AbortController | undefined
 }

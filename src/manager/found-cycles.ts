@@ -67,7 +67,7 @@ export class FoundCycles {
     if (known && (known.isDeadlock || !isDeadlock)) return
     const standing = known ?? this.#standing.add(cycle, closedBy)
     this.#report(standing, isDeadlock ? 'deadlock' : 'suspected')
-    // A known cycle that is proved only now has stood for long enough.
+    // A known cycle that was checked before need not stand for any longer.
     if (isDeadlock && (known?.looks || this.#options.deadlockAfterMs === 0)) this.#reject(standing)
     else if (!known) this.#lookLater(standing)
   }

@@ -91,7 +91,7 @@ export class GuardCycleSearch {
   }
 
   /**
-   * A link from a request to itself, if the guard that it waits for is the only one that fits its own task.
+   * A link from a request to itself, if the guard that it waits for fits its own task better than all others.
    */
   #waitForOwnGuard(waiting: Request): GuardLink[] | undefined {
     if (waiting.state !== 'waiting') return undefined

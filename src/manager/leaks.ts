@@ -18,7 +18,7 @@ import type { Guard } from './guard.ts'
 import type { Reports } from './reports.ts'
 import type { Request } from './request.ts'
 
-/** The least time before guards are registered, in milliseconds. */
+/** The least time from the first new guard to the scan that registers it, in milliseconds. */
 const LOOK_AFTER_MS = 10
 /** The time between two scans, as a multiple of the duration of the last one. */
 const REST = 100

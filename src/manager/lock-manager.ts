@@ -87,7 +87,7 @@ export class LockManager<Name extends string = string> implements LockRequests<N
    *
    * Rejects as {@link request} does. Also rejects with LockNotAvailableError if `ifAvailable` is set and some
    * lock is not free; with LockUsageError for a callback, an unknown option, or names that are not a string,
-   * a lock, an array or another iterable.
+   * a lock or an array. For another iterable, it rejects with a `TypeError`, as {@link request} does.
    */
   acquire(names: Names<Name>, options?: AcquireOptions): Promise<Guard>
   acquire(names: unknown, options?: unknown, third?: unknown): Promise<Guard> {

@@ -7,7 +7,7 @@ import { outside } from './context.ts'
 import { soon } from './deferred.ts'
 import { type Details, withDetails } from './details.ts'
 
-/** Why a request ended before its callback had returned. */
+/** Why a request ended before its callback's result had settled, or before its guard was released. */
 export type Failure = 'given up' | 'stolen' | 'gone'
 
 /** The members of a holding that are used here. */

@@ -21,8 +21,9 @@ export interface LockManagerOptions {
    */
   readonly deadlockAfterMs?: number | undefined
   /**
-   * Which deadlocks have a victim: only proved ones (`'proved'`), or also likely ones (`'likely'`). Use
-   * `'likely'` where a rejected request is better than one that may wait forever. Default: `'proved'`.
+   * Which deadlocks have a victim. `'proved'`: only proved ones. `'likely'`: also suspected ones, if somebody
+   * awaits each of their requests, and no other branch may release a guard in them. Use it where a rejected
+   * request is better than one that may wait forever. Default: `'proved'`.
    */
   readonly deadlockVictims?: DeadlockVictims | undefined
   /**

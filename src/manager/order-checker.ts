@@ -41,7 +41,8 @@ export class OrderChecker {
   }
 
   /**
-   * Records the order of a nested request that is about to enter its queues: its locks after those it holds.
+   * Records the order of a nested request that is about to enter its queues: its locks come after those that
+   * its task holds.
    */
   wanted(request: Request, caller: Caller): void {
     const only = onlyLockOf(request.holder)

@@ -130,9 +130,9 @@ export function waitingInside(code: Request): Request[] {
 }
 
 /**
- * Whether a request is proved to wait for the end of a holding that blocks it. A guard of an enclosing
- * context is no proof, since another branch may release it. The exception: the request, or the enclosing
- * request that was made in the guard's context, names the guard's owner.
+ * Whether a request is proved to wait for the end of a holding that blocks it. False if the holding is a
+ * guard of an enclosing context, since another branch may release it. The exception: the request, or the
+ * enclosing request that was made in the guard's context, names the guard's owner.
  */
 export function isWaitProved(waiting: Request, blocker: Request): boolean {
   const made = madeInContextOf(waiting, blocker)

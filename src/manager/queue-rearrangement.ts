@@ -7,10 +7,10 @@
  *
  * Steps      Each request that waits for the nested request's holder moves behind the nested request, and
  *            behind all that the nested request waits for.
- * Invariant  No cycle of the current graph goes through a new edge. Let S be the nested request, all that it
- *            waits for, and all that these still wait behind after the moves. S does not contain the holder:
- *            that would be a deadlock. S contains no moved request, for those wait for the holder. Every new
- *            edge leads into S, and none leads out.
+ * Invariant  No cycle of the graph that is searched (its proved part, or the whole) goes through a new edge.
+ *            Let S be the nested request, all that it waits for, and all that these still wait behind after
+ *            the moves. S does not contain the holder: that would be a deadlock. S contains no moved request,
+ *            for those wait for the holder. Every new edge leads into S, and none leads out.
  *            A moved request loses nothing: it cannot be granted before the holder ends. (It may wait longer
  *            than necessary if it waits for the holder only through others that are moved too, or that give
  *            up.)

@@ -69,7 +69,7 @@ export class Request implements BackendRequest, Carried {
   /** Set while it holds and its callback has not finished: rejects the caller's promise. */
   reject: ((reason: unknown) => void) | undefined = undefined
   /**
-   * Why it ended before its callback returned. If the locks were stolen before the callback was called, it is
+   * Why it ended early ({@link Failure}). If the locks were stolen before the callback was called, it is
    * called all the same.
    */
   failure: { readonly reason: unknown; readonly kind: Failure } | undefined = undefined

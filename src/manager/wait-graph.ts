@@ -9,7 +9,7 @@
  * request, when a guard is granted, or when a callback ends before its guard. A guard's *context* is the code
  * of the callback or owner that requested it; when that ends, of the enclosing one. The guard's release waits
  * for all that its context awaits. (Rearranging a queue adds edges too; queue-rearrangement.ts says why they
- * close no cycle.)
+ * close no proved cycle.)
  */
 
 import type { WaitEdges } from '../backends/backend.ts'
