@@ -150,9 +150,10 @@ function doubt({ cycle, hasVictim }: DeadlockReport): string {
   return (
     `${hasVictim ? "The victim is rejected, as deadlockVictims is 'likely'" : 'Nothing was rejected'}: it is ` +
     `not proved that the holder of ${lock} waits for the request for ${wanted}. If a timer or another branch ` +
-    'made that request, or nobody awaits its promise, this is no deadlock: mark it detached: true. If the ' +
-    'holder does wait, await the request directly and attach nothing else to its promise (a .catch() beside ' +
-    'the await hides it); or pass an owner, if its code awaits each request before it makes the next.'
+    'made that request, or nobody awaits its promise, this is no deadlock: make that request with detached: ' +
+    'true. If the holder does wait, await the request directly and attach nothing else to its promise (a ' +
+    '.catch() beside the await hides it); or pass an owner, if its code awaits each request before it makes ' +
+    'the next.'
   )
 }
 
