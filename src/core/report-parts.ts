@@ -91,10 +91,14 @@ export interface GuardCycleMember {
   readonly waitedMs: number
   /** The innermost line of the program that made the request; absent if it was not kept. */
   readonly callSite?: string
-  /** The guard that its task may hold; it blocks the previous member. */
+  /**
+   * The guard that its task may hold; it blocks the previous member. If the request was made in the callback
+   * that holds the lock, this is the callback's request, not a guard.
+   */
   readonly mayHold: LockHolder
   /**
-   * Whether the guard is known to be this task's: both have the same owner, or the same callback around them.
+   * Whether `mayHold` is known to be this task's: both have the same owner, or the same callback around them;
+   * or the request was made in the callback of `mayHold`.
    */
   readonly isCertain: boolean
   /** Which of the two has an owner. If only one has, the other may lack it by mistake. */

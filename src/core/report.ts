@@ -72,8 +72,8 @@ export interface DeadlockHeldLock extends HeldLock {
    */
   readonly heldAt?: string
   /**
-   * The most recently kept call stack of a request for another lock of the same class, if `heldAt` was not
-   * kept; absent if none was kept.
+   * A kept call stack of another request for a lock of the same class, if `heldAt` was not kept; absent if
+   * none was kept.
    */
   readonly similarHeldAt?: string
 }
@@ -154,8 +154,8 @@ export interface PossibleDeadlockEdge {
   /** The call stack at which `heldAs` was requested; absent if it was not kept. */
   readonly heldAt?: string
   /**
-   * The most recently kept call stack of a request for another lock of the same class, if `heldAt` was not
-   * kept; absent if none was kept.
+   * A kept call stack of another request for a lock of the same class, if `heldAt` was not kept; absent if
+   * none was kept.
    */
   readonly similarHeldAt?: string
   /** The call stack at which `wantedAs` was requested; absent if it was not kept. */

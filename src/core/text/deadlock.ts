@@ -220,7 +220,7 @@ function enumerated(things: readonly string[]): string {
     : `${things.slice(0, -1).join(', ')} and ${things.at(-1)}`
 }
 
-/** A duration, with three digits if it is below 100 milliseconds. */
+/** A duration. Below 100 ms, a fraction has three digits in all; below 1 ms, it is in whole microseconds. */
 function duration(ms: number): string {
   if (ms >= 100 || Number.isInteger(ms)) return longDuration(ms)
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : `${ms.toPrecision(3)} ms`
