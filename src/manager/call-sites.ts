@@ -1,7 +1,7 @@
 /**
  * Keeps the call stacks of requests. A call stack costs many times the request itself. So by default it is
  * kept for a manager's first requests, and later for one in each interval of some milliseconds. For a request
- * without one, reports show the last one of its class, as similar.
+ * without one, reports show the last one of these from its class, as similar.
  */
 
 import { frameIn } from '../core/await-chain.ts'

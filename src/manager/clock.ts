@@ -73,7 +73,10 @@ function endReading(): void {
   usedUntil.set(coarse, at)
 }
 
-/** The latest time, in milliseconds since 1970, that a reading of the coarse clock can stand for. */
+/**
+ * The time for a reading of the coarse clock, in milliseconds since 1970: the end of its use if it was used
+ * for too long; otherwise the reading itself.
+ */
 export function latestOf(reading: number): number {
   return usedUntil.get(reading) ?? reading
 }

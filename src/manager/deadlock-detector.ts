@@ -2,9 +2,9 @@
  * Finds deadlocks. Only nested requests can deadlock.
  *
  * Steps      1. An edge can close a cycle when code subscribes to a nested request's promise, when a guard is
- *               granted or moves to the enclosing holder, and when another cycle was broken. A cheap search
- *               shows whether a cycle may have closed. A branch guard (branch-guards.ts) is checked after
- *               the turn.
+ *               granted, when a guard or a nested request moves to the enclosing holder, and when another
+ *               cycle was broken. A cheap search shows whether a cycle may have closed. A branch guard
+ *               (branch-guards.ts) is checked after the turn.
  *            2. If so, the requests that are involved read their await chains (proof.ts), still in this turn
  *               of the event loop.
  *            3. A cycle of the proved graph is a deadlock. A cycle of the wait-for graph that is not proved

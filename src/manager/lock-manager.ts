@@ -82,8 +82,8 @@ export class LockManager<Name extends string = string> implements LockRequests<N
   /**
    * Takes one or more locks for code that cannot be a callback. They are held until the guard is released. A
    * guard that is never released holds its locks forever; once it is garbage-collected, the event `leaked`
-   * reports it. A guard that is `detached`, or was requested outside of all callbacks, belongs to no holder:
-   * deadlocks through it are not detected. Prefer {@link request}.
+   * reports it. A guard that is `detached`, or was requested outside of all callbacks without an `owner`,
+   * belongs to no holder: deadlocks through it are not detected. Prefer {@link request}.
    *
    * Rejects as {@link request} does. Also rejects with LockNotAvailableError if `ifAvailable` is set and some
    * lock is not free; with LockUsageError for a callback, an unknown option, or names that are not a string,

@@ -52,7 +52,7 @@ export function depthOf({ holder }: Request): number {
 }
 
 /**
- * Adds a request to those that its holder waits for. Also adds the holder of an owner to the enclosing
+ * Adds a request to its holder's nested requests. Also adds the holder of an owner to those of the enclosing
  * holder.
  */
 export function nestIn(holder: Request, request: Request): void {

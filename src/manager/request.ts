@@ -129,7 +129,10 @@ export class Request implements BackendRequest, Carried {
     return this.callback === ownersCode
   }
 
-  /** When it began to wait or hold, in milliseconds since 1970. Any error is towards a later time. */
+  /**
+   * When it began to wait or hold, in milliseconds since 1970. The error is that of the coarse clock; after a
+   * blocked event loop, it is towards a later time.
+   */
   get since(): number {
     return latestOf(this.coarseSince)
   }

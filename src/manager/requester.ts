@@ -192,7 +192,7 @@ export class Requester implements ScopeCalls {
     if (this.#order) this.#mustFollow(this.#order, plan, options, holder, caller)
   }
 
-  /** Refuses names of no declared class, and names that must be taken before the locks that are held. */
+  /** Refuses names of no declared class, and names that must be taken before or with the locks held. */
   #mustFollow(
     order: DeclaredOrder,
     plan: Plan,

@@ -6,10 +6,10 @@
  * request also waits for the requests ahead of it in its queues. Rearranging the queues removes such edges.
  *
  * Both graphs get an edge that can close a cycle only when somebody subscribes to the promise of a nested
- * request, when a guard is granted, or when a callback ends before its guard. A guard's *context* is the code
- * of the callback or owner that requested it; when that ends, of the enclosing one. The guard's release waits
- * for all that its context awaits. (Rearranging a queue adds edges too; queue-rearrangement.ts says why they
- * close no proved cycle.)
+ * request, when a guard is granted, or when a callback ends before its guard or nested request. A guard's
+ * *context* is the code of the callback or owner that requested it; when that ends, of the enclosing one. The
+ * guard's release waits for all that its context awaits. (Rearranging a queue adds edges too;
+ * queue-rearrangement.ts says why they close no proved cycle.)
  */
 
 import type { WaitEdges } from '../backends/backend.ts'
