@@ -19,7 +19,10 @@ import type { PossibleDeadlockEdge } from '../core/report.ts'
 
 /** An edge of the order graph. */
 export interface OrderEdge extends PossibleDeadlockEdge {
-  /** The names held exclusively beside the edge's own lock, every time the edge was seen. */
+  /**
+   * The names held exclusively every time the edge was seen. May include the edge's own lock, which is no
+   * gate.
+   */
   gates: ReadonlySet<string>
   readonly heldShared: boolean
   readonly wantedShared: boolean

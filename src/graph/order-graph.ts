@@ -110,7 +110,10 @@ export class OrderGraph {
     return edge !== undefined && edge.gates.size === 0
   }
 
-  /** Records that `wanted` was requested while `held` was held. Returns the cycles that this closes. */
+  /**
+   * Records that `wanted` was requested while `held` was held. Returns the reports of the cycles that this
+   * closes, except those that were reported and most of the similar ones.
+   */
   record<Held extends WantedLock<string>>(
     held: readonly Held[],
     wanted: readonly WantedLock<string>[],
@@ -260,8 +263,8 @@ function common(names: ReadonlySet<string>, others: ReadonlySet<string>): Readon
 }
 
 /**
- * Removes the names of a class. An edge to another class, from locks held exclusively, stands for all locks
- * of its class that are held exclusively: none of them is a gate.
+ * Removes the names of a class. An edge from an exclusively held lock of this class to another class stands
+ * for all locks of this class that are held exclusively. So none of them is a gate.
  */
 function ofOtherClasses(names: ReadonlySet<string>, cls: string): ReadonlySet<string> {
   return new Set([...names].filter((name) => classOf(name) !== cls))

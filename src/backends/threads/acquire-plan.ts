@@ -1,6 +1,6 @@
 /**
- * Takes the locks of a plan for one thread, all or none, after the kernel could not take them at once. The
- * callers have checked the lock numbers.
+ * Takes the locks of a plan for one thread, all or none: for `hold`, `tryHold` and `lockShared`, and for
+ * other calls after the kernel could not take the locks at once. The callers have checked the lock numbers.
  *
  * Steps     For each lock, in the plan's order: try the kernel; check whether this thread may request the
  *           lock (refusals.ts); try once without waiting; then wait as in acquire.ts. A thread that meets

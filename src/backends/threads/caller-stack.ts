@@ -5,7 +5,7 @@ import { type Caller, LockwiseError } from '../../core/errors.ts'
 
 /**
  * The folder of this package's own code, as call stacks write it. `undefined` in a bundle: there, one file
- * also holds other code, so no call is left out.
+ * also holds other code, so no call is left out because of its file.
  */
 const FOLDER = /([^\s(@]*\bbackends[\\/]threads[\\/])caller-stack\.[cm]?[jt]s\b/.exec(
   stackOf(),

@@ -16,7 +16,7 @@ import type { Step } from './wait-graph.ts'
 /** A member of a report names at most this many blockers. */
 const MAX_BLOCKERS = 10
 
-/** The report of a thread that requests a lock it already holds. */
+/** The report of a thread or task that requests a lock it already holds. */
 export function describeSelfDeadlock(
   table: Table,
   owner: Owner,

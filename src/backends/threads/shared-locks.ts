@@ -1,9 +1,10 @@
 /**
  * `SharedLocks`: a table of locks in shared memory, as one thread sees it.
  *
- * Every call checks the numbers, turns them into lock addresses in ascending order, and lets the kernel take
- * the locks. acquire-plan.ts takes those that the kernel could not take at once. A release takes the same
- * steps in reverse, and release.ts does what the kernel leaves.
+ * Every call checks the numbers. `lock`, `lockPair`, `holdPair` and `holdAll` then let the kernel take the
+ * locks, and acquire-plan.ts takes those that the kernel could not take at once. `hold`, `tryHold` and
+ * `lockShared` call acquire-plan.ts directly, and `holdAsync` calls tasks.ts. A release takes the same steps
+ * in reverse, and release.ts does what the kernel leaves.
  */
 
 import { type Caller, LockUsageError } from '../../core/errors.ts'
@@ -235,7 +236,7 @@ export class SharedLocks {
     return this.#owner.label
   }
 
-  /** How often this thread slept because a lock was busy. */
+  /** How often this thread slept because a lock was busy, or to let the threads that it woke go first. */
   get sleeps(): number {
     return this.#waiter.sleeps
   }
@@ -450,7 +451,7 @@ export class SharedLocks {
    * Gives this thread's slot in the table back to others; the object cannot be used afterwards.
    *
    * @throws LockUsageError if the thread still holds locks, waits for one (`close` was called in
-   *   `onLongWait`), or repairs locks that another thread left.
+   *   `onLongWait`), has a `holdAsync` that has not ended, or repairs locks that another thread left.
    */
   close(): void {
     if (this.#count === 0) return

@@ -165,8 +165,9 @@ export class Tasks {
   }
 
   /**
-   * Throws if a holding must not be requested because of the holdings around it, or of higher locks that its
-   * thread holds. If the thread holds the requested lock itself, returns a promise that decides later.
+   * Throws, under order 'ascending', if a holding must not be requested because of the holdings around it, or
+   * of higher locks that its thread holds. If the thread itself holds the lowest requested lock, and not both
+   * are shared, returns a promise that decides later.
    */
   #refuse(plan: LockPlan, outer: Task | undefined, terms: Terms): Promise<void> | undefined {
     const [wanted] = plan.locks

@@ -51,7 +51,7 @@ export class ThreadWaiter {
   #lastBusyMs = 0
   #lastFairMs = 0
 
-  /** How often this thread slept because a lock was busy: parked, or backed off. */
+  /** How often this thread parked or backed off; includes the sleeps that let woken threads go first. */
   sleeps = 0
 
   constructor(table: Table, owner: Owner) {
