@@ -11,11 +11,11 @@
  *           'unlocked': only sum.
  *           A gentle audit rests between its parts (every 1,024 accounts of a snapshot, every whole sum) for
  *           four times as long as they took.
- * Invariant Every transfer counts entirely or not at all. A transfer that did not see the audit began before
- *           it and still holds both locks, so the audit visits both accounts after it. A transfer that saw
- *           the audit saves both old balances, unless the audit has them already. A transfer does not take
- *           the bank's lock, and so may see a new audit's number late. But a thread that locks an account
- *           after the audit has locked it sees the number.
+ * Invariant Unless 'unlocked', every transfer counts entirely or not at all. A transfer that did not see the
+ *           audit began before it and still holds both locks, so the audit visits both accounts after it. A
+ *           transfer that saw the audit saves both old balances, unless the audit has them. A transfer does
+ *           not take the bank's lock, and so may see a new audit's number late. But a thread that locks
+ *           an account after the audit has locked it sees the number.
  * Cost      'snapshot': one lock and unlock for each account, never more than one held besides the bank's
  *           own, so a transfer waits for some nanoseconds at most. But every account's cache line moves to
  *           the auditor's core and back. That can cost transfers more time than the locks do: an audit
