@@ -19,7 +19,7 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((file) => readFileSync(folder + file, 'utf8').includes('/spawn.js'))
   .sort()
 
-it('the tests that start processes pass in a terminal', { timeout: 300_000 }, (t) => {
+it('the tests that start processes pass in a terminal', { timeout: 900_000 }, (t) => {
   const { stdout: version } = run('script', ['--version'])
   if (!/util-linux/.test(version)) {
     t.skip('SKIPPED: there is no script(1) of util-linux here, which makes pseudo-terminals')
